@@ -1,0 +1,23 @@
+# Compiler and linker flags of everything that is built here.
+add_compile_options(
+    -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
+    $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
+    -fvisibility=hidden
+    $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>)
+if(GORB_WERROR)
+    add_compile_options(-Werror)
+endif()
+add_link_options(-Wl,--as-needed)
+
+if(GORB_HARDEN)
+    include(CheckPIESupported)
+    check_pie_supported()
+    add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection=full)
+    add_compile_definitions($<$<CONFIG:RelWithDebInfo,Release>:_FORTIFY_SOURCE=2>)
+    add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+endif()
+
+if(GORB_SANITIZE)
+    add_compile_options(-fsanitize=${GORB_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+    add_link_options(-fsanitize=${GORB_SANITIZE})
+endif()

@@ -1,0 +1,40 @@
+// Time as a dependency: code that waits or stamps takes a Clock, tests step a ManualClock.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace gorb::base {
+
+// Threads: all functions may be called by any thread at once.
+class Clock {
+  public:
+    virtual ~Clock() = default;
+    // CLOCK_MONOTONIC, in ns. Never 0, never goes back.
+    virtual uint64_t now() const = 0;
+    // ns since 1970 (UTC), for stamps that people read
+    virtual int64_t wall() const = 0;
+};
+
+class SystemClock final : public Clock {
+  public:
+    uint64_t now() const override;
+    int64_t wall() const override;
+};
+
+// Stands still until it is told to go on.
+class ManualClock final : public Clock {
+  public:
+    explicit ManualClock(uint64_t start = 1'000'000'000) : now_(start) {}
+    uint64_t now() const override { return now_; }
+    int64_t wall() const override { return 1'700'000'000'000'000'000 + static_cast<int64_t>(now_.load()); }
+    void advance(uint64_t ns) { now_ += ns; }
+
+  private:
+    std::atomic<uint64_t> now_;
+};
+
+// "2024-05-01T12:00:00.123Z" of a wall() value
+std::string wall_text(int64_t wall_ns);
+
+}  // namespace gorb::base

@@ -1,0 +1,85 @@
+// Strict reading of small JSON documents (Poco::JSON) and streamed writing of any (RapidJSON's Writer).
+//
+// Reading collects every fault with its RFC 6901 pointer instead of stopping at the first.
+#pragma once
+#include <Poco/JSON/Object.h>
+#include <rapidjson/writer.h>
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace gorb::base {
+
+// RFC 8259, nothing more lenient: no comments, no duplicate keys, no trailing text, UTF-8 only, at most 32 levels.
+// Errc::invalid with the place of the fault in words.
+Result<Poco::Dynamic::Var> parse_json(std::string_view text);
+// The same, and the outermost value must be an object.
+Result<Poco::JSON::Object::Ptr> parse_json_object(std::string_view text);
+
+// JSON text of a parsed value with sorted keys and no spaces: equal values have equal texts.
+std::string canonical_json(const Poco::Dynamic::Var& value);
+
+// "~" and "/" escaped as RFC 6901 wants a token.
+std::string pointer_token(std::string_view token);
+
+// Reads the members of one object. Each getter takes a member; a wrong type or value is a fault and gives nullopt,
+// as an absent member does. JSON null counts as wrong. finish() makes a fault of every member not asked for.
+class ObjectReader {
+  public:
+    // `pointer` is where the object stands, "" for the document. `faults` must outlive the reader.
+    ObjectReader(Poco::JSON::Object::Ptr object, std::string pointer, std::vector<Fault>& faults);
+
+    bool has(const std::string& name) const;
+    std::optional<std::string> text(const std::string& name);
+    std::optional<bool> boolean(const std::string& name);
+    // A JSON number without fraction within the range; `min..max` is named in the fault.
+    std::optional<int64_t> integer(const std::string& name, int64_t min, int64_t max);
+    std::optional<ObjectReader> object(const std::string& name);
+    // Whatever it is.
+    std::optional<Poco::Dynamic::Var> any(const std::string& name);
+    // Names of members not asked for so far, in the document's order.
+    std::vector<std::string> rest() const;
+
+    void fault(const std::string& name, std::string what);  // at member `name` of this object
+    std::string pointer_to(const std::string& name) const;
+    // `known` completes the sentence: "is not known here; known are: address, port"
+    void finish();
+
+  private:
+    Poco::JSON::Object::Ptr object_;
+    std::string pointer_;
+    std::vector<Fault>* faults_;
+    std::set<std::string> asked_;
+};
+
+// The one Error for collected faults: names the first field in its sentence, holds all of them.
+Error faults_error(std::vector<Fault> faults);
+
+// Where a JsonWriter writes: appends to a std::string.
+class StringSink {
+  public:
+    using Ch = char;
+    explicit StringSink(std::string& out) : out_(&out) {}
+    void Put(char c) { out_->push_back(c); }
+    void Flush() {}
+
+  private:
+    std::string* out_;
+};
+using JsonWriter = rapidjson::Writer<StringSink>;
+
+// Members and values by string_view (RapidJSON wants pointer and length).
+inline void key(JsonWriter& w, std::string_view name) {
+    w.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
+}
+inline void value(JsonWriter& w, std::string_view text) {
+    w.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+}
+
+}  // namespace gorb::base

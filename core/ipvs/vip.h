@@ -1,0 +1,26 @@
+// Virtual IP addresses on a network interface: IPv4 as /32, IPv6 as /128.
+//
+// Threads: one thread at a time.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace gorb::ipvs {
+
+class VipTable {
+  public:
+    virtual ~VipTable() = default;
+    // true: added now. false: some interface of this host has the address already, nothing was changed.
+    virtual base::Result<bool> add(const base::Ip& address) = 0;
+    // Not having it is success.
+    virtual base::Status remove(const base::Ip& address) = 0;
+};
+
+// The addresses of `interface` in this network namespace, by rtnetlink (libnl-route-3). IPv6 addresses are added with
+// IFA_F_NODAD, so that they can be used at once. Errc::not_found when there is no such interface.
+base::Result<std::unique_ptr<VipTable>> open_vip_table(const std::string& interface);
+
+}  // namespace gorb::ipvs

@@ -1,0 +1,44 @@
+// JSON <-> services and backends, with upstream gorb's field names and the specification's.
+//
+// Reading is strict: every unknown field, wrong type and value out of range becomes a Fault with its JSON pointer, and
+// all of them are reported at once. The rules that need only the document itself are applied here (rules.h); whether
+// a pulse type exists and its args are right is for whoever knows the plugins.
+//
+// Accepted spellings: `address` or `host` (not both, unless equal); pulse options beside `type` or inside `args`; `method` of a
+// backend nat|masq, tunnel|ipip, dr|gate; `persistent` true, false, seconds, or a duration text; `persistence-timeout`
+// (seconds or duration) and `netmask` ("255.255.255.0", "/24", 24) beside it; `flags` as "a|b" or ["a", "b"].
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "model/service.h"
+
+namespace gorb::model {
+
+// What a document may leave open.
+struct Defaults {
+    std::optional<base::Ip> address;  // of a service that names none (upstream's -i)
+};
+
+// `body` is the JSON text. The object is complete: what the document left out has its default.
+base::Result<Service> read_service(std::string name, std::string_view body, const Defaults& defaults);
+base::Result<Backend> read_backend(std::string name, std::string_view body);
+
+// PATCH: only what the document names; key fields (address/host, port, protocol of a service; address/host, port of a backend) are
+// accepted only with their present value, otherwise a Fault that says why and what to do instead. Merges the document
+// into `now` (RFC 7396 within `pulse` and its args: null removes an argument; a new `type` starts from empty args).
+base::Result<Service> patch_service(const Service& now, std::string_view body);
+base::Result<Backend> patch_backend(const Backend& now, std::string_view body);
+
+// The `options` object as GET shows it; what it writes, read_*() reads back to the same value.
+void write_service_options(base::JsonWriter& out, const Service& service);
+void write_backend_options(base::JsonWriter& out, const Backend& backend);
+
+// "sh-fallback|sh-port" for flags of a service with that scheduler; "" for none.
+std::string flags_text(const std::string& scheduler, uint32_t flags);
+
+}  // namespace gorb::model

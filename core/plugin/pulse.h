@@ -1,0 +1,71 @@
+// One instance of a pulse plugin on one loop, and all that it holds.
+//
+// The instance turns whatever foreign code does into values: an exception can not cross (C border), a late or double report
+// is dropped by its run number, what the plugin left open (descriptors, timers, connections) is released when it is destroyed.
+//
+// Threads: create, destroy and every call on the loop's thread. report() of the plugin may come from any thread; `on_report` is
+// always called on the loop's thread.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "io/loop.h"
+#include "io/workers.h"
+#include "plugin/metrics.h"
+#include "plugin/registry.h"
+
+namespace gorb::plugin {
+
+enum class Verdict : uint8_t { unknown = 0, pass = 1, fail = 2 };  // GORB_UNKNOWN ...
+
+struct Report {
+    Verdict verdict = Verdict::unknown;
+    uint32_t share = 100;     // per cent of the configured weight that the target asks for
+    int32_t code = 0;         // the protocol's own, 0 for none
+    uint64_t latency_ns = 0;  // 0: not measured by the plugin
+    std::string detail;       // at most 256 bytes, valid UTF-8
+};
+
+struct ProbeTarget {
+    std::string service, backend;
+    base::Endpoint address;
+    std::string host;  // the host name the user gave, "" for none
+    uint32_t fwmark = 0;
+    std::shared_ptr<const Config> args;
+};
+
+class PulseInstance {
+  public:
+    using Run = uint64_t;
+    using OnReport = std::function<void(Run, const Report&)>;
+
+    static base::Result<std::unique_ptr<PulseInstance>> create(const Plugin& plugin, std::shared_ptr<const Config> options,
+                                                               io::Loop& loop, io::Workers& workers, Metrics& metrics,
+                                                               OnReport on_report);
+    // Removes the probes that are left, then destroys the plugin's instance.
+    ~PulseInstance();
+
+    // A probe is the plugin's own handle of one target.
+    class Probe;
+    base::Result<Probe*> add(const ProbeTarget& target);
+    void remove(Probe* probe);
+    // Starts a check that must be answered before `deadline` (monotonic ns). `on_report` is called at most once for each run, and
+    // never before start() has returned: a plugin that answers at once is answered through the loop... in the same turn.
+    // Nobody here enforces the deadline: the caller does, with cancel().
+    Run start(Probe* probe, uint64_t deadline);
+    // The run is over; a report that comes later is dropped and counted.
+    void cancel(Probe* probe, Run run);
+
+    const Plugin& plugin() const;
+
+  private:
+    struct Impl;
+    explicit PulseInstance(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gorb::plugin
