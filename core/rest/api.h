@@ -1,0 +1,30 @@
+// The REST API: routes, resources and their JSON. openapi.json beside this file is the contract.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/address.h"
+#include "control/control.h"
+#include "plugin/metrics.h"
+#include "plugin/registry.h"
+#include "rest/http.h"
+
+namespace gorb::rest {
+
+// What the API shows and changes. Everything must outlive it.
+struct Context {
+    control::Control& control;
+    const plugin::Registry& registry;
+    plugin::Metrics& metrics;
+    std::string version;
+    // Address of the default interface (upstream's -i), asked per request; empty function: none configured.
+    std::function<std::optional<base::Ip>()> default_address;
+    // "" when ready, else a sentence why not. For /readyz and /healthz.
+    std::function<std::string()> not_ready, not_healthy;
+};
+
+// A handler for rest::Server. Never throws; a defect of ours answers 500 and is logged.
+Handler make_api(Context context);
+
+}  // namespace gorb::rest
