@@ -1,0 +1,285 @@
+#include "io/loop.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "io/timer_wheel.h"
+
+namespace gorb::io {
+namespace {
+
+const base::SystemClock system_clock;
+
+constexpr int events_a_turn = 1024;
+
+uint32_t to_epoll(uint32_t events) {
+    return (events & readable ? uint32_t{EPOLLIN} : 0U) | (events & writable ? uint32_t{EPOLLOUT} : 0U);
+}
+
+base::Status failed(const char* what, int fd, int error) {
+    return base::fail(base::Errc::io,
+                      std::string(what) + " " + std::to_string(fd) + ": " + std::strerror(error), error);
+}
+
+}  // namespace
+
+struct Loop::Impl {
+    // What is known of one descriptor number. The generation goes to the kernel and comes back with each
+    // event, so an event fetched before a change does not reach who came after it.
+    struct Watched {
+        std::function<void(uint32_t)> fn;
+        uint32_t generation = 0;
+        uint32_t events = 0;  // 0: not watched
+    };
+
+    explicit Impl(uint64_t now) : wheel(now) {}
+
+    base::Status watch(int fd, uint32_t events, std::function<void(uint32_t)> fn);
+    base::Status forget(int fd);
+    void wake_if(bool sleeping_now);
+    bool take_posts();
+    int wait(int timeout_ms);
+    int timeout_ms(uint64_t now);
+    bool dispatch(int count);
+
+    int epoll_fd = -1, wake_fd = -1;
+    std::vector<Watched> fds;
+    TimerWheel wheel;
+    uint64_t turn_now = 0;  // 0 outside a turn
+    std::array<epoll_event, events_a_turn> ready{};
+
+    std::mutex mutex;
+    std::vector<std::function<void()>> posted;  // under mutex
+    bool sleeping = false;                      // under mutex: the loop is in epoll_wait, or about to be
+    bool stopping = false;                      // under mutex
+    std::vector<std::function<void()>> running;
+    std::atomic<std::thread::id> thread{};
+};
+
+Loop::Loop(std::string name, const base::Clock* clock)
+    : clock_(clock ? clock : &system_clock), name_(std::move(name)) {
+    impl_ = std::make_unique<Impl>(clock_->now());
+    impl_->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    GORB_CHECK(impl_->epoll_fd >= 0);
+    impl_->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    GORB_CHECK(impl_->wake_fd >= 0);
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = static_cast<uint32_t>(impl_->wake_fd);
+    GORB_CHECK(epoll_ctl(impl_->epoll_fd, EPOLL_CTL_ADD, impl_->wake_fd, &event) == 0);
+}
+
+Loop::~Loop() {
+    stop();
+    // The captures of what never ran may call cancel() or watch() as they die: the rest must still stand.
+    {
+        auto fds = std::move(impl_->fds);
+        impl_->fds.clear();
+        auto timers = impl_->wheel.clear();
+        auto posted = std::move(impl_->posted);
+    }
+    close(impl_->wake_fd);
+    close(impl_->epoll_fd);
+}
+
+base::Status Loop::Impl::watch(int fd, uint32_t events, std::function<void(uint32_t)> fn) {
+    const auto index = static_cast<size_t>(fd);
+    const bool known = index < fds.size() && fds[index].events != 0;
+    uint32_t generation = index < fds.size() ? fds[index].generation + 1 : 1;
+    if (generation == 0) generation = 1;  // 0 is the wake-up's
+    epoll_event event{};
+    event.events = to_epoll(events);
+    event.data.u64 = uint64_t{generation} << 32 | static_cast<uint32_t>(fd);
+    // Somebody may have closed a descriptor without a word, or left one in here through a copy: the other way
+    // then.
+    if (epoll_ctl(epoll_fd, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0) {
+        const int other = known && errno == ENOENT    ? EPOLL_CTL_ADD
+                          : !known && errno == EEXIST ? EPOLL_CTL_MOD
+                                                      : 0;
+        if (other == 0 || epoll_ctl(epoll_fd, other, fd, &event) != 0) {
+            return failed("can not watch descriptor", fd, errno);
+        }
+    }
+    if (index >= fds.size()) fds.resize(std::max(index + 1, fds.size() * 2));
+    Watched& watched = fds[index];
+    watched.generation = generation;
+    watched.events = events;
+    watched.fn.swap(fn);  // the old one dies when we return
+    return {};
+}
+
+base::Status Loop::Impl::forget(int fd) {
+    const auto index = static_cast<size_t>(fd);
+    if (index >= fds.size() || fds[index].events == 0) return {};
+    fds[index].events = 0;
+    ++fds[index].generation;
+    const auto dying = std::exchange(fds[index].fn, nullptr);
+    // Fails only when it has been closed too early, and then the kernel has forgotten it as well.
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
+    return {};
+}
+
+base::Status Loop::watch(int fd, uint32_t events, std::function<void(uint32_t)> fn) {
+    if (fd < 0) return failed("can not watch descriptor", fd, EBADF);
+    events &= readable | writable;
+    return events == 0 ? impl_->forget(fd) : impl_->watch(fd, events, std::move(fn));
+}
+
+TimerId Loop::at(uint64_t when, std::function<void()> fn) {
+    // The clock is asked only where the answer matters.
+    const bool soon = impl_->turn_now == 0 || when < impl_->turn_now + TimerWheel::slot_ns;
+    return impl_->wheel.insert(when, soon && when <= clock_->now(), std::move(fn));
+}
+
+void Loop::cancel(TimerId timer) {
+    impl_->wheel.cancel(timer);
+}
+
+void Loop::Impl::wake_if(bool sleeping_now) {
+    if (!sleeping_now) return;
+    const uint64_t one = 1;
+    // Fails only when the counter is full, and then the loop is being woken already.
+    [[maybe_unused]] const auto written = write(wake_fd, &one, sizeof one);
+}
+
+void Loop::post(std::function<void()> fn) {
+    bool wake = false;
+    {
+        std::lock_guard lock(impl_->mutex);
+        if (impl_->stopping) return;
+        impl_->posted.push_back(std::move(fn));
+        wake = std::exchange(impl_->sleeping, false);  // the next one need not wake it again
+    }
+    impl_->wake_if(wake);
+}
+
+void Loop::stop() {
+    bool wake = false;
+    {
+        std::lock_guard lock(impl_->mutex);
+        impl_->stopping = true;
+        wake = std::exchange(impl_->sleeping, false);
+    }
+    impl_->wake_if(wake);
+}
+
+bool Loop::on_loop_thread() const {
+    return impl_->thread.load(std::memory_order_relaxed) == std::this_thread::get_id();
+}
+
+bool Loop::Impl::take_posts() {
+    {
+        std::lock_guard lock(mutex);
+        sleeping = false;
+        if (posted.empty()) return false;
+        running.swap(posted);
+    }
+    for (auto& fn : running) {
+        fn();
+        fn = nullptr;  // what it holds goes before the next one runs
+    }
+    running.clear();
+    return true;
+}
+
+int Loop::Impl::timeout_ms(uint64_t now) {
+    const auto next = wheel.next();
+    if (!next) return -1;
+    if (*next <= now) return 0;
+    return static_cast<int>((*next - now + 999'999) / 1'000'000);
+}
+
+int Loop::Impl::wait(int timeout) {
+    if (timeout != 0) {
+        std::lock_guard lock(mutex);
+        if (posted.empty() && !stopping) {
+            sleeping = true;
+        } else {
+            timeout = 0;
+        }
+    }
+    return std::max(0, epoll_wait(epoll_fd, ready.data(), events_a_turn, timeout));
+}
+
+bool Loop::Impl::dispatch(int count) {
+    bool any = false;
+    for (int i = 0; i < count; ++i) {
+        const uint64_t data = ready[i].data.u64;
+        const auto fd = static_cast<uint32_t>(data);
+        const auto generation = static_cast<uint32_t>(data >> 32);
+        if (generation == 0) {  // the wake-up; no watched descriptor has this one
+            uint64_t value = 0;
+            [[maybe_unused]] const auto size = read(wake_fd, &value, sizeof value);
+            continue;
+        }
+        if (fd >= fds.size() || fds[fd].generation != generation || fds[fd].events == 0) continue;
+        const uint32_t got = ready[i].events;
+        uint32_t events = (got & EPOLLIN ? readable : 0U) | (got & EPOLLOUT ? writable : 0U);
+        if (got & (EPOLLERR | EPOLLHUP)) events = fds[fd].events;
+        if (events == 0) continue;
+        any = true;
+        // It may forget or replace itself and make the table move: it runs from here.
+        auto fn = std::move(fds[fd].fn);
+        fn(events);
+        if (fd < fds.size() && fds[fd].generation == generation) fds[fd].fn = std::move(fn);
+    }
+    return any;
+}
+
+void Loop::run() {
+    pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+    impl_->thread = std::this_thread::get_id();
+    bool going = true;
+    while (going) {
+        const int timeout = impl_->timeout_ms(clock_->now());
+        busy_since_.store(0, std::memory_order_relaxed);
+        const int count = impl_->wait(timeout);
+        impl_->turn_now = clock_->now();
+        busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
+        {
+            std::lock_guard lock(impl_->mutex);
+            going = !impl_->stopping;
+        }
+        impl_->take_posts();  // also those posted just before stop()
+        if (!going) break;
+        impl_->wheel.collect(impl_->turn_now);
+        for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) fn();
+        impl_->dispatch(count);
+        impl_->turn_now = 0;
+    }
+    impl_->turn_now = 0;
+    busy_since_.store(0, std::memory_order_relaxed);
+    impl_->thread = std::thread::id{};
+}
+
+bool Loop::step() {
+    const auto before = impl_->thread.exchange(std::this_thread::get_id());
+    const int count = impl_->wait(0);
+    impl_->turn_now = clock_->now();
+    busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
+    bool any = impl_->take_posts();
+    impl_->wheel.collect(impl_->turn_now);
+    for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) {
+        fn();
+        any = true;
+    }
+    any = impl_->dispatch(count) || any;
+    impl_->turn_now = 0;
+    busy_since_.store(0, std::memory_order_relaxed);
+    impl_->thread = before;
+    return any;
+}
+
+}  // namespace gorb::io
