@@ -10,7 +10,8 @@
 
 namespace gorb::base {
 
-// An IPv4 or IPv6 address. IPv4-mapped IPv6 addresses (::ffff:a.b.c.d) are read as IPv4, so one address has one form.
+// An IPv4 or IPv6 address. Text of an IPv4-mapped IPv6 address (::ffff:a.b.c.d) is read as IPv4, so that one
+// address has one form; from_bytes() keeps what the kernel says.
 struct Ip {
     enum class Family : uint8_t { none = 0, v4 = 4, v6 = 6 };
 
@@ -21,7 +22,7 @@ struct Ip {
     bool v6() const { return family == Family::v6; }
     explicit operator bool() const { return family != Family::none; }
     bool unspecified() const { return bytes == std::array<uint8_t, 16>{}; }  // 0.0.0.0, ::, or none
-    bool loopback() const;  // 127.0.0.0/8, ::1
+    bool loopback() const;                                                   // 127.0.0.0/8, ::1
     // 224.0.0.0/4, ff00::/8, 255.255.255.255
     bool multicast_or_broadcast() const;
     // 32, 128, or 0 for none

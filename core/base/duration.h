@@ -1,5 +1,5 @@
-// Durations as people write them: "250ms", "5s", "1m30s". Also upstream gorb's spellings: "5sec", "1 minutes"'s units
-// sec, seconds, min, minutes, hours, in any case.
+// Durations as people write them: "250ms", "5s", "1m30s". Also upstream gorb's spellings: "5sec", "1
+// minutes"'s units sec, seconds, min, minutes, hours, in any case.
 #pragma once
 #include <chrono>
 #include <string>
@@ -11,11 +11,14 @@ namespace gorb::base {
 
 using Nanos = std::chrono::nanoseconds;
 
-// One or more NUMBER UNIT pairs, without sign: us, ms, s, m, h and upstream's long names. A number may have a
-// fraction ("1.5s"). "0s" is a duration. At most 2^62 ns. Errc::invalid with a sentence that shows the form.
+// One or more NUMBER UNIT pairs, without sign: us, ms, s, m, h and upstream's long names. Blanks are allowed
+// around both; a number may have a fraction ("1.5s"), of which what is below a nanosecond is dropped. "0s" is
+// a duration. At most 2^62 ns. Errc::invalid with a sentence that shows the form.
 Result<Nanos> parse_duration(std::string_view text);
 
-// The shortest such text that parses back to the same value: "1m30s", "250ms", "0s".
+// The one such text of a value, which parses back to it: hours, minutes, and the rest in its largest unit,
+// without parts that are zero: "1m30s", "1.5s", "250ms", "0s". A negative value (which does not parse back)
+// begins with "-".
 std::string duration_text(Nanos value);
 
 }  // namespace gorb::base

@@ -1,6 +1,11 @@
-// Strict reading of small JSON documents (Poco::JSON) and streamed writing of any (RapidJSON's Writer).
+// Strict reading of small JSON documents into Poco::JSON's values, and streamed writing of any (RapidJSON's
+// Writer).
 //
 // Reading collects every fault with its RFC 6901 pointer instead of stopping at the first.
+//
+// The text is read by RapidJSON's Reader, not by Poco's Parser: Poco 1.11 takes the last of two members with
+// one name, reads 18446744073709551616 as 0 and -9223372036854775809 as -9223372036854775808, and tells its
+// caller nothing of it.
 #pragma once
 #include <Poco/JSON/Object.h>
 #include <rapidjson/writer.h>
@@ -16,8 +21,10 @@
 
 namespace gorb::base {
 
-// RFC 8259, nothing more lenient: no comments, no duplicate keys, no trailing text, UTF-8 only, at most 32 levels.
-// Errc::invalid with the place of the fault in words.
+// RFC 8259, nothing more lenient: no comments, no duplicate keys, no trailing text, UTF-8 only, at most 32
+// levels, no NUL in texts (as section 9 allows). Whole numbers are Poco::Int64 where they fit, else
+// Poco::UInt64, else a fault; others are double. A double that is whole is kept as the integer it is (5.0 as
+// 5). Errc::invalid with the place of the fault in words.
 Result<Poco::Dynamic::Var> parse_json(std::string_view text);
 // The same, and the outermost value must be an object.
 Result<Poco::JSON::Object::Ptr> parse_json_object(std::string_view text);
@@ -28,8 +35,9 @@ std::string canonical_json(const Poco::Dynamic::Var& value);
 // "~" and "/" escaped as RFC 6901 wants a token.
 std::string pointer_token(std::string_view token);
 
-// Reads the members of one object. Each getter takes a member; a wrong type or value is a fault and gives nullopt,
-// as an absent member does. JSON null counts as wrong. finish() makes a fault of every member not asked for.
+// Reads the members of one object. Each getter takes a member; a wrong type or value is a fault and gives
+// nullopt, as an absent member does. JSON null counts as wrong. finish() makes a fault of every member not
+// asked for.
 class ObjectReader {
   public:
     // `pointer` is where the object stands, "" for the document. `faults` must outlive the reader.
@@ -38,12 +46,12 @@ class ObjectReader {
     bool has(const std::string& name) const;
     std::optional<std::string> text(const std::string& name);
     std::optional<bool> boolean(const std::string& name);
-    // A JSON number without fraction within the range; `min..max` is named in the fault.
+    // A JSON number without fraction (5.0 has none) within the range; `min..max` is named in the fault.
     std::optional<int64_t> integer(const std::string& name, int64_t min, int64_t max);
     std::optional<ObjectReader> object(const std::string& name);
     // Whatever it is.
     std::optional<Poco::Dynamic::Var> any(const std::string& name);
-    // Names of members not asked for so far, in the document's order.
+    // Names of members not asked for so far, sorted.
     std::vector<std::string> rest() const;
 
     void fault(const std::string& name, std::string what);  // at member `name` of this object

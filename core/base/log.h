@@ -3,7 +3,8 @@
 //   log_info("virtual service created", {{"service", name}, {"vip", key.text()}});
 //   2024-05-01T12:00:00.123Z info virtual service created service=web vip=10.0.0.1:80/tcp
 //
-// Under systemd (JOURNAL_STREAM is set) the stamp is left to the journal and the line begins with its priority, <6>.
+// Where stderr is the stream that JOURNAL_STREAM names, the stamp is left to the journal and the line begins
+// with its priority, <6>. What Poco's own classes log comes out in the same form, with source=LOGGER.
 // Threads: any.
 #pragma once
 #include <cstdint>
@@ -23,14 +24,17 @@ std::string_view log_level_text(LogLevel level);
 
 void set_log_level(LogLevel level);
 LogLevel log_level();
-inline bool log_wants(LogLevel level) { return level <= log_level(); }
+inline bool log_wants(LogLevel level) {
+    return level <= log_level();
+}
 
 struct LogField {
     std::string_view key;
     std::string value;
 };
 
-// Control characters in message and values are escaped, values with spaces quoted: one message is always one line.
+// Control characters in message and values are escaped, values with spaces quoted: one message is always one
+// line.
 void log(LogLevel level, std::string_view message, std::span<const LogField> fields = {});
 
 inline void log_error(std::string_view m, std::initializer_list<LogField> f = {}) {
