@@ -1,0 +1,100 @@
+// A host-owned connection (gorb.net/1), closed by the destructor.
+//
+// Part of gorb/plugin.hpp. Threads: [loop].
+#ifndef GORB_SDK_CONNECTION_HPP
+#define GORB_SDK_CONNECTION_HPP
+#include <gorb/sdk/host.hpp>
+
+namespace gorb::sdk {
+
+// What happens to a connection. An exception in one of these closes the connection: it goes to the log, and
+// closed() is called with -ECANCELED.
+class ConnectionEvents {
+  public:
+    virtual void opened() = 0;
+    // Returns how many bytes were consumed; the rest comes again in front of what follows.
+    virtual size_t received(std::string_view bytes) = 0;
+    // The last event, once: 0 = the other side ended the stream, otherwise a negative errno. The connection
+    // may be opened again from here.
+    virtual void closed(int32_t why) = 0;
+
+  protected:
+    ~ConnectionEvents() = default;
+};
+
+class Connection {
+  public:
+    struct Options {
+        uint32_t transport = GORB_TCP;
+        gorb_addr peer{};
+        gorb_addr source{};        // family 0: the kernel chooses
+        uint32_t fwmark = 0;       // 0: none
+        uint64_t deadline_ns = 0;  // 0: none; afterwards closed(-ETIMEDOUT)
+    };
+
+    // `events` must outlive this connection.
+    Connection(const Host& host, ConnectionEvents& events) : host_(host), net_(host.net()), events_(events) {}
+    ~Connection() { close(); }
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+
+    // Drops the connection that is open, if any. Throws Error when our own side can not open one (no
+    // descriptor ...); what the peer does comes through closed(). No event comes before this has returned.
+    void open(const Options& options) {
+        close();
+        static constexpr gorb_conn_events events = {sizeof(gorb_conn_events), &Connection::on_opened,
+                                                    &Connection::on_received, &Connection::on_closed};
+        gorb_conn_options raw{};
+        raw.struct_size = sizeof raw;
+        raw.transport = options.transport;
+        raw.peer = options.peer;
+        raw.source = options.source;
+        raw.fwmark = options.fwmark;
+        raw.deadline_ns = options.deadline_ns;
+        gorb_error why{};
+        conn_ = net_.open(host_.c(), &raw, &events, this, &why);
+        if (!conn_) throw Error(why.text[0] ? why.text : "the host opens no connection", EAGAIN);
+    }
+    // Copied, sent in order. 0 or a negative errno.
+    int32_t send(std::string_view bytes) noexcept {
+        return conn_ ? net_.send(conn_, bytes.data(), bytes.size()) : -ENOTCONN;
+    }
+    // No event follows. May be called from within an event.
+    void close() noexcept {
+        if (conn_) net_.close(std::exchange(conn_, nullptr));
+    }
+    bool is_open() const noexcept { return conn_ != nullptr; }
+
+  private:
+    static void on_opened(void* arg, gorb_conn*) noexcept {
+        auto* self = static_cast<Connection*>(arg);
+        const Host& host = self->host_;
+        if (!host.guarded("opened", [&] { self->events_.opened(); })) self->give_up();
+    }
+    static size_t on_received(void* arg, gorb_conn*, const uint8_t* data, size_t len) noexcept {
+        auto* self = static_cast<Connection*>(arg);
+        const Host& host = self->host_;
+        size_t consumed = len;
+        auto read = [&] { consumed = self->events_.received({reinterpret_cast<const char*>(data), len}); };
+        if (!host.guarded("received", read)) self->give_up();
+        return std::min(consumed, len);
+    }
+    static void on_closed(void* arg, gorb_conn*, int32_t why) noexcept {
+        auto* self = static_cast<Connection*>(arg);
+        const Host& host = self->host_;
+        self->conn_ = nullptr;
+        host.guarded("closed", [&] { self->events_.closed(why); });
+    }
+    void give_up() noexcept {
+        close();
+        host_.guarded("closed", [&] { events_.closed(-ECANCELED); });
+    }
+
+    const Host& host_;
+    const gorb_net& net_;
+    ConnectionEvents& events_;
+    gorb_conn* conn_ = nullptr;
+};
+
+}  // namespace gorb::sdk
+#endif  // GORB_SDK_CONNECTION_HPP
