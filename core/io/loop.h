@@ -1,8 +1,9 @@
-// One thread's event loop: file descriptors (epoll), timers (a wheel of 10 ms slots), and work posted from outside.
+// One thread's event loop: file descriptors (epoll), timers (a wheel of 10 ms slots), and work posted from
+// outside.
 //
-// Threads: run() makes the calling thread the loop's thread. Functions marked [any] may be called by any thread, all
-// others by the loop's thread only (or before run() is called, or after it has returned).
-// Cost: watch, at, cancel are O(1); a turn makes one epoll_wait.
+// Threads: run() makes the calling thread the loop's thread. Functions marked [any] may be called by any
+// thread, all others by the loop's thread only (or before run() is called, or after it has returned). Cost:
+// watch, at, cancel are O(1); a turn makes one epoll_wait.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -21,18 +22,20 @@ using TimerId = uint64_t;  // 0 is never a timer
 
 class Loop {
   public:
-    // `name` is the thread's name ("loop-0") and stands in log lines. The clock is the system's unless a test steps
-    // its own with step().
+    // `name` is the thread's name ("loop-0") and stands in log lines. The clock is the system's unless a test
+    // steps its own with step().
     explicit Loop(std::string name, const base::Clock* clock = nullptr);
     ~Loop();
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
-    // Level-triggered; errors and hang-ups come as all events asked for. A second call for one fd replaces the
-    // first; events == 0 forgets it, which must happen before the fd is closed. `fn` may watch, forget and close any fd.
+    // Level-triggered; errors and hang-ups come as all events asked for. A second call for one fd replaces
+    // the first; events == 0 forgets it, which must happen before the fd is closed. `fn` may watch, forget
+    // and close any fd.
     base::Status watch(int fd, uint32_t events, std::function<void(uint32_t events)> fn);
 
-    // Calls fn once, at or up to one slot (10 ms) after `when` (monotonic ns). A time that has passed means the next turn.
+    // Calls fn once, at or up to one slot (10 ms) after `when` (monotonic ns). A time that has passed means
+    // the next turn.
     TimerId at(uint64_t when, std::function<void()> fn);
     void cancel(TimerId timer);  // 0 and timers that have fired are ignored
 
@@ -50,9 +53,11 @@ class Loop {
     bool on_loop_thread() const;  // [any]
     const std::string& name() const { return name_; }
 
-    // [any] For a watchdog. Since when (monotonic ns) the present turn has been busy, 0 while waiting in epoll.
+    // [any] For a watchdog. Since when (monotonic ns) the present turn has been busy, 0 while waiting in
+    // epoll.
     uint64_t busy_since() const { return busy_since_.load(std::memory_order_relaxed); }
-    // [any] What the loop is doing, for the watchdog's words. `what` must have static storage or outlive the loop.
+    // [any] What the loop is doing, for the watchdog's words. `what` must have static storage or outlive the
+    // loop.
     void set_activity(const char* what) { activity_.store(what, std::memory_order_relaxed); }
     const char* activity() const { return activity_.load(std::memory_order_relaxed); }
 

@@ -1,0 +1,81 @@
+#include "io/workers.h"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+
+namespace gorb::io {
+
+struct Workers::Impl {
+    void work();
+
+    size_t limit = 0, queue = 0;
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<std::function<void()>> jobs;  // under mutex, as is the rest
+    std::vector<std::thread> threads;
+    size_t running = 0;
+    bool ending = false;
+};
+
+Workers::Workers(size_t threads, size_t queue) : impl_(std::make_unique<Impl>()) {
+    impl_->limit = threads;
+    impl_->queue = queue;
+}
+
+Workers::~Workers() {
+    {
+        std::lock_guard lock(impl_->mutex);
+        impl_->ending = true;
+    }
+    impl_->changed.notify_all();
+    for (auto& thread : impl_->threads) thread.join();
+}
+
+void Workers::Impl::work() {
+    pthread_setname_np(pthread_self(), "worker");
+    std::unique_lock lock(mutex);
+    for (;;) {
+        changed.wait(lock, [&] { return ending || !jobs.empty(); });
+        if (jobs.empty()) return;
+        auto job = std::move(jobs.front());
+        jobs.pop_front();
+        ++running;
+        lock.unlock();
+        job();
+        job = nullptr;  // what it holds dies outside the lock
+        lock.lock();
+        --running;
+    }
+}
+
+bool Workers::submit(std::function<void()> job) {
+    {
+        std::lock_guard lock(impl_->mutex);
+        // Counted by jobs and not by threads that have woken up: what is accepted does not depend on who is
+        // quicker.
+        const size_t held = impl_->jobs.size() + impl_->running;
+        if (impl_->ending || held >= impl_->limit + impl_->queue) return false;
+        if (held >= impl_->threads.size() && impl_->threads.size() < impl_->limit) {
+            try {
+                impl_->threads.emplace_back([impl = impl_.get()] { impl->work(); });
+            } catch (const std::system_error& e) {
+                base::log_warning("can not start another worker thread", {{"reason", e.what()}});
+                if (impl_->threads.empty()) return false;
+            }
+        }
+        impl_->jobs.push_back(std::move(job));
+    }
+    impl_->changed.notify_one();
+    return true;
+}
+
+}  // namespace gorb::io
