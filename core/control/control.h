@@ -1,10 +1,12 @@
-// The one owner of the desired state: takes changes in order, makes the kernel so, and only then calls them done.
+// The one owner of the desired state: takes changes in order, makes the kernel so, and only then calls them
+// done.
 //
-// A change is checked against the state, applied by the driver, and committed; what the kernel refuses is undone and leaves no
-// trace. Changes that wait together are applied in one batch. Changes of health become weights the same way.
+// A change is checked against the state, applied by the driver, and committed; what the kernel refuses is
+// undone and leaves no trace. Changes that wait together are applied in one batch. Changes of health become
+// weights the same way.
 //
-// Threads: submit, snapshot, view and the rest marked [any] by any thread. `done` is called on the control thread and must
-// only hand the answer on. The driver belongs to the control thread.
+// Threads: submit, snapshot, view and the rest marked [any] by any thread. `done` is called on the control
+// thread and must only hand the answer on. The driver belongs to the control thread.
 #pragma once
 #include <functional>
 #include <map>
@@ -72,8 +74,8 @@ using Done = std::function<void(base::Result<Outcome>)>;
 // What a backend's weight is, and why.
 struct EffectiveWeight {
     uint32_t configured = 0, effective = 0;
-    std::string why;         // "" when they are equal
-    std::string not_applied; // what the kernel said to the last attempt to set it, "" when it took it
+    std::string why;          // "" when they are equal
+    std::string not_applied;  // what the kernel said to the last attempt to set it, "" when it took it
 };
 
 struct Options {
@@ -82,11 +84,12 @@ struct Options {
 
 class Control {
   public:
-    Control(std::unique_ptr<ipvs::Driver> driver, std::unique_ptr<ipvs::VipTable> vips, const plugin::Registry& registry,
-            Options options);
+    Control(std::unique_ptr<ipvs::Driver> driver, std::unique_ptr<ipvs::VipTable> vips,
+            const plugin::Registry& registry, Options options);
     ~Control();  // stop()
 
-    // The engine tells this control about health (on_changed -> health_changed), and is told what to check by it. Before start().
+    // The engine tells this control about health (on_changed -> health_changed), and is told what to check by
+    // it. Before start().
     void connect(health::Engine& engine);
     void start();
     // Finishes what was submitted, refuses what comes later, releases when told to, and joins.
@@ -95,15 +98,16 @@ class Control {
     void submit(Change change, Done done);                          // [any]
     void health_changed(std::span<const health::Changed> changes);  // [any]
 
-    model::SnapshotPtr snapshot() const;                            // [any]
+    model::SnapshotPtr snapshot() const;  // [any]
     // The ETag of an object's revision, without quotes: it names this run of the daemon as well.
-    std::string etag(uint64_t revision) const;                      // [any]
-    EffectiveWeight weight_of(const model::BackendEntry& backend) const;  // [any]
+    std::string etag(uint64_t revision) const;                                        // [any]
+    EffectiveWeight weight_of(const model::BackendEntry& backend) const;              // [any]
     std::optional<health::View> health_of(const model::BackendEntry& backend) const;  // [any]
-    const ipvs::Info& driver_info() const;                          // [any] as of the start
+    const ipvs::Info& driver_info() const;                                            // [any] as of the start
     // Asked of the kernel on first use, then remembered. `done` gets the names. [any]
     void schedulers(std::function<void(base::Result<std::vector<std::string>>)> done);
-    // For a watchdog: is the control thread answering? Since when (monotonic ns) its present batch is busy, 0 when idle. [any]
+    // For a watchdog: is the control thread answering? Since when (monotonic ns) its present batch is busy, 0
+    // when idle. [any]
     uint64_t busy_since() const;
 
   private:

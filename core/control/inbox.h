@@ -1,0 +1,50 @@
+// What others ask of the control thread: changes and questions in order, health as the newest value of each
+// backend. Writers never wait; a backend whose health changes a hundred times before it is looked at counts
+// once.
+//
+// Threads: any; take() by the control thread.
+#pragma once
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "control/control.h"
+
+namespace gorb::control {
+
+struct Submitted {
+    Change change;
+    Done done;
+};
+
+class Inbox {
+  public:
+    struct Content {
+        std::vector<Submitted> changes;
+        std::vector<std::function<void()>> questions;
+        std::unordered_map<model::BackendId, health::Changed> health;
+        bool closed = false;
+    };
+
+    // false: closed, nothing was taken.
+    bool put(Submitted change);
+    bool put(std::function<void()> question);
+    void put(std::span<const health::Changed> changes);
+    // Nothing comes in any more; what is in is still taken.
+    void close();
+
+    // Waits until there is something, or the monotonic time `until` (ns; 0: for ever), or closed.
+    Content take(uint64_t until, uint64_t now);
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable filled_;
+    Content content_;
+};
+
+}  // namespace gorb::control

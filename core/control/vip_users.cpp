@@ -1,0 +1,45 @@
+#include "control/vip_users.h"
+
+#include "base/log.h"
+
+namespace gorb::control {
+
+base::Status VipUsers::acquire(const base::Ip& address) {
+    if (!table_) return {};
+    auto it = uses_.find(address);
+    if (it == uses_.end()) {
+        auto added = table_->add(address);
+        if (!added) return base::fail(added.error());
+        base::log_info(*added ? "VIP added" : "VIP is on this host already, it will stay",
+                       {{"vip", address.text()}});
+        it = uses_.emplace(address, Use{0, *added}).first;
+    }
+    ++it->second.services;
+    return {};
+}
+
+void VipUsers::release(const base::Ip& address) {
+    auto it = uses_.find(address);
+    if (it == uses_.end() || --it->second.services > 0) return;
+    const bool added = it->second.added;
+    uses_.erase(it);
+    if (added) remove(address);
+}
+
+void VipUsers::release_all() {
+    for (const auto& [address, use] : uses_) {
+        if (use.added) remove(address);
+    }
+    uses_.clear();
+}
+
+void VipUsers::remove(const base::Ip& address) {
+    if (auto removed = table_->remove(address)) {
+        base::log_info("VIP removed", {{"vip", address.text()}});
+    } else {
+        base::log_error("VIP could not be removed",
+                        {{"vip", address.text()}, {"error", removed.error().sentence}});
+    }
+}
+
+}  // namespace gorb::control

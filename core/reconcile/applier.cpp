@@ -1,0 +1,213 @@
+#include "reconcile/applier.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/log.h"
+#include "reconcile/records.h"
+
+namespace gorb::reconcile {
+
+using base::Errc;
+using ipvs::Op;
+using Kind = ipvs::Op::Kind;
+
+struct Applier::Work {
+    const Transaction* transaction = nullptr;
+    Applied applied;
+    std::vector<Op> undo;  // in the order done
+    std::optional<base::Error> error;
+};
+
+base::Status Applier::one(const Op& op) {
+    auto results = driver_->apply({&op, 1});
+    if (results.front()) note(op);
+    return results.front();
+}
+
+// Keeps track of what is ours.
+void Applier::note(const Op& op) {
+    const ipvs::ServiceKey& key = op.service.key;
+    switch (op.kind) {
+        case Kind::add_service:
+            services_.insert(key);
+            break;
+        case Kind::add_dest:
+            dests_[key].insert(op.dest.address);
+            break;
+        case Kind::remove_service:
+            services_.erase(key);
+            dests_.erase(key);
+            break;
+        case Kind::remove_dest:
+            if (auto it = dests_.find(key); it != dests_.end()) {
+                it->second.erase(op.dest.address);
+                if (it->second.empty()) dests_.erase(it);
+            }
+            break;
+        case Kind::edit_service:
+        case Kind::edit_dest:
+            break;
+    }
+}
+
+// The entry to be added is there: it becomes what the addition says, and can become again what it was.
+base::Status Applier::take_over(const Op& op, Work& work) {
+    if (op.kind == Kind::add_service) {
+        auto found = driver_->service(op.service.key);
+        if (!found) return base::fail(found.error());
+        if (!*found) return one(op);  // gone again in between
+        ipvs::ServiceRecord record = keeping(op.service, **found);
+        if (auto edited = one(Op::edit(record)); !edited) return edited;
+        base::log_info("took over a virtual service that was in the kernel already",
+                       {{"vip", op.service.key.text()}});
+        work.undo.push_back(Op::edit(**found));
+        work.applied.service = record;
+        return {};
+    }
+    auto dests = driver_->dests(op.service.key);
+    if (!dests) return base::fail(dests.error());
+    auto found = std::ranges::find(*dests, op.dest.address, &ipvs::DestRecord::address);
+    if (found == dests->end()) return one(op);
+    Op edit = op;
+    edit.kind = Kind::edit_dest;
+    edit.dest = keeping(op.dest, *found);
+    if (const auto& limit = work.transaction->keep_weight_up_to)
+        edit.dest.weight = std::min(found->weight, *limit);
+    if (auto edited = one(edit); !edited) return edited;
+    base::log_info("took over a destination that was in the kernel already",
+                   {{"vip", op.service.key.text()}, {"destination", op.dest.address.text()}});
+    work.undo.push_back(Op::edit(op.service.key, *found));
+    work.applied.dests.push_back(edit.dest);
+    return {};
+}
+
+// The entry to be edited, or the service to be added to, is not there: somebody removed it. It is put back.
+base::Status Applier::put_back(const Op& op, Work& work) {
+    Op add = op;
+    add.kind = op.kind == Kind::edit_service ? Kind::add_service : Kind::add_dest;
+    base::Status result = one(add);
+    if (!result && result.error().code == Errc::not_found && add.kind == Kind::add_dest) {
+        Op service = Op::add(op.service);
+        if (auto made = one(service); made) {
+            work.undo.push_back(Op::remove(op.service.key));
+        } else if (made.error().code != Errc::exists) {
+            return made;
+        }
+        work.applied.service_was_missing = true;
+        result = one(add);
+    } else if (result && add.kind == Kind::add_service) {
+        work.applied.service_was_missing = true;
+    }
+    if (result) {
+        base::log_warning("put back what somebody had removed from the kernel",
+                          {{"vip", op.service.key.text()},
+                           {"destination", add.kind == Kind::add_dest ? op.dest.address.text() : ""}});
+        if (add.kind == Kind::add_dest) work.applied.dests.push_back(op.dest);
+        if (add.kind == Kind::add_service) work.applied.service = op.service;
+    }
+    return result;
+}
+
+// What one operation's answer means for its transaction.
+void Applier::settle(const Op& op, const base::Status& result, Work& work) {
+    const bool adds = op.kind == Kind::add_service || op.kind == Kind::add_dest;
+    if (result) {
+        note(op);
+        if (op.kind == Kind::add_service) work.undo.push_back(Op::remove(op.service.key));
+        if (op.kind == Kind::add_dest) work.undo.push_back(Op::remove(op.service.key, op.dest.address));
+        if (op.kind == Kind::add_dest || op.kind == Kind::edit_dest) work.applied.dests.push_back(op.dest);
+        if (op.kind == Kind::add_service || op.kind == Kind::edit_service) work.applied.service = op.service;
+        return;
+    }
+    if (work.error) return;  // the first one counts
+    base::Status settled = result;
+    if (result.error().code == Errc::exists && adds) {
+        settled = take_over(op, work);
+    } else if (result.error().code == Errc::not_found && op.kind != Kind::add_service) {
+        settled = put_back(op, work);
+    }
+    if (!settled) work.error = settled.error();
+}
+
+void Applier::undo(Work& work) {
+    for (auto op = work.undo.rbegin(); op != work.undo.rend(); ++op) {
+        if (auto undone = one(*op); !undone && undone.error().code != Errc::not_found) {
+            base::log_error("could not undo a refused change", {{"error", undone.error().sentence}});
+        }
+    }
+}
+
+std::vector<base::Result<Applied>> Applier::apply(std::span<const Transaction> transactions) {
+    std::vector<Work> works(transactions.size());
+    std::vector<Op> ops;
+    for (size_t i = 0; i < transactions.size(); ++i) {
+        works[i].transaction = &transactions[i];
+        ops.insert(ops.end(), transactions[i].make.begin(), transactions[i].make.end());
+    }
+    std::vector<base::Status> results = ops.empty() ? std::vector<base::Status>{} : driver_->apply(ops);
+
+    size_t next = 0;
+    for (size_t i = 0; i < transactions.size(); ++i) {
+        for (size_t k = 0; k < transactions[i].make.size(); ++k, ++next)
+            settle(ops[next], results[next], works[i]);
+    }
+
+    ops.clear();
+    for (size_t i = 0; i < transactions.size(); ++i) {
+        if (works[i].error) continue;
+        ops.insert(ops.end(), transactions[i].remove.begin(), transactions[i].remove.end());
+    }
+    results = ops.empty() ? std::vector<base::Status>{} : driver_->apply(ops);
+    next = 0;
+    for (size_t i = 0; i < transactions.size(); ++i) {
+        if (works[i].error) continue;
+        for (size_t k = 0; k < transactions[i].remove.size(); ++k, ++next) {
+            const base::Status& result = results[next];
+            if (result || result.error().code == Errc::not_found) {
+                note(ops[next]);
+            } else if (!works[i].error) {
+                works[i].error = result.error();
+            }
+        }
+    }
+
+    std::vector<base::Result<Applied>> answers;
+    answers.reserve(works.size());
+    for (Work& work : works) {
+        if (work.error) {
+            undo(work);
+            answers.emplace_back(base::fail(*work.error));
+        } else {
+            answers.emplace_back(std::move(work.applied));
+        }
+    }
+    return answers;
+}
+
+base::Status Applier::release() {
+    base::Status first;
+    auto keep_first = [&](const base::Status& s) {
+        if (!s && s.error().code != Errc::not_found && first) first = s;
+    };
+    std::vector<Op> ops;
+    for (const auto& [key, addresses] : dests_) {
+        for (const base::Endpoint& address : addresses) ops.push_back(Op::remove(key, address));
+    }
+    if (!ops.empty()) {
+        for (const base::Status& s : driver_->apply(ops)) keep_first(s);
+    }
+    ops.clear();
+    for (const ipvs::ServiceKey& key : services_) {
+        auto left = driver_->dests(key);
+        if (left && left->empty()) ops.push_back(Op::remove(key));
+    }
+    if (!ops.empty()) {
+        for (const base::Status& s : driver_->apply(ops)) keep_first(s);
+    }
+    dests_.clear();
+    services_.clear();
+    return first;
+}
+
+}  // namespace gorb::reconcile

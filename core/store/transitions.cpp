@@ -1,0 +1,91 @@
+#include "store/transitions.h"
+
+#include "base/check.h"
+
+namespace gorb::store {
+
+using model::BackendEntry;
+using model::ServiceEntry;
+using model::Snapshot;
+
+namespace {
+
+// The state with `entry` in place of the service of that name.
+Snapshot put_entry(const Snapshot& now, ServiceEntry entry) {
+    Snapshot next = now;
+    if (const auto* old = now.services.find(entry.spec.name))
+        next.by_key = next.by_key.erase((*old)->spec.key);
+    next.by_key = next.by_key.insert(entry.spec.key, entry.spec.name);
+    std::string name = entry.spec.name;
+    next.services =
+        next.services.insert(std::move(name), std::make_shared<const ServiceEntry>(std::move(entry)));
+    return next;
+}
+
+const ServiceEntry& must_find(const Snapshot& now, const std::string& service) {
+    const auto* entry = now.services.find(service);
+    GORB_CHECK(entry != nullptr);
+    return **entry;
+}
+
+}  // namespace
+
+base::Status check_service_key(const Snapshot& now, const model::Service& service) {
+    const std::string* other = now.by_key.find(service.key);
+    if (!other || *other == service.name) return {};
+    return base::fail(base::Errc::exists, "service \"" + *other + "\" has the address, port and protocol " +
+                                              service.key.text() + " already");
+}
+
+base::Status check_backend_address(const ServiceEntry& service, const model::Backend& backend) {
+    const std::string* other = service.by_address.find(backend.address);
+    if (!other || *other == backend.name) return {};
+    return base::fail(base::Errc::exists, "backend \"" + *other + "\" of service \"" + service.spec.name +
+                                              "\" has the address and port " + backend.address.text() +
+                                              " already");
+}
+
+Snapshot with_service(const Snapshot& now, const model::Service& service) {
+    const auto* old = now.services.find(service.name);
+    ServiceEntry entry = old ? **old : ServiceEntry{};
+    entry.spec = service;
+    entry.revision = now.revision + 1;
+    Snapshot next = put_entry(now, std::move(entry));
+    next.revision = now.revision + 1;
+    return next;
+}
+
+Snapshot without_service(const Snapshot& now, const std::string& name) {
+    Snapshot next = now;
+    next.by_key = next.by_key.erase(must_find(now, name).spec.key);
+    next.services = next.services.erase(name);
+    next.revision = now.revision + 1;
+    return next;
+}
+
+Snapshot with_backend(const Snapshot& now, const std::string& service, const model::Backend& backend,
+                      model::BackendId id) {
+    ServiceEntry entry = must_find(now, service);
+    if (const auto* old = entry.backends.find(backend.name)) {
+        entry.by_address = entry.by_address.erase((*old)->spec.address);
+    }
+    entry.by_address = entry.by_address.insert(backend.address, backend.name);
+    entry.backends = entry.backends.insert(
+        backend.name, std::make_shared<const BackendEntry>(BackendEntry{backend, id, now.revision + 1}));
+    Snapshot next = put_entry(now, std::move(entry));
+    next.revision = now.revision + 1;
+    return next;
+}
+
+Snapshot without_backend(const Snapshot& now, const std::string& service, const std::string& backend) {
+    ServiceEntry entry = must_find(now, service);
+    const auto* old = entry.backends.find(backend);
+    GORB_CHECK(old != nullptr);
+    entry.by_address = entry.by_address.erase((*old)->spec.address);
+    entry.backends = entry.backends.erase(backend);
+    Snapshot next = put_entry(now, std::move(entry));
+    next.revision = now.revision + 1;
+    return next;
+}
+
+}  // namespace gorb::store
