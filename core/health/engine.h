@@ -1,8 +1,7 @@
 // Checks every target on its loops and keeps what came of it.
 //
-// Threads: put, remove, read, size: any. `on_changed` is called on a loop's thread with all changes of one turn; it must
-// only hand them on.
-// Cost: about two timers and one board write a check; see core/README.md.
+// Threads: put, remove, read, size: any. `on_changed` is called on a loop's thread with all changes of one
+// turn; it must only hand them on. Cost: about two timers and one board write a check; see core/README.md.
 #pragma once
 #include <functional>
 #include <memory>
@@ -22,15 +21,17 @@ class Engine {
   public:
     using OnChanged = std::function<void(std::span<const Changed>)>;
 
-    // Instances of the pulses are made on first use, one on each of `loops`; a target stays on the loop its id hashes to.
-    // The loops must outlive the engine and be stopped before it is destroyed (or not yet be running).
-    Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops, io::Workers& workers,
-           OnChanged on_changed);
+    // Instances of the pulses are made on first use, one on each of `loops`; a target stays on the loop its
+    // id hashes to. The loops must outlive the engine and be stopped before it is destroyed (or not yet be
+    // running).
+    Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops,
+           io::Workers& workers, OnChanged on_changed);
     ~Engine();
 
-    // Begins to check a target; the same id again replaces what is checked and how, and keeps state and history when the
-    // pulse's type and the address are the same, otherwise starts anew. The first check of a new target comes at once, those of many added together
-    // paced over their interval; later ones at hash(id) within the interval.
+    // Begins to check a target; the same id again replaces what is checked and how, and keeps state and
+    // history when the pulse's type and the address are the same, otherwise starts anew. The first check of a
+    // new target comes at once, those of many added together paced over their interval; later ones at
+    // hash(id) within the interval.
     void put(Target target);
     void remove(model::BackendId id);
 

@@ -13,9 +13,9 @@ struct Weight {
     bool operator==(const Weight&) const = default;
 };
 
-// up: configured x share / 100 (at least 1 if neither is 0); down: 0; unknown: 0, no traffic before the first result, unless
-// `before` (the weight found in the kernel when the destination was taken over) says it served already: then that, at
-// most the configured one.
+// up: configured x share / 100 (at least 1 if neither is 0); down: 0; unknown: 0, no traffic before the first
+// result, unless `before` (the weight found in the kernel when the destination was taken over) says it served
+// already: then that, at most the configured one.
 Weight weight(uint32_t configured, State state, uint32_t share, const std::string& reason, uint32_t before);
 
 }  // namespace gorb::health
