@@ -1,14 +1,19 @@
 // The REST API: routes, resources and their JSON. openapi.json beside this file is the contract.
+//
+// Threads: the handler runs on the server's loop and never blocks: changes go to control and answer from
+// there, long answers (many backends, the metrics page) are written by a worker of the API's own.
 #pragma once
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "control/control.h"
 #include "plugin/metrics.h"
 #include "plugin/registry.h"
 #include "rest/http.h"
+#include "rest/route.h"
 
 namespace gorb::rest {
 
@@ -26,5 +31,8 @@ struct Context {
 
 // A handler for rest::Server. Never throws; a defect of ours answers 500 and is logged.
 Handler make_api(Context context);
+
+// Every route of the API.
+std::vector<Route> api_routes();
 
 }  // namespace gorb::rest

@@ -1,0 +1,433 @@
+#include "rest/api.h"
+
+#include <exception>
+#include <memory>
+#include <utility>
+#include <variant>
+
+#include "base/log.h"
+#include "io/workers.h"
+#include "model/codec.h"
+#include "rest/backend_resource.h"
+#include "rest/error.h"
+#include "rest/metrics_page.h"
+#include "rest/openapi.h"
+#include "rest/plugin_resource.h"
+#include "rest/request_headers.h"
+#include "rest/service_resource.h"
+#include "rest/status_resource.h"
+
+namespace gorb::rest {
+namespace {
+
+// A service with more backends than this is written by a worker; up to it, writing costs less than handing
+// over.
+constexpr size_t many = 256;
+
+// A request on its way to its answer.
+struct Call {
+    std::shared_ptr<const Request> request;
+    Responder respond;
+    std::array<std::string, Router::max_names> names;
+    bool expanded = false;
+
+    const std::string& service() const { return names[0]; }
+    const std::string& backend() const { return names[1]; }
+};
+
+// The answer that `write` writes with the writer it is given.
+template <class Write>
+Response json_response(size_t size_hint, Write&& write) {
+    Response out;
+    out.body.reserve(size_hint);
+    base::StringSink sink(out.body);
+    base::JsonWriter writer(sink);
+    write(writer);
+    return out;
+}
+
+// What `make` gives back, or 500 where it throws: a defect of ours.
+template <class Make>
+Response guarded(Make&& make) {
+    const char* what = "unknown exception";
+    try {
+        return make();
+    } catch (const std::exception& e) {
+        what = e.what();
+        base::log_error("the API failed to answer a request", {{"exception", what}});
+    } catch (...) {
+        base::log_error("the API failed to answer a request", {{"exception", what}});
+    }
+    return error_response(500, "this is a defect of gorb; its log has more");
+}
+
+class Api : public std::enable_shared_from_this<Api> {
+  public:
+    explicit Api(Context context);
+    void serve(std::shared_ptr<const Request> request, Responder respond);
+
+    // A route is answered either at once or later.
+    using Now = Response (Api::*)(const Call&);
+    using Later = void (Api::*)(Call&&);
+    struct Entry {
+        Route route;
+        std::variant<Now, Later> handler;
+    };
+    static const std::vector<Entry>& table();
+
+  private:
+    Response health_probe(const Call&) { return probe_response(context_.not_healthy); }
+    Response ready_probe(const Call&) { return probe_response(context_.not_ready); }
+    Response openapi(const Call&);
+    Response plugins(const Call&);
+    Response get_log(const Call&);
+    Response put_log(const Call& call);
+    Response get_backend(const Call& call);
+    void root(Call&& call);
+    void metrics(Call&& call);
+    void list_services(Call&& call);
+    void get_service(Call&& call);
+    void put_service(Call&& call);
+    void put_backend(Call&& call);
+    void patch_service(Call&& call);
+    void patch_backend(Call&& call);
+    void delete_service(Call&& call);
+    void delete_backend(Call&& call);
+
+    std::optional<Response> refusal(const Call& call, const Route& route) const;
+    void on_worker(Responder respond, std::function<Response()> make);
+    // Submits it; the answer is what `show` makes of the object that came of it.
+    using Show = std::function<Response(const control::Outcome&)>;
+    template <class Change>
+    void change(Call&& call, base::Result<Change> what, Show show);
+    void answer_change(const Responder& respond, const base::Result<control::Outcome>& outcome,
+                       const Show& show);
+    Show show_service() const;
+    Show show_backend(std::string service) const;
+    Response service_response(const model::ServiceEntry& service, Backends backends) const;
+    Response backend_response(const std::string& service, const model::BackendEntry& backend,
+                              const BackendStatus& status) const;
+
+    Context context_;
+    Router router_;
+    io::Workers workers_{1, 64};  // last: its jobs use what stands above
+};
+
+base::Error no_service(const std::string& name) {
+    return {base::Errc::not_found, "there is no service \"" + name + "\"", {}, 0};
+}
+
+// ---- routes
+
+const std::vector<Api::Entry>& Api::table() {
+    static const std::vector<Entry> entries{
+        {{"GET", "/", "getRoot", ""}, &Api::root},
+        {{"GET", "/service", "listServices", "services"}, &Api::list_services},
+        {{"GET", "/service/{service}", "getService", "backends"}, &Api::get_service},
+        {{"PUT", "/service/{service}", "putService", ""}, &Api::put_service},
+        {{"PATCH", "/service/{service}", "patchService", ""}, &Api::patch_service},
+        {{"DELETE", "/service/{service}", "deleteService", ""}, &Api::delete_service},
+        {{"GET", "/service/{service}/{backend}", "getBackend", ""}, &Api::get_backend},
+        {{"PUT", "/service/{service}/{backend}", "putBackend", ""}, &Api::put_backend},
+        {{"PATCH", "/service/{service}/{backend}", "patchBackend", ""}, &Api::patch_backend},
+        {{"DELETE", "/service/{service}/{backend}", "deleteBackend", ""}, &Api::delete_backend},
+        {{"GET", "/plugins", "listPlugins", ""}, &Api::plugins},
+        {{"GET", "/log", "getLog", ""}, &Api::get_log},
+        {{"PUT", "/log", "putLog", ""}, &Api::put_log},
+        {{"GET", "/metrics", "getMetrics", ""}, &Api::metrics},
+        {{"GET", "/healthz", "getHealthz", ""}, &Api::health_probe},
+        {{"GET", "/readyz", "getReadyz", ""}, &Api::ready_probe},
+        {{"GET", "/openapi.json", "getOpenapi", ""}, &Api::openapi},
+    };
+    return entries;
+}
+
+Api::Api(Context context) : context_(std::move(context)), router_(api_routes()) {}
+
+void Api::serve(std::shared_ptr<const Request> request, Responder respond) {
+    const Request& r = *request;
+    if (base::log_wants(base::LogLevel::debug)) {
+        base::log_debug("request", {{"peer", r.peer}, {"method", r.method}, {"path", r.path}});
+    }
+    if (r.method == "OPTIONS") {
+        if (auto allow = router_.allow(r.path); !allow.empty()) {
+            Response out = json_response(96, [&](base::JsonWriter& w) {
+                w.StartObject();
+                base::key(w, "allow");
+                base::value(w, allow);
+                w.EndObject();
+            });
+            out.headers.emplace_back("Allow", std::move(allow));
+            respond(std::move(out));
+            return;
+        }
+    }
+    auto target = router_.find(r.method, r.path);
+    if (const auto* missed = std::get_if<Router::Missed>(&target)) {
+        Response out = error_response(missed->status, missed->sentence);
+        if (!missed->allow.empty()) out.headers.emplace_back("Allow", missed->allow);
+        respond(std::move(out));
+        return;
+    }
+    auto& found = std::get<Router::Found>(target);
+    const Entry& entry = table()[found.route];
+    Call call{std::move(request), std::move(respond), std::move(found.names), false};
+    const auto expanded = wants_expanded(r.query, entry.route.expands);
+    if (!expanded) {
+        call.respond(error_response(expanded.error()));
+        return;
+    }
+    call.expanded = *expanded;
+    if (auto no = refusal(call, entry.route)) {
+        call.respond(std::move(*no));
+        return;
+    }
+    if (const auto* now = std::get_if<Now>(&entry.handler)) {
+        call.respond(guarded([&] { return (this->**now)(call); }));
+    } else {
+        (this->*std::get<Later>(entry.handler))(std::move(call));
+    }
+}
+
+// What every request with a body must keep, before anybody reads it.
+std::optional<Response> Api::refusal(const Call& call, const Route& route) const {
+    if (route.method != "PUT" && route.method != "PATCH") return std::nullopt;
+    const Request& r = *call.request;
+    if (is_json(r.content_type, r.body)) return std::nullopt;
+    return error_response(415, "the body must be JSON (Content-Type: application/json); it is said to be " +
+                                   shown(r.content_type));
+}
+
+void Api::on_worker(Responder respond, std::function<Response()> make) {
+    const bool taken = workers_.submit([respond, make = std::move(make)] { respond(guarded(make)); });
+    if (!taken) respond(error_response(503, "too many long answers are being written at once; try again"));
+}
+
+// ---- the daemon itself
+
+void Api::root(Call&& call) {
+    context_.control.schedulers([self = shared_from_this(), respond = std::move(call.respond)](
+                                    const base::Result<std::vector<std::string>>& schedulers) {
+        respond(guarded([&] {
+            return json_response(1024, [&](base::JsonWriter& w) {
+                write_root(w, self->context_.version, self->context_.control.driver_info(), schedulers);
+            });
+        }));
+    });
+}
+
+Response Api::openapi(const Call&) {
+    Response out;
+    out.body = openapi_json();
+    return out;
+}
+
+Response Api::plugins(const Call&) {
+    return json_response(4096, [&](base::JsonWriter& w) {
+        write_plugins(w, context_.registry.plugins(), context_.registry.refused());
+    });
+}
+
+Response Api::get_log(const Call&) {
+    return json_response(32, [](base::JsonWriter& w) { write_log_level(w, base::log_level()); });
+}
+
+Response Api::put_log(const Call& call) {
+    const auto level = read_log_level(call.request->body);
+    if (!level) return error_response(level.error());
+    base::set_log_level(*level);
+    base::log_info("log level changed",
+                   {{"level", std::string(base::log_level_text(*level))}, {"peer", call.request->peer}});
+    return get_log(call);
+}
+
+void Api::metrics(Call&& call) {
+    on_worker(std::move(call.respond), [this] {
+        Response out;
+        out.content_type = metrics_content_type;
+        out.body = metrics_page(context_.control, context_.metrics, context_.version);
+        return out;
+    });
+}
+
+// ---- services and backends, as they are
+
+Response Api::service_response(const model::ServiceEntry& service, Backends backends) const {
+    const size_t each = backends == Backends::names ? 24 : 1024;
+    Response out = json_response(512 + service.backends.size() * each, [&](base::JsonWriter& w) {
+        write_service(w, context_.control, service, backends);
+    });
+    out.etag = context_.control.etag(service.revision);
+    return out;
+}
+
+Response Api::backend_response(const std::string& service, const model::BackendEntry& backend,
+                               const BackendStatus& status) const {
+    std::string etag = context_.control.etag(backend.revision);
+    Response out =
+        json_response(1024, [&](base::JsonWriter& w) { write_backend(w, service, backend, status, etag); });
+    out.etag = std::move(etag);
+    return out;
+}
+
+void Api::list_services(Call&& call) {
+    const model::SnapshotPtr snapshot = context_.control.snapshot();
+    if (call.expanded) {
+        on_worker(std::move(call.respond), [this, snapshot] {
+            return json_response(512 * snapshot->services.size(), [&](base::JsonWriter& w) {
+                write_services(w, context_.control, *snapshot);
+            });
+        });
+        return;
+    }
+    call.respond(guarded([&] {
+        return json_response(2 + 24 * snapshot->services.size(),
+                             [&](base::JsonWriter& w) { write_service_names(w, *snapshot); });
+    }));
+}
+
+void Api::get_service(Call&& call) {
+    const model::SnapshotPtr snapshot = context_.control.snapshot();
+    const model::ServicePtr* service = snapshot->services.find(call.service());
+    if (!service) {
+        call.respond(error_response(no_service(call.service())));
+        return;
+    }
+    const Backends backends = call.expanded ? Backends::objects : Backends::names;
+    if ((*service)->backends.size() > many) {
+        on_worker(std::move(call.respond),
+                  [this, s = *service, backends] { return service_response(*s, backends); });
+    } else {
+        call.respond(guarded([&] { return service_response(**service, backends); }));
+    }
+}
+
+Response Api::get_backend(const Call& call) {
+    const model::SnapshotPtr snapshot = context_.control.snapshot();
+    const model::ServicePtr* service = snapshot->services.find(call.service());
+    if (!service) return error_response(no_service(call.service()));
+    const model::BackendPtr* backend = (*service)->backends.find(call.backend());
+    if (!backend) {
+        return error_response(
+            404, "the service \"" + call.service() + "\" has no backend \"" + call.backend() + "\"");
+    }
+    return backend_response(call.service(), **backend, status_of(context_.control, **backend));
+}
+
+// ---- and as they are to be
+
+template <class Change>
+void Api::change(Call&& call, base::Result<Change> what, Show show) {
+    if (!what) {
+        call.respond(error_response(what.error()));
+        return;
+    }
+    auto match = parse_if_match(call.request->if_match);
+    if (!match) {
+        call.respond(error_response(match.error()));
+        return;
+    }
+    what->match = std::move(*match);
+    context_.control.submit(
+        std::move(*what),
+        [self = shared_from_this(), respond = std::move(call.respond), show = std::move(show)](
+            const base::Result<control::Outcome>& outcome) { self->answer_change(respond, outcome, show); });
+}
+
+// On the control thread: what takes long is a worker's.
+void Api::answer_change(const Responder& respond, const base::Result<control::Outcome>& outcome,
+                        const Show& show) {
+    if (!outcome) {
+        respond(error_response(outcome.error()));
+    } else if (!outcome->backend && outcome->service->backends.size() > many) {
+        on_worker(respond, [o = *outcome, show] { return show(o); });
+    } else {
+        respond(guarded([&] { return show(*outcome); }));
+    }
+}
+
+Api::Show Api::show_service() const {
+    return [this](const control::Outcome& o) { return service_response(*o.service, Backends::names); };
+}
+
+Api::Show Api::show_backend(std::string service) const {
+    return [this, service = std::move(service)](const control::Outcome& o) {
+        return backend_response(service, *o.backend, status_of(context_.control, *o.backend));
+    };
+}
+
+void Api::put_service(Call&& call) {
+    const model::Defaults defaults{context_.default_address ? context_.default_address() : std::nullopt};
+    auto put = model::read_service(call.service(), call.request->body, defaults).map([](model::Service&& s) {
+        return control::PutService{std::move(s), {}};
+    });
+    change(std::move(call), std::move(put), show_service());
+}
+
+void Api::put_backend(Call&& call) {
+    const std::string service = call.service();
+    auto put = model::read_backend(call.backend(), call.request->body).map([&](model::Backend&& b) {
+        return control::PutBackend{service, std::move(b), {}};
+    });
+    change(std::move(call), std::move(put), show_backend(service));
+}
+
+void Api::patch_service(Call&& call) {
+    base::Result<control::PatchService> patch{{call.service(), call.request->body, {}}};
+    change(std::move(call), std::move(patch), show_service());
+}
+
+void Api::patch_backend(Call&& call) {
+    const std::string service = call.service();
+    base::Result<control::PatchBackend> patch{{service, call.backend(), call.request->body, {}}};
+    change(std::move(call), std::move(patch), show_backend(service));
+}
+
+// What is gone is shown as it was when it was asked to go: nobody knows its health and weight any more.
+
+void Api::delete_service(Call&& call) {
+    std::optional<double> health;
+    const model::SnapshotPtr snapshot = context_.control.snapshot();
+    if (const auto* service = snapshot->services.find(call.service()))
+        health = health_of(context_.control, **service);
+    base::Result<control::DeleteService> gone{{call.service(), {}}};
+    change(std::move(call), std::move(gone), [this, health](const control::Outcome& o) {
+        return json_response(512 + o.service->backends.size() * 24, [&](base::JsonWriter& w) {
+            write_service(w, context_.control, *o.service, Backends::names, health);
+        });
+    });
+}
+
+void Api::delete_backend(Call&& call) {
+    std::optional<BackendStatus> status;
+    const model::SnapshotPtr snapshot = context_.control.snapshot();
+    if (const auto* service = snapshot->services.find(call.service())) {
+        if (const auto* backend = (*service)->backends.find(call.backend()))
+            status = status_of(context_.control, **backend);
+    }
+    const std::string service = call.service();
+    base::Result<control::DeleteBackend> gone{{service, call.backend(), {}}};
+    change(std::move(call), std::move(gone), [this, service, status](const control::Outcome& o) {
+        const BackendStatus unseen{{o.backend->spec.weight, 0, "the backend is gone", ""}, std::nullopt};
+        Response out = backend_response(service, *o.backend, status.value_or(unseen));
+        out.etag.clear();  // of nothing that is there
+        return out;
+    });
+}
+
+}  // namespace
+
+Handler make_api(Context context) {
+    return [api = std::make_shared<Api>(std::move(context))](std::shared_ptr<const Request> request,
+                                                             Responder respond) {
+        api->serve(std::move(request), std::move(respond));
+    };
+}
+
+std::vector<Route> api_routes() {
+    std::vector<Route> routes;
+    for (const auto& entry : Api::table()) routes.push_back(entry.route);
+    return routes;
+}
+
+}  // namespace gorb::rest

@@ -1,0 +1,16 @@
+// GET /metrics: Prometheus' text format, upstream gorb's names and labels first.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "control/control.h"
+#include "plugin/metrics.h"
+
+namespace gorb::rest {
+
+inline constexpr std::string_view metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
+
+std::string metrics_page(const control::Control& control, const plugin::Metrics& metrics,
+                         const std::string& version);
+
+}  // namespace gorb::rest

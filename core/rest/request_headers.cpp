@@ -1,0 +1,99 @@
+#include "rest/request_headers.h"
+
+#include <algorithm>
+#include <string>
+
+#include "rest/route.h"
+
+namespace gorb::rest {
+namespace {
+
+constexpr std::string_view if_match_form =
+    "If-Match must be \"*\" or a list of entity tags such as \"8d1f-7\", separated by commas";
+
+bool space(char c) {
+    return c == ' ' || c == '\t';
+}
+
+std::string_view trimmed(std::string_view text) {
+    while (!text.empty() && space(text.front())) text.remove_prefix(1);
+    while (!text.empty() && space(text.back())) text.remove_suffix(1);
+    return text;
+}
+
+// RFC 9110's etagc: visible characters but the quote, and bytes above ASCII.
+bool tag_character(char c) {
+    const auto u = static_cast<unsigned char>(c);
+    return u > 0x20 && u != 0x7f && u != '"';
+}
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return out;
+}
+
+}  // namespace
+
+base::Result<std::optional<control::Match>> parse_if_match(std::string_view value) {
+    std::string_view left = trimmed(value);
+    if (left.empty()) return std::optional<control::Match>();
+    control::Match match;
+    if (left == "*") {
+        match.any = true;
+        return match;
+    }
+    const auto wrong = [] { return base::fail(base::Errc::invalid, std::string(if_match_form)); };
+    while (true) {
+        const bool weak = left.starts_with("W/");
+        if (weak) left.remove_prefix(2);
+        const bool quoted = left.starts_with('"');
+        if (weak && !quoted) return wrong();
+        if (quoted) left.remove_prefix(1);
+        // A comma may be part of a quoted tag, but ends a bare one.
+        const auto end = std::find_if_not(left.begin(), left.end(),
+                                          [&](char c) { return tag_character(c) && (quoted || c != ','); });
+        const std::string_view tag = left.substr(0, static_cast<size_t>(end - left.begin()));
+        left.remove_prefix(tag.size());
+        if (quoted) {
+            if (!left.starts_with('"')) return wrong();
+            left.remove_prefix(1);
+        } else if (tag.empty() || tag == "*") {
+            return wrong();
+        }
+        if (!weak) match.tags.emplace_back(tag);
+        left = trimmed(left);
+        if (left.empty()) return match;
+        if (!left.starts_with(',')) return wrong();
+        left = trimmed(left.substr(1));
+    }
+}
+
+bool is_json(std::string_view content_type, std::string_view body) {
+    const std::string type = lower(trimmed(content_type.substr(0, content_type.find(';'))));
+    if (type.empty() || type == "application/json" || type.ends_with("+json")) return true;
+    if (type != "application/x-www-form-urlencoded") return false;
+    const size_t start = body.find_first_not_of(" \t\r\n");
+    return start != std::string_view::npos && body[start] == '{';
+}
+
+base::Result<bool> wants_expanded(std::string_view query, std::string_view what) {
+    bool found = false;
+    while (!query.empty()) {
+        const std::string_view parameter = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(query.size(), parameter.size() + 1));
+        if (parameter.empty()) continue;
+        const auto expected = "expand=" + std::string(what);
+        if (what.empty() || parameter != expected) {
+            return base::fail(base::Errc::invalid,
+                              "the query parameter " + shown(parameter) + " is not known here; " +
+                                  (what.empty() ? "there is none" : "the only one is " + expected));
+        }
+        found = true;
+    }
+    return found;
+}
+
+}  // namespace gorb::rest

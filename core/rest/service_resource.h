@@ -1,0 +1,30 @@
+// A virtual service as JSON: upstream gorb's {"options", "health", "backends"} with its name and ETag; and
+// lists of services.
+#pragma once
+#include <cstddef>
+#include <optional>
+
+#include "base/json.h"
+#include "control/control.h"
+#include "model/snapshot.h"
+
+namespace gorb::rest {
+
+enum class Backends { names, objects };
+
+// Health of a service of `count` backends, whose healths (share of passes among the last results) add up to
+// `sum`: their mean. It is 1 without backends: healthy, albeit useless, as upstream has it.
+double mean_health(double sum, size_t count);
+
+// `health`: what it was, of a service whose backends are no longer known; nullopt: what it is.
+void write_service(base::JsonWriter& out, const control::Control& control, const model::ServiceEntry& service,
+                   Backends backends, std::optional<double> health = std::nullopt);
+// What write_service() shows as health.
+double health_of(const control::Control& control, const model::ServiceEntry& service);
+
+// Array of names, as upstream gorb has it.
+void write_service_names(base::JsonWriter& out, const model::Snapshot& snapshot);
+// Array of objects as write_service() writes them.
+void write_services(base::JsonWriter& out, const control::Control& control, const model::Snapshot& snapshot);
+
+}  // namespace gorb::rest

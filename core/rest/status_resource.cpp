@@ -1,0 +1,105 @@
+#include "rest/status_resource.h"
+
+#include <array>
+
+#include "rest/error.h"
+
+namespace gorb::rest {
+namespace {
+
+void write_driver(base::JsonWriter& out, const ipvs::Info& driver) {
+    out.StartObject();
+    base::key(out, "name");
+    base::value(out, driver.name);
+    base::key(out, "forwards");
+    out.Bool(driver.forwards);
+    base::key(out, "version");
+    base::value(out, driver.version);
+    base::key(out, "connection_table_size");
+    out.Uint(driver.connection_table_size);
+    out.EndObject();
+}
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> links{{{"services", "/service"},
+                                                                              {"plugins", "/plugins"},
+                                                                              {"log", "/log"},
+                                                                              {"metrics", "/metrics"},
+                                                                              {"healthz", "/healthz"},
+                                                                              {"readyz", "/readyz"},
+                                                                              {"openapi", "/openapi.json"}}};
+
+}  // namespace
+
+void write_root(base::JsonWriter& out, const std::string& version, const ipvs::Info& driver,
+                const base::Result<std::vector<std::string>>& schedulers) {
+    out.StartObject();
+    base::key(out, "name");
+    base::value(out, "gorb");
+    base::key(out, "version");
+    base::value(out, version);
+    if (!driver.forwards) {
+        base::key(out, "warning");
+        base::value(
+            out, "NO PACKETS FLOW: the " + driver.name +
+                     " driver keeps the table in this process only; the kernel is not told of any service");
+    }
+    base::key(out, "driver");
+    write_driver(out, driver);
+    base::key(out, "schedulers");
+    out.StartArray();
+    if (schedulers) {
+        for (const std::string& name : *schedulers) base::value(out, name);
+    }
+    out.EndArray();
+    if (!schedulers) {
+        base::key(out, "schedulers_unknown");
+        base::value(out, schedulers.error().sentence);
+    }
+    base::key(out, "links");
+    out.StartObject();
+    for (const auto& [name, path] : links) {
+        base::key(out, name);
+        base::value(out, path);
+    }
+    out.EndObject();
+    out.EndObject();
+}
+
+Response probe_response(const std::function<std::string()>& why_not) {
+    if (const std::string sentence = why_not ? why_not() : std::string(); !sentence.empty()) {
+        return error_response(503, sentence);
+    }
+    Response ok;
+    ok.body = R"({"status":"ok"})";
+    return ok;
+}
+
+void write_log_level(base::JsonWriter& out, base::LogLevel level) {
+    out.StartObject();
+    base::key(out, "level");
+    base::value(out, base::log_level_text(level));
+    out.EndObject();
+}
+
+base::Result<base::LogLevel> read_log_level(std::string_view body) {
+    const auto object = base::parse_json_object(body);
+    if (!object) return base::fail(object.error());
+    std::vector<base::Fault> faults;
+    base::ObjectReader reader(*object, "", faults);
+    base::LogLevel level{};
+    if (!reader.has("level")) {
+        reader.fault("level", "is missing; it is one of error, warning, info, debug");
+    } else if (const auto text = reader.text("level")) {
+        const auto parsed = base::parse_log_level(*text);
+        if (parsed) {
+            level = *parsed;
+        } else {
+            reader.fault("level", parsed.error().sentence);
+        }
+    }
+    reader.finish();
+    if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
+    return level;
+}
+
+}  // namespace gorb::rest
