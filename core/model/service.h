@@ -44,7 +44,8 @@ struct Service {
     std::string scheduler = "wrr";  // the kernel decides which exist
     uint32_t flags = 0;             // SchedulerFlag
     uint32_t persistence_s = 0;     // timeout in seconds, 0: not persistent
-    // Prefix length by which clients are grouped for persistence: 1..32 or 1..128; 32 or 128 means each for itself.
+    // Prefix length by which clients are grouped for persistence: 1..32 or 1..128; 32 or 128 means each for
+    // itself.
     uint8_t netmask = 32;
 
     bool operator==(const Service&) const = default;
@@ -66,14 +67,17 @@ struct Backend {
     std::string name;
     base::Endpoint address;
     Forwarding forwarding = Forwarding::nat;
-    uint32_t weight = 100;           // configured weight, 0..max_weight; 0 drains
-    uint32_t upper_threshold = 0;    // connections at which the kernel stops sending new ones, 0: none
-    uint32_t lower_threshold = 0;    // connections below which it starts again, 0: three quarters of the upper
+    uint32_t weight = 100;         // configured weight, 0..max_weight; 0 drains
+    uint32_t upper_threshold = 0;  // connections at which the kernel stops sending new ones, 0: none
+    uint32_t lower_threshold = 0;  // connections below which it starts again, 0: three quarters of the upper
     PulseSpec pulse;
 
     bool operator==(const Backend&) const = default;
 };
 
 inline constexpr uint32_t max_weight = 65535;
+inline constexpr uint32_t max_threshold = 2'147'483'647;
+inline constexpr uint32_t max_persistence_s = 30 * 24 * 3600;
+inline constexpr uint32_t max_rise_fall = 1000;
 
 }  // namespace gorb::model

@@ -1,4 +1,5 @@
-// The whole desired state at one revision, immutable. Whoever holds one sees one state, for as long as he likes.
+// The whole desired state at one revision, immutable. Whoever holds one sees one state, for as long as he
+// likes.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -1,0 +1,122 @@
+#include "model/fields.h"
+
+#include <Poco/JSON/Array.h>
+#include <Poco/JSON/Object.h>
+
+#include <algorithm>
+
+#include "base/duration.h"
+
+namespace gorb::model {
+namespace {
+
+using base::Fault;
+using base::ObjectReader;
+using Object = Poco::JSON::Object;
+using Poco::Dynamic::Var;
+
+constexpr const char* address_form = "must be a numeric IP address, such as \"10.0.0.1\" or \"2001:db8::1\"";
+
+bool is_object(const Var& v) {
+    return v.type() == typeid(Object::Ptr);
+}
+
+std::optional<base::Ip> read_ip(ObjectReader& doc, const std::string& name) {
+    const auto text = doc.text(name);
+    if (!text) return std::nullopt;
+    auto ip = base::Ip::parse(*text);
+    if (ip) return *ip;
+    doc.fault(name, address_form);
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return out;
+}
+
+std::string address_name(const ObjectReader& doc) {
+    return doc.has("host") && !doc.has("address") ? "host" : "address";
+}
+
+std::optional<base::Ip> read_address(ObjectReader& doc) {
+    const auto address = read_ip(doc, "address");
+    const auto host = read_ip(doc, "host");
+    if (address && host && *address != *host) {
+        doc.fault("host", "must be left out or be equal to \"address\"");
+        return std::nullopt;
+    }
+    return address ? address : host;
+}
+
+std::optional<uint16_t> read_port(ObjectReader& doc) {
+    const auto port = doc.integer("port", 0, 65535);
+    if (!port) return std::nullopt;
+    return static_cast<uint16_t>(*port);
+}
+
+std::optional<uint32_t> persistence_seconds(const Var& value) {
+    int64_t seconds = 0;
+    if (value.type() == typeid(Poco::Int64)) {
+        seconds = value.extract<Poco::Int64>();
+    } else if (value.type() == typeid(std::string)) {
+        const auto duration = base::parse_duration(value.extract<std::string>());
+        if (!duration || *duration % std::chrono::seconds(1) != base::Nanos(0)) return std::nullopt;
+        seconds = *duration / std::chrono::seconds(1);
+    }
+    if (seconds < 1 || seconds > int64_t{max_persistence_s}) return std::nullopt;
+    return static_cast<uint32_t>(seconds);
+}
+
+void add_violations(std::vector<Fault>& faults, std::vector<Fault> violations,
+                    const std::string& address_name) {
+    const size_t read = faults.size();
+    const auto misread = [&](std::string_view pointer) {
+        return std::any_of(faults.begin(), faults.begin() + static_cast<ptrdiff_t>(read),
+                           [&](const Fault& f) { return f.pointer == pointer; });
+    };
+    const bool address_misread = misread("/address") || misread("/host");
+    for (Fault& violation : violations) {
+        if (violation.pointer == "/address") {
+            if (address_misread) continue;
+            violation.pointer = "/" + address_name;
+        }
+        if (!misread(violation.pointer)) faults.push_back(std::move(violation));
+    }
+}
+
+size_t levels(const Var& value) {
+    size_t deepest = 0;
+    if (is_object(value)) {
+        for (const auto& member : *value.extract<Object::Ptr>())
+            deepest = std::max(deepest, levels(member.second));
+    } else if (value.type() == typeid(Poco::JSON::Array::Ptr)) {
+        for (const Var& element : *value.extract<Poco::JSON::Array::Ptr>())
+            deepest = std::max(deepest, levels(element));
+    } else {
+        return 0;
+    }
+    return deepest + 1;
+}
+
+Var merge_patch(const std::optional<Var>& target, const Var& patch) {
+    if (!is_object(patch)) return patch;
+    Object::Ptr result =
+        target && is_object(*target) ? new Object(*target->extract<Object::Ptr>()) : new Object;
+    for (const auto& [name, value] : *patch.extract<Object::Ptr>()) {
+        if (value.isEmpty()) {
+            result->remove(name);
+        } else {
+            result->set(name, merge_patch(result->has(name) ? std::optional(result->get(name)) : std::nullopt,
+                                          value));
+        }
+    }
+    return result;
+}
+
+}  // namespace gorb::model
