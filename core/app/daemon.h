@@ -1,0 +1,33 @@
+// The composition root: builds every room from the settings, connects, starts and stops them in order.
+//
+// Threads: main only. While it runs there are: control, rest, N loops, their watchdog, and workers on demand.
+#pragma once
+#include <memory>
+
+#include "app/settings.h"
+#include "base/result.h"
+
+namespace gorb::app {
+
+class Daemon {
+  public:
+    // Everything up to answering requests. An error is one sentence for the operator, and nothing is left
+    // behind.
+    static base::Result<std::unique_ptr<Daemon>> start(const Settings& settings);
+    // Stops taking requests, finishes what was taken, leaves the kernel's table in place unless told to
+    // release it.
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    // "" while all that a service manager's watchdog should know of is alive, else what is not.
+    std::string not_alive() const;
+    std::string status() const;  // one line for the service manager
+
+  private:
+    struct Parts;
+    explicit Daemon(std::unique_ptr<Parts> parts);
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace gorb::app

@@ -1,0 +1,44 @@
+#include "app/installation.h"
+
+#include <ifaddrs.h>
+#include <netinet/in.h>
+
+#include <memory>
+
+namespace gorb::app {
+
+std::string version() {
+    return GORB_VERSION;
+}
+
+std::vector<std::filesystem::path> plugin_directories(const Settings& settings) {
+    if (!settings.plugin_directories.empty()) return settings.plugin_directories;
+    std::error_code error;
+    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+    const std::filesystem::path prefix = program.parent_path().parent_path();
+    for (const std::filesystem::path& candidate : {prefix / "plugins", prefix / GORB_PLUGIN_DIR}) {
+        if (std::filesystem::is_directory(candidate, error)) return {candidate};
+    }
+    return {prefix / GORB_PLUGIN_DIR};
+}
+
+std::optional<base::Ip> interface_address(const std::string& interface) {
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) return std::nullopt;
+    const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, freeifaddrs);
+    std::optional<base::Ip> v6;
+    for (const ifaddrs* entry = list; entry; entry = entry->ifa_next) {
+        if (!entry->ifa_addr || interface != entry->ifa_name) continue;
+        if (entry->ifa_addr->sa_family == AF_INET) {
+            const auto* in = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
+            return base::Ip::from_bytes(AF_INET, &in->sin_addr);
+        }
+        if (entry->ifa_addr->sa_family == AF_INET6 && !v6) {
+            const auto* in6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
+            if (!IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)) v6 = base::Ip::from_bytes(AF_INET6, &in6->sin6_addr);
+        }
+    }
+    return v6;
+}
+
+}  // namespace gorb::app

@@ -1,0 +1,23 @@
+// What this installation and host have: version, plugin directories, interface addresses.
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/settings.h"
+#include "base/address.h"
+
+namespace gorb::app {
+
+std::string version();  // "0.1.0"
+
+// Those of the settings; without any, the one of the build tree (../plugins beside the program) or of the
+// installation the program stands in.
+std::vector<std::filesystem::path> plugin_directories(const Settings& settings);
+
+// The first IPv4 address of an interface, else its first IPv6 address that is not link-local; nullopt for
+// none.
+std::optional<base::Ip> interface_address(const std::string& interface);
+
+}  // namespace gorb::app

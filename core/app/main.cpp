@@ -1,0 +1,138 @@
+// gorbd: reads the command line, starts the daemon, waits for a signal.
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+#include "app/arguments.h"
+#include "app/daemon.h"
+#include "app/installation.h"
+#include "app/notify.h"
+#include "app/settings.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "plugin/registry.h"
+
+namespace {
+
+using namespace gorb;
+
+constexpr int exit_failure = 1;  // the daemon could not start
+constexpr int exit_usage = 2;    // command line or configuration
+
+int complain(const base::Error& error, int status) {
+    std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
+    return status;
+}
+
+base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
+    constexpr const char* usual = "/etc/gorb/gorb.ini";
+    app::Settings settings;
+    std::error_code error;
+    if (arguments.config || std::filesystem::exists(usual, error)) {
+        if (auto read = app::read_files(settings, arguments.config.value_or(usual)); !read) {
+            return base::fail(read.error());
+        }
+    }
+    for (const auto& [key, text] : arguments.options) {
+        if (auto set = app::set_option(settings, key, text); !set) return base::fail(set.error());
+    }
+    return settings;
+}
+
+int list_plugins(const app::Settings& settings) {
+    plugin::Registry registry;
+    registry.load(app::plugin_directories(settings));
+    for (const plugin::Plugin* found : registry.plugins()) {
+        std::printf("%-16s %-10s %-8s %s\n    %s\n", found->kind.c_str(), found->name.c_str(),
+                    found->version.c_str(), found->file.c_str(), found->summary.c_str());
+        for (const plugin::OptionSpec& option : found->args) {
+            std::printf("    %-12s %-9s %s%s\n", option.name.c_str(), option.type_text().c_str(),
+                        option.help.c_str(),
+                        option.fallback ? (" (default " + *option.fallback + ")").c_str() : "");
+        }
+    }
+    for (const plugin::Refused& refused : registry.refused()) {
+        std::fprintf(stderr, "refused: %s: %s\n", refused.file.c_str(), refused.why.c_str());
+    }
+    return registry.refused().empty() ? 0 : exit_failure;
+}
+
+// Every check in flight is a descriptor.
+void raise_descriptor_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Blocked in every thread, so that only wait_for_end() sees them.
+sigset_t block_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+int wait_for_end(const sigset_t& signals, const app::Daemon& daemon) {
+    const uint64_t period = app::watchdog_period();
+    for (;;) {
+        const timespec wait{static_cast<time_t>(period / 1'000'000'000),
+                            static_cast<long>(period % 1'000'000'000)};
+        const int signal = period ? sigtimedwait(&signals, nullptr, &wait) : sigwaitinfo(&signals, nullptr);
+        if (signal == SIGTERM || signal == SIGINT) return signal;
+        if (signal == SIGHUP)
+            base::log_warning("SIGHUP does nothing: a changed configuration takes effect at a restart");
+        if (period == 0) continue;
+        if (const std::string trouble = daemon.not_alive(); trouble.empty()) {
+            app::notify_alive();
+        } else {
+            base::log_error("not telling the service manager that all is well", {{"why", trouble}});
+        }
+    }
+}
+
+int run(const app::Settings& settings) {
+    const sigset_t signals = block_signals();
+    raise_descriptor_limit();
+    base::set_log_level(settings.log_level);
+    base::log_info("gorbd is starting", {{"version", app::version()}});
+    auto daemon = app::Daemon::start(settings);
+    if (!daemon) return complain(daemon.error(), exit_failure);
+    app::notify_ready((*daemon)->status());
+    const int signal = wait_for_end(signals, **daemon);
+    base::log_info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+    app::notify_stopping();
+    daemon->reset();
+    base::log_info("stopped");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    auto arguments = app::read_arguments({argv + 1, argv + argc});
+    if (!arguments) return complain(arguments.error(), exit_usage);
+    if (arguments->action == app::Action::help) {
+        std::fputs(app::help_text().c_str(), stdout);
+        return 0;
+    }
+    if (arguments->action == app::Action::version) {
+        std::printf("gorbd %s\n", app::version().c_str());
+        return 0;
+    }
+    auto settings = settings_of(*arguments);
+    if (!settings) return complain(settings.error(), exit_usage);
+    switch (arguments->action) {
+        case app::Action::check_config:
+            std::puts("the configuration is good");
+            return 0;
+        case app::Action::list_plugins:
+            return list_plugins(*settings);
+        default:
+            return run(*settings);
+    }
+}

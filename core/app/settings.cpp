@@ -1,0 +1,255 @@
+#include "app/settings.h"
+
+#include <Poco/Exception.h>
+#include <Poco/NumberParser.h>
+#include <Poco/String.h>
+#include <Poco/StringTokenizer.h>
+#include <Poco/Util/IniFileConfiguration.h>
+
+#include <algorithm>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <sstream>
+
+#include "base/duration.h"
+
+namespace gorb::app {
+
+using base::Errc;
+using base::Status;
+
+namespace {
+
+// ---- texts to values; each error says what would be right
+
+Status wrong(const std::string& right) {
+    return base::fail(Errc::invalid, "must be " + right);
+}
+
+Status read(const std::string& text, bool& out) {
+    if (!Poco::NumberParser::tryParseBool(text, out)) return wrong("true or false");
+    return {};
+}
+
+Status read(const std::string& text, std::chrono::nanoseconds& out) {
+    auto parsed = base::parse_duration(text);
+    if (!parsed || *parsed < std::chrono::milliseconds(1) || *parsed > std::chrono::hours(24)) {
+        return wrong("a duration from 1ms to 24h, such as \"10s\"");
+    }
+    out = *parsed;
+    return {};
+}
+
+template <class Number>
+Status read_number(const std::string& text, Number& out, unsigned min, unsigned max) {
+    unsigned value = 0;
+    if (!Poco::NumberParser::tryParseUnsigned(text, value) || value < min || value > max) {
+        return wrong("a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+    }
+    out = value;
+    return {};
+}
+
+Status read(const std::string& text, DriverKind& out) {
+    if (text == "kernel") {
+        out = DriverKind::kernel;
+    } else if (text == "memory") {
+        out = DriverKind::memory;
+    } else {
+        return wrong("kernel or memory");
+    }
+    return {};
+}
+
+// IFNAMSIZ of <net/if.h>: at most 15 characters, no slash and no space.
+Status read_interface(const std::string& text, std::string& out) {
+    if (text.size() > 15 || text.find_first_of("/ \t") != std::string::npos) {
+        return wrong("the name of a network interface (at most 15 characters)");
+    }
+    out = text;
+    return {};
+}
+
+struct Option {
+    const char* key;
+    std::function<Status(Settings&, const std::string&)> set;
+};
+
+const std::vector<Option>& options() {
+    static const std::vector<Option> table = {
+        {"gorbd.listen",
+         [](Settings& s, const std::string& t) -> Status {
+             if (auto parsed = listen_endpoint(t); !parsed) return base::fail(parsed.error());
+             s.listen = t;
+             return {};
+         }},
+        {"gorbd.driver", [](Settings& s, const std::string& t) { return read(t, s.driver); }},
+        {"gorbd.interface", [](Settings& s, const std::string& t) { return read_interface(t, s.interface); }},
+        {"gorbd.vip-interface",
+         [](Settings& s, const std::string& t) { return read_interface(t, s.vip_interface); }},
+        {"gorbd.flush-on-start", [](Settings& s, const std::string& t) { return read(t, s.flush_on_start); }},
+        {"gorbd.release-on-exit",
+         [](Settings& s, const std::string& t) { return read(t, s.release_on_exit); }},
+        {"gorbd.log-level",
+         [](Settings& s, const std::string& t) -> Status {
+             auto level = base::parse_log_level(t);
+             if (!level) return wrong("error, warning, info or debug");
+             s.log_level = *level;
+             return {};
+         }},
+        {"plugins.directories",
+         [](Settings& s, const std::string& t) -> Status {
+             s.plugin_directories.clear();
+             for (const std::string& dir : Poco::StringTokenizer(
+                      t, ":", Poco::StringTokenizer::TOK_IGNORE_EMPTY | Poco::StringTokenizer::TOK_TRIM)) {
+                 s.plugin_directories.emplace_back(dir);
+             }
+             return {};
+         }},
+        {"health.loops", [](Settings& s, const std::string& t) { return read_number(t, s.loops, 1, 64); }},
+        {"health.workers",
+         [](Settings& s, const std::string& t) { return read_number(t, s.workers, 1, 256); }},
+        {"health.worker-queue",
+         [](Settings& s, const std::string& t) { return read_number(t, s.worker_queue, 1, 1'000'000); }},
+        {"health.blocked-after", [](Settings& s, const std::string& t) { return read(t, s.blocked_after); }},
+        {"rest.max-connections",
+         [](Settings& s, const std::string& t) { return read_number(t, s.max_connections, 8, 100'000); }},
+        {"rest.idle-timeout", [](Settings& s, const std::string& t) { return read(t, s.idle_timeout); }},
+        {"rest.request-timeout",
+         [](Settings& s, const std::string& t) { return read(t, s.request_timeout); }},
+    };
+    return table;
+}
+
+// ---- files
+
+std::string at(const std::filesystem::path& file, size_t line) {
+    return file.string() + ":" + std::to_string(line);
+}
+
+// Poco::Util forgets lines, so they are found again here, by the same grammar: [section], key = value, # and
+// ;.
+struct Place {
+    std::string key;
+    size_t line;
+};
+
+base::Result<std::vector<Place>> places(const std::string& text, const std::filesystem::path& file) {
+    std::vector<Place> found;
+    std::map<std::string, size_t> first;
+    std::istringstream lines(text);
+    std::string section;
+    std::string line;
+    for (size_t number = 1; std::getline(lines, line); ++number) {
+        Poco::trimInPlace(line);
+        if (line.empty() || line[0] == ';' || line[0] == '#') continue;
+        if (line[0] == '[') {
+            const size_t end = line.find(']');
+            if (end == std::string::npos)
+                return base::fail(Errc::invalid, at(file, number) + ": \"]\" is missing");
+            section = Poco::trim(line.substr(1, end - 1));
+            continue;
+        }
+        const size_t equals = line.find('=');
+        if (equals == std::string::npos) {
+            return base::fail(Errc::invalid,
+                              at(file, number) + ": must be \"key = value\", a [section] or a comment");
+        }
+        std::string key = Poco::trim(line.substr(0, equals));
+        if (!section.empty()) key = section + "." + key;
+        if (auto [it, is_new] = first.emplace(key, number); !is_new) {
+            return base::fail(Errc::invalid, at(file, number) + ": " + key + " was given before, in line " +
+                                                 std::to_string(it->second));
+        }
+        found.push_back({std::move(key), number});
+    }
+    return found;
+}
+
+Status read_file(Settings& settings, const std::filesystem::path& file) {
+    std::ifstream stream(file, std::ios::binary);
+    std::ostringstream text;
+    if (!stream || !(text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof())) {
+        return base::fail(Errc::io, "can not read the configuration file " + file.string());
+    }
+    auto found = places(text.str(), file);
+    if (!found) return base::fail(found.error());
+    try {
+        std::istringstream again(text.str());
+        const Poco::AutoPtr<Poco::Util::IniFileConfiguration> ini(
+            new Poco::Util::IniFileConfiguration(again));
+        for (const Place& place : *found) {
+            if (auto set = set_option(settings, place.key, ini->getRawString(place.key, "")); !set) {
+                return base::fail(Errc::invalid, at(file, place.line) + ": " + set.error().sentence);
+            }
+        }
+    } catch (const Poco::Exception& e) {
+        return base::fail(Errc::invalid, file.string() + ": " + e.displayText());
+    }
+    return {};
+}
+
+}  // namespace
+
+std::vector<std::string> option_keys() {
+    std::vector<std::string> keys;
+    for (const Option& option : options()) keys.emplace_back(option.key);
+    return keys;
+}
+
+Status set_option(Settings& settings, const std::string& key, const std::string& text) {
+    auto option = std::ranges::find_if(options(), [&](const Option& o) { return key == o.key; });
+    if (option == options().end()) {
+        const size_t dot = key.find('.');
+        const std::string section = dot == std::string::npos ? "" : key.substr(0, dot);
+        std::string known;
+        for (const std::string& k : option_keys()) {
+            if (k.starts_with(section + "."))
+                known += (known.empty() ? "" : ", ") + k.substr(section.size() + 1);
+        }
+        if (known.empty()) {
+            return base::fail(
+                Errc::invalid,
+                "unknown key \"" + key + "\"; known sections are [gorbd], [plugins], [health] and [rest]");
+        }
+        return base::fail(Errc::invalid, "unknown key \"" + key.substr(dot + 1) + "\" in section [" +
+                                             section + "]; known there are: " + known);
+    }
+    if (auto set = option->set(settings, text); !set) {
+        return base::fail(Errc::invalid, key + " " + set.error().sentence + ", not \"" + text + "\"");
+    }
+    return {};
+}
+
+Status read_files(Settings& settings, const std::filesystem::path& file) {
+    if (auto ok = read_file(settings, file); !ok) return ok;
+    std::error_code error;
+    std::vector<std::filesystem::path> more;
+    const std::filesystem::path folder = file.parent_path() / "conf.d";
+    for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+         it.increment(error)) {
+        if (it->path().extension() == ".ini") more.push_back(it->path());
+    }
+    if (error && error != std::errc::no_such_file_or_directory) {
+        return base::fail(
+            Errc::io, "can not read the configuration folder " + folder.string() + ": " + error.message());
+    }
+    std::ranges::sort(more);
+    for (const std::filesystem::path& path : more) {
+        if (auto ok = read_file(settings, path); !ok) return ok;
+    }
+    return {};
+}
+
+base::Result<base::Endpoint> listen_endpoint(const std::string& text) {
+    // Upstream's ":4672" is every address; "::" takes IPv4 as well.
+    auto parsed = base::Endpoint::parse(text.starts_with(":") ? "[::]" + text : text);
+    if (!parsed) {
+        return base::fail(Errc::invalid,
+                          "must be ADDRESS:PORT, such as 127.0.0.1:4672, [::1]:4672, or :4672 for all");
+    }
+    return parsed;
+}
+
+}  // namespace gorb::app

@@ -1,0 +1,56 @@
+// The daemon's settings: defaults, then the .ini files, then the command line.
+//
+// Files are read with Poco::Util; every unknown key, wrong value and key given twice is an error with file
+// and line.
+#pragma once
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "base/result.h"
+
+namespace gorb::app {
+
+enum class DriverKind : uint8_t { kernel, memory };
+
+struct Settings {
+    // [gorbd]
+    std::string listen = "127.0.0.1:4672";  // ADDRESS:PORT; without an address all of them
+    DriverKind driver = DriverKind::kernel;
+    std::string interface;      // where services without an address get theirs from, "" for none
+    std::string vip_interface;  // where VIPs are added, "" for nowhere
+    bool flush_on_start = false;
+    bool release_on_exit = false;
+    base::LogLevel log_level = base::LogLevel::info;
+    // [plugins]
+    std::vector<std::filesystem::path> plugin_directories;  // empty: those of this installation
+    // [health]
+    unsigned loops = 1;
+    unsigned workers = 4;
+    unsigned worker_queue = 1024;
+    std::chrono::nanoseconds blocked_after = std::chrono::seconds(1);
+    // [rest]
+    size_t max_connections = 4096;
+    std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
+    std::chrono::nanoseconds request_timeout = std::chrono::seconds(10);
+};
+
+// Sets one option, "section.key", to what its text says. Errc::invalid names what would be right, or the
+// known keys.
+base::Status set_option(Settings& settings, const std::string& key, const std::string& text);
+
+// Every key that set_option knows, in the order of conf/gorb.ini.
+std::vector<std::string> option_keys();
+
+// Reads `file` and then the *.ini of the folder conf.d beside it, in the order of their names; later ones
+// win.
+base::Status read_files(Settings& settings, const std::filesystem::path& file);
+
+// "127.0.0.1:4672", "[::1]:4672", ":4672" (all addresses).
+base::Result<base::Endpoint> listen_endpoint(const std::string& text);
+
+}  // namespace gorb::app
