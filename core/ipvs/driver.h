@@ -1,7 +1,8 @@
 // The port to the IPVS table: what can be asked of it and changed in it, whoever keeps it.
 //
-// Two implementations keep one contract (tests/unit/ipvs/driver_contract.h): NetlinkDriver is the kernel of the network
-// namespace this process is in; MemoryDriver refuses what the kernel refuses and moves no packets.
+// Two implementations keep one contract (tests/unit/ipvs/driver_contract.h): NetlinkDriver is the kernel of
+// the network namespace this process is in; MemoryDriver refuses what the kernel refuses and moves no
+// packets.
 //
 // Threads: one thread at a time. Errors: see apply(). Terms and values follow <linux/ip_vs.h>.
 #pragma once
@@ -17,14 +18,17 @@
 
 namespace gorb::ipvs {
 
-// A virtual service's identity: protocol, address and port, or a firewall mark (then the rest but the family is empty).
+// A virtual service's identity: protocol, address and port, or a firewall mark (then the rest but the family
+// is empty).
 struct ServiceKey {
     base::Ip::Family family = base::Ip::Family::v4;
     uint8_t protocol = 0;  // IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP; 0 for a firewall mark
     base::Endpoint vip;
     uint32_t fwmark = 0;
 
-    static ServiceKey of(uint8_t protocol, const base::Endpoint& vip) { return {vip.ip.family, protocol, vip, 0}; }
+    static ServiceKey of(uint8_t protocol, const base::Endpoint& vip) {
+        return {vip.ip.family, protocol, vip, 0};
+    }
     std::string text() const;  // "10.0.0.1:80/tcp", "fwmark 7 (ipv6)"
     auto operator<=>(const ServiceKey&) const = default;
 };
@@ -48,15 +52,16 @@ struct ServiceRecord {
     bool same_settings(const ServiceRecord& other) const;
 };
 
-// Everything a destination has in the kernel. IPVS_CMD_SET_DEST replaces all of it, so all of it is always sent.
+// Everything a destination has in the kernel. IPVS_CMD_SET_DEST replaces all of it, so all of it is always
+// sent.
 struct DestRecord {
     base::Endpoint address;
     uint32_t forwarding = 0;  // IP_VS_CONN_F_FWD_MASK bits: masq 0, localnode 1, tunnel 2, droute 3, bypass 4
     uint32_t weight = 0;
     uint32_t upper_threshold = 0, lower_threshold = 0;
-    uint8_t tunnel_type = 0;    // IP_VS_CONN_F_TUNNEL_TYPE_*
-    uint16_t tunnel_port = 0;   // host order; of GUE
-    uint16_t tunnel_flags = 0;  // IP_VS_TUNNEL_ENCAP_FLAG_*
+    uint8_t tunnel_type = 0;                            // IP_VS_CONN_F_TUNNEL_TYPE_*
+    uint16_t tunnel_port = 0;                           // host order; of GUE
+    uint16_t tunnel_flags = 0;                          // IP_VS_TUNNEL_ENCAP_FLAG_*
     uint32_t active = 0, inactive = 0, persistent = 0;  // connections; read only, not compared, not sent
     Stats stats;                                        // read only, not compared, not sent
 
@@ -92,7 +97,8 @@ class Driver {
 
     virtual base::Result<Info> info() = 0;
 
-    // Every service of this network namespace, in no order. Consistent: a dump that the kernel interrupted is repeated.
+    // Every service of this network namespace, in no order. Consistent: a dump that the kernel interrupted is
+    // repeated.
     virtual base::Result<std::vector<ServiceRecord>> services() = 0;
     // One service, nullopt if there is none with that key.
     virtual base::Result<std::optional<ServiceRecord>> service(const ServiceKey& key) = 0;
@@ -100,11 +106,10 @@ class Driver {
     virtual base::Result<std::vector<DestRecord>> dests(const ServiceKey& key) = 0;
 
     // Tries each operation in order, whatever became of those before it, and gives one answer for each:
-    //   exists       add_*: it is there already         not_found  edit_*, remove_*, add_dest: it, or its service, is not
-    //   unsupported  the kernel has no such scheduler (the sentence names it)
-    //   invalid      the kernel finds the values wrong   forbidden  CAP_NET_ADMIN is missing
-    //   unavailable  IPVS is gone (module unloaded), or the socket is
-    //   refused      anything else, with the kernel's errno
+    //   exists       add_*: it is there already         not_found  edit_*, remove_*, add_dest: it, or its
+    //   service, is not unsupported  the kernel has no such scheduler (the sentence names it) invalid the
+    //   kernel finds the values wrong   forbidden  CAP_NET_ADMIN is missing unavailable  IPVS is gone (module
+    //   unloaded), or the socket is refused      anything else, with the kernel's errno
     // Each sentence begins with Op::text(). remove_service removes its destinations with it.
     virtual std::vector<base::Status> apply(std::span<const Op> ops) = 0;
 
@@ -113,7 +118,8 @@ class Driver {
 
     // Which of `names` the table accepts as a scheduler, asked by trying: each is given to a throw-away
     // firewall-mark service that exists for no longer than the question. May load kernel modules.
-    virtual base::Result<std::vector<std::string>> probe_schedulers(std::span<const std::string_view> names) = 0;
+    virtual base::Result<std::vector<std::string>> probe_schedulers(
+        std::span<const std::string_view> names) = 0;
 };
 
 }  // namespace gorb::ipvs

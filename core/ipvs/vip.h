@@ -19,8 +19,8 @@ class VipTable {
     virtual base::Status remove(const base::Ip& address) = 0;
 };
 
-// The addresses of `interface` in this network namespace, by rtnetlink (libnl-route-3). IPv6 addresses are added with
-// IFA_F_NODAD, so that they can be used at once. Errc::not_found when there is no such interface.
+// The addresses of `interface` in this network namespace, by rtnetlink (libnl-route-3). IPv6 addresses are
+// added with IFA_F_NODAD, so that they can be used at once. Errc::not_found when there is no such interface.
 base::Result<std::unique_ptr<VipTable>> open_vip_table(const std::string& interface);
 
 }  // namespace gorb::ipvs

@@ -1,0 +1,79 @@
+// A generic netlink socket on which several requests travel in one send, each with its own answer.
+//
+// The kernel handles a send within the system call: when it returns, all answers wait in the socket. Answers
+// belong to their requests by sequence number, so what an abandoned exchange left behind harms no later one.
+//
+// Threads: one at a time. The socket belongs to the network namespace of the thread that opened it, for ever.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "ipvs/wire.h"
+
+struct nl_sock;
+struct nlmsghdr;
+
+namespace gorb::ipvs {
+
+class NetlinkChannel {
+  public:
+    // The kernel's answer to one request.
+    struct Answer {
+        bool known = false;  // false: it was lost
+        int os_error = 0;
+        std::string words;  // NLMSGERR_ATTR_MSG, "" for none
+    };
+
+    // What else there is to know of the answers to one send.
+    struct Outcome {
+        std::vector<Answer> answers;  // one for each request
+        bool interrupted = false;     // NLM_F_DUMP_INTR, or a part of a dump was lost
+        int data_parts = 0;  // how many datagrams held data; a part of a dump is consistent in itself
+    };
+
+    // The attributes that follow the generic netlink header of a data message.
+    using OnData = std::function<void(std::span<const std::byte> attributes)>;
+
+    // `receive_buffer` in bytes, for the answers of one send.
+    static base::Result<std::unique_ptr<NetlinkChannel>> open(int receive_buffer);
+
+    NetlinkChannel(const NetlinkChannel&) = delete;
+    NetlinkChannel& operator=(const NetlinkChannel&) = delete;
+    ~NetlinkChannel();
+
+    // A request without attributes, its sequence number set by exchange(). nullptr only without memory.
+    static NlMsg request(uint16_t family, uint8_t command, uint8_t version, int flags);
+
+    // Sends all requests at once and waits for the answer to each: NLMSG_ERROR (also as ACK) or NLMSG_DONE.
+    // Errc::unavailable when the socket does not work; a lost answer is not an error but Answer::known ==
+    // false.
+    base::Result<Outcome> exchange(std::span<const NlMsg> requests, const OnData& on_data = {});
+
+    // The number of a generic netlink family. Errc::not_found if the kernel has none of that name.
+    base::Result<uint16_t> family(const std::string& name);
+
+  private:
+    struct SocketFree {
+        void operator()(nl_sock* socket) const;
+    };
+    struct Progress;
+
+    NetlinkChannel() = default;
+    base::Status send(std::span<const std::byte> bytes);
+    base::Status receive(Progress& progress);
+    void read_datagram(size_t length, Progress& progress);
+    void read_message(const nlmsghdr& header, Progress& progress);
+
+    std::unique_ptr<nl_sock, SocketFree> socket_;
+    std::vector<std::byte> send_buffer_;
+    std::vector<std::byte> receive_buffer_;
+    uint32_t next_seq_ = 1;
+};
+
+}  // namespace gorb::ipvs

@@ -1,0 +1,146 @@
+#include "ipvs/vip.h"
+
+#include <linux/if_addr.h>
+#include <netlink/addr.h>
+#include <netlink/cache.h>
+#include <netlink/errno.h>
+#include <netlink/netlink.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/socket.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+namespace gorb::ipvs {
+namespace {
+
+template <class T, void (*Free)(T*)>
+struct FreeWith {
+    void operator()(T* object) const { Free(object); }
+};
+using Socket = std::unique_ptr<nl_sock, FreeWith<nl_sock, nl_socket_free>>;
+using Cache = std::unique_ptr<nl_cache, FreeWith<nl_cache, nl_cache_free>>;
+using Link = std::unique_ptr<rtnl_link, FreeWith<rtnl_link, rtnl_link_put>>;
+using Address = std::unique_ptr<rtnl_addr, FreeWith<rtnl_addr, rtnl_addr_put>>;
+using NlAddr = std::unique_ptr<nl_addr, FreeWith<nl_addr, nl_addr_put>>;
+
+constexpr int list_attempts = 10;
+
+// libnl's codes are negative NLE_* numbers.
+base::Error failed(const std::string& what, int code) {
+    base::Error error;
+    error.code = base::Errc::refused;
+    if (code == -NLE_PERM) error.code = base::Errc::forbidden;
+    error.sentence = what + ": " + nl_geterror(code);
+    if (code == -NLE_PERM) error.sentence += "; CAP_NET_ADMIN is needed";
+    return error;
+}
+
+class RouteVipTable final : public VipTable {
+  public:
+    RouteVipTable(Socket socket, std::string interface)
+        : socket_(std::move(socket)), interface_(std::move(interface)) {}
+
+    base::Result<bool> add(const base::Ip& address) override;
+    base::Status remove(const base::Ip& address) override;
+    // Its number now; an interface that was made anew has another one. Errc::not_found.
+    base::Result<int> interface_index() const;
+
+  private:
+    base::Result<bool> present(const base::Ip& address) const;
+    base::Result<Address> make(const base::Ip& address, int index) const;
+
+    Socket socket_;
+    std::string interface_;
+};
+
+base::Result<int> RouteVipTable::interface_index() const {
+    rtnl_link* found = nullptr;
+    const int code = rtnl_link_get_kernel(socket_.get(), 0, interface_.c_str(), &found);
+    const Link link(found);
+    if (code == -NLE_NODEV || code == -NLE_OBJ_NOTFOUND) {
+        return base::fail(base::Errc::not_found, "there is no network interface " + interface_);
+    }
+    if (code < 0) return base::fail(failed("look for network interface " + interface_, code));
+    return rtnl_link_get_ifindex(link.get());
+}
+
+// Whether any interface has the address.
+base::Result<bool> RouteVipTable::present(const base::Ip& address) const {
+    nl_cache* listed = nullptr;
+    int code = -NLE_DUMP_INTR;
+    for (int i = 0; i < list_attempts && code == -NLE_DUMP_INTR; ++i) {
+        code = rtnl_addr_alloc_cache(socket_.get(), &listed);
+    }
+    if (code < 0) return base::fail(failed("list the addresses of this host", code));
+    const Cache cache(listed);
+    const size_t length = address.bits() / 8;
+    for (nl_object* o = nl_cache_get_first(cache.get()); o; o = nl_cache_get_next(o)) {
+        nl_addr* local = rtnl_addr_get_local(reinterpret_cast<rtnl_addr*>(o));
+        if (local && nl_addr_get_family(local) == address.af() && nl_addr_get_len(local) == length &&
+            std::memcmp(nl_addr_get_binary_addr(local), address.bytes.data(), length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+base::Result<Address> RouteVipTable::make(const base::Ip& address, int index) const {
+    Address out(rtnl_addr_alloc());
+    const NlAddr local(nl_addr_build(address.af(), address.bytes.data(), address.bits() / 8));
+    if (!out || !local) return base::fail(failed("VIP " + address.text(), -NLE_NOMEM));
+    nl_addr_set_prefixlen(local.get(), static_cast<int>(address.bits()));
+    rtnl_addr_set_ifindex(out.get(), index);
+    rtnl_addr_set_family(out.get(), address.af());
+    if (const int code = rtnl_addr_set_local(out.get(), local.get()); code < 0) {
+        return base::fail(failed("VIP " + address.text(), code));
+    }
+    if (address.v6()) rtnl_addr_set_flags(out.get(), IFA_F_NODAD);
+    return out;
+}
+
+base::Result<bool> RouteVipTable::add(const base::Ip& address) {
+    if (!address) return base::fail(base::Errc::invalid, "no address to add to " + interface_);
+    const std::string what = "add VIP " + address.text() + " to " + interface_;
+    const auto there = present(address);
+    if (!there) return base::fail(there.error());
+    if (*there) return false;
+    const auto index = interface_index();
+    if (!index) return base::fail(index.error());
+    const auto wanted = make(address, *index);
+    if (!wanted) return base::fail(wanted.error());
+    const int code = rtnl_addr_add(socket_.get(), wanted->get(), NLM_F_EXCL);
+    if (code == -NLE_EXIST) return false;  // somebody was faster
+    if (code < 0) return base::fail(failed(what, code));
+    return true;
+}
+
+base::Status RouteVipTable::remove(const base::Ip& address) {
+    if (!address) return base::fail(base::Errc::invalid, "no address to remove from " + interface_);
+    const auto index = interface_index();
+    if (!index && index.error().code == base::Errc::not_found) return {};  // its addresses went with it
+    if (!index) return base::fail(index.error());
+    const auto unwanted = make(address, *index);
+    if (!unwanted) return base::fail(unwanted.error());
+    const int code = rtnl_addr_delete(socket_.get(), unwanted->get(), 0);
+    if (code < 0 && code != -NLE_NOADDR && code != -NLE_OBJ_NOTFOUND && code != -NLE_NODEV) {
+        return base::fail(failed("remove VIP " + address.text() + " from " + interface_, code));
+    }
+    return {};
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<VipTable>> open_vip_table(const std::string& interface) {
+    Socket socket(nl_socket_alloc());
+    if (!socket) return base::fail(base::Errc::unavailable, "no memory for a netlink socket", ENOMEM);
+    if (const int code = nl_connect(socket.get(), NETLINK_ROUTE); code < 0) {
+        return base::fail(failed("open a route netlink socket", code));
+    }
+    auto vips = std::make_unique<RouteVipTable>(std::move(socket), interface);
+    if (const auto index = vips->interface_index(); !index) return base::fail(index.error());
+    return vips;
+}
+
+}  // namespace gorb::ipvs
