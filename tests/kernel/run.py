@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""The kernel tests: lists them, runs them where IPVS is there, and gives the result of each.
+
+    run.py list                     names, FILE.TEST, of every `test_TEST` in every test_FILE.py
+    run.py all RESULTS              runs them through tests/vm/anywhere; one file per test in the folder RESULTS
+    run.py here RESULTS NAME...     runs those in this namespace and kernel
+    run.py result RESULTS NAME      prints what that test said; exit status 0 if it passed
+
+One boot of a guest serves all tests: CTest runs `all` as the fixture kernel.run, and each test is an entry of its own that
+reads its result. A test without a result has failed. GORB_KERNEL_TESTS (names) narrows `all`.
+"""
+import ast
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+AT_ONCE = 3  # Tests mostly wait: for a check's interval, for a timeout.
+SECONDS_A_TEST = 60
+SECONDS_FOR_ALL = 1500
+
+
+def find_tests():
+    """{name: (module, class, method)}, read from the sources without running them."""
+    found = {}
+    for path in sorted(HERE.glob("test_*.py")):
+        for part in ast.parse(path.read_text()).body:
+            if isinstance(part, ast.ClassDef):
+                for method in part.body:
+                    if isinstance(method, ast.FunctionDef) and method.name.startswith("test_"):
+                        name = f"{path.stem[5:]}.{method.name[5:]}"
+                        if name in found:
+                            raise SystemExit(f"two tests are called {name}")
+                        found[name] = (path.stem, part.name, method.name)
+    return found
+
+
+def run_all(results):
+    wanted = os.environ.get("GORB_KERNEL_TESTS", "").split() or list(find_tests())
+    shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True)
+    status = subprocess.run([HERE.parent / "vm" / "anywhere", str(SECONDS_FOR_ALL), results, sys.executable,
+                             HERE / "run.py", "here", results, *wanted], stdin=subprocess.DEVNULL).returncode
+    missing = [name for name in wanted if not (results / name).exists()]
+    if missing:
+        print(f"without a result: {', '.join(missing)}; the run ended with status {status}")
+    # A failed test speaks for itself; this entry is about whether they ran.
+    return 1 if missing or status else 0
+
+
+def run_here(results, names):
+    """Up to AT_ONCE at a time, each in a process group of its own, bounded."""
+    tests, running, waiting = find_tests(), {}, list(names)
+    unknown = [name for name in names if name not in tests]
+    if unknown:
+        print(f"no such test: {', '.join(unknown)}")
+        return 1
+    sys.path.insert(0, str(HERE))
+    import lab
+    limit = SECONDS_A_TEST * lab.SLOW
+    while waiting or running:
+        while waiting and len(running) < AT_ONCE:
+            name = waiting.pop(0)
+            running[start(tests[name], results / f"{name}.running")] = (name, time.monotonic())
+        time.sleep(0.05)
+        for pid, (name, since) in list(running.items()):
+            over = time.monotonic() - since > limit
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done or over:
+                kill_group(pid)
+                if not done:
+                    os.waitpid(pid, 0)
+                del running[pid]
+                finish(results, name, "passed" if done and status == 0 else "failed", time.monotonic() - since,
+                       f"\nkilled after {limit:.0f} s\n" if not done else "")
+                forget_namespaces(pid)
+    return 0
+
+
+def start(test, output):
+    """Forks a process that runs one test with its output in a file."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setsid()
+        out = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        module, group, method = test
+        case = getattr(importlib.import_module(module), group)(method)
+        result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(case)
+        # A skipped test has not shown anything.
+        status = 0 if result.wasSuccessful() and not result.skipped and result.testsRun == 1 else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def kill_group(pid):
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def forget_namespaces(pid):
+    """Those that a killed test left; lab.py begins their names with its process."""
+    for path in Path("/run/netns").glob(f"g{pid}[a-z]*"):
+        subprocess.run(["ip", "netns", "delete", path.name], check=False)
+
+
+def finish(results, name, verdict, seconds, note):
+    with (results / f"{name}.running").open("a") as output:
+        output.write(note)
+    text = (results / f"{name}.running").read_text(errors="replace")
+    (results / f"{name}.running").unlink()
+    (results / name).write_text(f"{verdict}\n{seconds:.1f} s\n{text}")
+    print(f"{verdict} {seconds:6.1f} s  {name}", flush=True)
+
+
+def show_result(results, name):
+    try:
+        verdict, text = (results / name).read_text(errors="replace").split("\n", 1)
+    except (OSError, ValueError):
+        print(f"{name} was not run: see kernel.run")
+        return 1
+    print(text)
+    return 0 if verdict == "passed" else 1
+
+
+def main(words):
+    if words == ["list"]:
+        print("\n".join(find_tests()))
+        return 0
+    if len(words) == 2 and words[0] == "all":
+        return run_all(Path(words[1]).resolve())
+    if len(words) > 2 and words[0] == "here":
+        return run_here(Path(words[1]), words[2:])
+    if len(words) == 3 and words[0] == "result":
+        return show_result(Path(words[1]), words[2])
+    print(__doc__)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
