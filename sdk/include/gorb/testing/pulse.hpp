@@ -1,0 +1,125 @@
+// Drives one instance of a pulse plugin on a FakeHost: create, add, start, cancel, remove, destroy.
+//
+// Part of gorb/testing.hpp. The plugin is a gorb_plugin: `gorb::sdk::Pulse<P>::table` of a class compiled
+// into the test, or one from a loaded library's gorb_plugin_entry.
+#ifndef GORB_TESTING_PULSE_HPP
+#define GORB_TESTING_PULSE_HPP
+#include <gorb/testing/config.hpp>
+#include <gorb/testing/host.hpp>
+
+#include <optional>
+
+namespace gorb::testing {
+
+// "127.0.0.1" or "::1". Throws std::invalid_argument.
+inline gorb_addr address(const std::string& ip, uint16_t port) {
+    gorb_addr addr{};
+    addr.port = port;
+    addr.family = inet_pton(AF_INET, ip.c_str(), addr.ip) == 1    ? 4
+                  : inet_pton(AF_INET6, ip.c_str(), addr.ip) == 1 ? 6
+                                                                  : 0;
+    if (addr.family == 0) throw std::invalid_argument("\"" + ip + "\" is no address");
+    return addr;
+}
+
+class PulseRunner {
+  public:
+    // create(). Throws std::runtime_error with the plugin's words when it refuses.
+    PulseRunner(FakeHost& host, const gorb_plugin& plugin, const Values& options = {})
+        : host_(host),
+          ops_(*static_cast<const gorb_pulse_ops*>(plugin.ops)),
+          config_(plugin.options, options) {
+        gorb_error why{};
+        host_.measured("create()", [&] { self_ = ops_.create(host_.c(), config_.c(), &why); });
+        if (!self_) throw std::runtime_error(why.text);
+    }
+    ~PulseRunner() { destroy(); }
+    PulseRunner(const PulseRunner&) = delete;
+    PulseRunner& operator=(const PulseRunner&) = delete;
+
+    // What check() says to these arguments: "" for yes. Throws std::invalid_argument where gorbd itself would
+    // refuse.
+    static std::string check(const gorb_plugin& plugin, const Values& args) {
+        const auto& ops = *static_cast<const gorb_pulse_ops*>(plugin.ops);
+        const FakeConfig config(ops.args, args);
+        gorb_error why{};
+        if (!ops.check || ops.check(config.c(), &why) == 0) return "";
+        return why.text[0] ? why.text : "refused without a word";
+    }
+
+    using Probe = void*;
+    // add(). Throws std::runtime_error with the plugin's words when it refuses.
+    Probe add(const gorb_addr& addr, const Values& args = {}, const std::string& host_name = "",
+              uint32_t fwmark = 0) {
+        auto given = std::make_unique<FakeConfig>(ops_.args, args);
+        const std::string service = "web", backend = "b" + std::to_string(probes_.size() + 1);
+        gorb_target target{};
+        target.struct_size = sizeof target;
+        target.fwmark = fwmark;
+        target.addr = addr;
+        target.service = sdk::str(service);
+        target.backend = sdk::str(backend);
+        target.name = sdk::str(host_name);
+        target.args = given->c();
+        gorb_error why{};
+        Probe probe = nullptr;
+        host_.measured("add()", [&] { probe = ops_.add(self_, &target, &why); });
+        if (!probe) throw std::runtime_error(why.text);
+        probes_.insert(probe);
+        return probe;  // `given` ends here: a plugin that keeps the pointer is found by a sanitizer
+    }
+    void remove(Probe probe) {
+        probes_.erase(probe);
+        host_.measured("remove()", [&] { ops_.remove(probe); });
+        auto run = runs_.find(probe);
+        if (run == runs_.end()) return;
+        host_.end_run(run->second);
+        runs_.erase(run);
+    }
+
+    gorb_run start(Probe probe, std::chrono::nanoseconds timeout = std::chrono::seconds(5)) {
+        const gorb_run run = host_.begin_run();
+        runs_[probe] = run;
+        host_.measured("start()", [&] { ops_.start(probe, run, host_.in(timeout)); });
+        return run;
+    }
+    void cancel(Probe probe, gorb_run run) {
+        host_.end_run(run);
+        host_.measured("cancel()", [&] { ops_.cancel(probe, run); });
+    }
+    // Turns the loop until `run` is answered. nullopt when it is not within `limit` of real time.
+    std::optional<Report> wait(gorb_run run, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+        host_.loop().run_until([&] { return !host_.reports_of(run).empty(); }, limit);
+        const auto reports = host_.reports_of(run);
+        if (reports.empty()) return std::nullopt;
+        return reports.front();
+    }
+    // One whole check: start and wait.
+    std::optional<Report> run(Probe probe, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+        return wait(start(probe), limit);
+    }
+
+    // remove() of what is left, the work that is due, destroy(). What the plugin held until the end, e.g. "1
+    // timer", is returned, and taken away as gorbd would.
+    std::vector<std::string> destroy() {
+        if (!self_) return {};
+        while (!probes_.empty()) remove(*probes_.begin());
+        host_.finish_work();
+        host_.measured("destroy()", [&] { ops_.destroy(self_); });
+        self_ = nullptr;
+        auto left = host_.held();
+        host_.release();
+        return left;
+    }
+
+  private:
+    FakeHost& host_;
+    const gorb_pulse_ops& ops_;
+    const FakeConfig config_;
+    void* self_ = nullptr;
+    std::set<Probe> probes_;
+    std::map<Probe, gorb_run> runs_;
+};
+
+}  // namespace gorb::testing
+#endif  // GORB_TESTING_PULSE_HPP
