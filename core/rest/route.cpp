@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <tl/expected.hpp>
 
 #include "base/check.h"
 #include "model/rules.h"
@@ -29,18 +30,19 @@ bool takes_name(std::string_view segment) {
     return segment.starts_with('{');
 }
 
-std::optional<std::string> decoded(std::string_view segment) {
-    std::string out;
-    if (segment.find('%') == std::string_view::npos) {
-        out = segment;
-        return out;
-    }
+// The name that `segment` stands for, or a sentence why it is none. `pattern` is such as "{service}".
+tl::expected<std::string, std::string> read_name(std::string_view pattern, std::string_view segment) {
+    std::string name;
+    std::string wrong;
     try {
-        Poco::URI::decode(std::string(segment), out);
+        Poco::URI::decode(std::string(segment), name);
+        if (const auto violation = model::name_violation(name)) wrong = "but " + *violation;
     } catch (const Poco::Exception&) {
-        return std::nullopt;
+        wrong = "which is not percent-encoded correctly";
     }
-    return out;
+    if (wrong.empty()) return name;
+    return tl::unexpected("the path names the " + std::string(pattern.substr(1, pattern.size() - 2)) + " " +
+                          shown(segment) + ", " + wrong);
 }
 
 }  // namespace
@@ -80,33 +82,18 @@ std::variant<Router::Found, Router::Missed> Router::find(std::string_view method
         if (routes_[i].method != method || !fits(patterns_[i], *segments)) continue;
         Found found{i, {}};
         size_t next = 0;
-        for (size_t s = 0; s < segments->size(); ++s) {
-            const std::string_view pattern = patterns_[i][s];
-            if (!takes_name(pattern)) continue;
-            const auto what = pattern.substr(1, pattern.size() - 2);
-            auto name = decoded((*segments)[s]);
-            if (!name) {
-                return Missed{400,
-                              "the name of the " + std::string(what) + " in the path, " +
-                                  shown((*segments)[s]) + ", is not percent-encoded correctly",
-                              {}};
-            }
-            if (const auto violation = model::name_violation(*name)) {
-                return Missed{400,
-                              "the name of the " + std::string(what) + " in the path, " + shown(*name) +
-                                  ", is no name: " + *violation,
-                              {}};
-            }
+        for (size_t n = 0; n < segments->size(); ++n) {
+            if (!takes_name(patterns_[i][n])) continue;
+            auto name = read_name(patterns_[i][n], (*segments)[n]);
+            if (!name) return Missed{400, name.error(), {}};
             found.names[next++] = std::move(*name);
         }
         return found;
     }
     auto allowed = allow(*segments);
     if (allowed.empty()) return unknown(path);
-    return Missed{
-        405,
-        std::string("the method ") + shown(method) + " is not for " + shown(path) + "; it takes " + allowed,
-        allowed};
+    return Missed{405, "the method " + shown(method) + " is not for " + shown(path) + "; it takes " + allowed,
+                  allowed};
 }
 
 std::string Router::allow(std::string_view path) const {
