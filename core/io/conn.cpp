@@ -72,17 +72,32 @@ struct Conn::Impl {
     Impl(Loop& l, ConnEvents& e, Transport t) : loop(l), events(e), transport(t) {}
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
-    ~Impl();
+    ~Impl() { release(); }
 
-    base::Status start(Conn& self, const ConnOptions& options);
+    // While one stands, a Conn that was closed stays in memory: its own functions are still on the stack.
+    class Held {
+      public:
+        explicit Held(Conn& conn) : conn_(conn) { ++conn.impl_->held; }
+        Held(const Held&) = delete;
+        Held& operator=(const Held&) = delete;
+        ~Held() {
+            if (--conn_.impl_->held == 0 && conn_.impl_->dead) delete &conn_;
+        }
+
+      private:
+        Conn& conn_;
+    };
+
+    void release();
+    base::Status start(Conn& conn, const ConnOptions& options);
     base::Status watch(uint32_t what);
-    void on_events(Conn& self, uint32_t what);
-    void on_open(Conn& self);
-    bool on_readable(Conn& self);
-    bool hand_over(Conn& self, const uint8_t* data, size_t size);
-    void on_writable(Conn& self);
-    void end(Conn& self, int why);
-    void end_soon(int why);
+    void on_events(Conn& conn, uint32_t what);
+    void on_open(Conn& conn);
+    void on_readable(Conn& conn);
+    void hand_over(Conn& conn, const uint8_t* data, size_t size);
+    void on_writable();
+    void end(Conn& conn, int reason);
+    void end_soon(int reason);
     bool flush();
 
     Loop& loop;
@@ -95,8 +110,9 @@ struct Conn::Impl {
     int why = 0;  // for the `soon` timer: what closed() will say; 0: it calls opened()
     TimerId deadline = 0, soon = 0;
     std::string in, out;
-    size_t out_at = 0;     // what of `out` has gone
-    bool* gone = nullptr;  // set while an event runs; tells it that the Conn died meanwhile
+    size_t out_at = 0;  // what of `out` has gone
+    unsigned held = 0;
+    bool dead = false;  // closed
     Conn* self = nullptr;
 };
 
@@ -105,18 +121,20 @@ Conn::Conn(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
 }
 Conn::~Conn() = default;
 
-Conn::Impl::~Impl() {
-    if (gone) *gone = true;
-    loop.cancel(deadline);
-    loop.cancel(soon);
+// Gives back all but the memory. No event comes after it.
+void Conn::Impl::release() {
+    dead = true;
+    open = false;
+    loop.cancel(std::exchange(deadline, 0));
+    loop.cancel(std::exchange(soon, 0));
     if (fd < 0) return;
-    if (watched != 0) (void)loop.watch(fd, 0, nullptr);
+    (void)watch(0);
     if (transport == Transport::tcp && !ended_by_peer) {
         // {1, 0} and nothing else: with a time above zero close() sleeps, on non-blocking sockets too.
         const linger reset{1, 0};
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     }
-    ::close(fd);
+    ::close(std::exchange(fd, -1));
 }
 
 base::Result<Conn*> Conn::open(Loop& loop, const ConnOptions& options, ConnEvents& events) {
@@ -190,18 +208,9 @@ base::Status Conn::Impl::watch(uint32_t what) {
 
 // Tells the owner, and then there is no Conn any more.
 void Conn::Impl::end(Conn& conn, int reason) {
-    open = false;
-    loop.cancel(std::exchange(deadline, 0));
-    loop.cancel(std::exchange(soon, 0));
-    (void)watch(0);
-    bool died = false;
-    bool* const before = std::exchange(gone, &died);
+    const Held held_here(conn);
+    release();
     events.closed(conn, reason);
-    if (before) *before = true;
-    if (!died) {
-        gone = nullptr;
-        delete &conn;
-    }
 }
 
 void Conn::Impl::end_soon(int reason) {
@@ -220,60 +229,47 @@ void Conn::Impl::on_open(Conn& conn) {
 }
 
 void Conn::Impl::on_events(Conn& conn, uint32_t what) {
-    bool died = false;
     if (why != 0) return end(conn, why);
-    gone = &died;
+    const Held held_here(conn);
     if (!open) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
         if (error != 0) return end(conn, -error);
         if (auto status = watch(readable); !status) return end(conn, -status.error().os_error);
-        on_open(conn);
-        if (!died) gone = nullptr;
-        return;
+        return on_open(conn);
     }
-    if (what & writable) on_writable(conn);
-    if (!died && what & readable) on_readable(conn);
-    if (!died) gone = nullptr;
+    if (what & writable) on_writable();
+    if (!dead && what & readable) on_readable(conn);
 }
 
-// Returns false when the Conn is gone.
-bool Conn::Impl::hand_over(Conn& conn, const uint8_t* data, size_t size) {
-    bool* const mine = gone;
+void Conn::Impl::hand_over(Conn& conn, const uint8_t* data, size_t size) {
     const size_t used = events.received(conn, data, size);
-    if (*mine) return false;
-    if (transport == Transport::udp) return true;
+    if (dead || transport == Transport::udp) return;
     const size_t rest = used < size ? size - used : 0;
     if (data == reinterpret_cast<const uint8_t*>(in.data())) {
         in.erase(0, size - rest);
     } else {
         in.assign(reinterpret_cast<const char*>(data) + (size - rest), rest);
     }
-    return true;
 }
 
-bool Conn::Impl::on_readable(Conn& conn) {
+void Conn::Impl::on_readable(Conn& conn) {
     std::array<uint8_t, datagram_limit> buffer;
     const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
     if (got < 0) {
-        if (errno == EAGAIN || errno == EINTR) return true;
-        end(conn, -errno);
-        return false;
+        if (errno != EAGAIN && errno != EINTR) end(conn, -errno);
+        return;
     }
     const auto size = static_cast<size_t>(got);
     if (size == 0 && transport == Transport::tcp) {
         ended_by_peer = true;
-        end(conn, 0);
-        return false;
+        return end(conn, 0);
     }
     if (in.empty()) return hand_over(conn, buffer.data(), size);
-    if (in.size() + size > buffer_limit) {
-        end(conn, -ENOBUFS);
-        return false;
-    }
+    if (in.size() + size > buffer_limit) return end(conn, -ENOBUFS);
     in.append(reinterpret_cast<const char*>(buffer.data()), size);
-    return hand_over(conn, reinterpret_cast<const uint8_t*>(in.data()), in.size());
+    hand_over(conn, reinterpret_cast<const uint8_t*>(in.data()), in.size());
 }
 
 // Sends what waits. False: the connection is broken.
@@ -295,7 +291,7 @@ bool Conn::Impl::flush() {
     return true;
 }
 
-void Conn::Impl::on_writable(Conn&) {
+void Conn::Impl::on_writable() {
     if (!flush()) {
         (void)watch(0);
     } else if (out.empty()) {
@@ -338,7 +334,8 @@ int Conn::send(const void* data, size_t size) {
 }
 
 void Conn::close() {
-    delete this;
+    const Impl::Held held_here(*this);
+    impl_->release();
 }
 
 }  // namespace gorb::io

@@ -227,7 +227,7 @@ bool Loop::Impl::dispatch(int count) {
         if (fd >= fds.size() || fds[fd].generation != generation || fds[fd].events == 0) continue;
         const uint32_t got = ready[i].events;
         uint32_t events = (got & EPOLLIN ? readable : 0U) | (got & EPOLLOUT ? writable : 0U);
-        if (got & (EPOLLERR | EPOLLHUP)) events = fds[fd].events;
+        if (got & (EPOLLERR | EPOLLHUP)) events = readable | writable;
         if (events == 0) continue;
         any = true;
         // It may forget or replace itself and make the table move: it runs from here.

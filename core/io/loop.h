@@ -29,7 +29,7 @@ class Loop {
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
 
-    // Level-triggered; errors and hang-ups come as all events asked for. A second call for one fd replaces
+    // Level-triggered; errors and hang-ups come as both events. A second call for one fd replaces
     // the first; events == 0 forgets it, which must happen before the fd is closed. `fn` may watch, forget
     // and close any fd.
     base::Status watch(int fd, uint32_t events, std::function<void(uint32_t events)> fn);

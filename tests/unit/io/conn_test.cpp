@@ -1,0 +1,408 @@
+#include "io/conn.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace gorb::io {
+namespace {
+
+base::Ip ip(const char* text) {
+    return base::Ip::parse(text).value();
+}
+
+// A plain blocking socket on the loopback, the other side of the connections here.
+class Peer {
+  public:
+    Peer(int type, const char* address) : ip_(ip(address)) {
+        fd_ = socket(ip_.af(), type | SOCK_CLOEXEC, 0);
+        sockaddr_storage storage{};
+        socklen_t size = 0;
+        if (ip_.v4()) {
+            auto* in = reinterpret_cast<sockaddr_in*>(&storage);
+            in->sin_family = AF_INET;
+            std::memcpy(&in->sin_addr, ip_.bytes.data(), 4);
+            size = sizeof *in;
+        } else {
+            auto* in6 = reinterpret_cast<sockaddr_in6*>(&storage);
+            in6->sin6_family = AF_INET6;
+            std::memcpy(&in6->sin6_addr, ip_.bytes.data(), 16);
+            size = sizeof *in6;
+        }
+        usable_ = bind(fd_, reinterpret_cast<sockaddr*>(&storage), size) == 0;
+        if (type == SOCK_STREAM) usable_ = usable_ && listen(fd_, 16) == 0;
+        size = sizeof storage;
+        getsockname(fd_, reinterpret_cast<sockaddr*>(&storage), &size);
+        port_ = ntohs(ip_.v4() ? reinterpret_cast<sockaddr_in*>(&storage)->sin_port
+                               : reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port);
+    }
+    Peer(const Peer&) = delete;
+    Peer& operator=(const Peer&) = delete;
+    ~Peer() { shut(); }
+    void shut() {
+        if (fd_ >= 0) close(fd_);
+        fd_ = -1;
+    }
+    bool usable() const { return usable_; }  // a machine without IPv6 is no fault of ours
+    base::Endpoint endpoint() const { return {ip_, port_}; }
+    int fd() const { return fd_; }
+    // -1 when nobody comes in `ms`.
+    int accept(int ms = 60'000) const {
+        pollfd waiting{fd_, POLLIN, 0};
+        return poll(&waiting, 1, ms) == 1 ? ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC) : -1;
+    }
+
+  private:
+    base::Ip ip_;
+    int fd_ = -1;
+    uint16_t port_ = 0;
+    bool usable_ = false;
+};
+
+// Writes down what happens, and lets a test answer it.
+struct Events final : ConnEvents {
+    void opened(Conn& conn) override {
+        log.emplace_back("opened");
+        if (on_opened) on_opened(conn);
+    }
+    size_t received(Conn& conn, const uint8_t* data, size_t size) override {
+        log.push_back("received " + std::string(reinterpret_cast<const char*>(data), size));
+        return on_received ? on_received(conn, size) : size;
+    }
+    void closed(Conn& conn, int why) override {
+        log.push_back("closed " + std::to_string(why));
+        closed_why = why;
+        if (on_closed) on_closed(conn);
+    }
+    std::vector<std::string> log;
+    int closed_why = 1;
+    std::function<void(Conn&)> on_opened, on_closed;
+    std::function<size_t(Conn&, size_t)> on_received;
+};
+
+struct ConnTest : testing::Test {
+    // Turns the loop until `done`, for a minute at most.
+    bool turn_until(const std::function<bool()>& done) {
+        const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        while (!done() && std::chrono::steady_clock::now() < until) {
+            if (!loop.step()) poll(nullptr, 0, 1);
+        }
+        return done();
+    }
+    bool turn_until_log(size_t entries) {
+        return turn_until([&] { return events.log.size() >= entries; });
+    }
+    base::Result<Conn*> open(const Peer& peer, Transport transport = Transport::tcp) {
+        ConnOptions options;
+        options.transport = transport;
+        options.peer = peer.endpoint();
+        return Conn::open(loop, options, events);
+    }
+    base::ManualClock clock;
+    Loop loop{"loop-test", &clock};
+    Events events;
+};
+
+std::string read_all(int fd) {
+    std::string all;
+    std::array<char, 65536> buffer{};
+    for (ssize_t n = 0; (n = read(fd, buffer.data(), buffer.size())) > 0;) all.append(buffer.data(), n);
+    return all;
+}
+
+void tcp_exchange(ConnTest& test, const char* address) {
+    const Peer peer(SOCK_STREAM, address);
+    if (!peer.usable()) GTEST_SKIP() << "no " << address << " here";
+    const auto conn = test.open(peer);
+    ASSERT_TRUE(conn);
+    EXPECT_TRUE(test.events.log.empty());  // nothing before open() has returned
+    EXPECT_EQ((*conn)->send("x", 1), -ENOTCONN);
+    test.events.on_opened = [](Conn& c) {
+        EXPECT_EQ(c.send("hel", 3), 0);
+        EXPECT_EQ(c.send("lo", 2), 0);
+    };
+    ASSERT_TRUE(test.turn_until_log(1));
+    const int other = peer.accept();
+    std::array<char, 5> got{};
+    ASSERT_EQ(recv(other, got.data(), got.size(), MSG_WAITALL), 5);
+    EXPECT_EQ(std::string(got.data(), 5), "hello");
+    ASSERT_EQ(write(other, "world", 5), 5);
+    ASSERT_TRUE(test.turn_until_log(2));
+    close(other);
+    ASSERT_TRUE(test.turn_until_log(3));
+    EXPECT_THAT(test.events.log, testing::ElementsAre("opened", "received world", "closed 0"));
+}
+
+TEST_F(ConnTest, TcpTalksBothWaysAndTellsTheEnd) {
+    tcp_exchange(*this, "127.0.0.1");
+}
+TEST_F(ConnTest, TcpTalksOverIpv6) {
+    tcp_exchange(*this, "::1");
+}
+
+TEST_F(ConnTest, ARefusedConnectionComesThroughClosed) {
+    Peer peer(SOCK_STREAM, "127.0.0.1");
+    peer.shut();
+    ASSERT_TRUE(open(peer));
+    ASSERT_TRUE(turn_until_log(1));
+    EXPECT_THAT(events.log, testing::ElementsAre("closed " + std::to_string(-ECONNREFUSED)));
+}
+
+TEST_F(ConnTest, ANetworkThatCanNotBeReachedComesThroughClosedAfterOpen) {
+    ConnOptions options;
+    options.peer = {ip("255.255.255.255"), 9};  // refused by the kernel within connect()
+    const auto conn = Conn::open(loop, options, events);
+    ASSERT_TRUE(conn) << conn.error().sentence;
+    EXPECT_TRUE(events.log.empty());
+    ASSERT_TRUE(turn_until_log(1));
+    EXPECT_LT(events.closed_why, 0);
+}
+
+TEST_F(ConnTest, TheDeadlineEndsWhatHasNoAnswer) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    ConnOptions options;
+    options.peer = peer.endpoint();
+    options.deadline = clock.now() + 1'000'000'000;
+    ASSERT_TRUE(Conn::open(loop, options, events));
+    ASSERT_TRUE(turn_until_log(1));
+    clock.advance(999'000'000);
+    loop.step();
+    EXPECT_EQ(events.log.size(), 1U);
+    clock.advance(20'000'000);
+    loop.step();
+    EXPECT_THAT(events.log, testing::ElementsAre("opened", "closed " + std::to_string(-ETIMEDOUT)));
+}
+
+TEST_F(ConnTest, CloseResetsATcpConnectionAndNoEventFollows) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    const auto conn = open(peer);
+    ASSERT_TRUE(conn);
+    ASSERT_TRUE(turn_until_log(1));
+    const int other = peer.accept();
+    (*conn)->close();
+    std::array<char, 8> buffer{};
+    EXPECT_EQ(recv(other, buffer.data(), buffer.size(), 0), -1);
+    EXPECT_EQ(errno, ECONNRESET);
+    close(other);
+    for (int i = 0; i < 5; ++i) loop.step();
+    EXPECT_EQ(events.log.size(), 1U);
+}
+
+TEST_F(ConnTest, CloseIsSafeWithinEveryEvent) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    for (const std::string where : {"opened", "received", "closed"}) {
+        events = {};
+        if (where == "opened") events.on_opened = [](Conn& c) { c.close(); };
+        if (where == "received") {
+            events.on_received = [](Conn& c, size_t size) {
+                c.close();
+                return size;
+            };
+        }
+        if (where == "closed") {
+            events.on_closed = [](Conn& c) {
+                EXPECT_EQ(c.send("x", 1), -ENOTCONN);
+                c.close();
+            };
+        }
+        ASSERT_TRUE(open(peer));
+        ASSERT_TRUE(turn_until_log(1));
+        // A connection that was reset before it was accepted may or may not be in the queue.
+        const int other = peer.accept(where == "opened" ? 0 : 60'000);
+        const size_t expected = where == "opened" ? 1 : where == "received" ? 2 : 3;
+        if (where != "opened") {
+            ASSERT_EQ(write(other, "data", 4), 4);
+        }
+        if (other >= 0) close(other);
+        ASSERT_TRUE(turn_until_log(expected)) << where;
+        for (int i = 0; i < 5; ++i) loop.step();
+        EXPECT_EQ(events.log.size(), expected) << where;
+    }
+}
+
+TEST_F(ConnTest, WhatWasNotConsumedComesAgainInFrontOfWhatFollows) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    events.on_received = [n = 0](Conn&, size_t size) mutable { return ++n == 1 ? 2 : n == 2 ? 0 : size; };
+    ASSERT_TRUE(open(peer));
+    ASSERT_TRUE(turn_until_log(1));
+    const int other = peer.accept();
+    for (const char* piece : {"abc", "def", "g", "h"}) {
+        const size_t entries = events.log.size();
+        ASSERT_GT(write(other, piece, std::strlen(piece)), 0);
+        ASSERT_TRUE(turn_until_log(entries + 1));
+    }
+    close(other);
+    ASSERT_TRUE(turn_until_log(6));
+    EXPECT_THAT(events.log, testing::ElementsAre("opened", "received abc", "received cdef", "received cdefg",
+                                                 "received h", "closed 0"));
+}
+
+TEST_F(ConnTest, AReaderThatConsumesNothingIsEndedAtAMebibyte) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    events.on_received = [](Conn&, size_t) { return size_t{0}; };
+    ASSERT_TRUE(open(peer));
+    ASSERT_TRUE(turn_until_log(1));
+    const int other = peer.accept();
+    const std::string block(4096, 'x');
+    ASSERT_TRUE(turn_until([&] {
+        send(other, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        return events.closed_why != 1;
+    }));
+    EXPECT_EQ(events.closed_why, -ENOBUFS);
+    close(other);
+}
+
+TEST_F(ConnTest, SendQueuesUpToAMebibyteAndKeepsTheOrder) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    const auto conn = open(peer);
+    ASSERT_TRUE(conn);
+    ASSERT_TRUE(turn_until_log(1));
+    const int other = peer.accept();
+    EXPECT_EQ((*conn)->send(std::string((1 << 20) + 1, 'x').data(), (1 << 20) + 1), -ENOBUFS);
+    std::string sent;
+    int result = 0;
+    for (int i = 0; i < 10'000 && result == 0; ++i) {
+        const std::string block(5000, static_cast<char>('a' + i % 26));
+        result = (*conn)->send(block.data(), block.size());
+        if (result == 0) sent += block;
+    }
+    EXPECT_EQ(result, -ENOBUFS);
+    std::string got;
+    std::array<char, 65536> buffer{};
+    ASSERT_TRUE(turn_until([&] {
+        ssize_t n = 0;
+        while ((n = recv(other, buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0)
+            got.append(buffer.data(), n);
+        return got.size() >= sent.size();
+    }));
+    EXPECT_TRUE(got == sent);
+    (*conn)->close();
+    close(other);
+}
+
+TEST_F(ConnTest, AResetIsToldWithItsErrnoAlsoWhenSendSawItFirst) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    for (const bool send_first : {false, true}) {
+        events = {};
+        const auto conn = open(peer);
+        ASSERT_TRUE(conn);
+        ASSERT_TRUE(turn_until_log(1));
+        const int other = peer.accept();
+        const linger reset{1, 0};
+        setsockopt(other, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(other);
+        if (send_first) {
+            EXPECT_EQ((*conn)->send("x", 1), 0);
+        }
+        ASSERT_TRUE(turn_until_log(2));
+        EXPECT_EQ(events.closed_why, -ECONNRESET) << send_first;
+    }
+}
+
+TEST_F(ConnTest, UdpIsOneCallADatagram) {
+    const Peer peer(SOCK_DGRAM, "127.0.0.1");
+    events.on_opened = [](Conn& c) { EXPECT_EQ(c.send("ping", 4), 0); };
+    events.on_received = [](Conn&, size_t) { return size_t{1}; };  // no rest is kept
+    const auto conn = open(peer, Transport::udp);
+    ASSERT_TRUE(conn);
+    EXPECT_TRUE(events.log.empty());
+    EXPECT_EQ((*conn)->send("x", 1), -ENOTCONN);
+    ASSERT_TRUE(turn_until_log(1));
+    std::array<char, 16> buffer{};
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    ASSERT_EQ(recvfrom(peer.fd(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size),
+              4);
+    for (const char* text : {"one", "", "two"}) {
+        ASSERT_GE(sendto(peer.fd(), text, std::strlen(text), 0, reinterpret_cast<sockaddr*>(&from), size), 0);
+    }
+    ASSERT_TRUE(turn_until_log(4));
+    EXPECT_THAT(events.log, testing::ElementsAre("opened", "received one", "received ", "received two"));
+    EXPECT_EQ((*conn)->send(std::string(70'000, 'x').data(), 70'000), -EMSGSIZE);
+    (*conn)->close();
+}
+
+TEST_F(ConnTest, AnIcmpErrorEndsAUdpConnection) {
+    Peer peer(SOCK_DGRAM, "127.0.0.1");
+    peer.shut();
+    events.on_opened = [](Conn& c) { EXPECT_EQ(c.send("ping", 4), 0); };
+    ASSERT_TRUE(open(peer, Transport::udp));
+    ASSERT_TRUE(turn_until_log(2));
+    EXPECT_EQ(events.closed_why, -ECONNREFUSED);
+}
+
+TEST_F(ConnTest, TheSourceAddressIsUsed) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    ConnOptions options;
+    options.peer = peer.endpoint();
+    options.source.ip = ip("127.0.0.77");
+    const auto conn = Conn::open(loop, options, events);
+    ASSERT_TRUE(conn) << conn.error().sentence;
+    ASSERT_TRUE(turn_until_log(1));
+    sockaddr_in from{};
+    socklen_t size = sizeof from;
+    const int other = ::accept(peer.fd(), reinterpret_cast<sockaddr*>(&from), &size);
+    EXPECT_EQ(base::Ip::from_bytes(AF_INET, &from.sin_addr), options.source.ip);
+    (*conn)->close();
+    close(other);
+}
+
+TEST_F(ConnTest, ASourceAddressThatIsNotOursIsAnErrorOfOpen) {
+    ConnOptions options;
+    options.peer = {ip("127.0.0.1"), 9};
+    options.source.ip = ip("192.0.2.1");
+    const auto conn = Conn::open(loop, options, events);
+    ASSERT_FALSE(conn);
+    EXPECT_EQ(conn.error().os_error, EADDRNOTAVAIL);
+    EXPECT_THAT(conn.error().sentence, testing::HasSubstr("192.0.2.1"));
+    options.source.ip = ip("::1");
+    EXPECT_EQ(Conn::open(loop, options, events).error().code, base::Errc::invalid);
+    EXPECT_FALSE(Conn::open(loop, ConnOptions{}, events));
+    EXPECT_FALSE(loop.step());
+    EXPECT_TRUE(events.log.empty());
+}
+
+TEST_F(ConnTest, ManyConnectionsFromOneAddressToOnePeerDoNotUseUpDescriptors) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    const int before = dup(peer.fd());
+    close(before);
+    for (int i = 0; i < 50; ++i) {
+        events = {};
+        const auto conn = open(peer);
+        ASSERT_TRUE(conn);
+        ASSERT_TRUE(turn_until_log(1));
+        (*conn)->close();
+        const int other = peer.accept(0);
+        if (other >= 0) close(other);
+    }
+    const int after = dup(peer.fd());
+    close(after);
+    EXPECT_EQ(after, before);
+}
+
+TEST_F(ConnTest, ThePeerThatEndedFirstIsNotReset) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    ASSERT_TRUE(open(peer));
+    ASSERT_TRUE(turn_until_log(1));
+    const int other = peer.accept();
+    shutdown(other, SHUT_WR);
+    ASSERT_TRUE(turn_until_log(2));
+    EXPECT_EQ(events.closed_why, 0);
+    EXPECT_EQ(read_all(other), "");
+    std::array<char, 1> buffer{};
+    EXPECT_EQ(read(other, buffer.data(), 1), 0);  // an orderly end, not ECONNRESET
+    close(other);
+}
+
+}  // namespace
+}  // namespace gorb::io

@@ -1,0 +1,81 @@
+#include "io/workers.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+namespace gorb::io {
+namespace {
+
+TEST(Workers, TakeThreadsPlusQueueJobsAndRefuseTheNext) {
+    std::promise<void> gate;
+    auto opened = gate.get_future().share();
+    std::atomic<int> done{0};
+    {
+        Workers workers(2, 3);
+        for (int i = 0; i < 5; ++i) {
+            EXPECT_TRUE(workers.submit([&] {
+                opened.wait();
+                ++done;
+            })) << i;
+        }
+        EXPECT_FALSE(workers.submit([&] { ++done; }));
+        gate.set_value();
+    }
+    EXPECT_EQ(done, 5);
+}
+
+TEST(Workers, FinishWhatWasAcceptedBeforeTheyGo) {
+    std::atomic<int> done{0};
+    {
+        Workers workers(1, 100);
+        for (int i = 0; i < 100; ++i) EXPECT_TRUE(workers.submit([&] { ++done; }));
+    }
+    EXPECT_EQ(done, 100);
+}
+
+TEST(Workers, RunJobsAtTheSameTime) {
+    Workers workers(2, 0);
+    std::promise<void> first, second;
+    auto first_started = first.get_future(), second_started = second.get_future();
+    std::promise<bool> met_one, met_two;
+    const auto limit = std::chrono::seconds(60);
+    EXPECT_TRUE(workers.submit([&] {
+        first.set_value();
+        met_one.set_value(second_started.wait_for(limit) == std::future_status::ready);
+    }));
+    EXPECT_TRUE(workers.submit([&] {
+        second.set_value();
+        met_two.set_value(first_started.wait_for(limit) == std::future_status::ready);
+    }));
+    EXPECT_TRUE(met_one.get_future().get());
+    EXPECT_TRUE(met_two.get_future().get());
+}
+
+TEST(Workers, WithoutThreadsRefuseEverything) {
+    Workers workers(0, 0);
+    EXPECT_FALSE(workers.submit([] {}));
+}
+
+TEST(Workers, TakeJobsFromManyThreads) {
+    std::atomic<int> done{0}, taken{0};
+    {
+        Workers workers(3, 10'000);
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 4; ++t) {
+            threads.emplace_back([&] {
+                for (int i = 0; i < 1000; ++i) taken += workers.submit([&] { ++done; }) ? 1 : 0;
+            });
+        }
+        for (auto& thread : threads) thread.join();
+    }
+    EXPECT_EQ(taken, 4000);
+    EXPECT_EQ(done, 4000);
+}
+
+}  // namespace
+}  // namespace gorb::io
