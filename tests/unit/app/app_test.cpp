@@ -1,0 +1,164 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "app/arguments.h"
+#include "app/installation.h"
+#include "app/settings.h"
+
+namespace gorb::app {
+namespace {
+
+struct SettingsTest : testing::Test {
+    std::filesystem::path folder;
+
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "gorb-settings-XXXXXX").string();
+        ASSERT_NE(mkdtemp(name.data()), nullptr);
+        folder = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(folder); }
+    std::filesystem::path write(const std::string& name, const std::string& text) {
+        std::filesystem::create_directories((folder / name).parent_path());
+        std::ofstream(folder / name) << text;
+        return folder / name;
+    }
+    std::string complaint(const std::string& text) {
+        Settings settings;
+        auto read = read_files(settings, write("gorb.ini", text));
+        return read ? "" : read.error().sentence;
+    }
+};
+
+TEST_F(SettingsTest, ValuesAreReadAndConfDWinsInTheOrderOfNames) {
+    const auto file =
+        write("gorb.ini", "; a comment\n[gorbd]\nlisten = 127.0.0.1:1\ndriver=memory\n[health]\nloops = 2\n");
+    write("conf.d/20.ini", "[gorbd]\nlisten = 127.0.0.1:3\n");
+    write("conf.d/10.ini", "[gorbd]\nlisten = 127.0.0.1:2\n[rest]\nidle-timeout = 5s\n");
+    write("conf.d/README", "not read");
+    Settings settings;
+    ASSERT_TRUE(read_files(settings, file));
+    EXPECT_EQ(settings.listen, "127.0.0.1:3");
+    EXPECT_EQ(settings.driver, DriverKind::memory);
+    EXPECT_EQ(settings.loops, 2U);
+    EXPECT_EQ(settings.idle_timeout, std::chrono::seconds(5));
+}
+
+TEST_F(SettingsTest, AnUnknownKeyIsAnErrorWithFileAndLine) {
+    const std::string text = complaint("[gorbd]\n\nlisten = 127.0.0.1:1\nlisen = x\n");
+    EXPECT_NE(text.find("gorb.ini:4: unknown key \"lisen\" in section [gorbd]"), std::string::npos) << text;
+    EXPECT_NE(text.find("vip-interface"), std::string::npos) << text;
+    EXPECT_NE(complaint("[nonsense]\na = b\n").find("known sections"), std::string::npos);
+    EXPECT_NE(complaint("loops = 2\n").find("unknown key"), std::string::npos);
+}
+
+TEST_F(SettingsTest, AWrongValueSaysWhatWouldBeRight) {
+    EXPECT_NE(
+        complaint("[health]\nloops = many\n").find(":2: health.loops must be a whole number from 1 to 64"),
+        std::string::npos);
+    EXPECT_NE(complaint("[gorbd]\nlisten = here\n").find("ADDRESS:PORT"), std::string::npos);
+    EXPECT_NE(complaint("[gorbd]\ndriver = tape\n").find("kernel or memory"), std::string::npos);
+    EXPECT_NE(complaint("[rest]\nidle-timeout = 5\n").find("duration"), std::string::npos);
+    EXPECT_NE(complaint("[gorbd]\nflush-on-start = perhaps\n").find("true or false"), std::string::npos);
+}
+
+TEST_F(SettingsTest, WhatIsNotIniAndWhatIsGivenTwiceAreErrorsWithALine) {
+    EXPECT_NE(complaint("[gorbd]\nlisten\n").find(":2: must be"), std::string::npos);
+    EXPECT_NE(complaint("[gorbd\n").find(":1: \"]\""), std::string::npos);
+    EXPECT_NE(complaint("[gorbd]\ndriver = memory\ndriver = kernel\n")
+                  .find(":3: gorbd.driver was given before, in line 2"),
+              std::string::npos);
+}
+
+TEST_F(SettingsTest, AMissingFileIsAnError) {
+    Settings settings;
+    EXPECT_FALSE(read_files(settings, folder / "none.ini"));
+}
+
+TEST_F(SettingsTest, TheShippedFileNamesEveryOptionWithItsDefault) {
+    std::ifstream shipped(GORB_SOURCE_DIR "/conf/gorb.ini");
+    std::string section;
+    std::string line;
+    std::vector<std::string> named;
+    Settings defaults;
+    while (std::getline(shipped, line)) {
+        if (line.starts_with("[")) section = line.substr(1, line.find(']') - 1);
+        if (!line.starts_with(";") || line.starts_with("; ") || line.find('=') == std::string::npos) continue;
+        const size_t equals = line.find('=');
+        const std::string key = section + "." + line.substr(1, line.find_last_not_of(" ", equals - 1));
+        std::string value = line.substr(equals + 1);
+        value.erase(0, value.find_first_not_of(' '));
+        named.push_back(key);
+        Settings changed;
+        EXPECT_TRUE(set_option(changed, key, value)) << key << " = " << value;
+        EXPECT_TRUE(
+            changed.listen == defaults.listen && changed.driver == defaults.driver &&
+            changed.interface == defaults.interface && changed.vip_interface == defaults.vip_interface &&
+            changed.flush_on_start == defaults.flush_on_start &&
+            changed.release_on_exit == defaults.release_on_exit && changed.log_level == defaults.log_level &&
+            changed.plugin_directories == defaults.plugin_directories && changed.loops == defaults.loops &&
+            changed.workers == defaults.workers && changed.worker_queue == defaults.worker_queue &&
+            changed.blocked_after == defaults.blocked_after &&
+            changed.max_connections == defaults.max_connections &&
+            changed.idle_timeout == defaults.idle_timeout &&
+            changed.request_timeout == defaults.request_timeout)
+            << key << " is not at its default";
+    }
+    EXPECT_EQ(named, option_keys());
+}
+
+TEST(Arguments, LongShortAndUpstreamSpellingsMeanTheSame) {
+    using Options = std::vector<std::pair<std::string, std::string>>;
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"-l", ":4672", "-vipi", "eth1", "-f", "-i", "eth0", "-v"},
+          {"--listen=:4672", "--vip-interface", "eth1", "--flush", "--interface", "eth0", "--verbose"},
+          {"-l=:4672", "--vipi=eth1", "-f", "-i=eth0", "-v"}}) {
+        auto read = read_arguments(words);
+        ASSERT_TRUE(read) << read.error().sentence;
+        EXPECT_EQ(read->options, (Options{{"gorbd.listen", ":4672"},
+                                          {"gorbd.vip-interface", "eth1"},
+                                          {"gorbd.flush-on-start", "true"},
+                                          {"gorbd.interface", "eth0"},
+                                          {"gorbd.log-level", "debug"}}));
+    }
+}
+
+TEST(Arguments, UpstreamFlagsWithoutMeaningSayWhatToDoInstead) {
+    for (const std::string flag : {"-c", "-store", "-store-sync-time", "--store", "-store-service-path"}) {
+        auto read = read_arguments({flag, "x"});
+        ASSERT_FALSE(read) << flag;
+        EXPECT_GT(read.error().sentence.size(), 40U);
+    }
+}
+
+TEST(Arguments, MistakesAreNamed) {
+    EXPECT_NE(read_arguments({"--nonsense"}).error().sentence.find("--nonsense"), std::string::npos);
+    EXPECT_NE(read_arguments({"word"}).error().sentence.find("word"), std::string::npos);
+    EXPECT_NE(read_arguments({"--listen"}).error().sentence.find("needs a value"), std::string::npos);
+}
+
+TEST(Arguments, PluginDirectoriesAddUp) {
+    auto read = read_arguments({"--plugin-dir", "/a", "--plugin-dir=/b"});
+    ASSERT_TRUE(read);
+    Settings settings;
+    for (const auto& [key, text] : read->options) ASSERT_TRUE(set_option(settings, key, text));
+    EXPECT_EQ(settings.plugin_directories, (std::vector<std::filesystem::path>{"/a", "/b"}));
+}
+
+TEST(Arguments, HelpNamesEveryOption) {
+    const std::string text = help_text();
+    for (const char* word :
+         {"--config", "--listen", "--flush", "--vip-interface", "--driver", "--release-on-exit"}) {
+        EXPECT_NE(text.find(word), std::string::npos) << word;
+    }
+}
+
+TEST(Installation, TheLoopbackInterfaceHasItsAddress) {
+    EXPECT_EQ(interface_address("lo"), base::Ip::parse("127.0.0.1"));
+    EXPECT_FALSE(interface_address("no-such-if"));
+}
+
+}  // namespace
+}  // namespace gorb::app

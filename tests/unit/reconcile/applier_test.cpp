@@ -1,0 +1,167 @@
+#include "reconcile/applier.h"
+
+#include <gtest/gtest.h>
+#include <linux/ip_vs.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+
+namespace gorb::reconcile {
+namespace {
+
+using ipvs::Op;
+
+struct ApplierTest : testing::Test {
+    ipvs::MemoryDriver driver;
+    Applier applier{driver};
+
+    static ipvs::ServiceRecord web(const std::string& vip = "10.0.0.1:80") {
+        model::Service s;
+        s.key.vip = *base::Endpoint::parse(vip);
+        return service_record(s);
+    }
+    static ipvs::DestRecord dest(const std::string& address, uint32_t weight = 100) {
+        model::Backend b;
+        b.address = *base::Endpoint::parse(address);
+        return dest_record(b, weight);
+    }
+    static Op add(const ipvs::ServiceRecord& s, ipvs::DestRecord d) {
+        return Op{Op::Kind::add_dest, s, std::move(d)};
+    }
+    static Op edit(const ipvs::ServiceRecord& s, ipvs::DestRecord d) {
+        return Op{Op::Kind::edit_dest, s, std::move(d)};
+    }
+    base::Result<Applied> apply(Transaction t) { return applier.apply({&t, 1}).front(); }
+    std::vector<ipvs::DestRecord> dests(const ipvs::ServiceRecord& s) { return *driver.dests(s.key); }
+};
+
+TEST_F(ApplierTest, ARefusedTransactionLeavesNothingBehind) {
+    driver.fail_op(2, ENOMEM);
+    auto refused =
+        apply({{Op::add(web()), add(web(), dest("10.1.0.1:80")), add(web(), dest("10.1.0.2:80"))}, {}, {}});
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(driver.services()->empty());
+}
+
+TEST_F(ApplierTest, RemovalsWaitForEverythingToBeMade) {
+    ASSERT_TRUE(apply({{Op::add(web())}, {}, {}}));
+    driver.fail_op(1, ENOMEM);
+    EXPECT_FALSE(apply({{Op::add(web("10.0.0.2:80"))}, {Op::remove(web().key)}, {}}));
+    EXPECT_TRUE(*driver.service(web().key));
+}
+
+TEST_F(ApplierTest, AnExistingServiceIsTakenOverWithWhatTheDesiredStateHasNoWordFor) {
+    auto found = web();
+    found.scheduler = "rr";
+    found.flags = IP_VS_SVC_F_ONEPACKET;
+    found.key.protocol = 17;
+    auto wanted = web();
+    wanted.key.protocol = 17;
+    ASSERT_TRUE(driver.apply(std::vector{Op::add(found)}).front());
+    ASSERT_TRUE(apply({{Op::add(wanted)}, {}, {}}));
+    auto now = **driver.service(wanted.key);
+    EXPECT_EQ(now.scheduler, "wrr");
+    EXPECT_EQ(now.flags, static_cast<uint32_t>(IP_VS_SVC_F_ONEPACKET));
+}
+
+TEST_F(ApplierTest, ARefusedTransactionGivesATakenOverEntryItsSettingsBack) {
+    auto found = web();
+    found.scheduler = "rr";
+    ASSERT_TRUE(driver.apply(std::vector{Op::add(found)}).front());
+    // 1: add refused as existing, 2: the destination, 3: the edit
+    driver.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::add_dest ? ENOMEM : 0; });
+    EXPECT_FALSE(apply({{Op::add(web()), add(web(), dest("10.1.0.1:80"))}, {}, {}}));
+    EXPECT_EQ((**driver.service(found.key)).scheduler, "rr");
+}
+
+TEST_F(ApplierTest, ATakenOverDestinationKeepsItsWeightUpToTheLimit) {
+    ASSERT_TRUE(driver
+                    .apply(std::vector{Op::add(web()), Op::add(web().key, dest("10.1.0.1:80", 300)),
+                                       Op::add(web().key, dest("10.1.0.2:80", 30))})
+                    .front());
+    auto one = apply({{add(web(), dest("10.1.0.1:80", 0))}, {}, 100});
+    auto two = apply({{add(web(), dest("10.1.0.2:80", 0))}, {}, 100});
+    ASSERT_TRUE(one && two);
+    EXPECT_EQ(one->dests.at(0).weight, 100U);
+    EXPECT_EQ(two->dests.at(0).weight, 30U);
+}
+
+TEST_F(ApplierTest, ATakenOverTunnelKeepsItsEncapsulation) {
+    auto found = dest("10.1.0.1:80", 1);
+    found.forwarding = IP_VS_CONN_F_TUNNEL;
+    found.tunnel_type = 1;
+    found.tunnel_port = 6080;
+    ASSERT_TRUE(driver.apply(std::vector{Op::add(web()), Op::add(web().key, found)}).back());
+    auto wanted = dest("10.1.0.1:80", 5);
+    wanted.forwarding = IP_VS_CONN_F_TUNNEL;
+    ASSERT_TRUE(apply({{add(web(), wanted)}, {}, {}}));
+    EXPECT_EQ(dests(web()).at(0).tunnel_port, 6080);
+    EXPECT_EQ(dests(web()).at(0).weight, 5U);
+}
+
+TEST_F(ApplierTest, AnEditPutsBackWhatSomebodyRemoved) {
+    ASSERT_TRUE(apply({{Op::add(web()), add(web(), dest("10.1.0.1:80"))}, {}, {}}));
+    ASSERT_TRUE(driver.apply(std::vector{Op::remove(web().key, dest("10.1.0.1:80").address)}).front());
+    auto put_back = apply({{edit(web(), dest("10.1.0.1:80", 7))}, {}, {}});
+    ASSERT_TRUE(put_back);
+    EXPECT_FALSE(put_back->service_was_missing);
+    EXPECT_EQ(dests(web()).at(0).weight, 7U);
+
+    ASSERT_TRUE(driver.flush());
+    put_back = apply({{edit(web(), dest("10.1.0.1:80", 9))}, {}, {}});
+    ASSERT_TRUE(put_back);
+    EXPECT_TRUE(put_back->service_was_missing);
+    EXPECT_EQ(dests(web()).at(0).weight, 9U);
+}
+
+TEST_F(ApplierTest, RemovingWhatIsGoneAlreadySucceeds) {
+    EXPECT_TRUE(apply({{}, {Op::remove(web().key)}, {}}));
+}
+
+TEST_F(ApplierTest, TransactionsOfOneBatchDoNotSufferFromEachOther) {
+    std::vector<Transaction> batch(3);
+    batch[0].make = {Op::add(web("10.0.0.1:80"))};
+    auto unknown = web("10.0.0.2:80");
+    unknown.scheduler = "twos";
+    batch[1].make = {Op::add(unknown)};
+    batch[2].make = {Op::add(web("10.0.0.3:80"))};
+    auto answers = applier.apply(batch);
+    EXPECT_TRUE(answers[0]);
+    ASSERT_FALSE(answers[1]);
+    EXPECT_EQ(answers[1].error().code, base::Errc::unsupported);
+    EXPECT_NE(answers[1].error().sentence.find("twos"), std::string::npos);
+    EXPECT_TRUE(answers[2]);
+    EXPECT_EQ(driver.services()->size(), 2U);
+}
+
+TEST_F(ApplierTest, ReleaseRemovesWhatItMadeAndNothingElse) {
+    ASSERT_TRUE(driver.apply(std::vector{Op::add(web("10.0.0.9:80"))}).front());  // somebody else's
+    ASSERT_TRUE(apply({{Op::add(web()), add(web(), dest("10.1.0.1:80"))}, {}, {}}));
+    ASSERT_TRUE(apply({{Op::add(web("10.0.0.2:80"))}, {}, {}}));
+    // Somebody else's destination in a service of ours, and ours in somebody else's service.
+    ASSERT_TRUE(driver.apply(std::vector{Op::add(web("10.0.0.2:80").key, dest("10.1.0.7:80"))}).front());
+    ASSERT_TRUE(apply({{add(web("10.0.0.9:80"), dest("10.1.0.1:80"))}, {}, {}}));
+
+    ASSERT_TRUE(applier.release());
+    EXPECT_FALSE(*driver.service(web().key));
+    EXPECT_EQ(dests(web("10.0.0.2:80")).size(), 1U);
+    EXPECT_TRUE(*driver.service(web("10.0.0.9:80").key));
+    EXPECT_TRUE(dests(web("10.0.0.9:80")).empty());
+}
+
+TEST(Records, PersistenceReachesTheRecord) {
+    model::Service s;
+    s.key.vip = *base::Endpoint::parse("10.0.0.1:80");
+    s.persistence_s = 300;
+    s.netmask = 24;
+    const auto record = service_record(s);
+    EXPECT_TRUE(record.flags & IP_VS_SVC_F_PERSISTENT);
+    EXPECT_EQ(record.timeout_s, 300U);
+    EXPECT_EQ(record.netmask, 24);
+}
+
+}  // namespace
+}  // namespace gorb::reconcile
