@@ -61,10 +61,10 @@ Board::Placed Board::put(TargetPtr target, uint64_t now, int64_t wall) {
     return placed;
 }
 
-void Board::forget(model::BackendId id) {
+bool Board::forget(model::BackendId id) {
     Shard& shard = of(id);
     std::lock_guard lock(shard.mutex);
-    shard.records.erase(id);
+    return shard.records.erase(id) != 0;
 }
 
 std::optional<Board::Effect> Board::record(const TargetPtr& target, const plugin::Report& report,

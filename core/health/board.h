@@ -32,7 +32,8 @@ class Board {
     };
     // `now` and `wall` are the two clocks of this instant.
     Placed put(TargetPtr target, uint64_t now, int64_t wall);
-    void forget(model::BackendId id);
+    // Whether it was here.
+    bool forget(model::BackendId id);
 
     // What one result did.
     struct Effect {

@@ -1,7 +1,8 @@
 // Checks every target on its loops and keeps what came of it.
 //
 // Threads: put, remove, read, size: any. `on_changed` is called on a loop's thread with all changes of one
-// turn; it must only hand them on. Cost: about two timers and one board write a check; see core/README.md.
+// turn; it must only hand them on.
+// Cost: about two timers and one board write a check; see core/README.md.
 #pragma once
 #include <functional>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "health/checker.h"
 #include "health/health.h"
 #include "io/loop.h"
 #include "io/workers.h"
@@ -26,13 +28,19 @@ class Engine {
     // running).
     Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops,
            io::Workers& workers, OnChanged on_changed);
+    // The same with checkers of another make than plugins.
+    Engine(MakeChecker make, std::vector<io::Loop*> loops, OnChanged on_changed);
     ~Engine();
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
 
     // Begins to check a target; the same id again replaces what is checked and how, and keeps state and
-    // history when the pulse's type and the address are the same, otherwise starts anew. The first check of a
-    // new target comes at once, those of many added together paced over their interval; later ones at
-    // hash(id) within the interval.
+    // history when service, address and the pulse's type are the same, otherwise starts anew (and
+    // `on_changed` is told when an up or a down becomes unknown by that). read() knows at once, the loop soon
+    // after. The first check of a new target comes at once, those of many added together paced over their
+    // interval; later ones at hash(id) within the interval.
     void put(Target target);
+    // Ends its check. What a loop is just about to tell may still come, nothing after that.
     void remove(model::BackendId id);
 
     // nullopt for an id that is not here.

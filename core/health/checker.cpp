@@ -1,0 +1,50 @@
+#include "health/checker.h"
+
+#include <utility>
+
+namespace gorb::health {
+
+namespace {
+
+class PluginChecker final : public Checker {
+  public:
+    explicit PluginChecker(std::unique_ptr<plugin::PulseInstance> instance)
+        : instance_(std::move(instance)) {}
+
+    base::Result<Probe> add(const plugin::ProbeTarget& target) override {
+        auto probe = instance_->add(target);
+        if (!probe) return base::fail(std::move(probe.error()));
+        return static_cast<Probe>(*probe);
+    }
+    void remove(Probe probe) override { instance_->remove(own(probe)); }
+    Run start(Probe probe, uint64_t deadline) override { return instance_->start(own(probe), deadline); }
+    void cancel(Probe probe, Run run) override { instance_->cancel(own(probe), run); }
+
+  private:
+    static plugin::PulseInstance::Probe* own(Probe probe) {
+        return static_cast<plugin::PulseInstance::Probe*>(probe);
+    }
+
+    std::unique_ptr<plugin::PulseInstance> instance_;
+};
+
+}  // namespace
+
+MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics,
+                            io::Workers& workers) {
+    return [&registry, &metrics, &workers](
+               const std::string& type, io::Loop& loop,
+               Checker::OnReport on_report) -> base::Result<std::unique_ptr<Checker>> {
+        const plugin::Plugin* pulse = registry.pulse(type);
+        if (!pulse)
+            return base::fail(base::Errc::unsupported, "no plugin with the pulse \"" + type + "\" is loaded");
+        auto options = plugin::Config::make(pulse->options, {});
+        if (!options) return base::fail(std::move(options.error()));
+        auto instance = plugin::PulseInstance::create(*pulse, std::move(*options), loop, workers, metrics,
+                                                      std::move(on_report));
+        if (!instance) return base::fail(std::move(instance.error()));
+        return std::make_unique<PluginChecker>(std::move(*instance));
+    };
+}
+
+}  // namespace gorb::health

@@ -1,0 +1,42 @@
+// What checks the targets of one pulse type on one loop: the border between health and the plugins.
+//
+// Threads: the loop's; the two factories' functions by any loop's thread at once.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "io/loop.h"
+#include "io/workers.h"
+#include "plugin/metrics.h"
+#include "plugin/pulse.h"
+#include "plugin/registry.h"
+
+namespace gorb::health {
+
+// The contract is that of plugin::PulseInstance: a run is reported at most once, never before start() has
+// returned, and not after cancel().
+class Checker {
+  public:
+    using Run = plugin::PulseInstance::Run;
+    using OnReport = plugin::PulseInstance::OnReport;
+    using Probe = void*;  // the checker's own name for a target
+
+    virtual ~Checker() = default;
+    virtual base::Result<Probe> add(const plugin::ProbeTarget& target) = 0;
+    virtual void remove(Probe probe) = 0;
+    virtual Run start(Probe probe, uint64_t deadline) = 0;
+    virtual void cancel(Probe probe, Run run) = 0;
+};
+
+// Makes the checker of a pulse type on a loop.
+using MakeChecker = std::function<base::Result<std::unique_ptr<Checker>>(
+    const std::string& type, io::Loop& loop, Checker::OnReport on_report)>;
+
+// Instances of the pulse plugins of `registry`, with their options' defaults. All three must outlive what it
+// makes.
+MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics, io::Workers& workers);
+
+}  // namespace gorb::health

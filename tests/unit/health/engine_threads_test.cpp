@@ -1,0 +1,165 @@
+// The engine under real threads: what ThreadSanitizer is to look at.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+
+#include "base/log.h"
+#include "health/engine.h"
+#include "unit/health/fake_checker.h"
+
+namespace gorb::health {
+namespace {
+
+Target target(model::BackendId id, uint16_t port) {
+    Target t;
+    t.id = id;
+    t.service = "web";
+    t.backend = "b" + std::to_string(id);
+    t.address = base::Endpoint{*base::Ip::parse("10.0.0.1"), port};
+    t.pulse.interval = std::chrono::milliseconds(20);
+    t.pulse.timeout = std::chrono::milliseconds(30);
+    t.pulse.rise = t.pulse.fall = 1;
+    return t;
+}
+
+template <class Condition>
+bool eventually(Condition condition) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return true;
+}
+
+class EngineThreads : public testing::Test {
+  protected:
+    EngineThreads() { base::set_log_level(base::LogLevel::error); }
+    ~EngineThreads() override {
+        stop();
+        engine.reset();
+        EXPECT_EQ(world.checkers, 0);
+        EXPECT_EQ(world.probes, 0);
+        EXPECT_EQ(world.running, 0);
+        base::set_log_level(base::LogLevel::info);
+    }
+    void start() {
+        for (io::Loop* loop : {&one, &two}) threads.emplace_back([loop] { loop->run(); });
+    }
+    void stop() {
+        one.stop();
+        two.stop();
+        for (std::thread& t : threads) t.join();
+        threads.clear();
+    }
+
+    io::Loop one{"loop-0"}, two{"loop-1"};
+    FakeWorld world;
+    std::atomic<size_t> changes{0};
+    std::unique_ptr<Engine> engine =
+        std::make_unique<Engine>(world.maker(), std::vector<io::Loop*>{&one, &two},
+                                 [this](std::span<const Changed> c) { changes += c.size(); });
+    std::vector<std::thread> threads;
+};
+
+TEST_F(EngineThreads, PutsRemovalsAndReadsFromManyThreadsEndInTheLastState) {
+    constexpr size_t writers = 3;
+    constexpr model::BackendId each = 40;
+    for (model::BackendId id = 0; id < writers * each; ++id) {
+        if (id % 3 == 1) world.answer("b" + std::to_string(id), failing());
+        if (id % 3 == 2) world.answer("b" + std::to_string(id), std::nullopt);
+    }
+    start();
+    std::atomic<bool> done{false};
+    std::thread reader([&] {
+        std::mt19937_64 random(99);
+        while (!done) {
+            const auto v = engine->read(random() % (writers * each));
+            EXPECT_TRUE(!v || v->state != State::unknown || v->because.empty());
+            EXPECT_LE(engine->size(), writers * each);
+        }
+    });
+    std::vector<std::thread> writing;
+    std::vector<std::vector<bool>> here(writers, std::vector<bool>(each, false));
+    for (size_t w = 0; w < writers; ++w) {
+        writing.emplace_back([&, w] {
+            std::mt19937_64 random(w);
+            for (int i = 0; i < 3000; ++i) {
+                const model::BackendId nth = random() % each;
+                const model::BackendId id = w * each + nth;
+                if (random() % 3 == 0) {
+                    engine->remove(id);
+                    EXPECT_FALSE(engine->read(id));
+                    here[w][nth] = false;
+                } else {
+                    engine->put(target(id, static_cast<uint16_t>(80 + random() % 3)));
+                    EXPECT_TRUE(engine->read(id));
+                    here[w][nth] = true;
+                }
+            }
+        });
+    }
+    for (std::thread& t : writing) t.join();
+    size_t expected = 0;
+    for (size_t w = 0; w < writers; ++w) {
+        for (model::BackendId nth = 0; nth < each; ++nth) {
+            const model::BackendId id = w * each + nth;
+            if (!here[w][nth]) {
+                EXPECT_FALSE(engine->read(id));
+                continue;
+            }
+            ++expected;
+            const State state = id % 3 ? State::down : State::up;
+            EXPECT_TRUE(eventually([&] { return engine->read(id)->state == state; })) << id;
+        }
+    }
+    EXPECT_EQ(engine->size(), expected);
+    // Nothing of those that are gone is left on the loops.
+    EXPECT_TRUE(eventually([&] { return world.probes == static_cast<int>(expected); }));
+    EXPECT_GT(changes, 0U);
+    done = true;
+    reader.join();
+}
+
+// One id from two threads: whoever was last, board and loop agree.
+TEST_F(EngineThreads, TwoThreadsAtOneTargetLeaveNoStranger) {
+    start();
+    std::vector<std::thread> writing;
+    for (size_t w = 0; w < 2; ++w) {
+        writing.emplace_back([&, w] {
+            std::mt19937_64 random(w);
+            for (int i = 0; i < 5000; ++i) {
+                if (random() % 2) {
+                    engine->put(target(7, static_cast<uint16_t>(80 + random() % 3)));
+                } else {
+                    engine->remove(7);
+                }
+            }
+        });
+    }
+    for (std::thread& t : writing) t.join();
+    if (engine->read(7)) {
+        EXPECT_TRUE(eventually([&] { return engine->read(7)->passes > 0; }));
+        engine->remove(7);
+    }
+    // Commands are obeyed in order: where one of these is checked, id 7 has been dropped before.
+    const auto checked = [&](uint64_t times) {
+        return eventually([&] {
+            for (model::BackendId id = 100; id < 120; ++id) {
+                if (engine->read(id)->passes < times) return false;
+            }
+            return true;
+        });
+    };
+    for (model::BackendId id = 100; id < 120; ++id) engine->put(target(id, 80));
+    EXPECT_TRUE(checked(1));
+    world.forget_starts();
+    EXPECT_TRUE(checked(5));
+    EXPECT_EQ(world.probes, 20);
+    EXPECT_EQ(world.starts_of("b7"), 0U);
+}
+
+}  // namespace
+}  // namespace gorb::health

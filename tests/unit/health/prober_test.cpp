@@ -1,0 +1,112 @@
+#include "health/prober.h"
+
+#include <gtest/gtest.h>
+
+#include "unit/health/fake_checker.h"
+
+namespace gorb::health {
+namespace {
+
+class ProberTest : public testing::Test {
+  protected:
+    static Target target(const std::string& backend, const std::string& type = "tcp") {
+        Target t;
+        t.backend = backend;
+        t.pulse.type = type;
+        return t;
+    }
+    void settle() {
+        for (int i = 0; i < 1000 && loop.step(); ++i) {
+        }
+    }
+
+    base::ManualClock clock;
+    io::Loop loop{"loop-0", &clock};
+    FakeWorld world;
+    std::vector<std::pair<Prober::Slot, plugin::Report>> results;
+    Prober prober{loop, world.maker(),
+                  [this](Prober::Slot slot, const plugin::Report& r) { results.emplace_back(slot, r); }};
+};
+
+TEST_F(ProberTest, AResultCarriesTheSlotThatWasStarted) {
+    EXPECT_FALSE(prober.start(3, target("x"), 100));
+    EXPECT_FALSE(prober.start(5, target("y"), 100));
+    EXPECT_TRUE(results.empty());
+    settle();
+    ASSERT_EQ(results.size(), 2U);
+    EXPECT_EQ(results[0].first, 3U);
+    EXPECT_EQ(results[1].first, 5U);
+    EXPECT_EQ(results[0].second.detail, "connected");
+}
+
+TEST_F(ProberTest, ATargetIsAddedOnceAndCheckedOften) {
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_FALSE(prober.start(0, target("x"), 100));
+        settle();
+    }
+    EXPECT_EQ(results.size(), 10U);
+    EXPECT_EQ(world.adds, 1);
+    EXPECT_EQ(world.makes, 1);
+}
+
+TEST_F(ProberTest, EachPulseTypeHasItsOwnChecker) {
+    EXPECT_FALSE(prober.start(0, target("x", "tcp"), 100));
+    EXPECT_FALSE(prober.start(1, target("y", "http"), 100));
+    // Both checkers number their runs from one.
+    settle();
+    EXPECT_EQ(world.checkers, 2);
+    ASSERT_EQ(results.size(), 2U);
+    EXPECT_NE(results[0].first, results[1].first);
+}
+
+TEST_F(ProberTest, ACancelledCheckHasNoResult) {
+    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    prober.cancel(0);
+    prober.cancel(0);
+    prober.cancel(17);
+    settle();
+    EXPECT_TRUE(results.empty());
+    EXPECT_EQ(world.cancels, 1);
+}
+
+TEST_F(ProberTest, ASlotMayBeUsedAgainAfterItsTargetIsRemoved) {
+    world.answer("x", std::nullopt);
+    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    prober.remove(0);
+    EXPECT_EQ(world.cancels, 1);
+    EXPECT_FALSE(prober.start(0, target("y"), 100));
+    settle();
+    ASSERT_EQ(results.size(), 1U);
+    EXPECT_EQ(world.starts().back().backend, "y");
+}
+
+TEST_F(ProberTest, WhatCanNotBeAddedIsUnknownWithItsReason) {
+    world.refuse_add("no such file");
+    const auto report = prober.start(0, target("x"), 100);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->verdict, plugin::Verdict::unknown);
+    EXPECT_EQ(report->detail, "no such file");
+    EXPECT_EQ(report->code, 22);
+    prober.cancel(0);
+    prober.remove(0);
+    world.refuse_add(std::nullopt);
+    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    settle();
+    EXPECT_EQ(results.size(), 1U);
+}
+
+TEST_F(ProberTest, ACheckerThatCanNotBeMadeIsTriedAgainAfterASecond) {
+    world.refuse_make("not loaded");
+    EXPECT_EQ(prober.start(0, target("x"), 100)->detail, "not loaded");
+    EXPECT_EQ(prober.start(1, target("y"), 100)->detail, "not loaded");
+    EXPECT_EQ(world.makes, 1);
+    world.refuse_make(std::nullopt);
+    EXPECT_TRUE(prober.start(0, target("x"), 100));
+    clock.advance(Prober::retry);
+    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    settle();
+    EXPECT_EQ(results.size(), 1U);
+}
+
+}  // namespace
+}  // namespace gorb::health
