@@ -12,24 +12,25 @@ namespace gorb::rest {
 
 // One whole request. The body has been read to its end and is within the limit.
 struct Request {
-    std::string method;        // "GET"
+    std::string method;        // "GET"; HEAD comes as GET, and the server leaves out the answer's body
     std::string path;          // as sent, before the "?", still percent-encoded
     std::string query;         // after the "?", "" for none
     std::string if_match;      // the header's value, "" when absent
     std::string content_type;  // the header's value, "" when absent
     std::string body;
-    std::string peer;          // "127.0.0.1:54321", for logs
+    std::string peer;  // "127.0.0.1:54321", for logs
 };
 
 struct Response {
     int status = 200;
     std::string content_type = "application/json";
-    std::string etag;  // without quotes, "" for none
+    std::string etag;                                          // without quotes, "" for none
     std::vector<std::pair<std::string, std::string>> headers;  // further ones
     std::string body;
 };
 
-// Where the answer goes. Called exactly once, by any thread, now or later; a call after the client has gone is harmless.
+// Where the answer goes. Called exactly once, by any thread, now or later; a call after the client has gone
+// is harmless. When the last copy goes without having been called, the client gets a 500 and the log a line.
 using Responder = std::function<void(Response)>;
 
 // Runs on the server's loop: it must not block. What takes long goes elsewhere and answers later.

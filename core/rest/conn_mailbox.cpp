@@ -1,0 +1,81 @@
+#include "rest/conn_mailbox.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "rest/error.h"
+
+namespace gorb::rest {
+namespace {
+
+// One request's right to one answer, shared by the copies of its responder.
+class Pending {
+  public:
+    Pending(std::shared_ptr<Mailbox> box, Ticket ticket, std::shared_ptr<const Request> request)
+        : box_(std::move(box)), ticket_(ticket), request_(std::move(request)) {}
+    Pending(const Pending&) = delete;
+    Pending& operator=(const Pending&) = delete;
+    ~Pending() {
+        if (answered_.load(std::memory_order_acquire)) return;
+        log("request was never answered");
+        box_->deliver(
+            ticket_,
+            error_response(500, "the daemon lost this request; this is a defect of ours, see its log"));
+    }
+
+    void answer(Response response) {
+        if (answered_.exchange(true, std::memory_order_acq_rel)) {
+            log("request was answered twice, the first answer counts");
+            return;
+        }
+        box_->deliver(ticket_, std::move(response));
+    }
+
+  private:
+    void log(std::string_view what) const {
+        base::log_error(what,
+                        {{"method", request_->method}, {"path", request_->path}, {"peer", request_->peer}});
+    }
+
+    const std::shared_ptr<Mailbox> box_;
+    const Ticket ticket_;
+    const std::shared_ptr<const Request> request_;
+    std::atomic<bool> answered_{false};
+};
+
+}  // namespace
+
+Responder Mailbox::responder(Ticket ticket, std::shared_ptr<const Request> request) {
+    return [pending = std::make_shared<Pending>(shared_from_this(), ticket, std::move(request))](
+               Response response) { pending->answer(std::move(response)); };
+}
+
+void Mailbox::deliver(Ticket ticket, Response response) {
+    if (thread_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+        taker_->answered(ticket, std::move(response));
+        return;
+    }
+    std::lock_guard lock(mutex_);
+    if (!loop_) return;
+    letters_.push_back({ticket, std::move(response)});
+    if (letters_.size() == 1) loop_->post([self = shared_from_this()] { self->empty(); });
+}
+
+void Mailbox::empty() {
+    {
+        std::lock_guard lock(mutex_);
+        opened_.swap(letters_);
+    }
+    for (auto& letter : opened_) taker_->answered(letter.ticket, std::move(letter.response));
+    opened_.clear();
+}
+
+void Mailbox::close() {
+    thread_ = std::thread::id{};
+    std::vector<Letter> dropped;
+    std::lock_guard lock(mutex_);
+    loop_ = nullptr;
+    dropped.swap(letters_);
+}
+
+}  // namespace gorb::rest

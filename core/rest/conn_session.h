@@ -1,0 +1,68 @@
+// One connection's conversation: bytes in, bytes out, requests to the handler and answers in their order. It
+// knows no socket and no time.
+//
+// One request at a time is with the handler; what a client sends ahead waits. Threads: the server's loop.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "rest/conn_reader.h"
+#include "rest/conn_writer.h"
+#include "rest/http.h"
+#include "rest/limits.h"
+
+namespace gorb::rest {
+
+// Takes a session's whole requests. Session::answer() may be called from within, or later.
+class SessionHost {
+  public:
+    virtual void dispatch(std::shared_ptr<const Request> request) = 0;
+
+  protected:
+    ~SessionHost() = default;
+};
+
+class Session {
+  public:
+    // `limits` and `host` must outlive the session.
+    Session(const Limits& limits, std::string peer, SessionHost& host);
+
+    void feed(std::string_view in);
+    void eof();                      // the client has finished sending
+    void answer(Response response);  // to the request that is with the handler
+    void resume();                   // output() is empty again: go on with what waited for that
+    // Ends the conversation with this error. Not while a request is with the handler.
+    void refuse(int status, std::string_view why, int retry_after_s = 0);
+    void finish();  // the next answer is the last; none is under way: this is the end
+
+    Output& output() { return output_; }
+    bool waiting() const { return waiting_; }                     // a request is with the handler
+    bool running() const { return running_; }                     // inside feed(), resume() or answer()
+    bool reading() const { return reader_.started(); }            // a request has begun to come in
+    bool full() const { return pending_.size() >= max_pending; }  // read no further for now
+    bool ended() const { return ended_; }            // nothing more is read; close when output() is empty
+    bool unread() const { return unread_; }          // it ended with the client perhaps still sending
+    uint64_t requests() const { return requests_; }  // whole ones so far
+    const std::string& peer() const { return peer_; }
+
+  private:
+    static constexpr size_t max_pending = 64 << 10;
+
+    void run(std::string_view in);
+    void run_pending();
+    void settle();
+    void end_with(Response response, bool head_only);
+
+    RequestReader reader_;
+    SessionHost& host_;
+    const std::string peer_;
+    Output output_;
+    std::string pending_;  // came while a request was with the handler, or the output was full
+    AnswerForm form_;      // of the request with the handler
+    uint64_t requests_ = 0;
+    bool waiting_ = false, running_ = false, eof_ = false, last_ = false, ended_ = false, unread_ = false;
+};
+
+}  // namespace gorb::rest

@@ -1,0 +1,92 @@
+#include "rest/conn_writer.h"
+
+#include <Poco/Net/HTTPResponse.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace gorb::rest {
+namespace {
+
+void append_number(std::string& out, size_t number) {
+    std::array<char, 24> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    out.append(digits.data(), end);
+}
+
+// A value can hold what a client sent: no control character may end the line early.
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+    out += name;
+    out += ": ";
+    const size_t begin = out.size();
+    out += value;
+    std::replace_if(
+        out.begin() + static_cast<std::ptrdiff_t>(begin), out.end(),
+        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
+    out += "\r\n";
+}
+
+bool has_body(int status) {
+    return status >= 200 && status != 204 && status != 304;
+}
+
+void append_head(std::string& out, const Response& response, AnswerForm form) {
+    out += "HTTP/1.1 ";
+    append_number(out, static_cast<size_t>(response.status));
+    out += ' ';
+    out += Poco::Net::HTTPResponse::getReasonForStatus(
+        static_cast<Poco::Net::HTTPResponse::HTTPStatus>(response.status));
+    out += "\r\n";
+    if (has_body(response.status)) {
+        if (!response.body.empty()) append_field(out, "Content-Type", response.content_type);
+        out += "Content-Length: ";
+        append_number(out, response.body.size());
+        out += "\r\n";
+    }
+    if (!response.etag.empty()) append_field(out, "ETag", '"' + response.etag + '"');
+    for (const auto& [name, value] : response.headers) append_field(out, name, value);
+    if (form.close) {
+        out += "Connection: close\r\n";
+    } else if (form.http10) {
+        out += "Connection: keep-alive\r\n";
+    }
+    out += "\r\n";
+}
+
+}  // namespace
+
+void Output::add(Response&& response, AnswerForm form) {
+    append_head(text_, response, form);
+    if (form.head_only || !has_body(response.status)) return;
+    if (response.body.size() > small_body) {
+        body_ = std::move(response.body);
+    } else {
+        text_ += response.body;
+    }
+}
+
+void Output::add_continue() {
+    text_ += "HTTP/1.1 100 Continue\r\n\r\n";
+}
+
+int Output::parts(std::array<iovec, 2>& out) const {
+    int count = 0;
+    const auto part = [&](const std::string& of, size_t from) {
+        if (from < of.size()) out[count++] = {const_cast<char*>(of.data()) + from, of.size() - from};
+    };
+    part(text_, sent_);
+    part(body_, std::max(sent_, text_.size()) - text_.size());
+    return count;
+}
+
+void Output::sent(size_t bytes) {
+    sent_ += bytes;
+    if (!empty()) return;
+    sent_ = 0;
+    text_.clear();
+    if (!body_.empty()) body_ = {};  // clear() would keep its memory
+    if (text_.capacity() > max_text) text_ = {};
+}
+
+}  // namespace gorb::rest

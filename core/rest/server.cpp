@@ -1,0 +1,210 @@
+#include "rest/server.h"
+
+#include <Poco/Exception.h>
+#include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/SocketAddress.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "rest/conn_table.h"
+
+namespace gorb::rest {
+namespace {
+
+constexpr int backlog = 1024;
+constexpr int accepts_a_turn = 64;
+constexpr uint64_t accept_pause_ns = 100'000'000;
+constexpr uint64_t log_pause_ns = 10'000'000'000;
+
+base::Endpoint endpoint_of(const sockaddr_storage& address) {
+    if (address.ss_family == AF_INET6) {
+        const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+        return {base::Ip::from_bytes(AF_INET6, &v6.sin6_addr), ntohs(v6.sin6_port)};
+    }
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    return {base::Ip::from_bytes(AF_INET, &v4.sin_addr), ntohs(v4.sin_port)};
+}
+
+// What there is to say without memory or a connection of its own.
+constexpr std::string_view no_descriptors =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "
+    "65\r\nRetry-After: 1\r\n"
+    "Connection: close\r\n\r\n"
+    R"({"error":"the daemon has no descriptor left for this connection"})";
+
+}  // namespace
+
+struct Server::Impl {
+    Impl(Limits limits, Handler handler) : loop("rest"), table(loop, limits, std::move(handler)) {}
+
+    base::Status open(const base::Endpoint& wanted);
+    base::Status watch_listener();
+    void accept();
+    bool accept_one();
+    bool out_of_descriptors();
+    void stop_accepting();
+
+    io::Loop loop;
+    Poco::Net::ServerSocket socket;
+    bool listening = false;
+    base::Endpoint address;
+    int reserve = -1;  // a descriptor to give up when there is none left, so that the newcomer can be told
+    io::TimerId resume = 0;
+    uint64_t last_complaint = 0;
+    ConnTable table;
+    std::thread thread;
+    bool stopped = false;
+};
+
+base::Status Server::Impl::open(const base::Endpoint& wanted) {
+    try {
+        const Poco::Net::SocketAddress to(Poco::Net::IPAddress(wanted.ip.text()), wanted.port);
+        // SO_REUSEADDR without SO_REUSEPORT: a second daemon on our port would take half of our clients.
+        if (wanted.ip.v6()) {
+            socket.bind6(to, true, false, false);
+        } else {
+            socket.bind(to, true, false);
+        }
+        socket.listen(backlog);
+        socket.setBlocking(false);
+        socket.setNoDelay(true);  // inherited by the connections
+        address = {wanted.ip, socket.address().port()};
+    } catch (const Poco::Exception& e) {
+        return base::fail(base::Errc::unavailable,
+                          "cannot listen on " + wanted.text() + ": " + e.displayText());
+    }
+    reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    listening = true;
+    return watch_listener();
+}
+
+base::Status Server::Impl::watch_listener() {
+    return loop.watch(socket.impl()->sockfd(), io::readable, [this](uint32_t) { accept(); });
+}
+
+void Server::Impl::accept() {
+    for (int i = 0; i < accepts_a_turn && accept_one(); ++i) continue;
+}
+
+// false: there is nothing more to accept for now.
+bool Server::Impl::accept_one() {
+    sockaddr_storage from{};
+    socklen_t size = sizeof from;
+    const int fd = accept4(socket.impl()->sockfd(), reinterpret_cast<sockaddr*>(&from), &size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+        table.add(fd, endpoint_of(from).text());
+        return true;
+    }
+    switch (errno) {
+        case EAGAIN:
+            return false;
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ENOMEM:
+            return out_of_descriptors();
+        default:
+            return true;  // what became of that one connection, as accept(2) reports it here
+    }
+}
+
+// Somebody is knocking and we have no descriptor for him. An idle connection makes room; else he is at least
+// told.
+bool Server::Impl::out_of_descriptors() {
+    if (const uint64_t now = loop.now(); last_complaint == 0 || now - last_complaint > log_pause_ns) {
+        last_complaint = now;
+        base::log_warning("no descriptor left to accept a REST client", {{"error", std::strerror(errno)}});
+    }
+    if (table.close_longest_idle()) return true;
+    if (reserve >= 0) {
+        close(reserve);
+        const int fd = accept4(socket.impl()->sockfd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            [[maybe_unused]] const auto sent =
+                send(fd, no_descriptors.data(), no_descriptors.size(), MSG_NOSIGNAL);
+            shutdown(fd, SHUT_WR);
+            // What has come already would turn the close into a reset.
+            [[maybe_unused]] const auto dropped = recv(fd, nullptr, 64 << 10, MSG_TRUNC | MSG_DONTWAIT);
+            close(fd);
+        }
+        reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd >= 0 && reserve >= 0) return true;
+    } else {
+        reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    // Nothing helps: the listener stays readable, so look away for a moment instead of spinning.
+    [[maybe_unused]] const auto forgotten = loop.watch(socket.impl()->sockfd(), 0, nullptr);
+    loop.cancel(resume);
+    resume = loop.at(loop.now() + accept_pause_ns, [this] {
+        if (const auto watched = watch_listener(); !watched) {
+            base::log_error("cannot accept REST clients any more", {{"error", watched.error().sentence}});
+        }
+    });
+    return false;
+}
+
+void Server::Impl::stop_accepting() {
+    if (!listening) return;
+    listening = false;
+    loop.cancel(resume);
+    [[maybe_unused]] const auto forgotten = loop.watch(socket.impl()->sockfd(), 0, nullptr);
+    socket.close();
+    if (reserve >= 0) close(reserve);
+    reserve = -1;
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() {
+    stop();
+}
+
+base::Result<std::unique_ptr<Server>> Server::listen(const base::Endpoint& address, Limits limits,
+                                                     Handler handler) {
+    auto impl = std::make_unique<Impl>(limits, std::move(handler));
+    if (auto opened = impl->open(address); !opened) {
+        impl->stop_accepting();
+        return base::fail(std::move(opened.error()));
+    }
+    return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+base::Endpoint Server::address() const {
+    return impl_->address;
+}
+io::Loop& Server::loop() {
+    return impl_->loop;
+}
+size_t Server::connections() const {
+    return impl_->table.size();
+}
+
+void Server::start() {
+    GORB_CHECK(!impl_->thread.joinable() && !impl_->stopped);
+    impl_->table.start();
+    impl_->thread = std::thread([impl = impl_.get()] { impl->loop.run(); });
+}
+
+void Server::stop(std::chrono::milliseconds grace) {
+    if (std::exchange(impl_->stopped, true)) return;
+    if (impl_->thread.joinable()) {
+        impl_->loop.post([impl = impl_.get(), grace] {
+            impl->stop_accepting();
+            impl->table.finish(grace, [impl] { impl->loop.stop(); });
+        });
+        impl_->thread.join();
+    }
+    impl_->stop_accepting();
+    impl_->table.close_all();
+}
+
+}  // namespace gorb::rest
