@@ -82,6 +82,26 @@ class StringSink {
 };
 using JsonWriter = rapidjson::Writer<StringSink>;
 
+// The type of what a JsonWriter keeps for each level it is in.
+struct JsonWriterLevel : JsonWriter {
+    using Type = Level;
+};
+
+}  // namespace gorb::base
+
+// RapidJSON 1.1 asks whether its stack has room by adding to a pointer that is null at first, which is
+// undefined behaviour and ends a program built with UBSan. The same question, by subtraction.
+template <>
+template <>
+inline void rapidjson::internal::Stack<rapidjson::CrtAllocator>::Reserve<gorb::base::JsonWriterLevel::Type>(
+    size_t count) {
+    constexpr size_t size = sizeof(gorb::base::JsonWriterLevel::Type);
+    if (static_cast<size_t>(stackEnd_ - stackTop_) < size * count)
+        Expand<gorb::base::JsonWriterLevel::Type>(count);
+}
+
+namespace gorb::base {
+
 // Members and values by string_view (RapidJSON wants pointer and length).
 inline void key(JsonWriter& w, std::string_view name) {
     w.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));

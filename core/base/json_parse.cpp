@@ -1,8 +1,8 @@
 // parse_json: RapidJSON's reader finds the tokens, this builds Poco's values of them and refuses what the
 // reader lets pass.
 #include <Poco/JSON/Array.h>
+#include <Poco/UTF8Encoding.h>
 #include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
 #include <algorithm>
@@ -38,6 +38,20 @@ std::optional<Var> number(std::string_view text) {
         if (d >= 0 && d < 0x1p64) return Var(static_cast<Poco::UInt64>(d));
     }
     return Var(d);
+}
+
+// Where the first byte stands that begins no well-formed character; text.size() if there is none.
+size_t first_bad_utf8(std::string_view text) {
+    size_t at = 0;
+    while (at < text.size()) {
+        const auto lead = static_cast<unsigned char>(text[at]);
+        const size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+        if (length > text.size() - at) return at;
+        const auto* bytes = reinterpret_cast<const unsigned char*>(text.data()) + at;
+        if (length > 1 && !Poco::UTF8Encoding::isLegal(bytes, static_cast<int>(length))) return at;
+        at += length;
+    }
+    return at;
 }
 
 // RapidJSON 1.1 decodes a lone low surrogate ("\udc00") to three bytes that are no UTF-8.
@@ -147,8 +161,14 @@ Result<Var> parse_json(std::string_view text) {
     if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
         return not_json(text, nul, "there is a NUL byte");
     }
-    constexpr unsigned flags = rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
-    rapidjson::MemoryStream stream(text.data(), text.size());
+    // Here and not by the reader, which reads beyond the text where that ends within a character.
+    if (const size_t at = first_bad_utf8(text); at != text.size())
+        return not_json(text, at, "this is not UTF-8");
+    // In place in a copy of the text: quicker than the reader's stack of characters, and that one's growth
+    // from nothing is undefined behaviour (json.h).
+    constexpr unsigned flags = rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
+    std::string copy(text);
+    rapidjson::InsituStringStream stream(copy.data());
     rapidjson::Reader reader;
     Builder builder;
     const rapidjson::ParseResult result = reader.Parse<flags>(stream, builder);
