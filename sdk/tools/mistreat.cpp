@@ -1,0 +1,252 @@
+#include "mistreat.h"
+
+#include <dirent.h>
+
+#include "peers.h"
+
+namespace gorb::check {
+namespace {
+
+using testing::FakeHost;
+using testing::PulseRunner;
+using testing::Report;
+
+size_t entries_of(const char* folder) {
+    DIR* dir = opendir(folder);
+    if (!dir) return 0;
+    size_t count = 0;
+    while (const dirent* entry = readdir(dir)) count += entry->d_name[0] != '.';
+    closedir(dir);
+    return count;
+}
+
+class Mistreatment {
+  public:
+    Mistreatment(const gorb_plugin& plugin, const Settings& settings, Findings& findings)
+        : plugin_(plugin), settings_(settings), findings_(findings) {}
+
+    void all() {
+        arguments();
+        instances();
+        probes();
+        runs();
+        bad_hosts();
+    }
+
+  private:
+    // One check on an instance of its own; afterwards the instance must have left nothing behind, kept the
+    // contract, and never have held the loop.
+    void on_instance(const std::string& name, const std::function<void(FakeHost&, PulseRunner&)>& body) {
+        findings_.check(name, [&] {
+            const size_t before = entries_of("/proc/self/fd");
+            {
+                FakeHost host(testing::Clock::real);
+                host.log_level = GORB_LOG_WARN;
+                PulseRunner pulse(host, plugin_, settings_.options);
+                body(host, pulse);
+                for (const std::string& what : pulse.destroy())
+                    findings_.fault(what + " left after destroy()");
+                look_at(host);
+            }
+            const size_t after = entries_of("/proc/self/fd");
+            if (after > before)
+                findings_.fault(std::to_string(after - before) + " descriptors left after destroy()");
+        });
+    }
+    void look_at(const FakeHost& host) {
+        for (const std::string& words : host.violations()) findings_.fault(words);
+        std::set<gorb_run> answered;
+        size_t stale = 0;
+        for (const Report& report : host.reports()) {
+            if (report.answer == 0) {
+                answered.insert(report.run);
+                if (report.verdict != GORB_PASS && report.detail.empty())
+                    findings_.fault("run " + std::to_string(report.run) +
+                                    " did not pass and has no detail that says why");
+            } else if (answered.count(report.run)) {
+                findings_.fault("run " + std::to_string(report.run) + " was answered twice");
+            } else {
+                ++stale;
+            }
+        }
+        if (stale) findings_.note(std::to_string(stale) + " late reports, which got -ESTALE");
+        const testing::Call slowest = host.slowest();
+        if (slowest.took > settings_.slow_call) {
+            const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(slowest.took).count();
+            findings_.fault(slowest.what + " took " + std::to_string(ms) + " ms, and the loop stood still");
+        }
+    }
+    PulseRunner::Probe add(PulseRunner& pulse, uint16_t port) {
+        return pulse.add(testing::address("127.0.0.1", port), settings_.args);
+    }
+    // A whole check as gorbd makes it: start, wait for the answer, cancel at the deadline.
+    void whole(FakeHost& host, PulseRunner& pulse, PulseRunner::Probe probe) {
+        const gorb_run run = pulse.start(probe, settings_.timeout);
+        const uint64_t deadline = host.in(settings_.timeout);
+        host.loop().run_until([&] { return !host.run_open(run) || host.now() >= deadline; });
+        if (host.run_open(run)) pulse.cancel(probe, run);
+    }
+    std::string said(const FakeHost& host) {
+        static const char* const names[] = {"UNKNOWN", "PASS", "FAIL"};
+        for (const Report& report : host.reports()) {
+            if (report.answer != 0 || report.verdict > GORB_FAIL) continue;
+            return names[report.verdict] + (report.detail.empty() ? "" : ": " + report.detail);
+        }
+        return "no answer before the deadline";
+    }
+
+    void arguments() {
+        findings_.check("the defaults make a valid configuration, and check() accepts it", [&] {
+            const testing::FakeConfig options(plugin_.options, settings_.options);
+            const std::string why = PulseRunner::check(plugin_, settings_.args);
+            if (!why.empty()) findings_.fault("check() refused: " + why);
+        });
+    }
+    void instances() {
+        findings_.check("create and destroy 50 times leaves nothing behind", [&] {
+            FakeHost host(testing::Clock::real);
+            { PulseRunner first(host, plugin_, settings_.options); }  // what a library sets up once may stay
+            const size_t fds = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
+            for (int i = 0; i < 50; ++i) {
+                PulseRunner pulse(host, plugin_, settings_.options);
+                for (const std::string& what : pulse.destroy())
+                    findings_.fault(what + " left after destroy()");
+            }
+            if (entries_of("/proc/self/fd") > fds) findings_.fault("descriptors are left");
+            if (entries_of("/proc/self/task") > threads) findings_.fault("threads are left");
+            look_at(host);
+        });
+        findings_.check("two instances live side by side", [&] {
+            FakeHost one(testing::Clock::real), two(testing::Clock::real);
+            auto first = std::make_unique<PulseRunner>(one, plugin_, settings_.options);
+            PulseRunner second(two, plugin_, settings_.options);
+            const Peer peer(Peer::Manner::closed);
+            whole(one, *first, add(*first, peer.port()));
+            first.reset();
+            whole(two, second, add(second, peer.port()));
+            second.destroy();
+            look_at(one);
+            look_at(two);
+        });
+    }
+    void probes() {
+        on_instance("add and remove without a start", [&](FakeHost&, PulseRunner& pulse) {
+            for (int i = 0; i < 20; ++i) pulse.remove(add(pulse, 9));
+        });
+        on_instance("destroy follows remove of targets that were never started",
+                    [&](FakeHost&, PulseRunner& pulse) {
+                        for (int i = 0; i < 20; ++i) add(pulse, 9);
+                    });
+        const Peer silent(Peer::Manner::silent);
+        on_instance("start, and cancel at once", [&](FakeHost& host, PulseRunner& pulse) {
+            auto* probe = add(pulse, silent.port());
+            for (int i = 0; i < 20; ++i) {
+                const gorb_run run = pulse.start(probe, settings_.timeout);
+                pulse.cancel(probe, run);
+                host.loop().step();
+            }
+        });
+        on_instance("start, and remove at once", [&](FakeHost& host, PulseRunner& pulse) {
+            for (int i = 0; i < 20; ++i) {
+                auto* probe = add(pulse, silent.port());
+                pulse.start(probe, settings_.timeout);
+                pulse.remove(probe);
+                host.loop().step();
+            }
+        });
+        on_instance("cancel of a run that was answered a moment ago",
+                    [&](FakeHost& host, PulseRunner& pulse) {
+                        const Peer closed(Peer::Manner::closed);
+                        auto* probe = add(pulse, closed.port());
+                        const gorb_run run = pulse.start(probe, settings_.timeout);
+                        host.loop().run_until([&] { return !host.run_open(run); }, settings_.timeout);
+                        pulse.cancel(probe, run);
+                        whole(host, pulse, probe);
+                    });
+    }
+    void runs() {
+        const std::pair<Peer::Manner, const char*> manners[] = {
+            {Peer::Manner::closed, "a port where nobody listens"},
+            {Peer::Manner::silent, "a server that says nothing"},
+            {Peer::Manner::hang_up, "a server that hangs up at once"},
+            {Peer::Manner::babble, "a server that talks nonsense"},
+            {Peer::Manner::drip, "a server that talks nonsense byte by byte"},
+        };
+        for (const auto& [manner, words] : manners) {
+            const Peer peer(manner);
+            on_instance(std::string("three checks of ") + words, [&](FakeHost& host, PulseRunner& pulse) {
+                auto* probe = add(pulse, peer.port());
+                for (int i = 0; i < 3; ++i) whole(host, pulse, probe);
+                findings_.note(said(host));
+            });
+        }
+        on_instance(std::to_string(settings_.targets) + " targets at once",
+                    [&](FakeHost& host, PulseRunner& pulse) {
+                        const Peer closed(Peer::Manner::closed), silent(Peer::Manner::silent);
+                        std::vector<std::pair<PulseRunner::Probe, gorb_run>> running;
+                        for (size_t i = 0; i < settings_.targets; ++i) {
+                            auto* probe = add(pulse, i % 2 ? closed.port() : silent.port());
+                            running.emplace_back(probe, pulse.start(probe, settings_.timeout));
+                        }
+                        const uint64_t deadline = host.in(settings_.timeout);
+                        host.loop().run_until([&] { return host.now() >= deadline; });
+                        for (const auto& [probe, run] : running)
+                            if (host.run_open(run)) pulse.cancel(probe, run);
+                    });
+        on_instance("destroy with checks under way", [&](FakeHost&, PulseRunner& pulse) {
+            const Peer silent(Peer::Manner::silent);
+            for (int i = 0; i < 20; ++i) pulse.start(add(pulse, silent.port()), settings_.timeout);
+        });
+    }
+    // Our own trouble is UNKNOWN: a FAIL here would take healthy servers out.
+    void bad_hosts() {
+        auto no_blame = [&](FakeHost& host, PulseRunner& pulse) {
+            const Peer silent(Peer::Manner::silent);
+            whole(host, pulse, add(pulse, silent.port()));
+            for (const Report& report : host.reports())
+                if (report.verdict == GORB_FAIL)
+                    findings_.fault("the target was blamed: FAIL, " + report.detail);
+        };
+        on_instance("no connection can be had: not the target's fault",
+                    [&](FakeHost& host, PulseRunner& pulse) {
+                        host.fail_open = "no free file descriptor in this process";
+                        no_blame(host, pulse);
+                    });
+        on_instance("all workers are busy: not the target's fault", [&](FakeHost& host, PulseRunner& pulse) {
+            host.most_work = 0;
+            no_blame(host, pulse);
+        });
+        on_instance("no timer can be had: not the target's fault", [&](FakeHost& host, PulseRunner& pulse) {
+            host.fail_timers = true;
+            no_blame(host, pulse);
+        });
+        for (const char* id :
+             {GORB_SERVICE_LOOP, GORB_SERVICE_NET, GORB_SERVICE_WORK, GORB_SERVICE_METRICS}) {
+            findings_.check(std::string("a host without ") + id + ": refused with a sentence, or works", [&] {
+                FakeHost host(testing::Clock::real);
+                host.without(id);
+                try {
+                    PulseRunner pulse(host, plugin_, settings_.options);
+                    const Peer closed(Peer::Manner::closed);
+                    whole(host, pulse, add(pulse, closed.port()));
+                    pulse.destroy();
+                } catch (const std::runtime_error& e) {
+                    if (!*e.what()) findings_.fault("refused without a word");
+                }
+                look_at(host);
+            });
+        }
+    }
+
+    const gorb_plugin& plugin_;
+    const Settings& settings_;
+    Findings& findings_;
+};
+
+}  // namespace
+
+void mistreat_pulse(const gorb_plugin& plugin, const Settings& settings, Findings& findings) {
+    Mistreatment(plugin, settings, findings).all();
+}
+
+}  // namespace gorb::check
