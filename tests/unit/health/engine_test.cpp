@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 
@@ -356,6 +357,32 @@ TEST_F(EngineTest, TheResultOfTheOldAddressIsNotTheNewOnes) {
     for (const auto& batch : told) {
         for (const Changed& c : batch) EXPECT_NE(c.state, State::down);
     }
+}
+
+TEST_F(EngineTest, EachTransitionIsLoggedWithWhoAndWhy) {
+    base::set_log_level(base::LogLevel::info);
+    testing::internal::CaptureStderr();
+    world.answer("b1", failing());
+    engine->put(target(1));
+    settle();
+    const std::string down = testing::internal::GetCapturedStderr();
+    EXPECT_NE(down.find("backend is down"), std::string::npos) << down;
+    for (const char* part : {"service=web", "backend=b1", "address=10.0.0.2:80", "from=unknown", "to=down",
+                             "reason=\"connection refused\""}) {
+        EXPECT_NE(down.find(part), std::string::npos) << part << " in " << down;
+    }
+    testing::internal::CaptureStderr();
+    world.answer("b1", passing());
+    pass_time(2 * s);
+    const std::string up = testing::internal::GetCapturedStderr();
+    EXPECT_NE(up.find("backend is up"), std::string::npos) << up;
+    EXPECT_NE(up.find("from=down to=up reason=\"connected (2 passes in a row)\""), std::string::npos) << up;
+    testing::internal::CaptureStderr();
+    world.answer("b1", not_known());
+    pass_time(5 * s);
+    const std::string trouble = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::count(trouble.begin(), trouble.end(), '\n'), 1) << trouble;
+    EXPECT_NE(trouble.find("too many open files"), std::string::npos) << trouble;
 }
 
 TEST_F(EngineTest, AHundredThousandTargetsAreCheckedOnTime) {
