@@ -1,0 +1,56 @@
+"""Persistence: a client stays with its server."""
+import servers
+from lab import VIP, VIP6, LabTest
+
+
+class Persistence(LabTest):
+    def put(self, vip=VIP, **service):
+        gorbd = self.gorbd()
+        for number in (1, 2):
+            self.lab.serve(number, servers.http_server)
+        gorbd.made("/service/web", {"address": vip, "port": 80, "method": "rr", **service})
+        for number in (1, 2):
+            gorbd.made(f"/service/web/s{number}", {"address": self.lab.address(number, 6 if ":" in vip else 4), "port": 80,
+                                                   "pulse": {"type": "none"}})
+        self.wait_for_weights(f"tcp [{vip}]:80" if ":" in vip else f"tcp {vip}:80",
+                              {(f"[fd00:1:{n}::2]:80" if ":" in vip else f"10.1.{n}.2:80"): 100 for n in (1, 2)})
+        return gorbd
+
+    def flags(self, vip=VIP):
+        return self.lab.table()[f"tcp [{vip}]:80" if ":" in vip else f"tcp {vip}:80"]["flags"]
+
+    def test_true_keeps_each_client_on_its_server(self):
+        self.put(persistent=True)
+        self.assertEqual(self.flags(), "persistent 300")
+        names = []
+        for host in range(2, 6):
+            first = self.lab.fetch(VIP, source=f"10.0.0.{host}")
+            self.assertEqual(self.lab.count(5, VIP, source=f"10.0.0.{host}"), {first: 5})
+            names.append(first)
+        self.assertEqual(sorted(names), ["s1", "s1", "s2", "s2"])  # Clients are still shared out.
+
+    def test_off_spreads_one_client_over_the_servers(self):
+        self.put(persistent=False)
+        self.assertEqual(self.flags(), "")
+        self.assertEqual(self.lab.count(6, VIP, source="10.0.0.3"), {"s1": 3, "s2": 3})
+
+    def test_seconds_and_durations_reach_the_kernel(self):
+        gorbd = self.put(persistent=60)
+        self.assertEqual(self.flags(), "persistent 60")
+        for given, shown in (("2m", "persistent 120"), (True, "persistent 300"), (False, "")):
+            reply = gorbd.patch("/service/web", {"persistent": given})
+            self.assertEqual(reply.status, 200, reply)
+            self.assertEqual(self.flags(), shown)
+
+    def test_a_netmask_groups_clients(self):
+        self.put(persistent=True, netmask="255.255.255.0")
+        self.assertEqual(self.flags(), "persistent 300 mask 255.255.255.0")
+        first = self.lab.fetch(VIP, source="10.0.0.2")
+        for host in range(3, 8):
+            self.assertEqual(self.lab.fetch(VIP, source=f"10.0.0.{host}"), first)
+
+    def test_ipv6_with_a_prefix_length(self):
+        self.put(VIP6, persistent="90s", netmask=64)
+        self.assertEqual(self.flags(VIP6), "persistent 90 mask 64")
+        first = self.lab.fetch(VIP6)
+        self.assertEqual(self.lab.count(5, VIP6), {first: 5})
