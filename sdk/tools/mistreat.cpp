@@ -26,7 +26,7 @@ class Mistreatment {
         : plugin_(plugin), settings_(settings), findings_(findings) {}
 
     void all() {
-        arguments();
+        if (!arguments()) return;
         instances();
         probes();
         runs();
@@ -95,12 +95,21 @@ class Mistreatment {
         return "no answer before the deadline";
     }
 
-    void arguments() {
+    // Without valid settings nothing else can be asked.
+    bool arguments() {
+        bool good = false;
         findings_.check("the defaults make a valid configuration, and check() accepts it", [&] {
             const testing::FakeConfig options(plugin_.options, settings_.options);
-            const std::string why = PulseRunner::check(plugin_, settings_.args);
-            if (!why.empty()) findings_.fault("check() refused: " + why);
+            try {
+                const std::string why = PulseRunner::check(plugin_, settings_.args);
+                good = why.empty();
+                if (!good) findings_.fault("check() refused: " + why);
+            } catch (const std::invalid_argument& e) {
+                findings_.fault(std::string(e.what()) +
+                                "; --arg NAME=VALUE gives arguments, --help tells more");
+            }
         });
+        return good;
     }
     void instances() {
         findings_.check("create and destroy 50 times leaves nothing behind", [&] {
