@@ -1,10 +1,9 @@
 // Option tables of plugins, and values checked against them.
 //
 // A value is given as JSON text and read by the option's type:
-//   BOOL      true, false                              (also "true", "false", as .ini files and old clients write it)
-//   INT       a whole number within the range          (also "8080")
-//   DURATION  "5s"; a number means seconds
-//   TEXT      a string; a number as it is written; an array of strings and numbers joined with ","
+//   BOOL      true, false                              (also "true", "false", as .ini files and old clients
+//   write it) INT       a whole number within the range          (also "8080") DURATION  "5s"; a number means
+//   seconds TEXT      a string; a number as it is written; an array of strings and numbers joined with ","
 //   JSON      anything
 #pragma once
 #include <cstdint>
@@ -30,7 +29,8 @@ struct OptionSpec {
     std::string type_text() const;  // "boolean", "integer", "duration", "text", "json"
 };
 
-// Reads a plugin's table. Errc::invalid names the entry that is wrong (unknown type, bad name, fallback outside the range).
+// Reads a plugin's table. Errc::invalid names the entry that is wrong (unknown type, bad name, fallback
+// outside the range).
 base::Result<std::vector<OptionSpec>> read_options(const gorb_option* table);
 
 // Validated values, as a plugin sees them. Immutable; lives as long as anyone holds it.
@@ -39,8 +39,8 @@ class Config {
     const gorb_config* c() const;
     ~Config();
 
-    // `given` is name -> JSON text. All faults at once, with pointers "/NAME": unknown names (the known ones are listed), wrong
-    // types, values out of range, required ones missing.
+    // `given` is name -> JSON text. All faults at once, with pointers "/NAME": unknown names (the known ones
+    // are listed), wrong types, values out of range, required ones missing.
     static base::Result<std::shared_ptr<const Config>> make(const std::vector<OptionSpec>& specs,
                                                             const std::map<std::string, std::string>& given);
 

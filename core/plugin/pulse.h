@@ -1,10 +1,11 @@
 // One instance of a pulse plugin on one loop, and all that it holds.
 //
-// The instance turns whatever foreign code does into values: an exception can not cross (C border), a late or double report
-// is dropped by its run number, what the plugin left open (descriptors, timers, connections) is released when it is destroyed.
+// The instance turns whatever foreign code does into values: an exception can not cross (C border), a late or
+// double report is dropped by its run number, what the plugin left open (descriptors, timers, connections) is
+// released when it is destroyed.
 //
-// Threads: create, destroy and every call on the loop's thread. report() of the plugin may come from any thread; `on_report` is
-// always called on the loop's thread.
+// Threads: create, destroy and every call on the loop's thread. report() of the plugin may come from any
+// thread; `on_report` is always called on the loop's thread.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -43,9 +44,10 @@ class PulseInstance {
     using Run = uint64_t;
     using OnReport = std::function<void(Run, const Report&)>;
 
-    static base::Result<std::unique_ptr<PulseInstance>> create(const Plugin& plugin, std::shared_ptr<const Config> options,
-                                                               io::Loop& loop, io::Workers& workers, Metrics& metrics,
-                                                               OnReport on_report);
+    static base::Result<std::unique_ptr<PulseInstance>> create(const Plugin& plugin,
+                                                               std::shared_ptr<const Config> options,
+                                                               io::Loop& loop, io::Workers& workers,
+                                                               Metrics& metrics, OnReport on_report);
     // Removes the probes that are left, then destroys the plugin's instance.
     ~PulseInstance();
 
@@ -53,9 +55,10 @@ class PulseInstance {
     class Probe;
     base::Result<Probe*> add(const ProbeTarget& target);
     void remove(Probe* probe);
-    // Starts a check that must be answered before `deadline` (monotonic ns). `on_report` is called at most once for each run, and
-    // never before start() has returned: a plugin that answers at once is answered through the loop... in the same turn.
-    // Nobody here enforces the deadline: the caller does, with cancel().
+    // Starts a check that must be answered before `deadline` (monotonic ns). `on_report` is called at most
+    // once for each run, and never before start() has returned: a plugin that answers at once is answered
+    // through the loop... in the same turn. Nobody here enforces the deadline: the caller does, with
+    // cancel().
     Run start(Probe* probe, uint64_t deadline);
     // The run is over; a report that comes later is dropped and counted.
     void cancel(Probe* probe, Run run);

@@ -1,8 +1,8 @@
 // The loaded plugin libraries and what is in them.
 //
-// Errors: a library that can not be used (missing symbol, other ABI major, newer minor, bad table, a load() that
-// fails) is kept as a Refused with a sentence, and never stops the others.
-// Threads: load() and unload() at start and end, on one thread; everything else by any thread.
+// Errors: a library that can not be used (missing symbol, other ABI major, newer minor, bad table, a load()
+// that fails) is kept as a Refused with a sentence, and never stops the others. Threads: load() and unload()
+// at start and end, on one thread; everything else by any thread.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -22,8 +22,8 @@ namespace gorb::plugin {
 struct Plugin {
     std::string kind, name, version, summary, build;
     std::filesystem::path file;
-    std::vector<OptionSpec> options;  // of an instance
-    std::vector<OptionSpec> args;     // of a target; pulses only
+    std::vector<OptionSpec> options;     // of an instance
+    std::vector<OptionSpec> args;        // of a target; pulses only
     const gorb_plugin* entry = nullptr;  // plain data of the library, which is never unmapped
 };
 
@@ -39,8 +39,8 @@ class Registry {
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
-    // Opens every *.so of `directories`, in the order given, files sorted by name. A name that is there already is
-    // refused (first one wins). A directory that can not be read is a Refused as well.
+    // Opens every *.so of `directories`, in the order given, files sorted by name. A name that is there
+    // already is refused (first one wins). A directory that can not be read is a Refused as well.
     void load(const std::vector<std::filesystem::path>& directories);
     // Calls every library's unload(), once.
     void unload();
@@ -55,8 +55,9 @@ class Registry {
     std::unique_ptr<Impl> impl_;
 };
 
-// Typed arguments of one target, validated against the pulse's option table and its check(). What `args` (name ->
-// JSON text) has wrong comes back as Faults with pointers "/NAME". Pure but for the plugin's check(). [any]
+// Typed arguments of one target, validated against the pulse's option table and its check(). What `args`
+// (name -> JSON text) has wrong comes back as Faults with pointers "/NAME". Pure but for the plugin's
+// check(). [any]
 base::Result<std::shared_ptr<const Config>> pulse_args(const Plugin& pulse,
                                                        const std::map<std::string, std::string>& args);
 
