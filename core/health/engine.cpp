@@ -22,7 +22,7 @@ Engine::Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::
                io::Workers& workers, OnChanged on_changed)
     : Engine(plugin_checkers(registry, metrics, workers), std::move(loops), std::move(on_changed)) {}
 
-Engine::Engine(MakeChecker make, std::vector<io::Loop*> loops, OnChanged on_changed)
+Engine::Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed)
     : impl_(std::make_unique<Impl>()) {
     GORB_CHECK(!loops.empty());
     impl_->on_changed = std::move(on_changed);

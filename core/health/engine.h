@@ -29,7 +29,7 @@ class Engine {
     Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops,
            io::Workers& workers, OnChanged on_changed);
     // The same with checkers of another make than plugins.
-    Engine(MakeChecker make, std::vector<io::Loop*> loops, OnChanged on_changed);
+    Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed);
     ~Engine();
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
