@@ -127,7 +127,8 @@ base::Status NetlinkDriver::ensure() {
     if (family_ != 0) return {};
     auto family = channel_->family(IPVS_GENL_NAME);
     if (!family && family.error().code == base::Errc::not_found) {
-        const auto loaded = load_module("ip_vs");
+        const auto loaded =
+            options_.modprobe.empty() ? load_module("ip_vs") : load_module("ip_vs", options_.modprobe);
         family = channel_->family(IPVS_GENL_NAME);
         if (!family && family.error().code == base::Errc::not_found) {
             return base::fail(

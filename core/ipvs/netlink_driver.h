@@ -2,6 +2,8 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "ipvs/driver.h"
@@ -11,6 +13,7 @@ namespace gorb::ipvs {
 struct NetlinkOptions {
     int receive_buffer = 4 * 1024 * 1024;  // bytes; holds the answers to a batch many times over
     size_t batch = 128;                    // operations in one send, at most (and 28 KiB, whichever is less)
+    std::vector<std::string> modprobe;     // programs to load the module with; empty for the usual places
 };
 
 // The IPVS table of the network namespace that the calling thread is in now. Loads the module if need be.

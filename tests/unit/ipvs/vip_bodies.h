@@ -1,0 +1,130 @@
+// The tests of ipvs::VipTable as bodies that run in a network namespace of their own. ipvs_test runs them
+// where namespaces are allowed, ipvs_kernel_test runs them always.
+#pragma once
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netlink/route/link.h>
+#include <netlink/socket.h>
+
+#include <bit>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "ipvs/vip.h"
+#include "unit/ipvs/records.h"
+
+namespace gorb::ipvs {
+
+// "lo 192.0.2.1/32" for each address of this namespace, asked of the C library, not of the code under test.
+inline std::vector<std::string> addresses() {
+    std::vector<std::string> out;
+    ifaddrs* list = nullptr;
+    if (getifaddrs(&list) != 0) return {"getifaddrs failed"};
+    const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
+    for (const ifaddrs* a = list; a; a = a->ifa_next) {
+        if (!a->ifa_addr || !a->ifa_netmask) continue;
+        const int family = a->ifa_addr->sa_family;
+        if (family != AF_INET && family != AF_INET6) continue;
+        const auto bytes = [family](const sockaddr* sa) {
+            return family == AF_INET
+                       ? reinterpret_cast<const uint8_t*>(&reinterpret_cast<const sockaddr_in*>(sa)->sin_addr)
+                       : reinterpret_cast<const uint8_t*>(
+                             &reinterpret_cast<const sockaddr_in6*>(sa)->sin6_addr);
+        };
+        char text[INET6_ADDRSTRLEN] = {};
+        inet_ntop(family, bytes(a->ifa_addr), text, sizeof text);
+        int prefix = 0;
+        for (int i = 0; i < (family == AF_INET ? 4 : 16); ++i)
+            prefix += std::popcount(bytes(a->ifa_netmask)[i]);
+        out.push_back(std::string(a->ifa_name) + " " + text + "/" + std::to_string(prefix));
+    }
+    std::sort(out.begin(), out.end());
+    return out;
+}
+
+inline bool make_dummy(const std::string& name, bool up) {
+    const std::unique_ptr<nl_sock, decltype(&nl_socket_free)> socket(nl_socket_alloc(), nl_socket_free);
+    if (nl_connect(socket.get(), NETLINK_ROUTE) < 0) return false;
+    const std::unique_ptr<rtnl_link, decltype(&rtnl_link_put)> link(rtnl_link_alloc(), rtnl_link_put);
+    rtnl_link_set_name(link.get(), name.c_str());
+    if (rtnl_link_set_type(link.get(), "dummy") < 0) return false;
+    if (up) rtnl_link_set_flags(link.get(), IFF_UP);
+    return rtnl_link_add(socket.get(), link.get(), NLM_F_CREATE | NLM_F_EXCL) == 0;
+}
+
+inline void vip_is_added_as_host_address_and_removed() {
+    const auto vips = open_vip_table("lo");
+    ASSERT_TRUE(ok(vips));
+    const auto before = addresses();
+    for (const std::string_view text : {"192.0.2.1", "2001:db8::80"}) {
+        const auto added = (*vips)->add(ip(text));
+        ASSERT_TRUE(ok(added));
+        EXPECT_TRUE(*added);
+    }
+    auto wanted = before;
+    wanted.emplace_back("lo 192.0.2.1/32");
+    wanted.emplace_back("lo 2001:db8::80/128");
+    std::sort(wanted.begin(), wanted.end());
+    EXPECT_EQ(addresses(), wanted);
+    for (const std::string_view text : {"192.0.2.1", "2001:db8::80"}) {
+        EXPECT_TRUE(ok((*vips)->remove(ip(text))));
+        EXPECT_TRUE(ok((*vips)->remove(ip(text)))) << "not having it is success";
+    }
+    EXPECT_EQ(addresses(), before);
+}
+
+inline void vip_that_is_there_is_not_added_again() {
+    const auto vips = open_vip_table("lo");
+    ASSERT_TRUE(ok(vips));
+    EXPECT_TRUE(*(*vips)->add(ip("192.0.2.1")));
+    const auto again = (*vips)->add(ip("192.0.2.1"));
+    ASSERT_TRUE(ok(again));
+    EXPECT_FALSE(*again);
+    EXPECT_TRUE(*(*vips)->add(ip("192.0.2.2"))) << "an address of the same beginning is another one";
+}
+
+inline void vip_needs_its_interface() {
+    const auto none = open_vip_table("no-such-if");
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, base::Errc::not_found);
+    EXPECT_NE(none.error().sentence.find("no-such-if"), std::string::npos);
+    const auto vips = open_vip_table("lo");
+    ASSERT_TRUE(ok(vips));
+    EXPECT_EQ((*vips)->add(base::Ip{}).error().code, base::Errc::invalid);
+}
+
+// Needs the kernel's dummy interfaces.
+inline void vip_of_another_interface_is_left_there() {
+    ASSERT_TRUE(make_dummy("gorb0", true));
+    ASSERT_TRUE(make_dummy("gorb1", true));
+    const auto first = open_vip_table("gorb0");
+    const auto second = open_vip_table("gorb1");
+    ASSERT_TRUE(ok(first));
+    ASSERT_TRUE(ok(second));
+    EXPECT_TRUE(*(*first)->add(ip("192.0.2.1")));
+    EXPECT_FALSE(*(*second)->add(ip("192.0.2.1")));
+    EXPECT_TRUE(ok((*second)->remove(ip("192.0.2.1"))));
+    const auto now = addresses();
+    EXPECT_NE(std::find(now.begin(), now.end(), "gorb0 192.0.2.1/32"), now.end());
+    EXPECT_EQ(std::find(now.begin(), now.end(), "gorb1 192.0.2.1/32"), now.end());
+
+    // IPv6 can be used at once: never tentative (0x40), as IFA_F_NODAD (0x02) wants it.
+    EXPECT_TRUE(*(*first)->add(ip("2001:db8::80")));
+    std::ifstream list("/proc/self/net/if_inet6");
+    unsigned flags = 0;
+    for (std::string line; std::getline(list, line);) {
+        if (!line.starts_with("20010db8000000000000000000000080 ")) continue;
+        std::istringstream fields(line);
+        std::string address, index, prefix, scope;
+        fields >> address >> index >> prefix >> scope >> std::hex >> flags;
+        EXPECT_EQ(prefix, "80");  // 128 in hexadecimal
+    }
+    EXPECT_EQ(flags & 0x42, 0x02U);
+}
+
+}  // namespace gorb::ipvs
