@@ -9,8 +9,6 @@
 One boot of a guest serves all tests: CTest runs `all` as the fixture kernel.run, and each test is an entry of its own that
 reads its result. A test without a result has failed. GORB_KERNEL_TESTS (names) narrows `all`.
 """
-import ast
-import importlib
 import os
 import shutil
 import signal
@@ -18,32 +16,21 @@ import subprocess
 import sys
 import time
 import traceback
-import unittest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
+
+from cases import find_tests, run_test  # noqa: E402
+from gorbd import SLOW  # noqa: E402
+
 AT_ONCE = 3  # Tests mostly wait: for a check's interval, for a timeout.
 SECONDS_A_TEST = 60
 SECONDS_FOR_ALL = 1500
 
 
-def find_tests():
-    """{name: (module, class, method)}, read from the sources without running them."""
-    found = {}
-    for path in sorted(HERE.glob("test_*.py")):
-        for part in ast.parse(path.read_text()).body:
-            if isinstance(part, ast.ClassDef):
-                for method in part.body:
-                    if isinstance(method, ast.FunctionDef) and method.name.startswith("test_"):
-                        name = f"{path.stem[5:]}.{method.name[5:]}"
-                        if name in found:
-                            raise SystemExit(f"two tests are called {name}")
-                        found[name] = (path.stem, part.name, method.name)
-    return found
-
-
 def run_all(results):
-    wanted = os.environ.get("GORB_KERNEL_TESTS", "").split() or list(find_tests())
+    wanted = os.environ.get("GORB_KERNEL_TESTS", "").split() or list(find_tests(HERE))
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
     status = subprocess.run([HERE.parent / "vm" / "anywhere", str(SECONDS_FOR_ALL), results, sys.executable,
@@ -57,14 +44,12 @@ def run_all(results):
 
 def run_here(results, names):
     """Up to AT_ONCE at a time, each in a process group of its own, bounded."""
-    tests, running, waiting = find_tests(), {}, list(names)
+    tests, running, waiting = find_tests(HERE), {}, list(names)
     unknown = [name for name in names if name not in tests]
     if unknown:
         print(f"no such test: {', '.join(unknown)}")
         return 1
-    sys.path.insert(0, str(HERE))
-    import lab
-    limit = SECONDS_A_TEST * lab.SLOW
+    limit = SECONDS_A_TEST * SLOW
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
             name = waiting.pop(0)
@@ -95,11 +80,7 @@ def start(test, output):
         out = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(out, 1)
         os.dup2(out, 2)
-        module, group, method = test
-        case = getattr(importlib.import_module(module), group)(method)
-        result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(case)
-        # A skipped test has not shown anything.
-        status = 0 if result.wasSuccessful() and not result.skipped and result.testsRun == 1 else 1
+        status = 0 if run_test(HERE, test) else 1
     except BaseException:
         traceback.print_exc()
     finally:
@@ -142,7 +123,7 @@ def show_result(results, name):
 
 def main(words):
     if words == ["list"]:
-        print("\n".join(find_tests()))
+        print("\n".join(find_tests(HERE)))
         return 0
     if len(words) == 2 and words[0] == "all":
         return run_all(Path(words[1]).resolve())

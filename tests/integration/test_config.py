@@ -1,0 +1,92 @@
+"""Command line and configuration files: what is understood, and what is said of what is not."""
+import re
+import tempfile
+import unittest
+from pathlib import Path
+
+from gorbd import Gorbd, run_gorbd
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Config(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def write(self, text, name="gorb.ini"):
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def check(self, text):
+        return run_gorbd("--check-config", "--config", self.write(text))
+
+    def test_the_shipped_file_is_good_and_holds_every_option_commented(self):
+        shipped = (ROOT / "conf" / "gorb.ini").read_text()
+        self.assertEqual(self.check(shipped)[0], 0)
+        uncommented, options = re.subn(r"^;([a-z-]+ =)", r"\1", shipped, flags=re.MULTILINE)
+        self.assertGreater(options, 10)
+        status, said = self.check(uncommented)  # The defaults, said aloud.
+        self.assertEqual(status, 0, said)
+
+    def test_an_unknown_key_is_named_with_file_and_line(self):
+        status, said = self.check("[gorbd]\n; a comment\nlisten = 127.0.0.1:0\nlissen = x\n")
+        self.assertNotEqual(status, 0)
+        self.assertIn(f"{self.folder}/gorb.ini:4", said)
+        self.assertIn("lissen", said)
+
+    def test_a_wrong_value_is_named_with_file_and_line(self):
+        for line in ("driver = floppy", "listen = nowhere", "flush-on-start = perhaps"):
+            status, said = self.check(f"[gorbd]\n{line}\n")
+            self.assertNotEqual(status, 0, line)
+            self.assertIn("gorb.ini:2", said)
+        self.assertIn("[rest]", (ROOT / "conf" / "gorb.ini").read_text())
+
+    def test_a_wrong_file_does_not_start_the_daemon(self):
+        status, said = run_gorbd("--driver", "memory", "--config", self.write("[gorbd]\nx = 1\n"))
+        self.assertNotEqual(status, 0)
+        self.assertIn("gorb.ini:2", said)
+        status, said = run_gorbd("--config", self.folder / "missing.ini")
+        self.assertNotEqual(status, 0)
+        self.assertIn("missing.ini", said)
+
+    def test_conf_d_comes_after_the_file_and_the_command_line_after_all(self):
+        self.write("[gorbd]\ndriver = memory\nlisten = 127.0.0.1:1\nlog-level = error\n")
+        self.write("[gorbd]\nlisten = 127.0.0.1:2\n", "conf.d/10.ini")
+        self.write("[gorbd]\nlisten = 127.0.0.1:0\nlog-level = debug\n", "conf.d/20.ini")
+        self.write("not read", "conf.d/30.txt")
+        with Gorbd("--config", self.folder / "gorb.ini", listen=None) as gorbd:
+            self.assertEqual(gorbd.get("/log").json, {"level": "debug"})
+        status, said = run_gorbd("--config", self.write("[gorbd]\nbad = 1\n", "conf.d/40.ini").parent.parent / "gorb.ini")
+        self.assertNotEqual(status, 0)
+        self.assertIn("40.ini:2", said)
+        (self.folder / "conf.d/40.ini").unlink()
+        (self.folder / "conf.d/20.ini").unlink()
+        with Gorbd("--config", self.folder / "gorb.ini", "-v") as gorbd:  # --listen stands on the command line.
+            self.assertEqual(gorbd.get("/log").json, {"level": "debug"})
+
+    def test_help_and_version(self):
+        status, said = run_gorbd("--help")
+        self.assertEqual(status, 0)
+        for option in ("--config", "--check-config", "--driver", "--listen", "--flush", "--interface", "--vip-interface",
+                       "--plugin-dir", "--plugins", "--release-on-exit"):
+            self.assertIn(option, said)
+        status, said = run_gorbd("--version")
+        self.assertEqual(status, 0)
+        self.assertRegex(said, r"\d+\.\d+")
+
+    def test_flags_of_upstream_work_or_say_what_replaces_them(self):
+        with Gorbd("--driver", "memory", "-l", "127.0.0.1:0", "-f", "-i", "lo", "-v", listen=None) as gorbd:
+            made = gorbd.made("/service/web", {"port": 80})
+            self.assertIn("127.0.0.1", made["options"].values())
+        for flag in ("-c", "-store"):
+            status, said = run_gorbd(flag, "x")
+            self.assertNotEqual(status, 0)
+            self.assertIn(flag, said)
+            self.assertEqual(len(said.strip().splitlines()), 1, said)
+
+    def test_an_unknown_option_is_refused(self):
+        status, said = run_gorbd("--lissen", "x")
+        self.assertNotEqual(status, 0)
+        self.assertIn("--lissen", said)

@@ -1,0 +1,109 @@
+"""The daemon as a process: how it starts, what it tells the service manager, and how it ends."""
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import unittest
+from pathlib import Path
+
+from gorbd import SLOW, Gorbd, run_gorbd, wait_until
+
+
+class ServiceManager:
+    """The other end of sd_notify(3)."""
+
+    def __init__(self, case):
+        self.path = Path(case.enterContext(tempfile.TemporaryDirectory())) / "notify"
+        self.socket = case.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.socket.bind(str(self.path))
+
+    def wait_for(self, word, seconds=10):
+        self.socket.settimeout(seconds * SLOW)
+        for _ in range(100):
+            if word in (said := self.socket.recv(4096).decode()).splitlines():
+                return said
+        raise AssertionError(f"the service manager was not told {word}")
+
+
+class Process(unittest.TestCase):
+    def test_sigterm_and_sigint_end_it_well(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with Gorbd("--driver", "memory") as gorbd:
+                gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+                self.assertEqual(gorbd.terminate(number), 0, gorbd.log())
+
+    def test_sigterm_with_checks_and_clients_under_way(self):
+        with Gorbd("--driver", "memory") as gorbd:
+            gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+            for number in range(50):
+                gorbd.made(f"/service/web/b{number}", {"address": f"192.0.2.{number + 1}", "port": 80, "pulse": {
+                    "type": "tcp", "interval": "10ms", "timeout": "30s"}})
+            with socket.create_connection(gorbd.address) as client:
+                client.sendall(b"GET /service HTTP/1.1\r\n")
+                self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+
+    def test_sighup_does_not_end_it(self):
+        with Gorbd("--driver", "memory") as gorbd:
+            gorbd.process.send_signal(signal.SIGHUP)
+            wait_until("it is in the log", lambda: "SIGHUP" in gorbd.log())
+            self.assertEqual(gorbd.get("/healthz").status, 200)
+
+    def test_the_service_manager_is_told(self):
+        manager = ServiceManager(self)
+        with Gorbd("--driver", "memory", env={"NOTIFY_SOCKET": str(manager.path)}) as gorbd:
+            manager.wait_for("READY=1")
+            self.assertEqual(gorbd.get("/readyz").status, 200)
+            gorbd.terminate()
+            manager.wait_for("STOPPING=1")
+
+    def test_the_watchdog_is_fed(self):
+        manager = ServiceManager(self)
+        env = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "200000"}
+        with Gorbd("--driver", "memory", env=env):
+            for _ in range(3):
+                manager.wait_for("WATCHDOG=1")
+
+    def test_two_daemons_on_one_port(self):
+        with Gorbd("--driver", "memory") as first:
+            address = f"127.0.0.1:{first.address[1]}"
+            status, said = run_gorbd("--driver", "memory", "--listen", address)
+            self.assertNotEqual(status, 0)
+            self.assertIn(address, said)
+            self.assertIn("in use", said)
+            self.assertEqual(first.get("/healthz").status, 200)
+
+    def test_a_wider_address_warns_that_there_is_no_authentication(self):
+        with Gorbd("--driver", "memory", listen="0.0.0.0:0") as gorbd:
+            self.assertIn("NO AUTHENTICATION", gorbd.log())
+        with Gorbd("--driver", "memory") as gorbd:
+            self.assertNotIn("AUTHENTICATION", gorbd.log())
+
+    def test_the_memory_driver_is_loud(self):
+        with Gorbd("--driver", "memory") as gorbd:
+            self.assertIn("NO PACKETS FLOW", gorbd.log())
+
+    def test_without_privileges_it_says_what_is_missing(self):
+        before = []
+        if os.geteuid() == 0:
+            before = [shutil.which("setpriv"), "--bounding-set", "-all", "--inh-caps", "-all", "--reuid", "65534", "--clear-groups"]
+        status, said = run_gorbd("--listen", "127.0.0.1:0", before=before)
+        self.assertNotEqual(status, 0)
+        complaint = [line for line in said.splitlines() if line.startswith("gorbd: ")]
+        self.assertEqual(len(complaint), 1, said)
+        self.assertTrue("CAP_NET_ADMIN" in complaint[0] or "ip_vs" in complaint[0], said)
+        self.assertIn("--driver memory", complaint[0])
+
+    def test_every_line_of_the_log_is_structured(self):
+        with Gorbd("--driver", "memory", "-v") as gorbd:
+            gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+            gorbd.get("/service/%0Aevil%0A")
+            gorbd.terminate()
+            lines = gorbd.log().splitlines()
+        self.assertGreater(len(lines), 5)
+        for line in lines:
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|info|debug) \S")
+        self.assertTrue(any(re.search(r"service=web\b", line) for line in lines))
+        with Gorbd("--driver", "memory", env={"JOURNAL_STREAM": "1:1"}) as gorbd:
+            self.assertRegex(gorbd.log(), r"(?m)^<6>")
