@@ -33,10 +33,8 @@ std::optional<Var> number(std::string_view text) {
     }
     double d = 0;
     if (std::from_chars(begin, end, d).ec != std::errc{}) return std::nullopt;
-    if (std::trunc(d) == d) {
-        if (d >= -0x1p63 && d < 0x1p63) return Var(static_cast<Poco::Int64>(d));
-        if (d >= 0 && d < 0x1p64) return Var(static_cast<Poco::UInt64>(d));
-    }
+    constexpr double exact = 0x1p53;  // above, a double stands for more than one integer
+    if (std::trunc(d) == d && d >= -exact && d <= exact) return Var(static_cast<Poco::Int64>(d));
     return Var(d);
 }
 
