@@ -18,10 +18,10 @@ std::string_view verdict_text(plugin::Verdict verdict) {
     return "unknown";
 }
 
-void write_weight(base::JsonWriter& out, const control::EffectiveWeight& weight) {
+void write_weight(base::JsonWriter& out, uint32_t configured, const control::EffectiveWeight& weight) {
     out.StartObject();
     base::key(out, "configured");
-    out.Uint(weight.configured);
+    out.Uint(configured);
     base::key(out, "effective");
     out.Uint(weight.effective);
     base::key(out, "why");
@@ -104,9 +104,11 @@ void write_backend(base::JsonWriter& out, std::string_view service, const model:
     out.Uint64(view.uptime_ns);
     out.EndObject();
     base::key(out, "weight");
-    write_weight(out, status.weight);
+    write_weight(out, backend.spec.weight, status.weight);
     base::key(out, "state");
     base::value(out, health::state_text(view.state));
+    base::key(out, "because");
+    base::value(out, view.because);
     base::key(out, "since");
     if (status.health) {
         base::value(out, base::wall_text(view.since_wall));

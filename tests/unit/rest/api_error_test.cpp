@@ -1,0 +1,137 @@
+// What is wrong with a request, and what the kernel refuses: each with its status and sentence.
+#include <gmock/gmock.h>
+
+#include <cerrno>
+
+#include "unit/rest/api_fixture.h"
+
+namespace gorb::rest {
+namespace {
+
+using testing::HasSubstr;
+
+TEST_F(ApiTest, UnknownObjectsAre404ByName) {
+    make_web();
+    EXPECT_EQ(get("/service/none").status, 404);
+    EXPECT_THAT(error(get("/service/none")), HasSubstr("\"none\""));
+    EXPECT_THAT(error(get("/service/web/b9")), HasSubstr("\"b9\""));
+    EXPECT_THAT(error(get("/service/none/b9")), HasSubstr("\"none\""));
+    EXPECT_EQ(call("PUT", "/service/none/b1", R"({"address":"10.1.0.1","port":80})").status, 404);
+}
+
+TEST_F(ApiTest, UnknownPathsAndMethodsAreTold) {
+    const auto path = get("/services");
+    EXPECT_EQ(path.status, 404);
+    EXPECT_THAT(error(path), HasSubstr("/service/{service}"));
+    EXPECT_EQ(get("/service/").status, 404);
+    const auto method = call("POST", "/service/web", "{}");
+    EXPECT_EQ(method.status, 405);
+    ASSERT_EQ(method.headers.size(), 1U);
+    EXPECT_EQ(method.headers[0].first, "Allow");
+    EXPECT_EQ(method.headers[0].second, "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+}
+
+TEST_F(ApiTest, OptionsAnswersWhatIsAllowed) {
+    const auto options = call("OPTIONS", "/service/web/b1");
+    EXPECT_EQ(options.status, 200);
+    EXPECT_EQ(options.headers.at(0).second, "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+    EXPECT_EQ(json(options)["allow"], "GET, HEAD, PUT, PATCH, DELETE, OPTIONS");
+    EXPECT_EQ(call("OPTIONS", "/nothing").status, 404);
+}
+
+TEST_F(ApiTest, WrongNamesAre400) {
+    const auto r = call("PUT", "/service/a%2Fb", R"({"address":"10.0.0.1","port":80})");
+    EXPECT_EQ(r.status, 400);
+    EXPECT_THAT(error(r), HasSubstr("1 to 128 characters"));
+}
+
+TEST_F(ApiTest, UnknownQueryParametersAre400) {
+    EXPECT_EQ(get("/service?expand=backends").status, 400);
+    EXPECT_EQ(get("/plugins?verbose=1").status, 400);
+}
+
+TEST_F(ApiTest, MalformedJsonIs400AndSaysWhere) {
+    for (const char* body : {"", "{", "[]", "1", "{\"port\":}", "{\"a\":1,\"a\":2}", "{} x"}) {
+        const auto r = call("PUT", "/service/web", body);
+        EXPECT_EQ(r.status, 400) << body;
+        EXPECT_NE(error(r), "") << body;
+    }
+}
+
+TEST_F(ApiTest, EveryWrongFieldIsNamedAtOnce) {
+    const auto s = call("PUT", "/service/web",
+                        R"({"address":"10.0.0.1","port":70000,"protocol":"sctp","colour":"red"})");
+    EXPECT_EQ(s.status, 400);
+    EXPECT_THAT(pointers(s), HasSubstr("/port"));
+    EXPECT_THAT(pointers(s), HasSubstr("/protocol"));
+    EXPECT_THAT(pointers(s), HasSubstr("/colour"));
+    make_web();
+    const auto b = call("PUT", "/service/web/b1",
+                        R"({"address":"10.1.0.1","port":"80","weight":-1,"pulse":{"interval":"never"}})");
+    EXPECT_EQ(b.status, 400);
+    EXPECT_THAT(pointers(b), HasSubstr("/port"));
+    EXPECT_THAT(pointers(b), HasSubstr("/weight"));
+    EXPECT_THAT(pointers(b), HasSubstr("/pulse/interval"));
+}
+
+TEST_F(ApiTest, ContentThatIsNotJsonIs415) {
+    Request r;
+    r.method = "PUT";
+    r.path = "/service/web";
+    r.body = R"({"address":"10.0.0.1","port":80})";
+    for (const char* type : {"text/plain", "application/xml", "multipart/form-data; boundary=x"}) {
+        r.content_type = type;
+        const auto response = send(r);
+        EXPECT_EQ(response.status, 415) << type;
+        EXPECT_THAT(error(response), HasSubstr("application/json"));
+    }
+    EXPECT_EQ(get("/service").body, "[]");
+    for (const char* type : {"application/json; charset=utf-8", "application/x-www-form-urlencoded", ""}) {
+        r.content_type = type;
+        EXPECT_EQ(send(r).status, 200) << type;
+    }
+}
+
+TEST_F(ApiTest, AnUnknownPulseIsNamedWithThoseThatAreLoaded) {
+    make_web();
+    const auto r =
+        call("PUT", "/service/web/b1", R"({"address":"10.1.0.1","port":80,"pulse":{"type":"telepathy"}})");
+    EXPECT_EQ(r.status, 400);
+    EXPECT_EQ(pointers(r), "/pulse/type");
+    EXPECT_THAT(r.body, HasSubstr("http"));
+    const auto args =
+        call("PUT", "/service/web/b1",
+             R"({"address":"10.1.0.1","port":80,"pulse":{"type":"http","args":{"nonsense":1}}})");
+    EXPECT_EQ(args.status, 400);
+    EXPECT_EQ(pointers(args), "/pulse/args/nonsense");
+    EXPECT_EQ(json(get("/service/web"))["backends"].size(), 0U);
+}
+
+TEST_F(ApiTest, TheSameAddressTwiceIs409WithTheNameOfTheOther) {
+    make_web(1);
+    const auto s = call("PUT", "/service/copy", R"({"address":"10.0.0.1","port":80})");
+    EXPECT_EQ(s.status, 409);
+    EXPECT_THAT(error(s), HasSubstr("\"web\""));
+    const auto b = call("PUT", "/service/web/copy", R"({"address":"10.1.0.1","port":8080})");
+    EXPECT_EQ(b.status, 409);
+    EXPECT_THAT(error(b), HasSubstr("\"b1\""));
+}
+
+TEST_F(ApiTest, WhatTheKernelRefusesIs500WithItsWordsAndLeavesNothing) {
+    const auto scheduler =
+        call("PUT", "/service/web", R"({"address":"10.0.0.1","port":80,"method":"unheard"})");
+    EXPECT_EQ(scheduler.status, 500);
+    EXPECT_THAT(error(scheduler), HasSubstr("unheard"));
+    EXPECT_EQ(get("/service/web").status, 404);
+    EXPECT_TRUE(driver->services()->empty());
+
+    driver->fail_all(EPERM);
+    const auto forbidden = call("PUT", "/service/web", R"({"address":"10.0.0.1","port":80})");
+    EXPECT_EQ(forbidden.status, 500);
+    EXPECT_NE(error(forbidden), "");
+    driver->fail_all(0);
+    EXPECT_EQ(get("/service").body, "[]");
+}
+
+}  // namespace
+}  // namespace gorb::rest

@@ -1,0 +1,92 @@
+// Health and weight of backends as the API shows them.
+#include <gmock/gmock.h>
+
+#include <cerrno>
+
+#include "unit/rest/api_fixture.h"
+
+namespace gorb::rest {
+namespace {
+
+using testing::HasSubstr;
+
+TEST_F(ApiTest, ABackendWithoutAResultIsUnknownAndTakesNoTraffic) {
+    world.answer_all(std::nullopt);
+    make_web(1);
+    const auto j = json(get("/service/web/b1"));
+    EXPECT_EQ(j["name"], "b1");
+    EXPECT_EQ(j["service"], "web");
+    EXPECT_EQ(j["state"], "unknown");
+    EXPECT_EQ(j["metrics"]["status"], 1);
+    EXPECT_EQ(j["metrics"]["health"].number(), 1.0);
+    EXPECT_EQ(j["metrics"]["uptime"], 0);
+    EXPECT_TRUE(j["last"].is_null());
+    EXPECT_THAT(j["since"].text(), testing::EndsWith("Z"));
+    EXPECT_EQ(j["weight"]["configured"], 100);
+    EXPECT_EQ(j["weight"]["effective"], 0);
+    EXPECT_NE(j["weight"]["why"].text(), "");
+    EXPECT_EQ(j["weight"]["applied"], true);
+}
+
+TEST_F(ApiTest, AnUpBackendHasItsWeightAndItsLastResult) {
+    world.answer_all(plugin::Report{plugin::Verdict::pass, 100, 200, 1234567, "200 OK"});
+    make_web(1);
+    const auto up = [](const Json& j) { return j["state"] == "up" && j["weight"]["effective"] == 100; };
+    const auto j = json(wait_for("/service/web/b1", up));
+    EXPECT_EQ(j["metrics"]["status"], 0);
+    EXPECT_EQ(j["metrics"]["health"].number(), 1.0);
+    EXPECT_EQ(j["weight"]["why"], "");
+    ASSERT_TRUE(j["last"].is_object());
+    EXPECT_EQ(j["last"]["verdict"], "pass");
+    EXPECT_EQ(j["last"]["reason"], "200 OK");
+    EXPECT_EQ(j["last"]["code"], 200);
+    EXPECT_EQ(j["last"]["latency"], 1234567);
+    EXPECT_THAT(j["last"]["at"].text(), testing::EndsWith("Z"));
+    EXPECT_GE(j["counts"]["passes"].number(), 1);
+    EXPECT_EQ(j["counts"]["failures"], 0);
+    EXPECT_EQ(j["counts"]["passes_in_row"], j["counts"]["passes"]);
+    wait_for("/service/web/b1", [](const Json& now) { return now["metrics"]["uptime"].number() > 0; });
+}
+
+TEST_F(ApiTest, ADownBackendSaysWhy) {
+    make_web(2);
+    wait_for("/service/web/b1", [](const Json& j) { return j["state"] == "up"; });
+    world.answer("b1", health::failing());
+    const auto down = [](const Json& j) { return j["state"] == "down" && j["weight"]["effective"] == 0; };
+    const auto j = json(wait_for("/service/web/b1", down));
+    EXPECT_EQ(j["metrics"]["status"], 1);
+    EXPECT_LT(j["metrics"]["health"].number(), 1.0);
+    EXPECT_EQ(j["metrics"]["uptime"], 0);
+    EXPECT_THAT(j["because"].text(), HasSubstr("connection refused"));
+    EXPECT_THAT(j["weight"]["why"].text(), HasSubstr("connection refused"));
+    EXPECT_EQ(j["last"]["verdict"], "fail");
+    EXPECT_EQ(j["last"]["code"], 111);
+    EXPECT_GE(j["counts"]["changes"].number(), 1);
+    const double health = json(get("/service/web"))["health"].number();
+    EXPECT_GT(health, 0.0);
+    EXPECT_LT(health, 1.0);
+}
+
+TEST_F(ApiTest, HealthOfAServiceIsTheMeanOfItsBackends) {
+    world.answer("b1", health::failing());
+    make_web(2);
+    const auto half = [](const Json& j) { return j["health"].number() == 0.5; };
+    wait_for("/service/web", half);
+    const auto expanded = json(wait_for("/service/web?expand=backends", half));
+    EXPECT_EQ(expanded["backends"].at(0)["metrics"]["health"].number(), 0.0);
+    EXPECT_EQ(expanded["backends"].at(1)["metrics"]["health"].number(), 1.0);
+}
+
+TEST_F(ApiTest, AWeightThatTheKernelRefusesIsShownWithItsWords) {
+    driver->set_hook(
+        [](const ipvs::Op& op, uint64_t) { return op.kind == ipvs::Op::Kind::edit_dest ? ENOMEM : 0; });
+    make_web(1);
+    const auto refused = [](const Json& j) { return j["weight"]["applied"] == false; };
+    const auto j = json(wait_for("/service/web/b1", refused));
+    EXPECT_NE(j["weight"]["refusal"].text(), "");
+    EXPECT_EQ(j["weight"]["effective"], 0);
+    EXPECT_EQ(j["state"], "up");
+}
+
+}  // namespace
+}  // namespace gorb::rest

@@ -1,0 +1,129 @@
+#include "unit/rest/openapi_check.h"
+
+#include <rapidjson/pointer.h>
+#include <rapidjson/schema.h>
+#include <rapidjson/stringbuffer.h>
+
+#include <functional>
+
+#include "base/check.h"
+#include "rest/openapi.h"
+
+namespace gorb::rest {
+namespace {
+
+using rapidjson::Value;
+
+std::string upper(std::string text) {
+    for (char& c : text) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+    return text;
+}
+
+// Calls fn for every object of the document, from the inside out.
+void each_object(Value& value, const std::function<void(Value&)>& fn) {
+    if (value.IsObject()) {
+        for (auto& member : value.GetObject()) each_object(member.value, fn);
+        fn(value);
+    } else if (value.IsArray()) {
+        for (auto& element : value.GetArray()) each_object(element, fn);
+    }
+}
+
+}  // namespace
+
+OpenApi::OpenApi() {
+    const std::string_view text = openapi_json();
+    document_.Parse(text.data(), text.size());
+    GORB_CHECK(!document_.HasParseError());
+    // OpenAPI 3.0 says "nullable" where JSON Schema has a list of types.
+    each_object(document_, [&](Value& object) {
+        if (!object.HasMember("nullable") || !object["nullable"].IsBool()) return;
+        Value types(rapidjson::kArrayType);
+        types.PushBack(Value(object["type"], document_.GetAllocator()), document_.GetAllocator());
+        types.PushBack("null", document_.GetAllocator());
+        object["type"] = types;
+    });
+    for (const auto& path : document_["paths"].GetObject()) {
+        for (const auto& method : path.value.GetObject()) {
+            if (!method.value.IsObject()) continue;  // "parameters"
+            Operation op;
+            op.method = upper(method.name.GetString());
+            op.path = path.name.GetString();
+            op.id = method.value["operationId"].GetString();
+            op.document = &method.value;
+            for (const auto& status : method.value["responses"].GetObject())
+                op.statuses.insert(status.name.GetString());
+            for (const Value* holder : {&path.value, &method.value}) {
+                if (!holder->HasMember("parameters")) continue;
+                for (const auto& parameter : (*holder)["parameters"].GetArray()) {
+                    const std::string in = parameter["in"].GetString();
+                    if (in == "query") op.query.insert(parameter["name"].GetString());
+                    if (in == "path") op.path_names.insert(parameter["name"].GetString());
+                }
+            }
+            GORB_CHECK(operations_.emplace(op.id, op).second);
+        }
+    }
+}
+
+OpenApi::~OpenApi() = default;
+
+const Value& OpenApi::resolved(const Value& value) const {
+    if (!value.HasMember("$ref")) return value;
+    const Value* target = rapidjson::Pointer(value["$ref"].GetString()).Get(document_);
+    GORB_CHECK(target);
+    return *target;
+}
+
+std::vector<std::string> OpenApi::dangling() const {
+    std::vector<std::string> out;
+    rapidjson::Document copy;
+    copy.CopyFrom(document_, copy.GetAllocator());
+    each_object(copy, [&](Value& object) {
+        if (!object.HasMember("$ref")) return;
+        if (!rapidjson::Pointer(object["$ref"].GetString()).Get(document_))
+            out.emplace_back(object["$ref"].GetString());
+    });
+    return out;
+}
+
+std::string OpenApi::mismatch(const Value& schema, const std::string& body) const {
+    rapidjson::Document json;
+    if (json.Parse(body.data(), body.size()).HasParseError()) return "is no JSON: " + body;
+    // The components beside the schema, where its references look for them.
+    rapidjson::Document root(rapidjson::kObjectType);
+    auto& allocator = root.GetAllocator();
+    root.AddMember("components", Value(document_["components"], allocator), allocator);
+    root.AddMember("allOf", Value(rapidjson::kArrayType).PushBack(Value(schema, allocator), allocator),
+                   allocator);
+    const rapidjson::SchemaDocument compiled(root);
+    rapidjson::SchemaValidator validator(compiled);
+    if (json.Accept(validator)) return "";
+    rapidjson::StringBuffer where;
+    validator.GetInvalidDocumentPointer().StringifyUriFragment(where);
+    return std::string("breaks \"") + validator.GetInvalidSchemaKeyword() + "\" at " + where.GetString() +
+           ": " + body;
+}
+
+std::string OpenApi::wrong_with(const std::string& operation, const Response& response) const {
+    const auto op = operations_.find(operation);
+    if (op == operations_.end()) return "there is no operation " + operation;
+    const std::string status = std::to_string(response.status);
+    if (!op->second.statuses.contains(status))
+        return operation + " does not declare status " + status + ": " + response.body;
+    const Value& declared = resolved((*op->second.document)["responses"][status.c_str()]);
+    const std::string type = response.content_type.substr(0, response.content_type.find(';'));
+    if (!declared["content"].HasMember(type.c_str()))
+        return operation + " does not declare content type " + type;
+    if (type != "application/json") return "";
+    const std::string wrong = mismatch(declared["content"][type.c_str()]["schema"], response.body);
+    return wrong.empty() ? "" : operation + " " + status + ": the body " + wrong;
+}
+
+std::string OpenApi::wrong_with_body(const std::string& operation, const std::string& body) const {
+    const auto& op = operations_.at(operation);
+    if (!op.document->HasMember("requestBody")) return operation + " declares no body";
+    return mismatch((*op.document)["requestBody"]["content"]["application/json"]["schema"], body);
+}
+
+}  // namespace gorb::rest

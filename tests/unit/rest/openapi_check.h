@@ -1,0 +1,46 @@
+// The contract in openapi.json, as a judge of requests and answers.
+#pragma once
+#include <rapidjson/document.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rest/http.h"
+
+namespace gorb::rest {
+
+class OpenApi {
+  public:
+    OpenApi();
+    ~OpenApi();
+
+    struct Operation {
+        std::string method, path, id;        // "GET", "/service/{service}", "getService"
+        std::set<std::string> statuses;      // "200", "404"
+        std::set<std::string> query;         // names of query parameters
+        std::set<std::string> path_names;    // names of path parameters
+        const rapidjson::Value* document{};  // its object
+    };
+    const std::map<std::string, Operation>& operations() const { return operations_; }  // by id
+
+    // "" when `response` is what the contract declares for the operation: status, content type, and a body
+    // with exactly the fields of its schema; else what is wrong with it.
+    std::string wrong_with(const std::string& operation, const Response& response) const;
+    // "" when the contract declares such a request body.
+    std::string wrong_with_body(const std::string& operation, const std::string& body) const;
+
+    // Every "$ref" of the document that leads nowhere.
+    std::vector<std::string> dangling() const;
+
+  private:
+    const rapidjson::Value& resolved(const rapidjson::Value& value) const;
+    std::string mismatch(const rapidjson::Value& schema, const std::string& body) const;
+
+    rapidjson::Document document_;
+    std::map<std::string, Operation> operations_;
+};
+
+}  // namespace gorb::rest
