@@ -1,7 +1,6 @@
 #include "mistreat.h"
 
-#include <dirent.h>
-
+#include <filesystem>
 #include "peers.h"
 
 namespace gorb::check {
@@ -11,36 +10,45 @@ using testing::FakeHost;
 using testing::PulseRunner;
 using testing::Report;
 
-size_t entries_of(const char* folder) {
-    DIR* dir = opendir(folder);
-    if (!dir) return 0;
-    size_t count = 0;
-    while (const dirent* entry = readdir(dir)) count += entry->d_name[0] != '.';
-    closedir(dir);
-    return count;
-}
-
-// The number of entries once it is at most `wanted`, or after a second: the servers of these checks live in
-// this process too, and take a moment to close what they accepted.
-size_t settled(const char* folder, size_t wanted) {
-    size_t count = entries_of(folder);
-    for (int i = 0; i < 100 && count > wanted; ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        count = entries_of(folder);
+// What stands in /proc/self/fd (descriptor -> what it is) or /proc/self/task.
+std::map<std::string, std::string> entries_of(const std::string& folder) {
+    std::map<std::string, std::string> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+        const auto target = std::filesystem::read_symlink(entry.path(), error);
+        if (error || target.string().find("/proc/") != 0) found[entry.path().filename()] = target.string();
     }
-    return count;
+    return found;
 }
 
-// The number of entries when it has not changed for 20 ms.
-size_t quiet(const char* folder) {
-    size_t count = entries_of(folder);
+// The entries when they have not changed for 20 ms: the servers of these checks live in this process too, and
+// take a moment to close what they accepted.
+std::map<std::string, std::string> quiet(const std::string& folder) {
+    auto found = entries_of(folder);
     for (int i = 0; i < 100; ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        const size_t again = entries_of(folder);
-        if (again == count) break;
-        count = again;
+        auto again = entries_of(folder);
+        if (again == found) break;
+        found = std::move(again);
     }
-    return count;
+    return found;
+}
+
+// What is there now and was not in `before`, within a second: "socket:[1234]", or the name where it is no
+// link.
+std::string grown(const std::string& folder, const std::map<std::string, std::string>& before) {
+    std::string names;
+    for (int i = 0; i < 50; ++i) {
+        names.clear();
+        for (const auto& entry : entries_of(folder)) {
+            const auto known = before.find(entry.first);
+            if (known != before.end() && known->second == entry.second) continue;
+            names += (names.empty() ? "" : ", ") + (entry.second.empty() ? entry.first : entry.second);
+        }
+        if (names.empty()) break;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return names;
 }
 
 class Mistreatment {
@@ -61,7 +69,7 @@ class Mistreatment {
     // contract, and never have held the loop.
     void on_instance(const std::string& name, const std::function<void(FakeHost&, PulseRunner&)>& body) {
         findings_.check(name, [&] {
-            const size_t before = quiet("/proc/self/fd");
+            const auto before = quiet("/proc/self/fd");
             {
                 FakeHost host(testing::Clock::real);
                 host.log_level = GORB_LOG_WARN;
@@ -71,9 +79,8 @@ class Mistreatment {
                     findings_.fault(what + " left after destroy()");
                 look_at(host);
             }
-            const size_t after = entries_of("/proc/self/fd");
-            if (after > before)
-                findings_.fault(std::to_string(after - before) + " descriptors left after destroy()");
+            const std::string left = grown("/proc/self/fd", before);
+            if (!left.empty()) findings_.fault("descriptors left after destroy(): " + left);
         });
     }
     void look_at(const FakeHost& host) {
@@ -138,14 +145,15 @@ class Mistreatment {
         findings_.check("create and destroy 50 times leaves nothing behind", [&] {
             FakeHost host(testing::Clock::real);
             { PulseRunner first(host, plugin_, settings_.options); }  // what a library sets up once may stay
-            const size_t fds = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
+            const auto fds = quiet("/proc/self/fd"), threads = quiet("/proc/self/task");
             for (int i = 0; i < 50; ++i) {
                 PulseRunner pulse(host, plugin_, settings_.options);
                 for (const std::string& what : pulse.destroy())
                     findings_.fault(what + " left after destroy()");
             }
-            if (settled("/proc/self/fd", fds) > fds) findings_.fault("descriptors are left");
-            if (settled("/proc/self/task", threads) > threads) findings_.fault("threads are left");
+            const std::string left = grown("/proc/self/fd", fds), running = grown("/proc/self/task", threads);
+            if (!left.empty()) findings_.fault("descriptors left: " + left);
+            if (!running.empty()) findings_.fault("threads left: " + running);
             look_at(host);
         });
         findings_.check("two instances live side by side", [&] {
