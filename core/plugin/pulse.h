@@ -5,7 +5,9 @@
 // released when it is destroyed.
 //
 // Threads: create, destroy and every call on the loop's thread. report() of the plugin may come from any
-// thread; `on_report` is always called on the loop's thread.
+// thread; `on_report` is always called on the loop's thread. The plugin's own code may be on the stack then,
+// so it must not call the instance. Cost: a run allocates nothing, unless its report comes from another
+// thread or from within start().
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -1,0 +1,325 @@
+#include "plugin/pulse.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "plugin/host.h"
+#include "plugin/text.h"
+
+namespace gorb::plugin {
+namespace {
+
+using base::Errc;
+
+constexpr size_t detail_limit = 256;
+
+// A run number is a probe's index and how many runs it has had: found without a search, and never used again
+// (2^40 runs of one probe).
+constexpr unsigned index_bits = 24;
+constexpr uint32_t index_mask = (1U << index_bits) - 1;
+constexpr uint32_t chunk_size = 1024;
+
+gorb_addr to_c(const base::Endpoint& endpoint) {
+    gorb_addr addr{};
+    std::copy(endpoint.ip.bytes.begin(), endpoint.ip.bytes.end(), std::begin(addr.ip));
+    addr.port = endpoint.port;
+    addr.family = static_cast<uint8_t>(endpoint.ip.family);
+    return addr;
+}
+
+gorb_str to_c(const std::string& text) {
+    return {text.data(), text.size()};
+}
+
+// "pulse-http": the kind's word and the plugin's name.
+std::string label_of(const Plugin& plugin) {
+    std::string kind = plugin.kind;
+    if (kind.starts_with("gorb.")) kind.erase(0, 5);
+    return kind.substr(0, kind.find('/')) + "-" + plugin.name;
+}
+
+}  // namespace
+
+class PulseInstance::Probe {
+  public:
+    std::atomic<uint64_t> open{0};  // the run that may still be answered, taken by whoever answers or ends it
+    Run wanted = 0;                 // the run whose answer the caller waits for; the loop's
+    uint64_t runs = 0;              // how many there have been, over all probes that had this place
+    void* plugin_probe = nullptr;   // nullptr: the place is free
+    uint32_t index = 0;
+};
+
+struct PulseInstance::Impl final : Answers {
+    Impl(const Plugin& p, std::shared_ptr<const Config> o, io::Loop& l, io::Workers& workers, Metrics& m,
+         OnReport report)
+        : plugin(p),
+          ops(*static_cast<const gorb_pulse_ops*>(p.entry->ops)),
+          options(std::move(o)),
+          loop(l),
+          metrics(m),
+          on_report(std::move(report)),
+          label(label_of(p)),
+          host(Host::make(label, p.name, l, workers, m, *this)),
+          late(m.counter(p.name, "late_reports_total", "Reports of runs that were over already")) {}
+
+    // Reports while one of our own calls is on the stack wait until it has returned.
+    class Inside {
+      public:
+        explicit Inside(Impl& impl) : impl_(impl) {
+            GORB_CHECK(!impl.delivering);  // on_report must not call back, see the header
+            ++impl.inside;
+        }
+        Inside(const Inside&) = delete;
+        Inside& operator=(const Inside&) = delete;
+        ~Inside() { --impl_.inside; }
+
+      private:
+        Impl& impl_;
+    };
+    struct Answer {
+        Run run;
+        Report report;
+    };
+
+    base::Result<Probe*> place();
+    Probe* probe_of(Run run) const;
+    bool take(Run run);
+    void read(const gorb_result& result, Report& report);
+    void hand_on(Run run, const Report& report);
+    void queue(Run run, Report report);
+
+    int32_t report(gorb_run run, const gorb_result& result) override;
+    int32_t report_elsewhere(gorb_run run, const gorb_result& result) override;
+    void deliver() override;
+
+    const Plugin& plugin;
+    const gorb_pulse_ops& ops;
+    std::shared_ptr<const Config> options;
+    io::Loop& loop;
+    Metrics& metrics;
+    OnReport on_report;
+    std::string label;
+    Host& host;
+    uint64_t late;
+    void* self = nullptr;
+
+    unsigned inside = 0;
+    bool delivering = false;
+    Report scratch;               // keeps its memory from one report to the next
+    std::vector<Answer> answers;  // given during our own calls
+    io::TimerId flush = 0;
+
+    // Grows on the loop under the host's lock, read there without and elsewhere with it.
+    std::vector<std::unique_ptr<Probe[]>> chunks;
+    uint32_t places = 0;
+    std::vector<Probe*> free_places;
+    std::vector<Answer> elsewhere;  // under the host's lock
+};
+
+base::Result<PulseInstance::Probe*> PulseInstance::Impl::place() {
+    if (!free_places.empty()) {
+        Probe* probe = free_places.back();
+        free_places.pop_back();
+        return probe;
+    }
+    if (places > index_mask) return base::fail(Errc::unavailable, label + " has too many targets");
+    if (places % chunk_size == 0) {
+        std::lock_guard lock(host.mutex());
+        chunks.push_back(std::make_unique<Probe[]>(chunk_size));
+    }
+    Probe& probe = chunks[places / chunk_size][places % chunk_size];
+    probe.index = places++;
+    return &probe;
+}
+
+PulseInstance::Probe* PulseInstance::Impl::probe_of(Run run) const {
+    const uint32_t index = static_cast<uint32_t>(run) & index_mask;
+    if (run == 0 || index / chunk_size >= chunks.size()) return nullptr;
+    return &chunks[index / chunk_size][index % chunk_size];
+}
+
+// Takes the right to answer a run; false: it is over.
+bool PulseInstance::Impl::take(Run run) {
+    Probe* probe = probe_of(run);
+    Run expected = run;
+    if (probe && probe->open.compare_exchange_strong(expected, 0, std::memory_order_acq_rel)) return true;
+    metrics.add(late, 1);
+    return false;
+}
+
+void PulseInstance::Impl::read(const gorb_result& result, Report& report) {
+    report.verdict = static_cast<Verdict>(result.verdict);
+    if (result.verdict > GORB_FAIL) {
+        host.odd(Host::Oddity::verdict, "report");
+        report.verdict = Verdict::unknown;
+    }
+    report.share = result.share;
+    if (result.share > 100) {
+        host.odd(Host::Oddity::share, "report");
+        report.share = 100;
+    }
+    report.code = result.code;
+    report.latency_ns = result.latency_ns;
+    clean_text(view(result.detail), detail_limit, report.detail);
+}
+
+void PulseInstance::Impl::hand_on(Run run, const Report& report) {
+    Probe* probe = probe_of(run);
+    if (!probe || probe->wanted != run) {  // ended between the answer and now
+        metrics.add(late, 1);
+        return;
+    }
+    probe->wanted = 0;
+    delivering = true;
+    on_report(run, report);
+    delivering = false;
+}
+
+void PulseInstance::Impl::queue(Run run, Report report) {
+    answers.push_back({run, std::move(report)});
+    if (flush != 0) return;
+    flush = loop.at(0, [this] {
+        flush = 0;
+        std::vector<Answer> given;
+        given.swap(answers);
+        for (const Answer& answer : given) hand_on(answer.run, answer.report);
+    });
+}
+
+int32_t PulseInstance::Impl::report(gorb_run run, const gorb_result& result) {
+    if (!take(run)) return -ESTALE;
+    if (inside > 0 || delivering) {
+        Report report;
+        read(result, report);
+        queue(run, std::move(report));
+    } else {
+        read(result, scratch);
+        hand_on(run, scratch);
+    }
+    return 0;
+}
+
+int32_t PulseInstance::Impl::report_elsewhere(gorb_run run, const gorb_result& result) {
+    if (!take(run)) return -ESTALE;
+    Answer answer{run, {}};
+    read(result, answer.report);
+    elsewhere.push_back(std::move(answer));
+    host.wake();
+    return 0;
+}
+
+void PulseInstance::Impl::deliver() {
+    std::vector<Answer> given;
+    {
+        std::lock_guard lock(host.mutex());
+        given.swap(elsewhere);
+    }
+    for (const Answer& answer : given) hand_on(answer.run, answer.report);
+}
+
+PulseInstance::PulseInstance(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+base::Result<std::unique_ptr<PulseInstance>> PulseInstance::create(const Plugin& plugin,
+                                                                   std::shared_ptr<const Config> options,
+                                                                   io::Loop& loop, io::Workers& workers,
+                                                                   Metrics& metrics, OnReport on_report) {
+    GORB_CHECK(plugin.kind == GORB_KIND_PULSE && plugin.entry && options);
+    auto impl =
+        std::make_unique<Impl>(plugin, std::move(options), loop, workers, metrics, std::move(on_report));
+    gorb_error error{};
+    const Impl::Inside inside(*impl);
+    const bool returned = impl->host.call(
+        Doing::create, [&] { impl->self = impl->ops.create(&impl->host, impl->options->c(), &error); });
+    if (returned && impl->self) return std::unique_ptr<PulseInstance>(new PulseInstance(std::move(impl)));
+    const std::string why =
+        returned ? words_of(error, "create() gave no reason") : impl->host.last_exception();
+    impl->host.finish_jobs();
+    impl->host.retire();
+    return base::fail(Errc::unavailable, impl->label + " can not be used: " + why);
+}
+
+PulseInstance::~PulseInstance() {
+    Impl& impl = *impl_;
+    for (uint32_t i = 0; i < impl.places; ++i) {
+        Probe& probe = impl.chunks[i / chunk_size][i % chunk_size];
+        if (probe.plugin_probe) remove(&probe);
+    }
+    const Impl::Inside inside(impl);
+    impl.host.finish_jobs();
+    impl.host.call(Doing::destroy, [&] { impl.ops.destroy(impl.self); });
+    impl.host.retire();
+    impl.loop.cancel(impl.flush);
+}
+
+base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target) {
+    Impl& impl = *impl_;
+    auto args = target.args;
+    if (!args) {
+        auto defaults = Config::make(impl.plugin.args, {});
+        if (!defaults) return base::fail(defaults.error());
+        args = std::move(*defaults);
+    }
+    auto place = impl.place();
+    if (!place) return place;
+    const Impl::Inside inside(impl);
+    const gorb_target raw = {
+        sizeof(gorb_target), target.fwmark, to_c(target.address), to_c(target.service), to_c(target.backend),
+        to_c(target.host),   args->c()};
+    gorb_error error{};
+    const bool returned =
+        impl.host.call(Doing::add, [&] { (*place)->plugin_probe = impl.ops.add(impl.self, &raw, &error); });
+    if (returned && (*place)->plugin_probe) return *place;
+    const std::string why = returned ? words_of(error, "add() gave no reason") : impl.host.last_exception();
+    (*place)->plugin_probe = nullptr;
+    impl.free_places.push_back(*place);
+    return base::fail(Errc::unavailable, impl.label + " does not take " + target.address.text() + ": " + why);
+}
+
+void PulseInstance::remove(Probe* probe) {
+    Impl& impl = *impl_;
+    const Impl::Inside inside(impl);
+    probe->wanted = 0;
+    probe->open.store(0, std::memory_order_release);
+    impl.host.call(Doing::remove, [&] { impl.ops.remove(probe->plugin_probe); });
+    probe->plugin_probe = nullptr;
+    impl.free_places.push_back(probe);
+}
+
+PulseInstance::Run PulseInstance::start(Probe* probe, uint64_t deadline) {
+    Impl& impl = *impl_;
+    if (probe->wanted != 0) cancel(probe, probe->wanted);
+    const Impl::Inside inside(impl);
+    const Run run = ++probe->runs << index_bits | probe->index;
+    probe->wanted = run;
+    probe->open.store(run, std::memory_order_release);
+    if (!impl.host.call(Doing::start, [&] { impl.ops.start(probe->plugin_probe, run, deadline); }) &&
+        impl.take(run)) {
+        Report report;
+        report.detail = "the check could not be started: " + impl.host.last_exception();
+        report.detail = clean_text(report.detail, detail_limit);
+        impl.queue(run, std::move(report));
+    }
+    return run;
+}
+
+void PulseInstance::cancel(Probe* probe, Run run) {
+    Impl& impl = *impl_;
+    if (run == 0 || probe->wanted != run) return;  // answered already
+    const Impl::Inside inside(impl);
+    probe->wanted = 0;
+    // An answer that is on its way is dropped by hand_on(); the plugin is through with the run then.
+    if (probe->open.exchange(0, std::memory_order_acq_rel) != run) return;
+    impl.host.call(Doing::cancel, [&] { impl.ops.cancel(probe->plugin_probe, run); });
+}
+
+const Plugin& PulseInstance::plugin() const {
+    return impl_->plugin;
+}
+
+}  // namespace gorb::plugin
