@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -28,18 +27,29 @@ constexpr uint64_t log_pause_ns = 10'000'000'000;
 base::Endpoint endpoint_of(const sockaddr_storage& address) {
     if (address.ss_family == AF_INET6) {
         const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {  // an IPv4 client of a listener on "::"
+            return {base::Ip::from_bytes(AF_INET, v6.sin6_addr.s6_addr + 12), ntohs(v6.sin6_port)};
+        }
         return {base::Ip::from_bytes(AF_INET6, &v6.sin6_addr), ntohs(v6.sin6_port)};
     }
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
     return {base::Ip::from_bytes(AF_INET, &v4.sin_addr), ntohs(v4.sin_port)};
 }
 
-// What there is to say without memory or a connection of its own.
+// What there is to say without a connection of its own in the table.
 constexpr std::string_view no_descriptors =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "
     "65\r\nRetry-After: 1\r\n"
     "Connection: close\r\n\r\n"
     R"({"error":"the daemon has no descriptor left for this connection"})";
+
+void turn_away(int fd) {
+    [[maybe_unused]] const auto sent = send(fd, no_descriptors.data(), no_descriptors.size(), MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+    // What has come already would turn the close into a reset.
+    [[maybe_unused]] const auto dropped = recv(fd, nullptr, 64 << 10, MSG_TRUNC | MSG_DONTWAIT);
+    close(fd);
+}
 
 }  // namespace
 
@@ -49,7 +59,9 @@ struct Server::Impl {
     base::Status open(const base::Endpoint& wanted);
     base::Status watch_listener();
     void accept();
+    int accept_next(sockaddr_storage& from);
     bool accept_one();
+    void complain();
     bool out_of_descriptors();
     void stop_accepting();
 
@@ -95,12 +107,16 @@ void Server::Impl::accept() {
     for (int i = 0; i < accepts_a_turn && accept_one(); ++i) continue;
 }
 
+int Server::Impl::accept_next(sockaddr_storage& from) {
+    socklen_t size = sizeof from;
+    return accept4(socket.impl()->sockfd(), reinterpret_cast<sockaddr*>(&from), &size,
+                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 // false: there is nothing more to accept for now.
 bool Server::Impl::accept_one() {
     sockaddr_storage from{};
-    socklen_t size = sizeof from;
-    const int fd = accept4(socket.impl()->sockfd(), reinterpret_cast<sockaddr*>(&from), &size,
-                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = accept_next(from);
     if (fd >= 0) {
         table.add(fd, endpoint_of(from).text());
         return true;
@@ -118,28 +134,25 @@ bool Server::Impl::accept_one() {
     }
 }
 
-// Somebody is knocking and we have no descriptor for him. An idle connection makes room; else he is at least
+// We have no descriptor, and perhaps a client is waiting for one: the kernel says the same when nobody is
+// there. Giving up the reserve shows who it is. An idle connection makes room for him; else he is at least
 // told.
 bool Server::Impl::out_of_descriptors() {
-    if (const uint64_t now = loop.now(); last_complaint == 0 || now - last_complaint > log_pause_ns) {
-        last_complaint = now;
-        base::log_warning("no descriptor left to accept a REST client", {{"error", std::strerror(errno)}});
-    }
-    if (table.close_longest_idle()) return true;
     if (reserve >= 0) {
         close(reserve);
-        const int fd = accept4(socket.impl()->sockfd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            [[maybe_unused]] const auto sent =
-                send(fd, no_descriptors.data(), no_descriptors.size(), MSG_NOSIGNAL);
-            shutdown(fd, SHUT_WR);
-            // What has come already would turn the close into a reset.
-            [[maybe_unused]] const auto dropped = recv(fd, nullptr, 64 << 10, MSG_TRUNC | MSG_DONTWAIT);
-            close(fd);
-        }
+        sockaddr_storage from{};
+        const int fd = accept_next(from);
+        const bool nobody = fd < 0 && errno == EAGAIN;
+        if (fd >= 0) complain();
+        const bool room = fd >= 0 && table.close_longest_idle();
+        if (fd >= 0 && !room) turn_away(fd);
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (fd >= 0 && reserve >= 0) return true;
+        if (room) table.add(fd, endpoint_of(from).text());
+        if (reserve >= 0 && fd >= 0) return true;
+        if (reserve >= 0 && nobody) return false;
     } else {
+        complain();
+        table.close_longest_idle();
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     // Nothing helps: the listener stays readable, so look away for a moment instead of spinning.
@@ -151,6 +164,14 @@ bool Server::Impl::out_of_descriptors() {
         }
     });
     return false;
+}
+
+void Server::Impl::complain() {
+    const uint64_t now = loop.now();
+    if (last_complaint != 0 && now - last_complaint < log_pause_ns) return;
+    last_complaint = now;
+    base::log_warning("no descriptor left to accept a REST client",
+                      {{"connections", std::to_string(table.size())}});
 }
 
 void Server::Impl::stop_accepting() {
