@@ -34,11 +34,11 @@ std::map<std::string, std::string> quiet(const std::string& folder) {
     return found;
 }
 
-// What is there now and was not in `before`, within a second: "socket:[1234]", or the name where it is no
-// link.
+// What is there now and was not in `before`, and stays for five seconds: "socket:[1234]", or the name where
+// it is no link.
 std::string grown(const std::string& folder, const std::map<std::string, std::string>& before) {
     std::string names;
-    for (int i = 0; i < 50; ++i) {
+    for (int i = 0; i < 250; ++i) {
         names.clear();
         for (const auto& entry : entries_of(folder)) {
             const auto known = before.find(entry.first);
