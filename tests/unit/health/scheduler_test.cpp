@@ -276,6 +276,19 @@ TEST(Scheduler, ARemovedTargetIsNotHeardOfAgainWhateverItDid) {
     EXPECT_EQ(p.scheduler.wake(), Scheduler::never);
 }
 
+TEST(Scheduler, AHundredThousandTargetsAreStartedInTimeAndWithinTheLimit) {
+    Player p;
+    constexpr size_t n = 100'000;
+    for (uint64_t id = 1; id <= n; ++id) p.add(id, 10 * s);
+    p.run_for(10 * s + Scheduler::tick);
+    EXPECT_EQ(p.starts.size(), n);
+    p.starts.clear();
+    p.run_for(10 * s);
+    EXPECT_EQ(p.starts.size(), n);
+    for (const auto& [slot, times] : p.starts) ASSERT_EQ(times.size(), 1U);
+    EXPECT_EQ(p.most_in_a_turn, 64U);
+}
+
 TEST(Scheduler, TimesBeyondTheWheelsRoundAreKept) {
     Player p;
     const Slot slot = p.add(11, 3600 * s);

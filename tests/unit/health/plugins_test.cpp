@@ -1,0 +1,154 @@
+// The engine with the plugin room and real plugins: what the fake checker stands for elsewhere.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "health/engine.h"
+
+namespace gorb::health {
+namespace {
+
+// A server on loopback that does nothing but listen.
+class Listener {
+  public:
+    explicit Listener(uint16_t port = 0) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        const int on = 1;
+        setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.sin_port = htons(port);
+        EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+        EXPECT_EQ(listen(fd_, 64), 0);
+        socklen_t size = sizeof address;
+        EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+        port_ = ntohs(address.sin_port);
+    }
+    ~Listener() { close(fd_); }
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    uint16_t port() const { return port_; }
+
+  private:
+    int fd_;
+    uint16_t port_ = 0;
+};
+
+class Plugins : public testing::Test {
+  protected:
+    Plugins() {
+        base::set_log_level(base::LogLevel::error);
+        registry.load({GORB_PLUGINS});
+        for (const auto& refused : registry.refused()) ADD_FAILURE() << refused.file << ": " << refused.why;
+        loop_thread = std::thread([this] { loop.run(); });
+    }
+    ~Plugins() override {
+        loop.stop();
+        loop_thread.join();
+        engine.reset();
+        registry.unload();
+        base::set_log_level(base::LogLevel::info);
+    }
+
+    Target target(model::BackendId id, const std::string& type, uint16_t port) {
+        Target t;
+        t.id = id;
+        t.service = "web";
+        t.backend = "b";
+        t.address = {*base::Ip::parse("127.0.0.1"), port};
+        t.pulse.type = type;
+        t.pulse.interval = std::chrono::milliseconds(50);
+        if (const plugin::Plugin* p = registry.pulse(type)) t.args = *plugin::pulse_args(*p, {});
+        return t;
+    }
+    // The next change, waiting for it; one of id 0 when none comes.
+    Changed change() {
+        std::unique_lock lock(mutex);
+        if (!come.wait_for(lock, std::chrono::seconds(20), [&] { return !changes.empty(); })) return {};
+        Changed c = changes.front();
+        changes.erase(changes.begin());
+        return c;
+    }
+
+    plugin::Registry registry;
+    plugin::Metrics metrics;
+    io::Workers workers{1, 16};
+    io::Loop loop{"loop-0"};
+    std::mutex mutex;
+    std::condition_variable come;
+    std::vector<Changed> changes;
+    std::unique_ptr<Engine> engine = std::make_unique<Engine>(
+        registry, metrics, std::vector<io::Loop*>{&loop}, workers, [this](std::span<const Changed> c) {
+            std::lock_guard lock(mutex);
+            changes.insert(changes.end(), c.begin(), c.end());
+            come.notify_all();
+        });
+    std::thread loop_thread;
+};
+
+TEST_F(Plugins, ATcpPulseSeesAServerDieAndReturn) {
+    auto server = std::make_unique<Listener>();
+    const uint16_t port = server->port();
+    engine->put(target(1, "tcp", port));
+    Changed c = change();
+    EXPECT_EQ(c.id, 1U);
+    EXPECT_EQ(c.state, State::up) << c.reason;
+
+    server.reset();
+    c = change();
+    EXPECT_EQ(c.state, State::down);
+    EXPECT_NE(c.reason.find("refused"), std::string::npos) << c.reason;
+    EXPECT_NE(c.reason.find("(3 failures in a row)"), std::string::npos) << c.reason;
+    const auto view = engine->read(1);
+    EXPECT_EQ(view->verdict, plugin::Verdict::fail);
+    EXPECT_EQ(view->code, ECONNREFUSED);
+    EXPECT_GT(view->latency_ns, 0U);
+
+    server = std::make_unique<Listener>(port);
+    c = change();
+    EXPECT_EQ(c.state, State::up) << c.reason;
+}
+
+TEST_F(Plugins, APulseThatAnswersFromWithinStartIsHeard) {
+    engine->put(target(1, "none", 9));
+    const Changed c = change();
+    EXPECT_EQ(c.id, 1U);
+    EXPECT_EQ(c.state, State::up);
+}
+
+TEST_F(Plugins, APulseThatIsNotLoadedIsUnknownAndNamed) {
+    engine->put(target(1, "no-such-pulse", 9));
+    engine->put(target(2, "none", 9));
+    EXPECT_EQ(change().id, 2U);
+    for (int i = 0; i < 2000 && !engine->read(1)->checked; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    const auto view = engine->read(1);
+    EXPECT_EQ(view->state, State::unknown);
+    EXPECT_EQ(view->verdict, plugin::Verdict::unknown);
+    EXPECT_EQ(view->reason, "no plugin with the pulse \"no-such-pulse\" is loaded");
+}
+
+TEST_F(Plugins, TargetsComeAndGoWhileTheirChecksRun) {
+    Listener server;
+    for (int round = 0; round < 20; ++round) {
+        for (model::BackendId id = 1; id <= 20; ++id) {
+            engine->put(target(id, id % 2 ? "tcp" : "none", server.port()));
+        }
+        for (model::BackendId id = 1; id <= 20; ++id) engine->remove(id);
+    }
+    engine->put(target(100, "tcp", server.port()));
+    for (Changed c = change(); c.id != 100; c = change()) ASSERT_NE(c.id, 0U);
+    EXPECT_EQ(engine->size(), 1U);
+}
+
+}  // namespace
+}  // namespace gorb::health
