@@ -2,8 +2,9 @@
 // outside.
 //
 // Threads: run() makes the calling thread the loop's thread. Functions marked [any] may be called by any
-// thread, all others by the loop's thread only (or before run() is called, or after it has returned). Cost:
-// watch, at, cancel are O(1); a turn makes one epoll_wait.
+// thread, all others by the loop's thread only (or before run() is called, or after it has returned).
+//
+// Cost: watch, at, cancel are O(1); a turn makes one epoll_wait.
 #pragma once
 #include <atomic>
 #include <cstdint>

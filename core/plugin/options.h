@@ -1,10 +1,13 @@
 // Option tables of plugins, and values checked against them.
 //
 // A value is given as JSON text and read by the option's type:
-//   BOOL      true, false                              (also "true", "false", as .ini files and old clients
-//   write it) INT       a whole number within the range          (also "8080") DURATION  "5s"; a number means
-//   seconds TEXT      a string; a number as it is written; an array of strings and numbers joined with ","
-//   JSON      anything
+// - BOOL: true, false (also "true", "false", as .ini files and old clients write it)
+// - INT: a whole number within the range (also "8080")
+// - DURATION: "5s"; a number means seconds
+// - TEXT: a string; a number as it is written; an array of strings and numbers joined with ","
+// - JSON: anything, kept in canonical form
+//
+// A range is "low..high" for INT and DURATION, either side may be missing, or a list of values "GET|HEAD".
 #pragma once
 #include <cstdint>
 #include <map>

@@ -6,8 +6,9 @@
 //
 // Threads: create, destroy and every call on the loop's thread. report() of the plugin may come from any
 // thread; `on_report` is always called on the loop's thread. The plugin's own code may be on the stack then,
-// so it must not call the instance. Cost: a run allocates nothing, unless its report comes from another
-// thread or from within start().
+// so it must not call the instance.
+//
+// Cost: a run allocates nothing, unless its report comes from another thread or from within start().
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -58,9 +59,9 @@ class PulseInstance {
     base::Result<Probe*> add(const ProbeTarget& target);
     void remove(Probe* probe);
     // Starts a check that must be answered before `deadline` (monotonic ns). `on_report` is called at most
-    // once for each run, and never before start() has returned: a plugin that answers at once is answered
-    // through the loop... in the same turn. Nobody here enforces the deadline: the caller does, with
-    // cancel().
+    // once for each run, and never before start() has returned: what a plugin answers at once comes in
+    // the loop's next turn, which follows without waiting. Nobody here enforces the deadline: the caller
+    // does, with cancel().
     Run start(Probe* probe, uint64_t deadline);
     // The run is over; a report that comes later is dropped and counted.
     void cancel(Probe* probe, Run run);

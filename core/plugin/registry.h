@@ -1,8 +1,9 @@
 // The loaded plugin libraries and what is in them.
 //
 // Errors: a library that can not be used (missing symbol, other ABI major, newer minor, bad table, a load()
-// that fails) is kept as a Refused with a sentence, and never stops the others. Threads: load() and unload()
-// at start and end, on one thread; everything else by any thread.
+// that fails) is kept as a Refused with a sentence, and never stops the others.
+//
+// Threads: load() and unload() at start and end, on one thread; everything else by any thread.
 #pragma once
 #include <cstdint>
 #include <filesystem>

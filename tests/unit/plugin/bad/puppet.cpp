@@ -1,0 +1,1 @@
+#include <gorb/abi.h>
