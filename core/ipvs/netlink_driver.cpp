@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <type_traits>
 #include <unordered_map>
@@ -21,7 +22,9 @@ using Answer = NetlinkChannel::Answer;
 constexpr std::string_view table = "the kernel";
 // A larger send would make the kernel allocate other than small memory for it.
 constexpr size_t batch_bytes = 28 * 1024;
-constexpr int dump_attempts = 10;
+// A reading that others disturb is repeated this often, and not after this time, but at least once.
+constexpr int dump_attempts = 30;
+constexpr std::chrono::seconds dump_patience{2};
 constexpr uint32_t probe_mark = 0x676f7262;  // where the search for an unused firewall mark begins
 constexpr uint32_t probe_marks = 16;
 
@@ -56,11 +59,16 @@ const base::Endpoint& identity(const DestRecord& record) {
     return record.address;
 }
 
-// The same objects in the same order.
+// Whether `now` shows all that `before` showed, in the same order; it may show more.
 template <class Record>
-bool same_objects(const std::vector<Record>& a, const std::vector<Record>& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [](const Record& x, const Record& y) { return identity(x) == identity(y); });
+bool nothing_vanished(const std::vector<Record>& before, const std::vector<Record>& now) {
+    auto at = now.begin();
+    for (const Record& wanted : before) {
+        at = std::find_if(at, now.end(), [&](const Record& r) { return identity(r) == identity(wanted); });
+        if (at == now.end()) return false;
+        ++at;
+    }
+    return true;
 }
 
 template <class Record>
@@ -114,6 +122,8 @@ class NetlinkDriver final : public Driver {
     NetlinkOptions options_;
     std::unique_ptr<NetlinkChannel> channel_;
     uint16_t family_ = 0;
+    std::vector<std::byte> raw_;  // of a reading: the attributes of each message, aligned as netlink aligns
+    std::vector<size_t> raw_ends_;
 };
 
 // The socket and the family's number, both got anew where they were lost.
@@ -193,51 +203,66 @@ base::Result<Info> NetlinkDriver::info() {
     return info;
 }
 
-// Reads a table until the reading is sure to show one state of it.
+// Reads a table until no object is missing that was there all the time.
 //
 // The kernel hands a table out in parts and lets others change it between two parts. It goes on by position,
 // so a removal makes it skip an object, an addition makes it show one twice, and IPVS does not even set
-// NLM_F_DUMP_INTR. What came in one part is one state. More parts count only when two readings show the same
-// objects in the same order.
+// NLM_F_DUMP_INTR. What came in one part is one state. More parts count only when the next reading shows
+// nothing twice, and all that they showed in the same order (new objects come first in the kernel's lists).
+// What both miss, both must have missed in the same way; a caller that adds it then is told that it exists.
 template <class Record, class Make, class Read>
 base::Result<std::vector<Record>> NetlinkDriver::dump(const std::string& what, Make&& make, Read&& read) {
     std::vector<Record> before;
     bool have_before = false;
+    const auto deadline = std::chrono::steady_clock::now() + dump_patience;
     for (int attempt = 0; attempt < dump_attempts; ++attempt) {
-        std::vector<Record> now;
-        base::Status readable;
+        if (attempt > 1 && std::chrono::steady_clock::now() > deadline) break;
         std::vector<NlMsg> requests;
         requests.push_back(make());
         if (!requests[0])
             return base::fail(base::Errc::unavailable, what + ": no memory for a message", ENOMEM);
-        auto outcome = exchange(requests, [&](std::span<const std::byte> attributes) {
-            base::Result<Record> record = read(attributes);
-            if (record) {
-                now.push_back(std::move(*record));
-            } else if (record.error().code != base::Errc::unsupported && readable) {
-                readable =
-                    base::fail(record.error());  // what no record can hold is foreign, and no concern of ours
-            }
+        // First all parts, then their meaning: the less time between two parts, the fewer changes between
+        // them.
+        raw_.clear();
+        raw_ends_.clear();
+        auto outcome = exchange(requests, [this](std::span<const std::byte> attributes) {
+            raw_.insert(raw_.end(), attributes.begin(), attributes.end());
+            raw_ends_.push_back(raw_.size());
+            raw_.resize(NLMSG_ALIGN(raw_.size()));
         });
         if (!outcome) return base::fail(outcome.error());
         const Answer& answer = outcome->answers[0];
-        if (answer.os_error != 0 && answer.os_error != EINTR) return base::fail(read_failed(what, answer));
-        if (!readable) return base::fail(readable.error());
         if (!answer.known) {  // the kernel may think that this reading goes on: only a new socket ends it
             channel_.reset();
             if (auto ready = ensure(); !ready) return base::fail(ready.error());
         }
-        if (outcome->interrupted || !answer.known || answer.os_error == EINTR || has_duplicates(now)) {
+        if (answer.os_error != 0 && answer.os_error != EINTR) return base::fail(read_failed(what, answer));
+        if (outcome->interrupted || !answer.known || answer.os_error == EINTR) {
             have_before = false;
             continue;
         }
-        if (outcome->data_parts <= 1 || (have_before && same_objects(before, now))) return now;
+        std::vector<Record> now;
+        now.reserve(raw_ends_.size());
+        size_t begin = 0;
+        for (const size_t end : raw_ends_) {
+            base::Result<Record> record = read(std::span<const std::byte>(raw_).subspan(begin, end - begin));
+            begin = NLMSG_ALIGN(end);
+            if (record) {
+                now.push_back(std::move(*record));
+            } else if (record.error().code != base::Errc::unsupported) {  // foreign, and no concern of ours
+                return base::fail(record.error());
+            }
+        }
+        if (outcome->data_parts <= 1) return now;
+        if (has_duplicates(now)) {
+            have_before = false;
+            continue;
+        }
+        if (have_before && nothing_vanished(before, now)) return now;
         before = std::move(now);
         have_before = true;
     }
-    return base::fail(
-        base::Errc::unavailable,
-        what + ": others changed it during each of " + std::to_string(dump_attempts) + " readings", EINTR);
+    return base::fail(base::Errc::unavailable, what + ": others change it faster than it can be read", EINTR);
 }
 
 base::Result<std::vector<ServiceRecord>> NetlinkDriver::services() {

@@ -57,7 +57,8 @@ std::string wrong_values(const Op& op) {
         if (d.tunnel_type == IP_VS_CONN_F_TUNNEL_TYPE_GUE && d.tunnel_port == 0) {
             return "a GUE tunnel needs its port";
         }
-        if (op.kind == Kind::add_dest) return "the address is not one that packets can be sent to";
+        // Also every IPv4 address in a network namespace that has no address itself.
+        if (op.kind == Kind::add_dest) return "no packets can be sent to this address from here";
     }
     return "wrong value";
 }

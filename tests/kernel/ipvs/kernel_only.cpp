@@ -74,7 +74,7 @@ TEST(KernelDump, WeightsThatChangeMeanwhileDoNotDisturb) {
             const Op op = Op::edit(key, numbered_dest(n * 7919 % many, n % 100));
             EXPECT_TRUE(ok(other.apply(std::span(&op, 1))[0]));
         });
-        for (int i = 0; i < 10; ++i) {
+        for (int i = 0; i < 4; ++i) {
             const auto found = driver->dests(key);
             ASSERT_TRUE(ok(found));
             EXPECT_EQ(found->size(), many);
@@ -91,16 +91,18 @@ TEST(KernelDump, AListIsWholeOrAnErrorWhileOthersAddAndRemove) {
         auto driver = open();
         ASSERT_TRUE(driver);
         ASSERT_TRUE(all_ok(driver->apply(service_with_dests(key, many))));
-        int whole = 0;
-        int errors = 0;
-        for (const auto pause : {0us, 200us, 1000us, 5000us, 20'000us, 100'000us}) {
+        for (const auto pause : {0ms, 20ms, 200ms, 1000ms}) {
             const Writer writer([key, pause](Driver& other, uint32_t n) {
                 const DestRecord extra = numbered_dest(many + n / 2 % 50);
                 const Op op = n % 2 == 0 ? Op::add(key, extra) : Op::remove(key, extra.address);
-                EXPECT_TRUE(ok(other.apply(std::span(&op, 1))[0]));
+                const auto status = other.apply(std::span(&op, 1))[0];
+                EXPECT_TRUE(status || status.error().code == base::Errc::exists);  // from the writer before
                 std::this_thread::sleep_for(pause);
             });
-            for (int i = 0; i < 4; ++i) {
+            int whole = 0;
+            int errors = 0;
+            const auto begin = std::chrono::steady_clock::now();
+            for (int i = 0; i < 3; ++i) {
                 const auto found = driver->dests(key);
                 if (!found) {
                     EXPECT_EQ(found.error().code, base::Errc::unavailable) << found.error().sentence;
@@ -111,13 +113,14 @@ TEST(KernelDump, AListIsWholeOrAnErrorWhileOthersAddAndRemove) {
                 std::set<base::Endpoint> shown;
                 for (const DestRecord& d : *found) shown.insert(d.address);
                 EXPECT_EQ(shown.size(), found->size()) << "shown twice";
-                EXPECT_LE(shown.size(), many + 1);
                 for (uint32_t n = 0; n < many; ++n) {
                     ASSERT_TRUE(shown.contains(numbered_dest(n).address)) << "skipped: " << n;
                 }
             }
+            const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+            std::cout << "a change every " << pause.count() << " ms: " << whole << " whole lists, " << errors
+                      << " errors, " << took.count() << " s\n";
         }
-        std::cout << "whole lists: " << whole << ", errors: " << errors << "\n";
         const auto calm = driver->dests(key);
         ASSERT_TRUE(ok(calm));
         EXPECT_GE(calm->size(), many);

@@ -2,13 +2,30 @@
 // own network is touched.
 #pragma once
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <cstring>
 #include <functional>
 
 namespace gorb::ipvs {
+
+// In a namespace that never had an address, the kernel takes every IPv4 address for a broadcast one and
+// refuses it as a destination (inet_addr_type() without a local table).
+inline bool loopback_up() {
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ifreq request{};
+    std::strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+    const bool done = fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+    if (fd >= 0) close(fd);
+    return done;
+}
 
 enum class InNamespace { passed, failed, forbidden };
 
@@ -20,6 +37,7 @@ inline InNamespace in_new_network_namespace(const std::function<void()>& body) {
     const pid_t child = fork();
     if (child == 0) {
         if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) _exit(forbidden);
+        EXPECT_TRUE(loopback_up());
         body();
         fflush(nullptr);
         _exit(testing::Test::HasFailure() ? 1 : 0);
