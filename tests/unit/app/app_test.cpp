@@ -156,7 +156,7 @@ TEST(Arguments, HelpNamesEveryOption) {
 }
 
 TEST(Installation, TheLoopbackInterfaceHasItsAddress) {
-    EXPECT_EQ(interface_address("lo"), base::Ip::parse("127.0.0.1"));
+    EXPECT_EQ(interface_address("lo"), std::optional(*base::Ip::parse("127.0.0.1")));
     EXPECT_FALSE(interface_address("no-such-if"));
 }
 
