@@ -41,8 +41,17 @@ size_t ReplyReader::feed(std::string_view bytes) {
     begun_ = begun_ || !bytes.empty();
     size_t used = 0;
     while (used < bytes.size()) {
+        // The parser would wait for the end of a line that another protocol's server may never send.
+        constexpr std::string_view magic = "HTTP/";
+        const std::string_view rest = bytes.substr(used);
+        if (!line_read_ && rest.substr(0, magic.size()) != magic.substr(0, rest.size()))
+            return bad("not an HTTP reply (it begins with \"" + printable(rest.substr(0, 24)) + "\")",
+                       bytes.size());
+
         boost::beast::error_code error;
-        used += parser_->put(boost::asio::const_buffer(bytes.data() + used, bytes.size() - used), error);
+        const size_t now = parser_->put(boost::asio::const_buffer(rest.data(), rest.size()), error);
+        used += now;
+        line_read_ = line_read_ || now > 0;
         if (error == http::error::need_more) return used;
         if (error == http::error::header_limit)
             return bad("the reply's headers are longer than " + std::to_string(most_head / 1024) + " KiB",
@@ -55,6 +64,7 @@ size_t ReplyReader::feed(std::string_view bytes) {
             if (++interim_ > most_interim)
                 return bad("more than " + std::to_string(most_interim) + " interim replies", bytes.size());
             parser_ = std::make_unique<Parser>();
+            line_read_ = false;
             continue;
         }
         status_ = status;

@@ -41,6 +41,7 @@ class ReplyReader {
     State state_ = State::more;
     int status_ = 0, interim_ = 0;
     bool begun_ = false;
+    bool line_read_ = false;  // has the parser consumed the status line of the present reply?
     std::string location_, problem_;
 };
 

@@ -252,6 +252,11 @@ class Mistreatment {
                         host.fail_open = "no free file descriptor in this process";
                         no_blame(host, pulse);
                     });
+        on_instance("no port is free to connect from: not the target's fault",
+                    [&](FakeHost& host, PulseRunner& pulse) {
+                        host.fail_connect = EADDRNOTAVAIL;
+                        no_blame(host, pulse);
+                    });
         on_instance("all workers are busy: not the target's fault", [&](FakeHost& host, PulseRunner& pulse) {
             host.most_work = 0;
             no_blame(host, pulse);

@@ -65,8 +65,8 @@ class FakeHost {
 
     // ---- faults that a test orders ----
     void without(const std::string& service_id) { missing_.insert(service_id); }  // before create()
-    std::string
-        fail_open;  // not empty: the next connections are refused with these words, as when we are out of fds
+    std::string fail_open;     // not empty: the next connections are refused with these words
+    int fail_connect = 0;      // an errno: the next connections end with it instead of being made
     size_t most_work = 1000;   // accepted and unfinished jobs; 0: the workers' queue is always full
     bool fail_timers = false;  // at() returns 0
     int32_t log_level = GORB_LOG_DEBUG;
@@ -274,7 +274,7 @@ class FakeHost {
                 --handle.host->conns_;
                 handle.conn.reset();
             });
-        const int rc = conn->open();
+        const int rc = conn->open(host.fail_connect);
         if (rc != 0) return sdk::explain(error, sdk::errno_words(rc)), nullptr;
         handle.conn = std::move(conn);
         ++host.conns_;

@@ -31,7 +31,8 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     FakeConn& operator=(const FakeConn&) = delete;
 
     // 0, or a negative errno for trouble of our own. What the peer does comes later, through closed().
-    int open() {
+    // fail: an errno that connect() is to end with; 0 for what really happens.
+    int open(int fail = 0) {
         sockaddr_storage peer{}, source{};
         const socklen_t peer_size = sdk::to_sockaddr(options_.peer, peer);
         const socklen_t source_size = sdk::to_sockaddr(options_.source, source);
@@ -43,9 +44,9 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
             setsockopt(fd_, SOL_SOCKET, SO_MARK, &options_.fwmark, sizeof options_.fwmark) != 0)
             return -errno;
         if (source_size && bind(fd_, reinterpret_cast<sockaddr*>(&source), source_size) != 0) return -errno;
-        int rc = connect(fd_, reinterpret_cast<sockaddr*>(&peer), peer_size);
-        if (rc != 0 && errno != EINPROGRESS) {
-            const int why = -errno;
+        const int rc = fail ? -1 : connect(fd_, reinterpret_cast<sockaddr*>(&peer), peer_size);
+        if (rc != 0 && (fail || errno != EINPROGRESS)) {
+            const int why = fail ? -fail : -errno;
             auto self = weak_from_this();
             deadline_ = loop_.at(0, [self, why] {
                 if (auto conn = self.lock()) conn->finish(why);

@@ -1,0 +1,83 @@
+#include <gtest/gtest.h>
+
+#include <gorb/testing.hpp>
+
+#include "request.h"
+
+namespace pulse_http {
+namespace {
+
+using gorb::testing::address;
+
+template <class F>
+bool refused(F&& check) {
+    try {
+        check();
+        return false;
+    } catch (const gorb::sdk::Error&) {
+        return true;
+    }
+}
+
+TEST(HttpRequest, IsOneCompleteRequestThatAsksForTheEndOfTheConnection) {
+    EXPECT_EQ((Request{"GET", "/health?deep=1", "web:8080", "gorb/1.2"}.text()),
+              "GET /health?deep=1 HTTP/1.1\r\nHost: web:8080\r\nUser-Agent: gorb/1.2\r\nAccept: "
+              "*/*\r\nConnection: close\r\n\r\n");
+}
+
+TEST(HttpRequest, SaysThatThereIsNoBodyWhereOneCouldBe) {
+    for (const char* method : {"POST", "PUT", "PATCH"}) {
+        const Request request{method, "/", "h", "a"};
+        EXPECT_NE(request.text().find("Content-Length: 0\r\n"), std::string::npos);
+    }
+    EXPECT_EQ((Request{"HEAD", "/", "h", "a"}.text().find("Content-Length")), std::string::npos);
+}
+
+TEST(HttpRequest, NothingThatCouldEndALineOrAWordGetsIn) {
+    for (int c = 0; c < 256; ++c) {
+        const std::string text = std::string("/a") + static_cast<char>(c) + "b";
+        const bool bad = c <= 0x20 || c >= 0x7f;
+        EXPECT_EQ(refused([&] { Request::check_path(text, "GET"); }), bad || c == '#') << c;
+        if (bad) {
+            EXPECT_TRUE(refused([&] { Request::check_host(text.substr(1)); })) << c;
+            EXPECT_TRUE(refused([&] { Request::check_method(text.substr(1)); })) << c;
+        }
+    }
+    EXPECT_TRUE(refused([] { Request::check_path("/ HTTP/1.1\r\nX: y", "GET"); }));
+    EXPECT_TRUE(refused([] { Request::check_host("a\r\nX: y"); }));
+    EXPECT_TRUE(refused([] { Request::check_method("GET /"); }));
+}
+
+TEST(HttpRequest, APathBeginsWithASlash) {
+    EXPECT_TRUE(refused([] { Request::check_path("", "GET"); }));
+    EXPECT_TRUE(refused([] { Request::check_path("health", "GET"); }));
+    EXPECT_TRUE(refused([] { Request::check_path("*", "GET"); }));
+    EXPECT_FALSE(refused([] { Request::check_path("*", "OPTIONS"); }));
+    EXPECT_FALSE(refused([] { Request::check_path("/%20/x?y=z&w", "GET"); }));
+    EXPECT_FALSE(refused([] { Request::check_path("/" + std::string(2047, 'a'), "GET"); }));
+    EXPECT_TRUE(refused([] { Request::check_path("/" + std::string(2048, 'a'), "GET"); }));
+}
+
+TEST(HttpRequest, AHostIsANameOrAddressWithAPortAtMost) {
+    for (const char* good : {"example.org", "example.org:8080", "[::1]:80", "10.0.0.1", "a_b"})
+        EXPECT_FALSE(refused([&] { Request::check_host(good); })) << good;
+    for (const char* bad : {"", "http://x", "user@x", "x?y", "x#y", "a,b"})
+        EXPECT_TRUE(refused([&] { Request::check_host(bad); })) << bad;
+    EXPECT_TRUE(refused([] { Request::check_host(std::string(256, 'a')); }));
+}
+
+TEST(HttpRequest, TheDefaultHostIsTheNameElseTheAddressWithThePortUnlessItIs80) {
+    EXPECT_EQ(default_host("", address("10.0.0.1", 80)), "10.0.0.1");
+    EXPECT_EQ(default_host("", address("10.0.0.1", 8080)), "10.0.0.1:8080");
+    EXPECT_EQ(default_host("", address("2001:db8::1", 80)), "[2001:db8::1]");
+    EXPECT_EQ(default_host("", address("2001:db8::1", 81)), "[2001:db8::1]:81");
+    EXPECT_EQ(default_host("web1.example.org", address("10.0.0.1", 80)), "web1.example.org");
+    EXPECT_EQ(default_host("web1.example.org", address("10.0.0.1", 81)), "web1.example.org:81");
+    EXPECT_EQ(default_host("2001:db8::1", address("2001:db8::1", 80)), "[2001:db8::1]");
+    auto scoped = address("fe80::1", 80);
+    scoped.scope = 3;
+    EXPECT_EQ(default_host("", scoped), "[fe80::1]") << "a zone is of no use to the server";
+}
+
+}  // namespace
+}  // namespace pulse_http
