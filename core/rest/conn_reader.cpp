@@ -4,6 +4,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/basic_parser.hpp>
+#include <cctype>
 #include <optional>
 #include <utility>
 
@@ -13,10 +14,6 @@ namespace {
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using Text = beast::string_view;
-
-// The shortest end of a chunked body is "0\r\n\r\n"; Beast's parser asserts to be called with no less once it
-// has seen the zero.
-constexpr size_t shortest_chunks = 5;
 
 struct Refusal {
     int status = 0;  // 0: none
@@ -38,6 +35,7 @@ class Parser final : public http::basic_parser<true> {
     Refusal refusal;
     int version = 11;
     bool head_only = false, expects = false;
+    uint64_t chunk_left = 0;  // bytes of the present chunk that have not come yet
 
     bool refuse(int status, std::string why) {
         if (refusal.status == 0) refusal = {status, std::move(why)};
@@ -137,9 +135,10 @@ class Parser final : public http::basic_parser<true> {
     }
     std::size_t on_chunk_body_impl(std::uint64_t, Text part, beast::error_code&) override {
         out_.body += std_view(part);
+        chunk_left -= part.size();
         return part.size();
     }
-    void on_chunk_header_impl(std::uint64_t, Text, beast::error_code&) override {}
+    void on_chunk_header_impl(std::uint64_t size, Text, beast::error_code&) override { chunk_left = size; }
     void on_finish_impl(beast::error_code&) override {}
     void on_response_impl(int, Text, int, beast::error_code&) override {}
 
@@ -160,6 +159,13 @@ bool other_version(std::string_view line) {
     const std::string_view version = line.substr(line.size() - form.size());
     return version.starts_with("HTTP/") && is_digit(version[5]) && version[6] == '.' &&
            is_digit(version[7]) && version != "HTTP/1.0" && version != "HTTP/1.1";
+}
+
+// Is this the line of the chunk of size 0? If it is no good line at all, the parser will say so.
+bool is_last_chunk(std::string_view line) {
+    const size_t digit = line.find_first_not_of('0');
+    return line.starts_with('0') &&
+           (digit == std::string_view::npos || !std::isxdigit(static_cast<unsigned char>(line[digit])));
 }
 
 Refusal refusal_of(const beast::error_code& ec, const Limits& limits) {
@@ -190,7 +196,8 @@ struct RequestReader::Impl {
     Where where = Where::head;
     std::string partial;           // taken, but not yet parsed
     size_t scanned = 0, line = 0;  // of the head: looked at so far, begin of the present line
-    bool first_line = true;
+    bool first_line = true;        // of the head
+    bool between_chunks = false;
     std::optional<Parser> parser;  // of the present request
     std::shared_ptr<Request> request;
     size_t coding_bytes =
@@ -206,10 +213,12 @@ struct RequestReader::Impl {
     Step scan_head(std::string_view head, size_t& end);
     Step parse_head(std::string_view head);
     Step take_body(std::string_view view, size_t& used);
+    Step scan_coding(std::string_view part, size_t& end);
     void begin_next() {
         where = Where::head;
         scanned = line = coding_bytes = 0;
         first_line = true;
+        between_chunks = false;
     }
 };
 
@@ -287,6 +296,7 @@ RequestReader::Step RequestReader::Impl::take_head(std::string_view view, size_t
     used += end;
     if (step != Step::more) return step;
     where = Where::body;
+    scanned = line = 0;
     if (parser->expects) return Step::proceed;
     return take_body(view, used);
 }
@@ -309,26 +319,57 @@ RequestReader::Step RequestReader::Impl::parse_head(std::string_view head) {
 }
 
 RequestReader::Step RequestReader::Impl::take_body(std::string_view view, size_t& used) {
-    const size_t body_before = request->body.size();
-    const size_t used_before = used;
-    const size_t least = parser->chunked() ? shortest_chunks : 1;
-    beast::error_code ec;
-    while (!parser->is_done() && view.size() - used >= least) {
-        const size_t size =
-            parser->put(boost::asio::const_buffer(view.data() + used, view.size() - used), ec);
-        used += size;
-        if (ec || size == 0) break;
+    while (!parser->is_done()) {
+        std::string_view part = view.substr(used);
+        if (!part.empty() && parser->chunked() && parser->chunk_left == 0) {
+            size_t end = 0;
+            if (const Step step = scan_coding(part, end); step != Step::whole) return step;
+            part = part.substr(0, end);
+        } else if (parser->chunked()) {
+            part = part.substr(0, parser->chunk_left);
+        }
+        if (part.empty()) return Step::more;
+        beast::error_code ec;
+        const size_t parsed = parser->put(boost::asio::const_buffer(part.data(), part.size()), ec);
+        if (!ec && parser->chunked() && parsed != part.size()) ec = http::error::bad_chunk;
+        if (ec) {
+            Refusal why = refusal_of(ec == http::error::need_more ? http::error::bad_chunk : ec, limits);
+            return refuse(why.status, std::move(why.why));
+        }
+        used += parsed;
     }
-    if (ec && ec != http::error::need_more) {
-        Refusal why = refusal_of(ec, limits);
-        return refuse(why.status, std::move(why.why));
+    return Step::whole;
+}
+
+// Looks for the end of what stands before the bytes of a chunk: its line, or with the last chunk all lines to
+// the end of the trailers. The parser gets it in one piece: shown a part, it would look for the end of a
+// quoted text in the next.
+RequestReader::Step RequestReader::Impl::scan_coding(std::string_view part, size_t& end) {
+    const std::string_view window = part.substr(0, limits.header_bytes);
+    // The line end of the chunk before belongs to it.
+    const size_t begin = between_chunks ? 2 : 0;
+    if (scanned < begin) scanned = line = begin;
+    for (;;) {
+        const size_t feed = window.size() < begin ? std::string_view::npos : window.find('\n', scanned);
+        if (feed == std::string_view::npos) {
+            scanned = std::max(window.size(), begin);
+            if (part.size() < limits.header_bytes) return Step::more;
+            return refuse(413, "a chunk's line or the trailers are larger than " +
+                                   std::to_string(limits.header_bytes) + " bytes");
+        }
+        const bool is_last = line > begin || is_last_chunk(window.substr(begin, feed - begin));
+        const bool is_empty = line > begin && feed - line <= 1;
+        scanned = line = feed + 1;
+        if (is_last && !is_empty) continue;
+        end = scanned;
+        coding_bytes += end;
+        if (coding_bytes > limits.body_bytes + limits.header_bytes) {
+            return refuse(413, "the body's chunked coding takes more room than a body may have");
+        }
+        between_chunks = true;
+        scanned = line = 0;
+        return Step::whole;
     }
-    coding_bytes += (used - used_before) - (request->body.size() - body_before);
-    const size_t waiting = parser->is_done() ? 0 : view.size() - used;
-    if (coding_bytes + waiting > limits.body_bytes + limits.header_bytes) {
-        return refuse(413, "the body's chunked coding takes more room than a body may have");
-    }
-    return parser->is_done() ? Step::whole : Step::more;
 }
 
 bool RequestReader::started() const {

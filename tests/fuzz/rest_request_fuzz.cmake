@@ -1,0 +1,1 @@
+gorb_fuzz(rest_request SOURCES rest_request_fuzz.cpp LIBS gorb_rest)
