@@ -67,6 +67,8 @@ size_t ReplyReader::feed(std::string_view bytes) {
             line_read_ = false;
             continue;
         }
+        if (status < 100)
+            return bad("not an HTTP reply (status " + std::to_string(status) + ")", bytes.size());
         status_ = status;
         const auto location = parser_->get()[http::field::location];
         location_ = printable({location.data(), location.size()});

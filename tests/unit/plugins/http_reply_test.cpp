@@ -76,9 +76,9 @@ TEST(HttpReply, EndlessInterimRepliesAreBad) {
 }
 
 TEST(HttpReply, WhatIsNotHttpIsBadAtOnce) {
-    for (const char* text :
-         {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "220 mail ESMTP\r\n\r\n", "<html></html>\r\n\r\n",
-          "HTTP/9.9 200 OK\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"}) {
+    for (const char* text : {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "220 mail ESMTP\r\n\r\n", "<html></html>\r\n\r\n",
+                             "HTTP/9.9 200 OK\r\n\r\n", "HTTP/1.1 000 OK\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n",
+                             "HTTP/1.1 200 OK\r\nno colon\r\n\r\n"}) {
         ReplyReader reader;
         reader.feed(text);
         EXPECT_EQ(reader.state(), State::bad) << text;
