@@ -133,10 +133,11 @@ class Api(unittest.TestCase):
         g = self.gorbd
         g.made("/service/web", WEB)
         error = self.refused(g.put("/service/web/b1", {"address": "10.1.0.1", "port": "80", "weight": -1, "method": "magic",
-                                                       "pulse": {"type": "tcp", "interval": 5, "bogus": 1}}), 400)
+                                                       "pulse": {"type": "tcp", "interval": "soon"}}), 400)
         self.assertLessEqual({"/port", "/weight", "/method", "/pulse/interval"}, {f["pointer"] for f in error["fields"]})
         error = self.refused(g.put("/service/web/b1", {**B1, "pulse": {"type": "http", "path": 7, "expect": 99999}}), 400)
         self.assertTrue(all(f["pointer"].startswith("/pulse/") for f in error["fields"]), error)
+        self.refused(g.put("/service/web/b1", {**B1, "pulse": {"type": "tcp", "bogus": 1}}), 400, "bogus")
         self.refused(g.put("/service/web/b1", {**B1, "pulse": {"type": "telepathy"}}), 400, "telepathy", "tcp", "http")
         self.assertEqual(g.get("/service/web").json["backends"], [])
 

@@ -12,14 +12,28 @@ ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 
 
-def examples(text):
-    """[(method, path, JSON text)]: each JSON block with the request that is named last before it."""
-    found = []
-    for match in re.finditer(r"```json\n(.*?)```", text, re.DOTALL):
-        named = re.findall(r"`(PUT|PATCH) (/service/\S+?)`", text[:match.start()])
-        if named:
-            found.append((*named[-1], match.group(1)))
-    return found
+# The two requests of the specification that gorb was made after; "a|b" means either. Its path reads "/health (ignored for
+# tcp pulse)": the remark is none of the value, and what it says has to hold.
+SPECIFICATION = {
+    "/service/<service>": """{
+        "address": "10.0.0.1",
+        "port": 12345,
+        "protocol": "tcp|udp",
+        "method": "rr|wrr|lc|wlc|lblc|lblcr|sh|dh|sed|nq",
+        "persistent": true
+    }""",
+    "/service/<service>/<backend>": """{
+        "address": "10.1.0.1",
+        "port": 12346,
+        "method": "nat|tunnel",
+        "pulse": {
+            "type": "tcp|http",
+            "interval": "5s",
+            "path": "/health"
+        },
+        "weight": 128
+    }""",
+}
 
 
 def spellings(body):
@@ -39,27 +53,52 @@ class Readme(unittest.TestCase):
     def setUp(self):
         self.gorbd = self.enterContext(Gorbd("--driver", "memory"))
 
-    def test_json_examples_run_as_written(self):
-        found = examples(README.read_text())
-        self.assertEqual([(method, path) for method, path, _ in found][:2],
-                         [("PUT", "/service/<service>"), ("PUT", "/service/<service>/<backend>")])
-        port = itertools.count(20000)
-        for method, path, text in found:
+    def test_requests_run_as_written_and_in_their_order(self):
+        requests = re.findall(r"```http\n(\w+) (\S+)\n\n(.*?)```", README.read_text(), re.DOTALL)
+        self.assertGreaterEqual(len(requests), 2)
+        self.assertLessEqual({"PUT", "PATCH"}, {method for method, _, _ in requests})
+        for method, path, text in requests:
+            if path.count("/") == 3 and json.loads(text).get("method") in ("tunnel", "dr"):
+                self.fail(f"{path}: the example would need a service with the same port")
+            reply = self.gorbd.request(method, path, raw=text.encode(), headers={"Content-Type": "application/json"})
+            self.assertEqual(reply.status, 200, reply)
+            self.shows(path, json.loads(text))
+
+    def test_requests_of_the_specification_in_all_their_spellings(self):
+        tried = 0
+        for path, text in SPECIFICATION.items():
             for body in spellings(json.loads(text)):
                 with self.subTest(path=path, body=body):
-                    parent = {"address": "10.0.0.1", "port": body.get("port", 80)}
-                    name = f"s{next(port)}"
-                    if path.count("/") == 3:
-                        # Direct routing and tunnels keep the service's port, so the service has the backend's.
-                        self.gorbd.made(f"/service/{name}", parent)
-                    where = path.replace("<service>", name).replace("<backend>", "b1")
-                    reply = self.gorbd.request(method, where, body)
+                    if path.endswith("<backend>"):
+                        # A tunnel keeps the service's port, so the service has the backend's.
+                        self.gorbd.made("/service/web", {"address": "10.0.0.1", "port": body["port"]})
+                    where = path.replace("<service>", "web").replace("<backend>", "b1")
+                    reply = self.gorbd.put(where, body)
                     self.assertEqual(reply.status, 200, reply)
-                    shown = self.gorbd.get(where).json["options"]
-                    for key in ("port", "method", "weight", "protocol"):
-                        if key in body:
-                            self.assertEqual(shown[key], body[key])
-                    self.assertEqual(self.gorbd.delete(f"/service/{name}").status, 200)
+                    self.shows(where, body)
+                    self.assertEqual(self.gorbd.delete("/service/web").status, 200)
+                    tried += 1
+        self.assertEqual(tried, 12)
+
+    def shows(self, path, body):
+        shown = self.gorbd.get(path).json["options"]
+        for key in ("port", "method", "weight", "protocol", "persistent"):
+            if key in body:
+                self.assertEqual(shown[key], body[key])
+
+    def test_the_shown_answer_has_the_members_of_a_real_one(self):
+        (text,) = re.findall(r"```json\n(.*?)```", README.read_text(), re.DOTALL)
+        self.gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        self.gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 1, "pulse": {"type": "http", "interval": "50ms"}})
+        self.gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "down", "down")
+
+        def members(value):
+            return {key: members(inner) if key != "options" else None for key, inner in value.items()} \
+                if isinstance(value, dict) else None
+
+        real = self.gorbd.get("/service/web/b1").json
+        real.pop("etag")
+        self.assertEqual(members(json.loads(text)), members(real))
 
     def test_curl_commands_run_in_their_order(self):
         """Commands of code blocks that speak to gorbd's own address, one after the other, on a daemon of the test's."""

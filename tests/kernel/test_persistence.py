@@ -37,7 +37,8 @@ class Persistence(LabTest):
     def test_seconds_and_durations_reach_the_kernel(self):
         gorbd = self.put(persistent=60)
         self.assertEqual(self.flags(), "persistent 60")
-        for given, shown in (("2m", "persistent 120"), (True, "persistent 300"), (False, "")):
+        # `true` leaves the timeout of a service that is persistent already.
+        for given, shown in (("2m", "persistent 120"), (True, "persistent 120"), (False, ""), (True, "persistent 300")):
             reply = gorbd.patch("/service/web", {"persistent": given})
             self.assertEqual(reply.status, 200, reply)
             self.assertEqual(self.flags(), shown)
