@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <string>
+#include <utility>
 
 #include "plugin/host.h"
 #include "plugin/text.h"
@@ -39,9 +40,13 @@ struct Host::Connection final : io::ConnEvents {
         conn = nullptr;
         host->free_connections_.push_back(this);
     }
+    void close() {
+        std::exchange(conn, nullptr)->close();
+        release();
+    }
     // After an exception the plugin does not know what it has: nothing more comes of this connection.
     void give_up(const io::Conn* threw) {
-        if (conn == threw) net_close(handle());
+        if (conn == threw) close();
     }
 
     // Only locals are used after the plugin was called: this may be another connection by then.
@@ -131,8 +136,7 @@ void Host::net_close(gorb_conn* conn) {
     Connection& connection = *reinterpret_cast<Connection*>(conn);
     if (!connection.conn) return;
     if (connection.host->refuse_thread("gorb.net/1 close")) return;
-    connection.conn->close();
-    connection.release();
+    connection.close();
 }
 
 void Host::drop_connections() {

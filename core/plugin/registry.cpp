@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "plugin/entry.h"
 #include "plugin/text.h"
+#include "plugin/trial.h"
 
 namespace gorb::plugin {
 namespace {
@@ -33,10 +34,19 @@ boost::dll::shared_library& keep(boost::dll::shared_library library) {
     return all->emplace_back(std::move(library));
 }
 
+// The loader's own words out of what Boost wraps around them.
+std::string loader_words(std::string what) {
+    constexpr std::string_view before = "dlerror system message: ";
+    if (const size_t at = what.find(before); at != std::string::npos) what.erase(0, at + before.size());
+    if (const size_t after = what.rfind("): "); after != std::string::npos) what.erase(after);
+    return clean_text(what, 1024);
+}
+
 base::Result<const gorb_entry*> open(const fs::path& file) {
     const auto refuse = [](const std::string& why) {
-        return base::fail(base::Errc::unsupported, "can not be loaded: " + clean_text(why, 1024));
+        return base::fail(base::Errc::unsupported, "can not be loaded: " + loader_words(why));
     };
+    if (auto survived = try_library(file); !survived) return base::fail(survived.error());
     try {
         // Now and not on first use: a symbol that is missing shall show here.
         auto& library = keep(boost::dll::shared_library(file, boost::dll::load_mode::rtld_now));

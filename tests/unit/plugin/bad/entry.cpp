@@ -1,5 +1,6 @@
 // A library with one fault in what it exports, chosen by a FAULT_... definition; FAULT_NONE has none.
 #include <gorb/abi.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <cstdio>
@@ -110,6 +111,20 @@ const gorb_plugin* const plugins[] = {
 #ifdef FAULT_CONSTRUCTOR_THROWS
 const int thrown = [] {
     if (plugins[0]) throw std::runtime_error("a constructor of the library threw");
+    return 0;
+}();
+#endif
+
+#ifdef FAULT_CONSTRUCTOR_EXITS
+const int exited = [] {
+    _exit(3);
+    return 0;
+}();
+#endif
+
+#ifdef FAULT_CONSTRUCTOR_HANGS
+const int hung = [] {
+    sleep(60);
     return 0;
 }();
 #endif
