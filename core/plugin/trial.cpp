@@ -11,16 +11,33 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <string>
+#include <string_view>
+
+#include "plugin/text.h"
 
 namespace gorb::plugin {
 namespace {
 
-[[noreturn]] void child(const char* file, int out) {
+constexpr const char* alive = "alive";
+
+void say(int out, const char* words) noexcept {
+    [[maybe_unused]] const auto written = write(out, words, std::strlen(words));
+}
+
+[[noreturn]] void child(const char* file, int out) noexcept {
     prctl(PR_SET_DUMPABLE, 0);  // its end is expected and needs no core file
-    (void)dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    const char alive = 1;
-    [[maybe_unused]] const auto written = write(out, &alive, 1);
+    // dlopen() is declared as one that does not throw, and the compiler would believe it.
+    void* (*const volatile open)(const char*, int) = &dlopen;
+    try {
+        (void)open(file, RTLD_NOW | RTLD_LOCAL);
+        say(out, alive);
+    } catch (const std::exception& e) {
+        say(out, e.what());
+    } catch (...) {
+        say(out, "something that is no std::exception");
+    }
     _exit(0);
 }
 
@@ -38,8 +55,8 @@ base::Status try_library(const std::filesystem::path& file, std::chrono::millise
     }
     pollfd waiting{ends[0], POLLIN, 0};
     const int ready = poll(&waiting, 1, static_cast<int>(limit.count()));
-    char alive = 0;
-    const bool survived = ready == 1 && read(ends[0], &alive, 1) == 1;
+    std::array<char, 256> words{};
+    const ssize_t size = ready == 1 ? read(ends[0], words.data(), words.size()) : 0;
     close(ends[0]);
     if (ready == 0) kill(pid, SIGKILL);
     int status = 0;
@@ -47,7 +64,12 @@ base::Status try_library(const std::filesystem::path& file, std::chrono::millise
     do {
         waited = waitpid(pid, &status, 0);
     } while (waited < 0 && errno == EINTR);
-    if (survived) return {};
+    const std::string_view said(words.data(), size > 0 ? static_cast<size_t>(size) : 0);
+    if (said == alive) return {};
+    if (!said.empty()) {
+        return base::fail(base::Errc::unsupported,
+                          "can not be loaded: a constructor in it threw: " + clean_text(said, 256));
+    }
     std::string why = "it ends";
     if (ready == 0) {
         why = "it takes more than " + std::to_string(limit.count()) + " ms";

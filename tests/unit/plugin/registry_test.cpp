@@ -89,7 +89,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"load_fails", "no license for this teapot"}, Fault{"load_says_nothing", "error -5"},
                     Fault{"load_throws", "load is broken"},
                     Fault{"constructor_exits", "a constructor in it ends the process (exit status 3)"},
-                    Fault{"constructor_throws", "a constructor in it ends the process (signal 6"}),
+                    Fault{"constructor_crashes", "a constructor in it ends the process (signal 6, Aborted)"},
+                    Fault{"constructor_throws",
+                          "a constructor in it threw: a constructor of the library threw"}),
     [](const auto& one) { return std::string(one.param.library); });
 
 TEST(Registry, KeepsTheGoodPluginOfALibraryWithABadOne) {

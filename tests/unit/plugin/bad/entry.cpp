@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 
 namespace {
@@ -118,6 +119,13 @@ const int thrown = [] {
 #ifdef FAULT_CONSTRUCTOR_EXITS
 const int exited = [] {
     _exit(3);
+    return 0;
+}();
+#endif
+
+#ifdef FAULT_CONSTRUCTOR_CRASHES
+const int crashed = [] {
+    std::abort();
     return 0;
 }();
 #endif
