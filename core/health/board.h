@@ -1,6 +1,7 @@
 // The current health of every backend, and what is remembered of its past.
 //
 // Threads: any, at once. A lock is held for one record only, and never while calling out.
+//
 // Cost: O(1); about 200 bytes a backend, reasons that many backends share are stored once a shard.
 #pragma once
 #include <array>

@@ -1,6 +1,6 @@
 // What checks the targets of one pulse type on one loop: the border between health and the plugins.
 //
-// Threads: the loop's; the two factories' functions by any loop's thread at once.
+// Threads: the loop's. A MakeChecker is called by several loops' threads at once.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -16,8 +16,8 @@
 
 namespace gorb::health {
 
-// The contract is that of plugin::PulseInstance: a run is reported at most once, never before start() has
-// returned, and not after cancel().
+// The contract is that of plugin::PulseInstance (OnReport must not call the checker either): a run is
+// reported at most once, never before start() has returned, and not after cancel().
 class Checker {
   public:
     using Run = plugin::PulseInstance::Run;

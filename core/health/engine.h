@@ -2,7 +2,8 @@
 //
 // Threads: put, remove, read, size: any. `on_changed` is called on a loop's thread with all changes of one
 // turn; it must only hand them on.
-// Cost: about two timers and one board write a check; see core/README.md.
+//
+// Cost: a check is two moves in a wheel of due times and one board write, all O(1); about 600 bytes a target.
 #pragma once
 #include <functional>
 #include <memory>
