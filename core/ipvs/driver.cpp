@@ -18,11 +18,11 @@ std::string protocol_text(uint8_t protocol) {
     }
 }
 
-Op dest_op(Op::Kind kind, const ServiceKey& key, DestRecord dest) {
+Op dest_op(Op::Kind kind, const ServiceKey& key, const DestRecord& dest) {
     Op op;
     op.kind = kind;
     op.service.key = key;
-    op.dest = std::move(dest);
+    op.dest = dest;
     return op;
 }
 
@@ -53,16 +53,16 @@ Op Op::remove(const ServiceKey& k) {
     op.service.key = k;
     return op;
 }
-Op Op::add(const ServiceKey& k, DestRecord d) {
-    return dest_op(Kind::add_dest, k, std::move(d));
+Op Op::add(const ServiceKey& k, const DestRecord& d) {
+    return dest_op(Kind::add_dest, k, d);
 }
-Op Op::edit(const ServiceKey& k, DestRecord d) {
-    return dest_op(Kind::edit_dest, k, std::move(d));
+Op Op::edit(const ServiceKey& k, const DestRecord& d) {
+    return dest_op(Kind::edit_dest, k, d);
 }
 Op Op::remove(const ServiceKey& k, const base::Endpoint& address) {
     DestRecord dest;
     dest.address = address;
-    return dest_op(Kind::remove_dest, k, std::move(dest));
+    return dest_op(Kind::remove_dest, k, dest);
 }
 
 std::string Op::text() const {

@@ -78,8 +78,8 @@ struct Op {
     static Op add(ServiceRecord s) { return {Kind::add_service, std::move(s), {}}; }
     static Op edit(ServiceRecord s) { return {Kind::edit_service, std::move(s), {}}; }
     static Op remove(const ServiceKey& k);
-    static Op add(const ServiceKey& k, DestRecord d);
-    static Op edit(const ServiceKey& k, DestRecord d);
+    static Op add(const ServiceKey& k, const DestRecord& d);
+    static Op edit(const ServiceKey& k, const DestRecord& d);
     static Op remove(const ServiceKey& k, const base::Endpoint& address);
     std::string text() const;  // "add destination 10.1.0.1:80 to 10.0.0.1:80/tcp", for logs and errors
 };

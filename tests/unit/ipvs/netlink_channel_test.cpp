@@ -33,6 +33,7 @@ TEST(NetlinkChannel, EachRequestOfASendHasItsOwnAnswer) {
     const auto channel = NetlinkChannel::open(ample);
     ASSERT_TRUE(ok(channel));
     std::vector<NlMsg> requests;
+    requests.reserve(100);
     for (int i = 0; i < 100; ++i) requests.push_back(ask_family(i % 3 == 0 ? "no-such-family" : "nlctrl"));
     int data = 0;
     const auto outcome = (*channel)->exchange(requests, [&data](std::span<const std::byte>) { ++data; });
@@ -50,6 +51,7 @@ TEST(NetlinkChannel, AnswersThatTheKernelThrewAwayAreUnknownAndTheNextExchangeIs
     const auto channel = NetlinkChannel::open(1);  // the least that the system grants
     ASSERT_TRUE(ok(channel));
     std::vector<NlMsg> requests;
+    requests.reserve(100);
     for (int i = 0; i < 100; ++i) requests.push_back(ask_family("no-such-family"));
     const auto outcome = (*channel)->exchange(requests);
     ASSERT_TRUE(ok(outcome));
