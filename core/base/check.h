@@ -1,5 +1,5 @@
-// GORB_CHECK(condition): always on, also in release builds. For what can not happen; what the outside can cause is
-// a Result instead.
+// GORB_CHECK(condition): always on, also in release builds. For what can not happen; what the outside can
+// cause is a Result instead.
 #pragma once
 
 namespace gorb::base {

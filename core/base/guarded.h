@@ -11,7 +11,8 @@ class Guarded {
     template <class... Args>
     explicit Guarded(Args&&... args) : value_(std::forward<Args>(args)...) {}
 
-    // Runs fn(T&) under the lock and gives back what it returns. Keep it short, and call nothing of another room.
+    // Runs fn(T&) under the lock and gives back what it returns. Keep it short, and call nothing of another
+    // room.
     template <class Fn>
     decltype(auto) with(Fn&& fn) {
         std::lock_guard lock(mutex_);

@@ -70,7 +70,7 @@ class Builder {
     bool RawNumber(const char* s, Size n, bool) {
         std::optional<Var> value = number({s, n});
         if (!value) return refuse("a number is out of range");
-        return put(std::move(*value));
+        return put(*value);
     }
     bool String(const char* s, Size n, bool) {
         const std::string_view text(s, n);
@@ -97,7 +97,7 @@ class Builder {
     bool Double(double) { return false; }
 
     const std::string& refusal() const { return refusal_; }
-    Var take() { return std::move(root_); }
+    const Var& root() const { return root_; }
 
   private:
     struct Frame {
@@ -127,9 +127,9 @@ class Builder {
         stack_.pop_back();
         return put(frame.object ? Var(frame.object) : Var(frame.array));
     }
-    bool put(Var value) {
+    bool put(const Var& value) {
         if (stack_.empty()) {
-            root_ = std::move(value);
+            root_ = value;
         } else if (Frame& frame = stack_.back(); frame.object) {
             frame.object->set(frame.key, value);
         } else {
@@ -170,7 +170,7 @@ Result<Var> parse_json(std::string_view text) {
     rapidjson::Reader reader;
     Builder builder;
     const rapidjson::ParseResult result = reader.Parse<flags>(stream, builder);
-    if (result) return builder.take();
+    if (result) return builder.root();
     const std::string& own = builder.refusal();
     return not_json(text, result.Offset(), own.empty() ? rapidjson::GetParseError_En(result.Code()) : own);
 }

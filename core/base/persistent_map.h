@@ -1,7 +1,8 @@
 // PersistentMap: an ordered map whose copies share what they have in common.
 //
-// insert() and erase() leave the old map as it was and give a new one, for O(log n) new nodes; copying costs one
-// pointer. So a reader that holds a map sees one state of it for as long as it likes, and no writer waits.
+// insert() and erase() leave the old map as it was and give a new one, for O(log n) new nodes; copying costs
+// one pointer. So a reader that holds a map sees one state of it for as long as it likes, and no writer
+// waits.
 //
 // A treap with path copying. Priorities come from the key's hash, so the shape depends on the content only.
 // Threads: maps are values; different maps may be used by different threads even where they share nodes.
@@ -78,11 +79,13 @@ class PersistentMap {
         return h ^ (h >> 33);
     }
     static Ptr with(const Node& n, Ptr left, Ptr right) {
-        return std::make_shared<const Node>(Node{n.key, n.value, n.priority, std::move(left), std::move(right)});
+        return std::make_shared<const Node>(
+            Node{n.key, n.value, n.priority, std::move(left), std::move(right)});
     }
     static Ptr put(const Ptr& at, K key, V value, size_t priority) {
         if (!at) {
-            return std::make_shared<const Node>(Node{std::move(key), std::move(value), priority, nullptr, nullptr});
+            return std::make_shared<const Node>(
+                Node{std::move(key), std::move(value), priority, nullptr, nullptr});
         }
         if (key < at->key) {
             Ptr left = put(at->left, std::move(key), std::move(value), priority);

@@ -1,7 +1,7 @@
 // Result<T>: a value, or the Error that says why there is none.
 //
-// For everything that the outside can cause: a user, the network, the kernel, a plugin, the disk. What can not
-// happen is an assert (base/check.h). Exceptions of libraries are caught where the library is called.
+// For everything that the outside can cause: a user, the network, the kernel, a plugin, the disk. What can
+// not happen is an assert (base/check.h). Exceptions of libraries are caught where the library is called.
 #pragma once
 #include <string>
 #include <tl/expected.hpp>
@@ -12,21 +12,22 @@ namespace gorb::base {
 
 // What kind of failure it is, for code that has to react to it. rest maps each to one HTTP status.
 enum class Errc {
-    invalid,        // the request is wrong in itself
-    not_found,      // no such object
-    exists,         // the object, or one with the same key, is there already
-    stale,          // the precondition (If-Match) names another revision
-    too_large,      // more than a limit allows
-    unsupported,    // the kernel or this build does not have it (a scheduler, a pulse type)
-    forbidden,      // a capability is missing
-    unavailable,    // something needed is not there now (a kernel module, a full queue, a shutdown)
-    refused,        // the kernel said no for another reason
-    timeout,        // no answer in time
-    io,             // a system call failed
-    internal        // a defect of ours
+    invalid,      // the request is wrong in itself
+    not_found,    // no such object
+    exists,       // the object, or one with the same key, is there already
+    stale,        // the precondition (If-Match) names another revision
+    too_large,    // more than a limit allows
+    unsupported,  // the kernel or this build does not have it (a scheduler, a pulse type)
+    forbidden,    // a capability is missing
+    unavailable,  // something needed is not there now (a kernel module, a full queue, a shutdown)
+    refused,      // the kernel said no for another reason
+    timeout,      // no answer in time
+    io,           // a system call failed
+    internal      // a defect of ours
 };
 
-// One wrong field of a document, as RFC 6901 points to it: {"/pulse/interval", "must be a duration such as \"5s\""}.
+// One wrong field of a document, as RFC 6901 points to it: {"/pulse/interval", "must be a duration such as
+// \"5s\""}.
 struct Fault {
     std::string pointer;
     std::string what;
@@ -47,6 +48,8 @@ using Status = Result<void>;
 inline tl::unexpected<Error> fail(Errc code, std::string sentence, int os_error = 0) {
     return tl::unexpected<Error>(Error{code, std::move(sentence), {}, os_error});
 }
-inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+inline tl::unexpected<Error> fail(Error error) {
+    return tl::unexpected<Error>(std::move(error));
+}
 
 }  // namespace gorb::base

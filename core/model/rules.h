@@ -2,6 +2,7 @@
 // the Fault. Pointers are relative to the object. The kernel file or manual a rule follows stands beside it.
 #pragma once
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,35 +13,51 @@ namespace gorb::model {
 
 using Violation = std::optional<base::Fault>;
 
-// 1 to 128 characters of [A-Za-z0-9._:-]; also not "." or "..". The sentence, without a pointer, when it is
+// 1 to 128 characters of [A-Za-z0-9._:-]; also not "." or "..". The sentence, without a pointer, if it is
 // not.
 std::optional<std::string> name_violation(std::string_view name);
 
 // ---- of a service alone
-Violation vip_usable(const Service&);  // not unspecified, multicast or broadcast
-Violation port_zero_needs_persistence(
-    const Service&);  // ip_vs_ctl.c: port 0 catches all ports, for persistent services only
-Violation scheduler_name(const Service&);       // IP_VS_SCHEDNAME_MAXLEN: [a-z0-9_]{1,15}
-Violation flags_fit_scheduler(const Service&);  // sh-* with sh only, mh-* with mh only
-Violation persistence_range(const Service&);    // 1 s .. 30 days
-Violation netmask_range(const Service&);  // 1..32, 1..128; only with persistence other than the whole address
+
+// not unspecified, multicast or broadcast
+Violation vip_usable(const Service&);
+// ip_vs_ctl.c: port 0 catches all ports, for persistent services only
+Violation port_zero_needs_persistence(const Service&);
+// IP_VS_SCHEDNAME_MAXLEN: [a-z0-9_]{1,15}
+Violation scheduler_name(const Service&);
+// sh-* with sh only, mh-* with mh only
+Violation flags_fit_scheduler(const Service&);
+// 1 s .. 30 days
+Violation persistence_range(const Service&);
+// 1..32, 1..128; other than the whole address only with persistence
+Violation netmask_range(const Service&);
 std::vector<base::Fault> service_violations(const Service&);
 
 // ---- of a backend alone
-Violation backend_address_usable(const Backend&);  // ip_vs_ctl.c: unicast, and no IPv6 link-local
+
+// ip_vs_ctl.c: unicast, and no IPv6 link-local
+Violation backend_address_usable(const Backend&);
 Violation weight_range(const Backend&);
-Violation thresholds_ordered(const Backend&);  // ip_vs_ctl.c: lower <= upper
-Violation pulse_type_name(const Backend&);     // [a-z0-9._-]{1,64}
-Violation interval_range(const Backend&);      // 10ms .. 24h
-Violation timeout_range(const Backend&);       // 1ms .. 10m
-Violation rise_fall_range(const Backend&);     // 1 .. 1000
+// ip_vs_ctl.c: lower <= upper
+Violation thresholds_ordered(const Backend&);
+// [a-z0-9._-]{1,64}
+Violation pulse_type_name(const Backend&);
+// 10ms .. 24h
+Violation interval_range(const Backend&);
+// 1ms .. 10m
+Violation timeout_range(const Backend&);
+// 1 .. 1000
+Violation rise_fall_range(const Backend&);
 std::vector<base::Fault> backend_violations(const Backend&);
 
 // ---- of a backend within its service
-Violation families_match(const Service&, const Backend&);  // ip_vs_ctl.c: other family only with tunnel
-Violation port_not_remapped(const Service&,
-                            const Backend&);  // ipvsadm(8): DR and tunnel keep the service's port
-Violation backend_port_named(const Service&, const Backend&);  // port 0 within services of port 0 only
+
+// ip_vs_ctl.c: the other family only with tunnel
+Violation families_match(const Service&, const Backend&);
+// ipvsadm(8): DR and tunnel keep the service's port
+Violation port_not_remapped(const Service&, const Backend&);
+// port 0 within services of port 0 only
+Violation backend_port_named(const Service&, const Backend&);
 std::vector<base::Fault> backend_in_service_violations(const Service&, const Backend&);
 
 }  // namespace gorb::model

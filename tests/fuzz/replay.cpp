@@ -19,6 +19,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 // Of the sanitizers' runtime, where there is one: they end the process without a signal.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
 extern "C" void __attribute__((weak)) __sanitizer_set_death_callback(void (*callback)());
 
 namespace {

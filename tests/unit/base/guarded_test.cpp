@@ -11,6 +11,7 @@ namespace {
 TEST(Guarded, NoStepOfSeveralThreadsIsLost) {
     Guarded<int> counter(0);
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&] {
             for (int j = 0; j < 10'000; ++j) counter.with([](int& n) { ++n; });
