@@ -34,11 +34,12 @@ std::map<std::string, std::string> quiet(const std::string& folder) {
     return found;
 }
 
-// What is there now and was not in `before`, and stays for five seconds: "socket:[1234]", or the name where
-// it is no link.
+// What is there now and was not in `before`, and stays for five seconds (less, once something did):
+// "socket:[1234]", or the name where it is no link.
 std::string grown(const std::string& folder, const std::map<std::string, std::string>& before) {
+    static int patience = 250;
     std::string names;
-    for (int i = 0; i < 250; ++i) {
+    for (int i = 0; i < patience; ++i) {
         names.clear();
         for (const auto& entry : entries_of(folder)) {
             const auto known = before.find(entry.first);
@@ -48,6 +49,7 @@ std::string grown(const std::string& folder, const std::map<std::string, std::st
         if (names.empty()) break;
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
+    if (!names.empty()) patience = 10;
     return names;
 }
 

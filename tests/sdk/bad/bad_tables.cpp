@@ -1,0 +1,16 @@
+// Declares its options wrongly, each in another way.
+#include "pulse.h"
+
+struct BadTables : Harmless {
+    using Harmless::Harmless;
+    static constexpr const char *name = "Bad_Name", *version = "", *summary = "two\nlines";
+    static constexpr gorb_option args[] = {
+        {"Port", GORB_INT, 0, nullptr, nullptr, "capitals"},
+        {"low", GORB_INT, 0, "0", "1..9", "a default outside of its range"},
+        {"low", GORB_INT, 0, nullptr, nullptr, "twice"},
+        {"helpless", GORB_TEXT, 0, nullptr, nullptr, nullptr},
+        {"both", GORB_TEXT, GORB_REQUIRED, "x", nullptr, "required, with a default"},
+        {"odd", 99, 0, nullptr, nullptr, "an unknown type"},
+    };
+};
+GORB_PULSE(BadTables)

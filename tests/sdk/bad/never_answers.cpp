@@ -1,0 +1,8 @@
+// Not bad, but lazy: never answers, so every run ends at its deadline.
+#include "pulse.h"
+
+struct NeverAnswers : Harmless {
+    using Harmless::Harmless;
+    static void start(const gorb::sdk::Run&) {}
+};
+GORB_PULSE(NeverAnswers)
