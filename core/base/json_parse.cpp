@@ -170,7 +170,7 @@ Result<Var> parse_json(std::string_view text) {
     rapidjson::Reader reader;
     Builder builder;
     const rapidjson::ParseResult result = reader.Parse<flags>(stream, builder);
-    if (result) return builder.root();
+    if (result) return Result<Var>(tl::in_place, builder.root());
     const std::string& own = builder.refusal();
     return not_json(text, result.Offset(), own.empty() ? rapidjson::GetParseError_En(result.Code()) : own);
 }
