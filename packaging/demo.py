@@ -19,7 +19,7 @@ from lab import Lab, Process, wait_until  # noqa: E402
 
 VIP = "10.9.0.80"
 REQUESTS = 100  # looked at in each phase
-BOLD, PLAIN = ("\033[1m", "\033[0m") if sys.stdout.isatty() or os.environ.get("GORB_COLOUR") else ("", "")
+BOLD, PLAIN = ("\033[1m", "\033[0m") if os.environ.get("GORB_COLOUR") else ("", "")
 
 
 def step(text):

@@ -5,7 +5,16 @@ Each answers with the name of its server, so that a client sees who served it.
 import http.server
 import socket
 import socketserver
+import sys
 import time
+
+
+class _Quiet:
+    """A server mixin: that a client, or a check, resets its connection is nothing to write about."""
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _bound(kind, port):
@@ -39,7 +48,7 @@ def http_server(name, ready, port=80, health=200):
         def log_message(self, *_):
             pass
 
-    class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    class Server(_Quiet, socketserver.ThreadingMixIn, http.server.HTTPServer):
         address_family = socket.AF_INET6
         request_queue_size = 128
         daemon_threads = True
@@ -63,7 +72,7 @@ def tcp_echo(name, ready, port):
             while message := self.request.recv(1000):
                 self.request.sendall(name.encode() + b" " + message)
 
-    class Server(socketserver.ThreadingTCPServer):
+    class Server(_Quiet, socketserver.ThreadingTCPServer):
         address_family = socket.AF_INET6
         daemon_threads = True
 
