@@ -29,7 +29,8 @@ Blockage::Seen Blockage::look(uint64_t busy_since, uint64_t now, uint64_t limit)
     return {Change::blocked, last_ns_};
 }
 
-Watchdog::Watchdog(std::vector<const Loop*> loops, uint64_t limit_ns, bool threaded) : limit_(limit_ns) {
+Watchdog::Watchdog(const std::vector<const Loop*>& loops, uint64_t limit_ns, bool threaded)
+    : limit_(limit_ns) {
     for (const Loop* loop : loops) loops_.push_back({loop, {}});
     if (threaded) thread_ = std::thread([this] { run(); });
 }

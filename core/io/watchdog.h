@@ -38,7 +38,7 @@ class Watchdog {
     static constexpr uint64_t default_limit = 1'000'000'000;
 
     // The loops must outlive it. `threaded` false: only step() looks.
-    explicit Watchdog(std::vector<const Loop*> loops, uint64_t limit_ns = default_limit,
+    explicit Watchdog(const std::vector<const Loop*>& loops, uint64_t limit_ns = default_limit,
                       bool threaded = true);
     ~Watchdog();
     Watchdog(const Watchdog&) = delete;

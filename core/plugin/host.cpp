@@ -11,10 +11,6 @@
 #include "base/log.h"
 #include "plugin/text.h"
 
-#ifndef GORB_VERSION
-#define GORB_VERSION "0.1.0"
-#endif
-
 namespace gorb::plugin {
 namespace {
 
