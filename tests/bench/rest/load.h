@@ -1,0 +1,34 @@
+// A load generator: clients with keep-alive connections, each of which asks again when it has its answer.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gorb::bench {
+
+struct Load {
+    uint16_t port = 0;                  // on 127.0.0.1
+    int server = 0;                     // the serving process, whose CPU time is counted
+    std::vector<std::string> requests;  // whole ones, sent in turn
+    int connections = 1;
+    double seconds = 1;             // measured, after a tenth of it to warm up
+    uint64_t answers = UINT64_MAX;  // or until there are so many
+};
+
+struct Figures {
+    uint64_t answers = 0, failures = 0;  // failures: another status than 200, or a connection that ended
+    uint64_t bytes = 0;
+    double seconds = 0;
+    double cpu_us = 0;  // of the server for an answer, user and system
+    double p50_ms = 0, p99_ms = 0;
+};
+
+// Runs in the calling thread.
+Figures run(const Load& load);
+
+// A whole request.
+std::string request(const std::string& method, const std::string& target, const std::string& body = "");
+// The body of the answer to GET `target`, "" when there is none.
+std::string get(uint16_t port, const std::string& target);
+
+}  // namespace gorb::bench
