@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 FOLDER, CC, HEADER = sys.argv[1:4]
+sys.dont_write_bytecode = True
 sys.path.insert(0, FOLDER)
 import layout  # noqa: E402
 
