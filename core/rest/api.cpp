@@ -95,7 +95,7 @@ class Api : public std::enable_shared_from_this<Api> {
     void delete_backend(Call&& call);
 
     std::optional<Response> refusal(const Call& call, const Route& route) const;
-    void on_worker(Responder respond, std::function<Response()> make);
+    void on_worker(const Responder& respond, std::function<Response()> make);
     // Submits it; the answer is what `show` makes of the object that came of it.
     using Show = std::function<Response(const control::Outcome&)>;
     template <class Change>
@@ -198,7 +198,7 @@ std::optional<Response> Api::refusal(const Call& call, const Route& route) const
                                    shown(r.content_type));
 }
 
-void Api::on_worker(Responder respond, std::function<Response()> make) {
+void Api::on_worker(const Responder& respond, std::function<Response()> make) {
     const bool taken = workers_.submit([respond, make = std::move(make)] { respond(guarded(make)); });
     if (!taken) respond(error_response(503, "too many long answers are being written at once; try again"));
 }
@@ -242,7 +242,7 @@ Response Api::put_log(const Call& call) {
 }
 
 void Api::metrics(Call&& call) {
-    on_worker(std::move(call.respond), [this] {
+    on_worker(call.respond, [this] {
         Response out;
         out.content_type = metrics_content_type;
         out.body = metrics_page(context_.control, context_.metrics, context_.version);
@@ -273,7 +273,7 @@ Response Api::backend_response(const std::string& service, const model::BackendE
 void Api::list_services(Call&& call) {
     const model::SnapshotPtr snapshot = context_.control.snapshot();
     if (call.expanded) {
-        on_worker(std::move(call.respond), [this, snapshot] {
+        on_worker(call.respond, [this, snapshot] {
             return json_response(512 * snapshot->services.size(), [&](base::JsonWriter& w) {
                 write_services(w, context_.control, *snapshot);
             });
@@ -295,8 +295,7 @@ void Api::get_service(Call&& call) {
     }
     const Backends backends = call.expanded ? Backends::objects : Backends::names;
     if ((*service)->backends.size() > many) {
-        on_worker(std::move(call.respond),
-                  [this, s = *service, backends] { return service_response(*s, backends); });
+        on_worker(call.respond, [this, s = *service, backends] { return service_response(*s, backends); });
     } else {
         call.respond(guarded([&] { return service_response(**service, backends); }));
     }

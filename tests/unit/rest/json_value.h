@@ -12,6 +12,14 @@
 
 namespace gorb::rest {
 
+// fn(name, value) for each member. (The iterators' operators are ambiguous in C++20 to clang.)
+template <class Value, class Fn>
+void each_member(Value& object, Fn&& fn) {
+    auto member = object.MemberBegin();
+    for (size_t left = object.MemberCount(); left > 0; --left, ++member)
+        fn(member->name.GetString(), member->value);
+}
+
 class Json {
   public:
     explicit Json(const std::string& text) {
@@ -38,7 +46,7 @@ class Json {
     }
     std::vector<std::string> members() const {
         std::vector<std::string> out;
-        for (const auto& member : value_->GetObject()) out.emplace_back(member.name.GetString());
+        each_member(*value_, [&](const char* name, const rapidjson::Value&) { out.emplace_back(name); });
         return out;
     }
     size_t size() const { return value_->IsArray() ? value_->Size() : 0; }

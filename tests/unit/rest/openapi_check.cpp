@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "rest/openapi.h"
+#include "unit/rest/json_value.h"
 
 namespace gorb::rest {
 namespace {
@@ -22,7 +23,7 @@ std::string upper(std::string text) {
 // Calls fn for every object of the document, from the inside out.
 void each_object(Value& value, const std::function<void(Value&)>& fn) {
     if (value.IsObject()) {
-        for (auto& member : value.GetObject()) each_object(member.value, fn);
+        each_member(value, [&](const char*, Value& member) { each_object(member, fn); });
         fn(value);
     } else if (value.IsArray()) {
         for (auto& element : value.GetArray()) each_object(element, fn);
@@ -43,27 +44,29 @@ OpenApi::OpenApi() {
         types.PushBack("null", document_.GetAllocator());
         object["type"] = types;
     });
-    for (const auto& path : document_["paths"].GetObject()) {
-        for (const auto& method : path.value.GetObject()) {
-            if (!method.value.IsObject()) continue;  // "parameters"
-            Operation op;
-            op.method = upper(method.name.GetString());
-            op.path = path.name.GetString();
-            op.id = method.value["operationId"].GetString();
-            op.document = &method.value;
-            for (const auto& status : method.value["responses"].GetObject())
-                op.statuses.insert(status.name.GetString());
-            for (const Value* holder : {&path.value, &method.value}) {
-                if (!holder->HasMember("parameters")) continue;
-                for (const auto& parameter : (*holder)["parameters"].GetArray()) {
-                    const std::string in = parameter["in"].GetString();
-                    if (in == "query") op.query.insert(parameter["name"].GetString());
-                    if (in == "path") op.path_names.insert(parameter["name"].GetString());
-                }
-            }
-            GORB_CHECK(operations_.emplace(op.id, op).second);
+    each_member(document_["paths"], [&](const char* path, const Value& methods) {
+        each_member(methods, [&](const char* method, const Value& document) {
+            if (document.IsObject()) add(upper(method), path, methods, document);  // else "parameters"
+        });
+    });
+}
+
+void OpenApi::add(const std::string& method, const char* path, const Value& methods, const Value& document) {
+    Operation op;
+    op.method = method;
+    op.path = path;
+    op.id = document["operationId"].GetString();
+    op.document = &document;
+    each_member(document["responses"], [&](const char* status, const Value&) { op.statuses.insert(status); });
+    for (const Value* holder : {&methods, &document}) {
+        if (!holder->HasMember("parameters")) continue;
+        for (const auto& parameter : (*holder)["parameters"].GetArray()) {
+            const std::string in = parameter["in"].GetString();
+            if (in == "query") op.query.insert(parameter["name"].GetString());
+            if (in == "path") op.path_names.insert(parameter["name"].GetString());
         }
     }
+    GORB_CHECK(operations_.emplace(op.id, op).second);
 }
 
 OpenApi::~OpenApi() = default;

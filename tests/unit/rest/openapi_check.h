@@ -36,6 +36,8 @@ class OpenApi {
     std::vector<std::string> dangling() const;
 
   private:
+    void add(const std::string& method, const char* path, const rapidjson::Value& methods,
+             const rapidjson::Value& document);
     const rapidjson::Value& resolved(const rapidjson::Value& value) const;
     std::string mismatch(const rapidjson::Value& schema, const std::string& body) const;
 
