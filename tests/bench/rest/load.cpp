@@ -101,13 +101,15 @@ Figures run(const Load& load) {
     latencies.reserve(1 << 20);
     const uint64_t warm_until = nanoseconds(CLOCK_MONOTONIC) + static_cast<uint64_t>(load.seconds * 1e8);
     uint64_t begun = 0, until = warm_until, cpu_before = 0;
+    bool answered = false;
     for (Client& client : clients) ask(client);
     static std::array<char, 1 << 18> buffer;
     std::array<epoll_event, 256> ready;
     for (;;) {
         const uint64_t now = nanoseconds(CLOCK_MONOTONIC);
-        if (now >= until || latencies.size() >= load.answers) {
+        if (now >= until && answered) {
             if (begun != 0) break;
+            answered = false;
             begun = now;
             until = now + static_cast<uint64_t>(load.seconds * 1e9);
             cpu_before = nanoseconds(server_clock);
@@ -129,6 +131,7 @@ Figures run(const Load& load) {
             }
             if (begun != 0) out.bytes += static_cast<uint64_t>(size);
             if (!client.take({buffer.data(), static_cast<size_t>(size)})) continue;
+            answered = true;
             if (begun != 0) {
                 latencies.push_back(
                     static_cast<uint32_t>((nanoseconds(CLOCK_MONOTONIC) - client.since) / 1000));

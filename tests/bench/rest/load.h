@@ -11,8 +11,7 @@ struct Load {
     int server = 0;                     // the serving process, whose CPU time is counted
     std::vector<std::string> requests;  // whole ones, sent in turn
     int connections = 1;
-    double seconds = 1;             // measured, after a tenth of it to warm up
-    uint64_t answers = UINT64_MAX;  // or until there are so many
+    double seconds = 1;  // measured, after a tenth of it to warm up; both last for one answer at least
 };
 
 struct Figures {
