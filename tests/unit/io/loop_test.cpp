@@ -356,6 +356,7 @@ TEST(Loop, PostsOfManyThreadsAllArrive) {
     int count = 0;  // the loop's
     std::promise<void> all;
     std::vector<std::thread> posters;
+    posters.reserve(threads);
     for (int t = 0; t < threads; ++t) {
         posters.emplace_back([&] {
             for (int i = 0; i < each; ++i) {

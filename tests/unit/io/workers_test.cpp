@@ -66,6 +66,7 @@ TEST(Workers, TakeJobsFromManyThreads) {
     {
         Workers workers(3, 10'000);
         std::vector<std::thread> threads;
+        threads.reserve(4);
         for (int t = 0; t < 4; ++t) {
             threads.emplace_back([&] {
                 for (int i = 0; i < 1000; ++i) taken += workers.submit([&] { ++done; }) ? 1 : 0;

@@ -66,6 +66,7 @@ TEST(Metrics, AreBoundedInNumber) {
 TEST(Metrics, CountFromManyThreads) {
     Metrics metrics;
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&] {
             for (int i = 0; i < 1000; ++i) metrics.add(metrics.counter("p", "c", ""), 1);

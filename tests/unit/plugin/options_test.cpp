@@ -69,8 +69,10 @@ TEST(ReadOptions, NamesTheEntryThatIsWrong) {
 
 TEST(ReadOptions, GivesUpOnATableWithoutAnEnd) {
     std::vector<std::string> names;
+    names.reserve(300);
     for (int i = 0; i < 300; ++i) names.push_back("o" + std::to_string(i));
     std::vector<gorb_option> table;
+    table.reserve(300);
     for (const auto& name : names) table.push_back({name.c_str(), GORB_BOOL, 0, nullptr, nullptr, nullptr});
     EXPECT_THAT(refusal_of(table), HasSubstr("no end within 256"));
 }

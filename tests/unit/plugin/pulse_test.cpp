@@ -222,12 +222,14 @@ TEST_F(PulseTest, ExceptionsInEveryOtherCallEndInTheLog) {
 TEST_F(PulseTest, ManyRunsAreEachAnsweredOnce) {
     instance = make().value();
     std::vector<PulseInstance::Probe*> probes;
+    probes.reserve(3000);
     for (int i = 0; i < 3000; ++i) {
         probes.push_back(add(i % 3 == 0 ? "post" : i % 3 == 1 ? "pass" : "never").value());
     }
     for (int round = 0; round < 3; ++round) {
         given.clear();
         std::vector<PulseInstance::Run> runs;
+        runs.reserve(probes.size());
         for (auto* probe : probes) runs.push_back(start(probe));
         for (int i = 0; i < 3; ++i) loop.step();
         EXPECT_THAT(given, SizeIs(2000));

@@ -120,7 +120,7 @@ TEST(Registry, OneBadLibraryDoesNotStopTheOthers) {
     folder.take("other_major");
     folder.take("none");
     std::ofstream(folder.path / "a_text.so") << std::string(1000, 'x');
-    std::ofstream(folder.path / "empty.so");
+    std::ofstream(folder.path / "empty.so") << "";
     fs::create_directory(folder.path / "folder.so");
     std::ofstream(folder.path / "README") << "not looked at\n";
     Registry registry;

@@ -39,7 +39,7 @@ void remove_probe(void*) {}
 [[maybe_unused]] void start(void*, gorb_run, uint64_t) {}
 void cancel(void*, gorb_run) {}
 
-const gorb_pulse_ops ops = {
+[[maybe_unused]] const gorb_pulse_ops ops = {
 #ifdef FAULT_SMALL_OPS
     offsetof(gorb_pulse_ops, cancel),
 #else
@@ -58,7 +58,7 @@ const gorb_pulse_ops ops = {
 #endif
     &cancel};
 
-const gorb_plugin good = {
+[[maybe_unused]] const gorb_plugin good = {
 #ifdef FAULT_SMALL_PLUGIN
     8,
 #else
@@ -91,7 +91,7 @@ const gorb_plugin other = {sizeof(gorb_plugin), GORB_KIND_PULSE, "other", "0",
                            "has no ops",        nullptr,         nullptr};
 #endif
 
-const gorb_plugin* const plugins[] = {
+[[maybe_unused]] const gorb_plugin* const plugins[] = {
 #if defined(FAULT_NO_END)
     &good,  &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
     &good,  &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
