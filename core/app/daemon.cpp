@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "app/installation.h"
+#include "app/plugin_options.h"
 #include "base/log.h"
 #include "control/control.h"
 #include "health/engine.h"
@@ -85,6 +86,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
                                          {"file", found->file.string()}});
     }
 
+    auto options = pulse_options(p.registry, settings);
+    if (!options) return base::fail(options.error());
+
     p.workers = std::make_unique<io::Workers>(settings.workers, settings.worker_queue);
     std::vector<io::Loop*> loops;
     std::vector<const io::Loop*> watched;
@@ -101,7 +105,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         p.registry, p.metrics, loops, *p.workers,
         [control = p.control.get()](std::span<const health::Changed> changes) {
             control->health_changed(changes);
-        });
+        },
+        std::move(*options));
     p.control->connect(*p.engine);
 
     rest::Limits limits;

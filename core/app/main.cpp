@@ -9,6 +9,7 @@
 #include "app/daemon.h"
 #include "app/installation.h"
 #include "app/notify.h"
+#include "app/plugin_options.h"
 #include "app/settings.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -57,6 +58,15 @@ int list_plugins(const app::Settings& settings) {
         std::fprintf(stderr, "refused: %s: %s\n", refused.file.c_str(), refused.why.c_str());
     }
     return registry.refused().empty() ? 0 : exit_failure;
+}
+
+int check_config(const app::Settings& settings) {
+    plugin::Registry registry;
+    if (!settings.plugin_options.empty()) registry.load(app::plugin_directories(settings));
+    if (auto options = app::pulse_options(registry, settings); !options)
+        return complain(options.error(), exit_usage);
+    std::puts("the configuration is good");
+    return 0;
 }
 
 // Every check in flight is a descriptor.
@@ -128,8 +138,7 @@ int main(int argc, char** argv) {
     if (!settings) return complain(settings.error(), exit_usage);
     switch (arguments->action) {
         case app::Action::check_config:
-            std::puts("the configuration is good");
-            return 0;
+            return check_config(*settings);
         case app::Action::list_plugins:
             return list_plugins(*settings);
         default:

@@ -200,6 +200,13 @@ std::vector<std::string> option_keys() {
 
 Status set_option(Settings& settings, const std::string& key, const std::string& text) {
     auto option = std::ranges::find_if(options(), [&](const Option& o) { return key == o.key; });
+    constexpr std::string_view of_plugin = "plugin.";
+    const size_t last_dot = key.rfind('.');
+    if (option == options().end() && key.starts_with(of_plugin) && last_dot > of_plugin.size()) {
+        const std::string plugin = key.substr(of_plugin.size(), last_dot - of_plugin.size());
+        settings.plugin_options[plugin][key.substr(last_dot + 1)] = text;
+        return {};
+    }
     if (option == options().end()) {
         const size_t dot = key.find('.');
         const std::string section = dot == std::string::npos ? "" : key.substr(0, dot);
@@ -211,7 +218,8 @@ Status set_option(Settings& settings, const std::string& key, const std::string&
         if (known.empty()) {
             return base::fail(
                 Errc::invalid,
-                "unknown key \"" + key + "\"; known sections are [gorbd], [plugins], [health] and [rest]");
+                "unknown key \"" + key +
+                    "\"; known sections are [gorbd], [plugins], [plugin.NAME], [health] and [rest]");
         }
         return base::fail(Errc::invalid, "unknown key \"" + key.substr(dot + 1) + "\" in section [" +
                                              section + "]; known there are: " + known);

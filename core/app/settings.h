@@ -5,6 +5,7 @@
 #pragma once
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct Settings {
     base::LogLevel log_level = base::LogLevel::info;
     // [plugins]
     std::vector<std::filesystem::path> plugin_directories;  // empty: those of this installation
+    // [plugin.NAME]: the options of a plugin's instances, as written, for plugin_options.h
+    std::map<std::string, std::map<std::string, std::string>> plugin_options;
     // [health]
     unsigned loops = 1;
     unsigned workers = 4;

@@ -30,17 +30,20 @@ class PluginChecker final : public Checker {
 
 }  // namespace
 
-MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics,
-                            io::Workers& workers) {
-    return [&registry, &metrics, &workers](
+MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics, io::Workers& workers,
+                            PulseOptions options) {
+    return [&registry, &metrics, &workers, options = std::move(options)](
                const std::string& type, io::Loop& loop,
                Checker::OnReport on_report) -> base::Result<std::unique_ptr<Checker>> {
         const plugin::Plugin* pulse = registry.pulse(type);
         if (!pulse)
             return base::fail(base::Errc::unsupported, "no plugin with the pulse \"" + type + "\" is loaded");
-        auto options = plugin::Config::make(pulse->options, {});
-        if (!options) return base::fail(std::move(options.error()));
-        auto instance = plugin::PulseInstance::create(*pulse, std::move(*options), loop, workers, metrics,
+        const auto configured = options.find(type);
+        auto config = configured != options.end()
+                          ? base::Result<std::shared_ptr<const plugin::Config>>(configured->second)
+                          : plugin::Config::make(pulse->options, {});
+        if (!config) return base::fail(std::move(config.error()));
+        auto instance = plugin::PulseInstance::create(*pulse, std::move(*config), loop, workers, metrics,
                                                       std::move(on_report));
         if (!instance) return base::fail(std::move(instance.error()));
         return std::make_unique<PluginChecker>(std::move(*instance));

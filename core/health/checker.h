@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -35,8 +36,12 @@ class Checker {
 using MakeChecker = std::function<base::Result<std::unique_ptr<Checker>>(
     const std::string& type, io::Loop& loop, Checker::OnReport on_report)>;
 
-// Instances of the pulse plugins of `registry`, with their options' defaults. All three must outlive what it
-// makes.
-MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics, io::Workers& workers);
+// Options of instances by the name of their pulse, already validated; a pulse without an entry has its
+// defaults.
+using PulseOptions = std::map<std::string, std::shared_ptr<const plugin::Config>>;
+
+// Instances of the pulse plugins of `registry`. The references must outlive what it makes.
+MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics, io::Workers& workers,
+                            PulseOptions options);
 
 }  // namespace gorb::health

@@ -19,8 +19,9 @@ struct Engine::Impl {
 };
 
 Engine::Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops,
-               io::Workers& workers, OnChanged on_changed)
-    : Engine(plugin_checkers(registry, metrics, workers), std::move(loops), std::move(on_changed)) {}
+               io::Workers& workers, OnChanged on_changed, PulseOptions options)
+    : Engine(plugin_checkers(registry, metrics, workers, std::move(options)), std::move(loops),
+             std::move(on_changed)) {}
 
 Engine::Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed)
     : impl_(std::make_unique<Impl>()) {

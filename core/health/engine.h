@@ -28,7 +28,7 @@ class Engine {
     // id hashes to. The loops must outlive the engine and be stopped before it is destroyed (or not yet be
     // running).
     Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops,
-           io::Workers& workers, OnChanged on_changed);
+           io::Workers& workers, OnChanged on_changed, PulseOptions options = {});
     // The same with checkers of another make than plugins.
     Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed);
     ~Engine();

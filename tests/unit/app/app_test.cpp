@@ -6,6 +6,7 @@
 
 #include "app/arguments.h"
 #include "app/installation.h"
+#include "app/plugin_options.h"
 #include "app/settings.h"
 
 namespace gorb::app {
@@ -70,6 +71,16 @@ TEST_F(SettingsTest, WhatIsNotIniAndWhatIsGivenTwiceAreErrorsWithALine) {
     EXPECT_NE(complaint("[gorbd]\ndriver = memory\ndriver = kernel\n")
                   .find(":3: gorbd.driver was given before, in line 2"),
               std::string::npos);
+}
+
+TEST_F(SettingsTest, WhatIsForPluginsIsKeptForThem) {
+    Settings settings;
+    ASSERT_TRUE(read_files(settings, write("gorb.ini", "[plugin.ldap-check]\nbase = dc=example\n")));
+    EXPECT_EQ(settings.plugin_options.at("ldap-check").at("base"), "dc=example");
+    const plugin::Registry none;
+    auto options = pulse_options(none, settings);
+    ASSERT_FALSE(options);
+    EXPECT_NE(options.error().sentence.find("[plugin.ldap-check]"), std::string::npos);
 }
 
 TEST_F(SettingsTest, AMissingFileIsAnError) {

@@ -1,0 +1,14 @@
+// The options of plugins' instances, from the sections [plugin.NAME] of the configuration.
+#pragma once
+#include "app/settings.h"
+#include "base/result.h"
+#include "health/checker.h"
+#include "plugin/registry.h"
+
+namespace gorb::app {
+
+// Errc::invalid names the section and key: a plugin that is not loaded, an option that it does not have, a
+// wrong value.
+base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registry, const Settings& settings);
+
+}  // namespace gorb::app
