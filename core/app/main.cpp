@@ -1,12 +1,15 @@
 // gorbd: reads the command line, starts the daemon, waits for a signal.
 #include <sys/resource.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 
 #include "app/arguments.h"
 #include "app/daemon.h"
+#include "app/deadline.h"
 #include "app/installation.h"
 #include "app/notify.h"
 #include "app/plugin_options.h"
@@ -21,6 +24,9 @@ using namespace gorb;
 
 constexpr int exit_failure = 1;  // the daemon could not start
 constexpr int exit_usage = 2;    // command line or configuration
+// The kernel's table is in its final state long before: what may take so long is a plugin that does not
+// return.
+constexpr std::chrono::seconds shutdown_limit{10};
 
 int complain(const base::Error& error, int status) {
     std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
@@ -116,7 +122,13 @@ int run(const app::Settings& settings) {
     const int signal = wait_for_end(signals, **daemon);
     base::log_info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
     app::notify_stopping();
-    daemon->reset();
+    {
+        const app::Deadline deadline(shutdown_limit, [] {
+            base::log_error("a plugin holds up the end: leaving without it");
+            std::_Exit(exit_failure);
+        });
+        daemon->reset();
+    }
     base::log_info("stopped");
     return 0;
 }

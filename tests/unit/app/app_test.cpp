@@ -3,8 +3,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "app/arguments.h"
+#include "app/deadline.h"
 #include "app/installation.h"
 #include "app/plugin_options.h"
 #include "app/settings.h"
@@ -164,6 +166,15 @@ TEST(Arguments, HelpNamesEveryOption) {
          {"--config", "--listen", "--flush", "--vip-interface", "--driver", "--release-on-exit"}) {
         EXPECT_NE(text.find(word), std::string::npos) << word;
     }
+}
+
+TEST(Deadline, IsCalledOnlyWhenTheScopeTakesTooLong) {
+    std::promise<void> called;
+    {
+        const Deadline late(std::chrono::milliseconds(1), [&] { called.set_value(); });
+        ASSERT_EQ(called.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    }
+    const Deadline in_time(std::chrono::hours(1), [] { FAIL(); });
 }
 
 TEST(Installation, TheLoopbackInterfaceHasItsAddress) {
