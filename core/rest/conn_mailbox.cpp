@@ -16,7 +16,7 @@ class Pending {
     Pending(const Pending&) = delete;
     Pending& operator=(const Pending&) = delete;
     ~Pending() {
-        if (answered_.load(std::memory_order_acquire)) return;
+        if (answered_.load(std::memory_order_acquire) || box_->closed()) return;
         log("request was never answered");
         box_->deliver(
             ticket_,
@@ -58,16 +58,21 @@ void Mailbox::deliver(Ticket ticket, Response response) {
     std::lock_guard lock(mutex_);
     if (!loop_) return;
     letters_.push_back({ticket, std::move(response)});
-    if (letters_.size() == 1) loop_->post([self = shared_from_this()] { self->empty(); });
+    if (letters_.size() == 1) loop_->post([self = shared_from_this()] { self->hand_out(); });
 }
 
-void Mailbox::empty() {
+void Mailbox::hand_out() {
     {
         std::lock_guard lock(mutex_);
         opened_.swap(letters_);
     }
     for (auto& letter : opened_) taker_->answered(letter.ticket, std::move(letter.response));
     opened_.clear();
+}
+
+bool Mailbox::closed() {
+    std::lock_guard lock(mutex_);
+    return loop_ == nullptr;
 }
 
 void Mailbox::close() {

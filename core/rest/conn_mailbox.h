@@ -38,6 +38,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     void opened_by_loop() {
         thread_ = std::this_thread::get_id();
     }                                                // by the loop's thread, before anything is delivered
+    bool closed();                                   // [any]
     void close();                                    // by any thread, when the loop runs no more
     void deliver(Ticket ticket, Response response);  // [any]
     // The function to give to a handler. `request` is for the log, should nobody answer it.
@@ -48,7 +49,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
         Ticket ticket;
         Response response;
     };
-    void empty();
+    void hand_out();
 
     std::atomic<std::thread::id> thread_{};
     std::mutex mutex_;

@@ -27,7 +27,7 @@ std::string_view std_view(Text text) {
 // Writes what the handler is given straight into the Request.
 class Parser final : public http::basic_parser<true> {
   public:
-    Parser(const Limits& limits, Request& request) : limits_(limits), out_(request) {
+    Parser(const Limits& limits, Request& request) : out_(request) {
         header_limit(UINT32_MAX);  // the head comes whole, its size has been looked at
         body_limit(limits.body_bytes);
     }
@@ -142,7 +142,6 @@ class Parser final : public http::basic_parser<true> {
     void on_finish_impl(beast::error_code&) override {}
     void on_response_impl(int, Text, int, beast::error_code&) override {}
 
-    const Limits& limits_;
     Request& out_;
     int hosts_ = 0, lengths_ = 0, encodings_ = 0;
     bool in_body_ = false;

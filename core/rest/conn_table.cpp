@@ -27,7 +27,7 @@ constexpr int idle_candidates = 16;
 struct ConnTable::Conn final : SessionHost {
     Conn(ConnTable& owner, int descriptor, std::string peer)
         : table(owner), fd(descriptor), session(owner.limits_, std::move(peer), *this) {}
-    void dispatch(std::shared_ptr<const Request> whole) override { table.dispatch(*this, std::move(whole)); }
+    void dispatch(std::shared_ptr<const Request> whole) override { table.dispatch(*this, whole); }
 
     ConnTable& table;
     const int fd;
@@ -224,7 +224,7 @@ void ConnTable::close(Conn& conn) {
     if (last && finished_) std::exchange(finished_, nullptr)();
 }
 
-void ConnTable::dispatch(Conn& conn, std::shared_ptr<const Request> request) {
+void ConnTable::dispatch(Conn& conn, const std::shared_ptr<const Request>& request) {
     conn.serial = ++last_serial_;
     if (base::log_wants(base::LogLevel::debug)) conn.request = request;
     loop_.set_activity("a REST request");

@@ -48,7 +48,7 @@ class ConnTable final : private AnswerTaker {
     struct Conn;
     using Queue = std::list<Conn*>;
 
-    void dispatch(Conn& conn, std::shared_ptr<const Request> request);
+    void dispatch(Conn& conn, const std::shared_ptr<const Request>& request);
     void answered(Ticket ticket, Response response) override;
 
     void on_events(Conn& conn, uint32_t events);

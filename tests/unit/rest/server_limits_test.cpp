@@ -1,0 +1,265 @@
+// What clients may not do to the server and to each other: refusals, deadlines, limits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "server_fixture.h"
+
+namespace gorb::rest::test {
+namespace {
+
+TEST_F(ServerTest, ReadsNoFurtherThanItCanKeepWhileARequestIsUnderWay) {
+    start();
+    Client c = client();
+    c.get("/later");
+    ASSERT_TRUE(kept(1));
+    // Far more than socket buffers and ours hold: the sender has to wait, and everything is answered in the
+    // end.
+    constexpr int count = 40;
+    const std::string body(500'000, 'b');
+    std::atomic<int> sent = 0;
+    std::thread sender([&] {
+        for (int i = 0; i < count; ++i, ++sent) c.send(put("/" + std::to_string(i), body));
+    });
+    eventually([&] { return sent == count; }, 300ms);
+    EXPECT_LT(sent, count);
+    take_kept()({.body = "at last"});
+    EXPECT_EQ(c.reply().body, "at last");
+    for (int i = 0; i < count; ++i)
+        ASSERT_EQ(c.reply().body.substr(0, 7), ("PUT /" + std::to_string(i) + " bb").substr(0, 7));
+    sender.join();
+}
+
+TEST_F(ServerTest, EveryRefusalHasItsStatusAndASentence) {
+    Limits limits;
+    limits.line_bytes = 1000;
+    limits.header_bytes = 2000;
+    start(limits);
+    const std::vector<std::pair<int, std::string>> cases = {
+        {400, "nonsense\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\n\r\n"},
+        {400, "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"},
+        {413, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n"},
+        {414, "GET /" + std::string(1000, 'a') + " HTTP/1.1\r\nHost: x\r\n\r\n"},
+        {417, "PUT / HTTP/1.1\r\nHost: x\r\nExpect: bread\r\n\r\n"},
+        {431, "GET / HTTP/1.1\r\nHost: x\r\nA: " + std::string(2000, 'a') + "\r\n\r\n"},
+        {501, "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"},
+        {505, "GET / HTTP/2.0\r\nHost: x\r\n\r\n"}};
+    for (const auto& [status, bytes] : cases) {
+        Client c = client();
+        c.send("GET /before HTTP/1.1\r\nHost: x\r\n\r\n" + bytes);
+        EXPECT_EQ(c.reply().body, "GET /before ");
+        const Reply reply = c.reply();
+        EXPECT_TRUE(is_error(reply, status)) << status << " wanted, " << reply.status << ": " << reply.body;
+        c.finish_sending();
+        EXPECT_EQ(c.end(), Ended::finished) << status;
+    }
+}
+
+// The answer comes before the body has been sent, and no reset overtakes it however much the client goes on
+// sending.
+TEST_F(ServerTest, ClientSeesWhyItsLargeBodyIsRefused) {
+    start();
+    for (const std::string_view how : {"Content-Length: 12582912", "Transfer-Encoding: chunked"}) {
+        Client c = client();
+        ASSERT_TRUE(c.send("PUT /a HTTP/1.1\r\nHost: x\r\n" + std::string(how) + "\r\n\r\n"));
+        if (how.front() == 'T') c.send("c00000\r\n");
+        const std::string part(1 << 20, 'b');
+        for (int i = 0; i < 12; ++i) ASSERT_TRUE(c.send(part));
+        EXPECT_TRUE(is_error(c.reply(), 413));
+        c.finish_sending();
+        EXPECT_EQ(c.end(), Ended::finished);
+    }
+}
+
+TEST_F(ServerTest, DrainsOnlySoMuchAndOnlyForSoLong) {
+    Limits limits;
+    limits.linger = 200ms;
+    limits.linger_bytes = 1 << 20;
+    start(limits);
+    Client silent = client();
+    silent.send("nonsense\r\n\r\n");
+    EXPECT_TRUE(is_error(silent.reply(), 400));
+    EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }, 5s));
+    Client busy = client();
+    busy.send("nonsense\r\n\r\n");
+    const std::string part(1 << 16, 'b');
+    bool taken = true;
+    for (int i = 0; i < 1000 && taken; ++i) taken = busy.send(part);
+    EXPECT_FALSE(taken);
+}
+
+TEST_F(ServerTest, SlowRequestGets408AtItsDeadline) {
+    Limits limits;
+    limits.request = 200ms;
+    start(limits);
+    for (const std::string_view begin :
+         {"G", "GET / HTTP/1.1\r\nHost: x\r\n", "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"}) {
+        Client c = client();
+        c.get("/before");
+        EXPECT_EQ(c.reply().status, 200);
+        const auto began = Clock::now();
+        c.send(begin);
+        // Dripping does not help.
+        std::string more = "abcdefghijklmnopqrstuvwxyz";
+        while (!more.empty() && !c.receive(Clock::now() + 10ms)) {
+            c.send(more.substr(0, 1));
+            more.erase(0, 1);
+        }
+        EXPECT_TRUE(is_error(c.reply(), 408)) << begin;
+        EXPECT_GE(since(began), 199ms);
+        EXPECT_LT(since(began), 2s);
+        c.finish_sending();
+        EXPECT_EQ(c.end(), Ended::finished);
+    }
+}
+
+TEST_F(ServerTest, DeadlineBeginsAnewWithEachRequest) {
+    Limits limits;
+    limits.request = 300ms;
+    start(limits);
+    Client c = client();
+    // Each request takes 200 ms, and the next one begins in the packet that ends it.
+    c.send("GET /a HTT");
+    for (int i = 0; i < 4; ++i) {
+        std::this_thread::sleep_for(200ms);
+        c.send("P/1.1\r\nHost: x\r\n\r\nGET /a HTT");
+        ASSERT_EQ(c.reply().status, 200) << i;
+    }
+    EXPECT_TRUE(is_error(c.reply(), 408));
+}
+
+TEST_F(ServerTest, IdleConnectionIsClosedWithoutAWord) {
+    Limits limits;
+    limits.idle = 150ms;
+    start(limits);
+    Client fresh = client(), used = client();
+    used.get("/a");
+    EXPECT_EQ(used.reply().status, 200);
+    EXPECT_EQ(fresh.end(), Ended::finished);
+    EXPECT_EQ(used.end(), Ended::finished);
+    EXPECT_EQ(fresh.rest() + used.rest(), "");
+}
+
+TEST_F(ServerTest, ClientThatDoesNotTakeItsAnswerIsCutOff) {
+    Limits limits;
+    limits.write = 200ms;
+    start(limits);
+    Client c(server_->address(), 4096);
+    c.get("/large");
+    EXPECT_TRUE(eventually([&] { return server_->connections() == 1; }));
+    EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
+    c.end();
+    EXPECT_LT(c.rest().size(), large_bytes);
+}
+
+TEST_F(ServerTest, SlowReaderGetsItsLargeAnswerWhole) {
+    start();
+    Client c(server_->address(), 4096);
+    c.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_EQ(c.reply(60s).body, std::string(large_bytes, 'x'));
+    EXPECT_EQ(c.end(), Ended::finished);
+}
+
+TEST_F(ServerTest, FreshClientIsServedAtOnceWhileAThousandAreIdleAndOthersDrip) {
+    start();
+    std::vector<Client> idle, dripping;
+    for (int i = 0; i < 1000; ++i) {
+        idle.push_back(client());
+        ASSERT_TRUE(idle.back().connected());
+        if (i % 2) {
+            idle.back().get("/a");
+            ASSERT_EQ(idle.back().reply().status, 200);
+        }
+    }
+    for (int i = 0; i < 64; ++i) {
+        dripping.push_back(client());
+        dripping.back().send("GET / HT");
+    }
+    ASSERT_TRUE(eventually([&] { return server_->connections() == 1064; }));
+    milliseconds best = 1h;
+    for (int i = 0; i < 5; ++i) {  // the machine may be busy; the server may not be the reason
+        const auto began = Clock::now();
+        Client fresh = client();
+        fresh.get("/a");
+        ASSERT_EQ(fresh.reply().status, 200);
+        best = std::min(best, since(began));
+        for (Client& c : dripping) c.send("T");
+    }
+    EXPECT_LE(best, 100ms);
+}
+
+TEST_F(ServerTest, OverTheLimitTheConnectionIdleForLongestMakesRoom) {
+    Limits limits;
+    limits.connections = 3;
+    start(limits);
+    Client a = client(), b = client(), c = client();
+    for (Client* each : {&a, &b, &c, &a}) {  // so b is idle for longest
+        each->get("/a");
+        ASSERT_EQ(each->reply().status, 200);
+    }
+    Client d = client();
+    d.get("/a");
+    EXPECT_EQ(d.reply().status, 200);
+    EXPECT_EQ(b.end(), Ended::finished);
+    for (Client* each : {&a, &c, &d}) {
+        each->get("/a");
+        EXPECT_EQ(each->reply().status, 200);
+    }
+}
+
+TEST_F(ServerTest, OverTheLimitWithNobodyIdleTheNewcomerIsTold) {
+    Limits limits;
+    limits.connections = 2;
+    start(limits);
+    Client a = client(), b = client();
+    a.get("/later");
+    ASSERT_TRUE(kept(1));
+    b.send("GET /slow");  // has begun its request
+    ASSERT_TRUE(eventually([&] { return server_->connections() == 2; }));
+    // b's first bytes may still be on their way: until they are read it would count as idle.
+    b.send(" HTTP/1.1\r\n");
+    for (int i = 0; i < 5; ++i) {
+        Client c = client();
+        c.get("/a");
+        const Reply reply = c.reply();
+        EXPECT_TRUE(is_error(reply, 503));
+        EXPECT_EQ(reply.header("retry-after"), "1");
+        c.finish_sending();
+        EXPECT_EQ(c.end(), Ended::finished);
+    }
+    b.send("Host: x\r\n\r\n");
+    EXPECT_EQ(b.reply().body, "GET /slow ");
+    take_kept()({.body = "{}"});
+    EXPECT_EQ(a.reply().status, 200);
+}
+
+TEST_F(ServerTest, ShortLivedConnectionsLeaveNothingBehind) {
+    start();
+    for (int i = 0; i < 300; ++i) {
+        Client c = client();
+        switch (i % 4) {
+            case 0:
+                break;
+            case 1:
+                c.send("GET / HT");
+                break;
+            case 2:
+                c.get("/large");
+                break;
+            default:
+                c.get("/a");
+                EXPECT_EQ(c.reply().status, 200);
+        }
+        if (i % 3 == 0) c.reset();
+    }
+    EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
+}
+
+}  // namespace
+}  // namespace gorb::rest::test
