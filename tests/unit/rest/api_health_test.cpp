@@ -12,7 +12,7 @@ using testing::HasSubstr;
 
 TEST_F(ApiTest, ABackendWithoutAResultIsUnknownAndTakesNoTraffic) {
     world.answer_all(std::nullopt);
-    make_web(1);
+    make_web(1, R"({"type":"tcp","interval":"1h","timeout":"10m"})");
     const auto j = json(get("/service/web/b1"));
     EXPECT_EQ(j["name"], "b1");
     EXPECT_EQ(j["service"], "web");

@@ -140,9 +140,8 @@ TEST_F(ApiTest, ServicesAreListedByNameOrAsObjects) {
 }
 
 TEST_F(ApiTest, BackendsOfAServiceAreNamesOrObjectsAlsoWhenThereAreMany) {
-    world.answer_all(std::nullopt);
     constexpr size_t count = 300;  // more than what is written on the server's loop
-    make_web(static_cast<int>(count));
+    make_web(static_cast<int>(count), R"({"type":"tcp","interval":"1h"})");
     const auto names = json(get("/service/web"));
     const auto objects = json(get("/service/web?expand=backends"));
     ASSERT_EQ(names["backends"].size(), count);
