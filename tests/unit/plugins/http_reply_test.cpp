@@ -27,7 +27,7 @@ void feed(ReplyReader& reader, const std::string& bytes, const std::function<siz
 
 TEST(HttpReply, IsDoneWithTheEndOfTheHeadersWhateverFollows) {
     ReplyReader reader;
-    const std::string reply = "HTTP/1.1 204 No Content\r\nServer: x\r\n\r\nany\0thing";
+    const std::string reply = "HTTP/1.1 204 No Content\r\nServer: x\r\n\r\nanything";
     EXPECT_EQ(reader.feed(reply), reply.size());
     EXPECT_EQ(reader.state(), State::done);
     EXPECT_EQ(reader.status(), 204);

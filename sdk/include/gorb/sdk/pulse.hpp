@@ -309,13 +309,15 @@ class Pulse {
     }
     static void* create(const gorb_host* host, const gorb_config* config, gorb_error* error) noexcept {
         void* self = nullptr;
-        detail::explained(error, [&] { self = new Holder(host, config); });
+        detail::explained(error, [&] { self = std::make_unique<Holder>(host, config).release(); });
         return self;
     }
     static void destroy(void* self) noexcept { delete static_cast<Holder*>(self); }
     static void* add(void* self, const gorb_target* target, gorb_error* error) noexcept {
         void* probe = nullptr;
-        detail::explained(error, [&] { probe = new Probe(*static_cast<Holder*>(self), Target(target)); });
+        detail::explained(error, [&] {
+            probe = std::make_unique<Probe>(*static_cast<Holder*>(self), Target(target)).release();
+        });
         return probe;
     }
     static void remove(void* probe) noexcept { delete static_cast<Probe*>(probe); }
