@@ -147,6 +147,7 @@ Figures run(const Load& load) {
     out.answers = latencies.size();
     out.cpu_us = out.answers ? static_cast<double>(cpu) / 1000.0 / static_cast<double>(out.answers) : 0;
     std::sort(latencies.begin(), latencies.end());
+    out.best_ms = percentile(latencies, 0);
     out.p50_ms = percentile(latencies, 0.5);
     out.p99_ms = percentile(latencies, 0.99);
     return out;

@@ -19,7 +19,7 @@ struct Figures {
     uint64_t bytes = 0;
     double seconds = 0;
     double cpu_us = 0;  // of the server for an answer, user and system
-    double p50_ms = 0, p99_ms = 0;
+    double best_ms = 0, p50_ms = 0, p99_ms = 0;
 };
 
 // Runs in the calling thread.
