@@ -10,6 +10,7 @@
 #include <Poco/JSON/Object.h>
 #include <rapidjson/writer.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -69,16 +70,28 @@ class ObjectReader {
 // The one Error for collected faults: names the first field in its sentence, holds all of them.
 Error faults_error(std::vector<Fault> faults);
 
-// Where a JsonWriter writes: appends to a std::string.
+// Where a JsonWriter writes: appends to a std::string, in pieces: character by character it costs more than
+// all the rest. The writer flushes when the outermost value is complete.
 class StringSink {
   public:
     using Ch = char;
     explicit StringSink(std::string& out) : out_(&out) {}
-    void Put(char c) { out_->push_back(c); }
-    void Flush() {}
+    ~StringSink() { Flush(); }
+    StringSink(const StringSink&) = delete;
+    StringSink& operator=(const StringSink&) = delete;
+    void Put(char c) {
+        if (used_ == piece_.size()) Flush();
+        piece_[used_++] = c;
+    }
+    void Flush() {
+        out_->append(piece_.data(), used_);
+        used_ = 0;
+    }
 
   private:
     std::string* out_;
+    size_t used_ = 0;
+    std::array<char, 1024> piece_;
 };
 using JsonWriter = rapidjson::Writer<StringSink>;
 

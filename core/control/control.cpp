@@ -34,6 +34,15 @@ constexpr uint64_t second = 1'000'000'000;
 constexpr uint64_t longest_retry = 60 * second;
 constexpr size_t batch_limit = 512;
 
+// One line about a change, with the fields that it has.
+void log_change(base::LogLevel level, std::string_view message, const Prepared& about,
+                const std::string& error = {}) {
+    std::vector<base::LogField> fields{{"service", about.service}};
+    if (!about.backend.empty()) fields.push_back({"backend", about.backend});
+    if (!error.empty()) fields.push_back({"error", error});
+    base::log(level, message, fields);
+}
+
 std::string run_tag() {
     constexpr char digits[] = "0123456789abcdef";
     std::random_device random;
@@ -179,9 +188,7 @@ size_t Control::Impl::apply_batch(std::span<Submitted> changes) {
             continue;
         }
         if (prepared.vip_acquire) vips.release(*prepared.vip_acquire);
-        base::log_warning("a change was refused", {{"service", prepared.service},
-                                                   {"backend", prepared.backend},
-                                                   {"error", applied[i].error().sentence}});
+        log_change(base::LogLevel::warning, "a change was refused", prepared, applied[i].error().sentence);
         pending[i].submitted->done(base::fail(applied[i].error()));
     }
     return taken;
@@ -191,6 +198,16 @@ size_t Control::Impl::apply_batch(std::span<Submitted> changes) {
 Outcome Control::Impl::finish(Prepared& prepared, const reconcile::Applied& applied) {
     Outcome result;
     if (prepared.deletion) result = outcome(prepared, true);  // the object as it was
+    // The slot first: who sees the backend in the state also sees its weight.
+    if (prepared.slot) {
+        auto& [id, slot] = *prepared.slot;
+        if (!applied.dests.empty()) slot.record = applied.dests.back();
+        if (slot.state == health::State::unknown) slot.before = slot.record.weight;
+        slot.not_applied.clear();
+        slot.attempts = 0;
+        slot.retry_at = 0;
+        slots.put(id, std::move(slot));
+    }
     const model::SnapshotPtr next = store.commit(prepared.commit(*store.snapshot()));
 
     if (prepared.vip_release) vips.release(*prepared.vip_release);
@@ -200,19 +217,10 @@ Outcome Control::Impl::finish(Prepared& prepared, const reconcile::Applied& appl
         slots.erase(id);
         if (engine) engine->remove(id);
     }
-    if (prepared.slot) {
-        auto& [id, slot] = *prepared.slot;
-        if (!applied.dests.empty()) slot.record = applied.dests.back();
-        if (slot.state == health::State::unknown) slot.before = slot.record.weight;
-        slot.not_applied.clear();
-        slot.attempts = 0;
-        slot.retry_at = 0;
-        slots.put(id, std::move(slot));
-        if (prepared.check && engine) engine->put(std::move(*prepared.check));
-    }
+    if (prepared.check && engine) engine->put(std::move(*prepared.check));
     if (!prepared.deletion) result = outcome(prepared, true);
     result.snapshot = next;
-    base::log_info(prepared.log, {{"service", prepared.service}, {"backend", prepared.backend}});
+    log_change(base::LogLevel::info, prepared.log, prepared);
     return result;
 }
 
@@ -272,11 +280,13 @@ void Control::Impl::set_weights(const std::vector<model::BackendId>& ids) {
             slot.not_applied.clear();
             slot.attempts = 0;
             slot.retry_at = 0;
-            base::log_info("weight set", {{"service", slot.service},
-                                          {"backend", slot.backend},
-                                          {"weight", std::to_string(slot.record.weight)},
-                                          {"configured", std::to_string(slot.configured)},
-                                          {"why", wanted_weight(slot).why}});
+            std::vector<base::LogField> fields{{"service", slot.service},
+                                               {"backend", slot.backend},
+                                               {"weight", std::to_string(slot.record.weight)},
+                                               {"configured", std::to_string(slot.configured)}};
+            if (std::string why = wanted_weight(slot).why; !why.empty())
+                fields.push_back({"why", std::move(why)});
+            base::log(base::LogLevel::info, "weight set", fields);
             if (applied[i]->service_was_missing) incomplete.insert(slot.service);
         } else {
             slot.not_applied = applied[i].error().sentence;

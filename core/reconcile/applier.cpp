@@ -100,9 +100,7 @@ base::Status Applier::put_back(const Op& op, Work& work) {
         work.applied.service_was_missing = true;
     }
     if (result) {
-        base::log_warning("put back what somebody had removed from the kernel",
-                          {{"vip", op.service.key.text()},
-                           {"destination", add.kind == Kind::add_dest ? op.dest.address.text() : ""}});
+        base::log_warning("put back what somebody had removed from the kernel", {{"operation", add.text()}});
         if (add.kind == Kind::add_dest) work.applied.dests.push_back(op.dest);
         if (add.kind == Kind::add_service) work.applied.service = op.service;
     }
