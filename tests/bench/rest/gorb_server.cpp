@@ -75,9 +75,10 @@ void serve_gorb(int many, const Ready& ready, const Stop& stop) {
     filler.finish();
     filler.put("/service/one/b", R"({"address":"10.1.0.1","port":8080,"method":"nat","weight":100)" + pulse);
     for (int i = 0; i < many; ++i) {
-        const std::string address = "10.2." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250);
-        filler.put("/service/many/b" + std::to_string(i),
-                   R"({"address":")" + address + R"(","port":8080,"method":"nat","weight":100)" + pulse);
+        std::string body = R"({"address":"10.2.)";
+        body.append(std::to_string(i / 250)).append(".").append(std::to_string(1 + i % 250));
+        body.append(R"(","port":8080,"method":"nat","weight":100)").append(pulse);
+        filler.put("/service/many/b" + std::to_string(i), body);
     }
     filler.finish();
 

@@ -87,7 +87,7 @@ class Process {
 };
 
 // The load, in a process of its own as well.
-Figures measure(Load load) {
+Figures measure(const Load& load) {
     int result[2];
     if (pipe(result) != 0) std::abort();
     const pid_t pid = fork();

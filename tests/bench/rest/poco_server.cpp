@@ -14,7 +14,6 @@
 namespace gorb::bench {
 namespace {
 
-using Poco::Dynamic::Var;
 using Poco::JSON::Array;
 using Poco::JSON::Object;
 

@@ -30,6 +30,7 @@ TEST_F(ServerTest, HandlersMayAnswerFromOtherThreadsAtAnyTime) {
     constexpr int clients = 8, rounds = 50;
     std::atomic<bool> going = true;
     std::vector<std::thread> answering;
+    answering.reserve(3);
     for (int i = 0; i < 3; ++i) {
         answering.emplace_back([&] {
             while (going) {
@@ -48,6 +49,7 @@ TEST_F(ServerTest, HandlersMayAnswerFromOtherThreadsAtAnyTime) {
         });
     }
     std::vector<std::thread> asking;
+    asking.reserve(clients);
     std::atomic<int> good = 0;
     for (int i = 0; i < clients; ++i) {
         asking.emplace_back([&, i] {

@@ -73,9 +73,9 @@ class DescriptorsTest : public testing::Test {
             if (warm.end() != Client::Ended::finished) _exit(5);
         }
         // The limit is a number of a descriptor: the one behind those to spare.
-        std::vector<int> probes;
-        for (int i = 0; i < spare; ++i) probes.push_back(dup(ready));
-        const auto behind = static_cast<rlim_t>(probes.back() + 1);
+        std::vector<int> probes(spare);
+        for (int& fd : probes) fd = dup(ready);
+        const auto behind = static_cast<rlim_t>(probes.back()) + 1;
         for (const int fd : probes) close(fd);
         const rlimit limit{behind, behind};
         if (setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(2);
