@@ -33,11 +33,18 @@ std::string wall_text(int64_t wall_ns) {
     const sys_days day = floor<days>(at);
     const year_month_day date{day};
     const hh_mm_ss<milliseconds> time{floor<milliseconds>(at - day)};
-    char text[48];
-    snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
-             static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-             static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-             static_cast<int>(time.seconds().count()), static_cast<int>(time.subseconds().count()));
+    // By hand, because a list of many backends has two of these each, and snprintf was a fifth of its cost.
+    std::string text = "0000-00-00T00:00:00.000Z";
+    const auto put = [&text](size_t end, int64_t value) {
+        for (; value > 0; value /= 10) text[--end] = static_cast<char>('0' + value % 10);
+    };
+    put(4, static_cast<int>(date.year()));  // nanoseconds in 64 bits end in the year 2262
+    put(7, static_cast<unsigned>(date.month()));
+    put(10, static_cast<unsigned>(date.day()));
+    put(13, time.hours().count());
+    put(16, time.minutes().count());
+    put(19, time.seconds().count());
+    put(23, time.subseconds().count());
     return text;
 }
 
