@@ -92,8 +92,12 @@ TEST(PulseTcp, SaysNothingAfterCancel) {
 TEST(PulseTcp, RefusesAPortOutsideTheRange) {
     for (const char* port : {"0", "65536", "-1", "http"})
         EXPECT_THROW(PulseRunner::check(plugin("tcp"), {{"port", port}}), std::invalid_argument) << port;
-    EXPECT_THROW(PulseRunner::check(plugin("tcp"), {{"path", "/"}}), std::invalid_argument);
     EXPECT_EQ(PulseRunner::check(plugin("tcp"), {{"port", "65535"}}), "");
+}
+
+TEST(PulseTcp, IgnoresAPathAndRefusesWhatNobodyAskedFor) {
+    EXPECT_EQ(PulseRunner::check(plugin("tcp"), {{"path", "/health"}}), "");
+    EXPECT_THROW(PulseRunner::check(plugin("tcp"), {{"expect", "200"}}), std::invalid_argument);
 }
 
 TEST(PulseTcp, ManyTargetsAtOnce) {
