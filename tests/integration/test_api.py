@@ -47,7 +47,8 @@ class Api(unittest.TestCase):
         g = self.gorbd
         g.made("/service/web", WEB)
         g.made("/service/web/b1", B1)
-        g.wait_for("/service/web/b1", lambda b: b["state"] == "up", "up")
+        # The weight follows the state as soon as the kernel has taken it.
+        g.wait_for("/service/web/b1", lambda b: b["state"] == "up" and b["weight"]["effective"] > 0, "up, with its weight")
         b = g.get("/service/web/b1").json
         self.assertEqual(b["options"]["weight"], 128)
         self.assertEqual(b["options"]["method"], "nat")
