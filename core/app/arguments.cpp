@@ -28,7 +28,8 @@ struct Flag {
 
 constexpr std::array flags = {
     Flag{"config", "", "FILE", "",
-         "configuration file (default: /etc/gorb/gorb.ini if it is there), then conf.d/*.ini beside it"},
+         "configuration file, then conf.d/*.ini beside it (default: etc/gorb/gorb.ini of the installation, "
+         "else /etc/gorb/gorb.ini)"},
     Flag{"check-config", "", "", "", "check the configuration and exit"},
     Flag{"driver", "", "kernel|memory", "gorbd.driver",
          "where the IPVS table is: the kernel, or memory for trying the API (no packets flow)"},

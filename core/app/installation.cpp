@@ -11,15 +11,33 @@ std::string version() {
     return GORB_VERSION;
 }
 
+namespace {
+
+// The folder above the one of the program: /usr for /usr/sbin/gorbd, build/release for
+// build/release/bin/gorbd.
+std::filesystem::path prefix() {
+    std::error_code error;
+    return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+}
+
+}  // namespace
+
+std::optional<std::filesystem::path> usual_config() {
+    std::error_code error;
+    for (const std::filesystem::path& candidate :
+         {prefix() / "etc/gorb/gorb.ini", std::filesystem::path("/etc/gorb/gorb.ini")}) {
+        if (std::filesystem::exists(candidate, error)) return candidate;
+    }
+    return std::nullopt;
+}
+
 std::vector<std::filesystem::path> plugin_directories(const Settings& settings) {
     if (!settings.plugin_directories.empty()) return settings.plugin_directories;
     std::error_code error;
-    const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-    const std::filesystem::path prefix = program.parent_path().parent_path();
-    for (const std::filesystem::path& candidate : {prefix / "plugins", prefix / GORB_PLUGIN_DIR}) {
+    for (const std::filesystem::path& candidate : {prefix() / "plugins", prefix() / GORB_PLUGIN_DIR}) {
         if (std::filesystem::is_directory(candidate, error)) return {candidate};
     }
-    return {prefix / GORB_PLUGIN_DIR};
+    return {prefix() / GORB_PLUGIN_DIR};
 }
 
 std::optional<base::Ip> interface_address(const std::string& interface) {

@@ -12,6 +12,10 @@ namespace gorb::app {
 
 std::string version();  // "0.1.0"
 
+// etc/gorb/gorb.ini of the installation the program stands in, else /etc/gorb/gorb.ini; nullopt if there is
+// neither.
+std::optional<std::filesystem::path> usual_config();
+
 // Those of the settings; without any, the one of the build tree (../plugins beside the program) or of the
 // installation the program stands in.
 std::vector<std::filesystem::path> plugin_directories(const Settings& settings);

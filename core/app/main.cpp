@@ -34,13 +34,10 @@ int complain(const base::Error& error, int status) {
 }
 
 base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
-    constexpr const char* usual = "/etc/gorb/gorb.ini";
     app::Settings settings;
-    std::error_code error;
-    if (arguments.config || std::filesystem::exists(usual, error)) {
-        if (auto read = app::read_files(settings, arguments.config.value_or(usual)); !read) {
-            return base::fail(read.error());
-        }
+    if (const auto file = arguments.config ? arguments.config : app::usual_config()) {
+        if (auto read = app::read_files(settings, *file); !read) return base::fail(read.error());
+        settings.config = *file;
     }
     for (const auto& [key, text] : arguments.options) {
         if (auto set = app::set_option(settings, key, text); !set) return base::fail(set.error());
@@ -115,7 +112,9 @@ int run(const app::Settings& settings) {
     const sigset_t signals = block_signals();
     raise_descriptor_limit();
     base::set_log_level(settings.log_level);
-    base::log_info("gorbd is starting", {{"version", app::version()}});
+    base::log_info("gorbd is starting",
+                   {{"version", app::version()},
+                    {"config", settings.config.empty() ? "none" : settings.config.string()}});
     auto daemon = app::Daemon::start(settings);
     if (!daemon) return complain(daemon.error(), exit_failure);
     app::notify_ready((*daemon)->status());

@@ -19,6 +19,7 @@ namespace gorb::app {
 enum class DriverKind : uint8_t { kernel, memory };
 
 struct Settings {
+    std::filesystem::path config;  // the file that was read, "" for none
     // [gorbd]
     std::string listen = "127.0.0.1:4672";  // ADDRESS:PORT; without an address all of them
     DriverKind driver = DriverKind::kernel;
