@@ -59,8 +59,8 @@ class Loop {
     uint64_t busy_since() const { return busy_since_.load(std::memory_order_relaxed); }
     // [any] What the loop is doing, for the watchdog's words. `what` must have static storage or outlive the
     // loop.
-    void set_activity(const char* what) { activity_.store(what, std::memory_order_relaxed); }
-    const char* activity() const { return activity_.load(std::memory_order_relaxed); }
+    void set_activity(const char* what) { activity_.store(what, std::memory_order_release); }
+    const char* activity() const { return activity_.load(std::memory_order_acquire); }
 
   private:
     struct Impl;
