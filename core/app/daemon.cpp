@@ -21,7 +21,6 @@
 
 namespace gorb::app {
 
-using base::Errc;
 using base::Result;
 
 namespace {

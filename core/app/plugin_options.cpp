@@ -39,7 +39,9 @@ base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registr
             std::string why = config.error().sentence;
             if (!config.error().faults.empty()) {
                 const base::Fault& fault = config.error().faults.front();
-                why = fault.pointer.substr(fault.pointer.starts_with("/") ? 1 : 0) + " " + fault.what;
+                why = fault.pointer.substr(fault.pointer.starts_with("/") ? 1 : 0);
+                why += " ";
+                why += fault.what;
             }
             return base::fail(Errc::invalid, section + ": " + why);
         }

@@ -156,8 +156,9 @@ base::Result<std::vector<Place>> places(const std::string& text, const std::file
             return base::fail(Errc::invalid,
                               at(file, number) + ": must be \"key = value\", a [section] or a comment");
         }
-        std::string key = Poco::trim(line.substr(0, equals));
-        if (!section.empty()) key = section + "." + key;
+        std::string key = section;
+        if (!section.empty()) key += ".";
+        key += Poco::trim(line.substr(0, equals));
         if (auto [it, is_new] = first.emplace(key, number); !is_new) {
             return base::fail(Errc::invalid, at(file, number) + ": " + key + " was given before, in line " +
                                                  std::to_string(it->second));

@@ -266,7 +266,7 @@ void Control::Impl::set_weights(const std::vector<model::BackendId>& ids) {
         const auto* service = now->services.find(slot.service);
         GORB_CHECK(service != nullptr);
         reconcile::Transaction transaction;
-        transaction.make.push_back(Op{Op::Kind::edit_dest, record_of((*service)->spec), std::move(wanted)});
+        transaction.make.push_back(Op{Op::Kind::edit_dest, record_of((*service)->spec), wanted});
         transactions.push_back(std::move(transaction));
         changed.push_back(id);
     }
@@ -365,8 +365,7 @@ void Control::stop() {
     if (impl_->thread.joinable()) impl_->thread.join();
 }
 
-void Control::submit(Change change, Done done) {
-    // `done` is needed here again when the inbox is closed.
+void Control::submit(Change change, const Done& done) {
     if (!impl_->inbox.put(Submitted{std::move(change), done})) {
         done(base::fail(Errc::unavailable, "gorbd is stopping and takes no more changes"));
     }
@@ -396,9 +395,8 @@ const ipvs::Info& Control::driver_info() const {
     return impl_->info;
 }
 
-void Control::schedulers(std::function<void(Result<std::vector<std::string>>)> done) {
-    auto question = [impl = impl_.get(), done] { impl->answer_schedulers(done); };
-    if (!impl_->inbox.put(std::function<void()>(question))) {
+void Control::schedulers(const std::function<void(Result<std::vector<std::string>>)>& done) {
+    if (!impl_->inbox.put([impl = impl_.get(), done] { impl->answer_schedulers(done); })) {
         done(base::fail(Errc::unavailable, "gorbd is stopping"));
     }
 }

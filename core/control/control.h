@@ -95,7 +95,7 @@ class Control {
     // Finishes what was submitted, refuses what comes later, releases when told to, and joins.
     void stop();
 
-    void submit(Change change, Done done);                          // [any]
+    void submit(Change change, const Done& done);                   // [any]
     void health_changed(std::span<const health::Changed> changes);  // [any]
 
     model::SnapshotPtr snapshot() const;  // [any]
@@ -105,7 +105,7 @@ class Control {
     std::optional<health::View> health_of(const model::BackendEntry& backend) const;  // [any]
     const ipvs::Info& driver_info() const;                                            // [any] as of the start
     // Asked of the kernel on first use, then remembered. `done` gets the names. [any]
-    void schedulers(std::function<void(base::Result<std::vector<std::string>>)> done);
+    void schedulers(const std::function<void(base::Result<std::vector<std::string>>)>& done);
     // For a watchdog: is the control thread answering? Since when (monotonic ns) its present batch is busy, 0
     // when idle. [any]
     uint64_t busy_since() const;

@@ -67,8 +67,8 @@ Result<std::shared_ptr<const plugin::Config>> check_pulse(const plugin::Registry
 }
 
 // A destination operation with the whole service in it (see reconcile::Transaction).
-Op dest_op(Op::Kind kind, const ipvs::ServiceRecord& service, ipvs::DestRecord dest) {
-    return Op{kind, service, std::move(dest)};
+Op dest_op(Op::Kind kind, const ipvs::ServiceRecord& service, const ipvs::DestRecord& dest) {
+    return Op{kind, service, dest};
 }
 
 Result<Prepared> put_service(const Present& present, const model::Service& wanted,

@@ -13,7 +13,7 @@ using gorb::sdk::Run;
 using gorb::sdk::Target;
 
 struct Base {
-    static constexpr const char *version = "1.0.0", *summary = "misbehaves";
+    [[maybe_unused]] static constexpr const char *version = "1.0.0", *summary = "misbehaves";
     Base(const Host&, const Target&) {}
     void start(const Run& run) { run.pass("well"); }
     void cancel() noexcept {}
@@ -22,7 +22,7 @@ struct Base {
 #if defined(FAULT_BLOCKS)
 // Sleeps on the loop's thread, where nothing may block.
 struct Pulse : Base {
-    static constexpr const char* name = "blocks";
+    [[maybe_unused]] static constexpr const char* name = "blocks";
     using Base::Base;
     void start(const Run& run) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1500));
@@ -32,7 +32,7 @@ struct Pulse : Base {
 #elif defined(FAULT_SILENT)
 // Never answers.
 struct Pulse : Base {
-    static constexpr const char* name = "silent";
+    [[maybe_unused]] static constexpr const char* name = "silent";
     using Base::Base;
     void start(const Run&) {}
 };
@@ -48,13 +48,13 @@ struct Pulse {
 };
 #elif defined(FAULT_THROWS_AT_START)
 struct Pulse : Base {
-    static constexpr const char* name = "throws-at-start";
+    [[maybe_unused]] static constexpr const char* name = "throws-at-start";
     using Base::Base;
     void start(const Run&) { throw std::runtime_error("no luck at all"); }
 };
 #else
 struct Pulse : Base {
-    static constexpr const char* name = "sound";
+    [[maybe_unused]] static constexpr const char* name = "sound";
     using Base::Base;
 };
 #endif

@@ -100,7 +100,7 @@ TEST_F(SettingsTest, TheShippedFileNamesEveryOptionWithItsDefault) {
         if (line.starts_with("[")) section = line.substr(1, line.find(']') - 1);
         if (!line.starts_with(";") || line.starts_with("; ") || line.find('=') == std::string::npos) continue;
         const size_t equals = line.find('=');
-        const std::string key = section + "." + line.substr(1, line.find_last_not_of(" ", equals - 1));
+        const std::string key = section + "." + line.substr(1, line.find_last_not_of(' ', equals - 1));
         std::string value = line.substr(equals + 1);
         value.erase(0, value.find_first_not_of(' '));
         named.push_back(key);

@@ -28,11 +28,11 @@ struct ApplierTest : testing::Test {
         b.address = *base::Endpoint::parse(address);
         return dest_record(b, weight);
     }
-    static Op add(const ipvs::ServiceRecord& s, ipvs::DestRecord d) {
-        return Op{Op::Kind::add_dest, s, std::move(d)};
+    static Op add(const ipvs::ServiceRecord& s, const ipvs::DestRecord& d) {
+        return Op{Op::Kind::add_dest, s, d};
     }
-    static Op edit(const ipvs::ServiceRecord& s, ipvs::DestRecord d) {
-        return Op{Op::Kind::edit_dest, s, std::move(d)};
+    static Op edit(const ipvs::ServiceRecord& s, const ipvs::DestRecord& d) {
+        return Op{Op::Kind::edit_dest, s, d};
     }
     base::Result<Applied> apply(Transaction t) { return applier.apply({&t, 1}).front(); }
     std::vector<ipvs::DestRecord> dests(const ipvs::ServiceRecord& s) { return *driver.dests(s.key); }
