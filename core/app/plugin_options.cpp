@@ -36,14 +36,16 @@ base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registr
         for (const auto& [key, words] : given) values.emplace(key, json_text(*plugin, key, words));
         auto config = plugin::Config::make(plugin->options, values);
         if (!config) {
-            std::string why = config.error().sentence;
-            if (!config.error().faults.empty()) {
+            std::string sentence = section + ": ";
+            if (config.error().faults.empty()) {
+                sentence += config.error().sentence;
+            } else {
                 const base::Fault& fault = config.error().faults.front();
-                why = fault.pointer.substr(fault.pointer.starts_with("/") ? 1 : 0);
-                why += " ";
-                why += fault.what;
+                sentence += fault.pointer.substr(fault.pointer.starts_with("/") ? 1 : 0);
+                sentence += " ";
+                sentence += fault.what;
             }
-            return base::fail(Errc::invalid, section + ": " + why);
+            return base::fail(Errc::invalid, sentence);
         }
         found.emplace(name, std::move(*config));
     }
