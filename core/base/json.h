@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <set>
 #include <string>
@@ -87,17 +88,48 @@ class StringSink {
         out_->append(piece_.data(), used_);
         used_ = 0;
     }
+    void Append(std::string_view text) {
+        if (text.size() > piece_.size() - used_) Flush();
+        if (text.size() > piece_.size()) {
+            out_->append(text);
+            return;
+        }
+        std::memcpy(piece_.data() + used_, text.data(), text.size());
+        used_ += text.size();
+    }
 
   private:
     std::string* out_;
     size_t used_ = 0;
     std::array<char, 1024> piece_;
 };
-using JsonWriter = rapidjson::Writer<StringSink>;
+class JsonWriter : public rapidjson::Writer<StringSink> {
+  public:
+    using Writer::Writer;
+    using LevelType = Level;  // what it keeps for each level it is in
 
-// The type of what a JsonWriter keeps for each level it is in.
-struct JsonWriterLevel : JsonWriter {
-    using Type = Level;
+    // A text within an object or array. One in which nothing has to be escaped, as nearly all, goes in whole:
+    // character by character it was two fifths of a large list's cost.
+    void text(std::string_view text) {
+        if (level_stack_.Empty() || !plain(text)) {
+            String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+            return;
+        }
+        Prefix(rapidjson::kStringType);
+        os_->Put('"');
+        os_->Append(text);
+        os_->Put('"');
+    }
+
+  private:
+    static bool plain(std::string_view text) {
+        unsigned found = 0;
+        for (const char c : text) {
+            found |= static_cast<unsigned>(static_cast<unsigned char>(c) < 0x20) |
+                     static_cast<unsigned>(c == '"') | static_cast<unsigned>(c == '\\');
+        }
+        return found == 0;
+    }
 };
 
 }  // namespace gorb::base
@@ -106,21 +138,21 @@ struct JsonWriterLevel : JsonWriter {
 // undefined behaviour and ends a program built with UBSan. The same question, by subtraction.
 template <>
 template <>
-inline void rapidjson::internal::Stack<rapidjson::CrtAllocator>::Reserve<gorb::base::JsonWriterLevel::Type>(
+inline void rapidjson::internal::Stack<rapidjson::CrtAllocator>::Reserve<gorb::base::JsonWriter::LevelType>(
     size_t count) {
-    constexpr size_t size = sizeof(gorb::base::JsonWriterLevel::Type);
+    constexpr size_t size = sizeof(gorb::base::JsonWriter::LevelType);
     if (static_cast<size_t>(stackEnd_ - stackTop_) < size * count)
-        Expand<gorb::base::JsonWriterLevel::Type>(count);
+        Expand<gorb::base::JsonWriter::LevelType>(count);
 }
 
 namespace gorb::base {
 
-// Members and values by string_view (RapidJSON wants pointer and length).
+// Members and values by string_view.
 inline void key(JsonWriter& w, std::string_view name) {
-    w.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
+    w.text(name);
 }
 inline void value(JsonWriter& w, std::string_view text) {
-    w.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+    w.text(text);
 }
 
 }  // namespace gorb::base
