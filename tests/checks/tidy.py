@@ -10,6 +10,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -50,12 +51,16 @@ def main():
     memory = build / "tidy"
     memory.mkdir(exist_ok=True)
     deps = recorded_includes(build)
-    work, known = {}, 0
+    work, known, seen = {}, 0, set()
     for entry in json.loads((build / "compile_commands.json").read_text()):
         source = Path(entry["file"])
         if not source.is_relative_to(ROOT) or source.is_relative_to(build) or source.suffix not in (".cpp", ".c"):
             continue
-        included = deps.get(entry.get("output", ""))
+        if source in seen:  # Compiled several times with other definitions: looked at once.
+            continue
+        seen.add(source)
+        words = shlex.split(entry["command"])
+        included = deps.get(words[words.index("-o") + 1])
         mark = None
         if included:
             mark = memory / digest(entry["command"], [source, ROOT / ".clang-tidy", *included])
