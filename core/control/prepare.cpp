@@ -127,17 +127,18 @@ Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& 
     if (auto faults = model::backend_in_service_violations(service.spec, wanted); !faults.empty()) {
         return base::fail(base::faults_error(std::move(faults)));
     }
-    auto args = check_pulse(present.registry, wanted.pulse);
+    auto args = check_pulse(present.registry, wanted.pulses[0]);
     if (!args) return base::fail(args.error());
     if (auto ok = store::check_backend_address(service, wanted); !ok) return base::fail(ok.error());
 
     const model::BackendId id = old ? old->id : present.new_id();
     Slot slot;
     if (old) slot = *present.slot(id);
-    const bool checks_change = !old || old->spec.pulse != wanted.pulse || old->spec.address != wanted.address;
+    const bool checks_change =
+        !old || !(old->spec.pulses == wanted.pulses) || old->spec.address != wanted.address;
     if (!old || old->spec.address != wanted.address) {
         slot = Slot{};
-    } else if (old->spec.pulse.type != wanted.pulse.type) {
+    } else if (old->spec.pulses[0].type != wanted.pulses[0].type) {
         // Its health is asked in another way from now on: until there is an answer it goes on as it is.
         slot.state = health::State::unknown;
         slot.before = slot.record.weight;
@@ -169,7 +170,7 @@ Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& 
     }
     p.slot.emplace(id, std::move(slot));
     if (checks_change) {
-        p.check = health::Target{id, service.spec.name, wanted.name, wanted.address, wanted.pulse, *args};
+        p.check = health::Target{id, service.spec.name, wanted.name, wanted.address, wanted.pulses[0], *args};
     }
     p.commit = [name = service.spec.name, wanted, id](const model::Snapshot& now) {
         return store::with_backend(now, name, wanted, id);

@@ -133,7 +133,11 @@ void read_settings(ObjectReader& doc, Mode mode, Backend& b) {
         b.upper_threshold = static_cast<uint32_t>(*n);
     if (const auto n = doc.integer("lower-threshold", 0, max_threshold))
         b.lower_threshold = static_cast<uint32_t>(*n);
-    if (auto pulse = doc.object("pulse")) read_pulse(std::move(*pulse), mode, b.pulse);
+    if (auto pulse = doc.object("pulse")) {
+        PulseSpec spec = b.pulses[0];
+        read_pulse(std::move(*pulse), mode, spec);
+        b.pulses = PulseList({std::move(spec)});
+    }
     doc.finish();
 }
 
@@ -218,7 +222,7 @@ void write_backend_options(base::JsonWriter& out, const Backend& b) {
     base::key(out, "method");
     base::value(out, forwarding_text(b.forwarding));
     base::key(out, "pulse");
-    write_pulse(out, b.pulse);
+    write_pulse(out, b.pulses[0]);
     base::key(out, "upper-threshold");
     out.Uint(b.upper_threshold);
     base::key(out, "lower-threshold");

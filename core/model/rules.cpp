@@ -116,7 +116,7 @@ Violation thresholds_ordered(const Backend& b) {
 }
 
 Violation pulse_type_name(const Backend& b) {
-    const auto& type = b.pulse.type;
+    const auto& type = b.pulses[0].type;
     const bool ok = !type.empty() && type.size() <= 64 && std::all_of(type.begin(), type.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
     });
@@ -126,20 +126,20 @@ Violation pulse_type_name(const Backend& b) {
 
 Violation interval_range(const Backend& b) {
     using namespace std::chrono;
-    if (b.pulse.interval >= milliseconds(10) && b.pulse.interval <= hours(24)) return std::nullopt;
+    if (b.pulses[0].interval >= milliseconds(10) && b.pulses[0].interval <= hours(24)) return std::nullopt;
     return wrong("/pulse/interval", "must be from 10ms to 24h");
 }
 
 Violation timeout_range(const Backend& b) {
     using namespace std::chrono;
-    if (b.pulse.timeout >= milliseconds(1) && b.pulse.timeout <= minutes(10)) return std::nullopt;
+    if (b.pulses[0].timeout >= milliseconds(1) && b.pulses[0].timeout <= minutes(10)) return std::nullopt;
     return wrong("/pulse/timeout", "must be from 1ms to 10m");
 }
 
 Violation rise_fall_range(const Backend& b) {
     const auto in_range = [](uint32_t n) { return n >= 1 && n <= max_rise_fall; };
-    if (in_range(b.pulse.rise) && in_range(b.pulse.fall)) return std::nullopt;
-    return wrong(in_range(b.pulse.rise) ? "/pulse/fall" : "/pulse/rise",
+    if (in_range(b.pulses[0].rise) && in_range(b.pulses[0].fall)) return std::nullopt;
+    return wrong(in_range(b.pulses[0].rise) ? "/pulse/fall" : "/pulse/rise",
                  "must be a whole number from 1 to " + std::to_string(max_rise_fall));
 }
 

@@ -24,6 +24,62 @@ std::string_view forwarding_text(Forwarding f) {
     return "";
 }
 
+std::string_view initial_text(Initial value) {
+    switch (value) {
+        case Initial::unknown:
+            return "unknown";
+        case Initial::up:
+            return "up";
+        case Initial::down:
+            return "down";
+    }
+    return "";
+}
+
+std::string_view admin_text(Admin value) {
+    switch (value) {
+        case Admin::ready:
+            return "ready";
+        case Admin::drain:
+            return "drain";
+        case Admin::maint:
+            return "maint";
+    }
+    return "";
+}
+
+std::string_view drain_then_text(DrainThen value) {
+    switch (value) {
+        case DrainThen::maint:
+            return "maint";
+        case DrainThen::remove:
+            return "delete";
+    }
+    return "";
+}
+
+std::string_view on_down_text(OnDown value) {
+    switch (value) {
+        case OnDown::weight_zero:
+            return "weight-zero";
+        case OnDown::remove:
+            return "remove";
+    }
+    return "";
+}
+
+std::string_view recovery_text(Recovery value) {
+    switch (value) {
+        case Recovery::immediate:
+            return "immediate";
+        case Recovery::ramp:
+            return "ramp";
+        case Recovery::history:
+            return "history";
+    }
+    return "";
+}
+
 std::string ServiceKey::text() const {
     return (vip.text() += '/') += protocol_text(protocol);
 }

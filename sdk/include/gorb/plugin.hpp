@@ -30,9 +30,9 @@
 #else
 #define GORB_SDK_COMPILER "an unknown compiler"
 #endif
-// "gcc 12.2.0, gorb ABI 1.0": shown by GET /plugins.
-#define GORB_SDK_BUILD GORB_SDK_COMPILER ", gorb ABI 1.0"
-static_assert(GORB_ABI_MAJOR == 1 && GORB_ABI_MINOR == 0, "GORB_SDK_BUILD names another ABI");
+// "gcc 12.2.0, gorb ABI 1.1": shown by GET /plugins.
+#define GORB_SDK_BUILD GORB_SDK_COMPILER ", gorb ABI 1.1"
+static_assert(GORB_ABI_MAJOR == 1 && GORB_ABI_MINOR == 1, "GORB_SDK_BUILD names another ABI");
 
 namespace gorb::sdk {
 

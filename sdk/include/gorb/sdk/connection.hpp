@@ -5,6 +5,9 @@
 #define GORB_SDK_CONNECTION_HPP
 #include <gorb/sdk/host.hpp>
 
+#include <optional>
+#include <string>
+
 namespace gorb::sdk {
 
 // What happens to a connection. An exception in one of these closes the connection: it goes to the log, and
@@ -29,7 +32,18 @@ class Connection {
         gorb_addr peer{};
         gorb_addr source{};        // family 0: the kernel chooses
         uint32_t fwmark = 0;       // 0: none
+        uint32_t flags = 0;        // GORB_TLS_VERIFY, GORB_CONN_PROBE, GORB_CONN_FINISH
         uint64_t deadline_ns = 0;  // 0: none; afterwards closed(-ETIMEDOUT)
+        std::string interface;     // device to go out by, "" for any
+        // Of GORB_TLS. The files are PEM and read by the host; "" means the system's CAs, no client
+        // certificate.
+        std::string tls_name, tls_alpn, tls_ca, tls_cert, tls_key;
+    };
+    // What the other side of a TLS connection showed of itself.
+    struct Peer {
+        bool verified = false;
+        int64_t not_after = 0;  // Unix seconds
+        std::string alpn, subject;
     };
 
     // `events` must outlive this connection.
@@ -42,6 +56,7 @@ class Connection {
     // descriptor ...); what the peer does comes through closed(). No event comes before this has returned.
     void open(const Options& options) {
         close();
+        reason_ = {};
         static constexpr gorb_conn_events events = {sizeof(gorb_conn_events), &Connection::on_opened,
                                                     &Connection::on_received, &Connection::on_closed};
         gorb_conn_options raw{};
@@ -50,7 +65,14 @@ class Connection {
         raw.peer = options.peer;
         raw.source = options.source;
         raw.fwmark = options.fwmark;
+        raw.flags = options.flags;
         raw.deadline_ns = options.deadline_ns;
+        raw.interface = str(options.interface);
+        raw.tls_name = str(options.tls_name);
+        raw.tls_alpn = str(options.tls_alpn);
+        raw.tls_ca = str(options.tls_ca);
+        raw.tls_cert = str(options.tls_cert);
+        raw.tls_key = str(options.tls_key);
         gorb_error why{};
         conn_ = net_.open(host_.c(), &raw, &events, this, &why);
         if (!conn_) throw Error(why.text[0] ? why.text : "the host opens no connection", EAGAIN);
@@ -64,6 +86,17 @@ class Connection {
         if (conn_) net_.close(std::exchange(conn_, nullptr));
     }
     bool is_open() const noexcept { return conn_ != nullptr; }
+    // Of a TLS connection that has opened; nullopt otherwise, or where the host is older than 1.1.
+    std::optional<Peer> peer() const {
+        if (!conn_ || !GORB_HAS(gorb_net, &net_, tls_peer)) return std::nullopt;
+        gorb_tls_peer raw{};
+        raw.struct_size = sizeof raw;
+        if (net_.tls_peer(conn_, &raw) != 0) return std::nullopt;
+        return Peer{raw.verified != 0, raw.not_after, std::string(view(raw.alpn)),
+                    std::string(view(raw.subject))};
+    }
+    // Within closed(): why, in words, where the errno says too little; else empty.
+    std::string_view reason() const noexcept { return reason_; }
 
   private:
     static void on_opened(void* arg, gorb_conn*) noexcept {
@@ -79,10 +112,12 @@ class Connection {
         if (!host.guarded("received", read)) self->give_up();
         return std::min(consumed, len);
     }
-    static void on_closed(void* arg, gorb_conn*, int32_t why) noexcept {
+    static void on_closed(void* arg, gorb_conn* conn, int32_t why) noexcept {
         auto* self = static_cast<Connection*>(arg);
         const Host& host = self->host_;
         self->conn_ = nullptr;
+        self->reason_ = GORB_HAS(gorb_net, &self->net_, reason) ? view(self->net_.reason(conn)) : "";
+        // closed() may destroy this object.
         host.guarded("closed", [&] { self->events_.closed(why); });
     }
     void give_up() noexcept {
@@ -94,6 +129,7 @@ class Connection {
     const gorb_net& net_;
     ConnectionEvents& events_;
     gorb_conn* conn_ = nullptr;
+    std::string_view reason_;  // lent for the call of closed(); cleared by open()
 };
 
 }  // namespace gorb::sdk

@@ -6,12 +6,12 @@
 //       static constexpr const char *name = "tcp", *version = "1.0.0", *summary = "one line";
 //       static constexpr gorb_option args[] = {...};      // optional: what a target may set
 //       static constexpr gorb_option options[] = {...};   // optional: what the instance may be configured
-//       with using Instance = X;                               // optional: X(const Host&, const Config&),
-//       shared by all P static void check(const Config&);                 // optional: throws Error when the
-//       arguments do not fit [any] P(const Host&, const Target&);                    // or P(X&, const
-//       Target&); throws Error to refuse void start(const Run&);                           // begin one
-//       check; answer now or later, once void cancel();                                    // the run is
-//       over: stop what start() began
+//       with using Instance = X;                // optional: X(const Host&, const Config&), shared by all P
+//       static void check(const Config&);  // optional: throws Error when the arguments do not fit [any]
+//       P(const Host&, const Target&);     // or P(X&, const Target&); throws Error to refuse
+//       void start(const Run&);            // begin one check; answer now or later, once
+//       void cancel();                     // the run is over: stop what start() began
+//       void push(const Push&);            // optional: somebody reports; throws Error to refuse
 //   };
 //
 // No function of P is called while another one is running, check() excepted. After cancel(), or after the
@@ -34,6 +34,7 @@ struct Result {
     int32_t code = 0;                     // the protocol's own code, 0 for none
     uint32_t share = 100;                 // per cent of its configured weight that the target asks for
     std::chrono::nanoseconds latency{0};  // 0: the host takes the time from start()
+    std::string warning{};                // what is fine yet and will not be for long; "" for nothing
 
     static Result pass(std::string why = {}, int32_t code = 0) {
         return {Verdict::pass, std::move(why), code};
@@ -64,6 +65,7 @@ class Run {
         raw.code = result.code;
         raw.latency_ns = static_cast<uint64_t>(std::max<int64_t>(result.latency.count(), 0));
         raw.detail = str(result.detail);
+        raw.warning = str(result.warning);
         return pulse_->report(host_, id_, &raw) == 0;
     }
     bool pass(std::string_view why = {}, int32_t code = 0) const noexcept {
@@ -74,10 +76,16 @@ class Run {
         return say(GORB_UNKNOWN, why, code);
     }
 
+    // Asks for a check of this run's target now, since something happened to it (its connection closed, say).
+    // Of the target's newest run only, and after its answer. [loop]
+    void recheck() const noexcept {
+        if (pulse_ && GORB_HAS(gorb_pulse_host, pulse_, recheck)) pulse_->recheck(host_, id_);
+    }
+
   private:
     bool say(uint32_t verdict, std::string_view why, int32_t code) const noexcept {
         if (!pulse_) return false;
-        const gorb_result raw = {sizeof(gorb_result), verdict, 100, code, 0, str(why)};
+        const gorb_result raw = {sizeof(gorb_result), verdict, 100, code, 0, str(why), {}};
         return pulse_->report(host_, id_, &raw) == 0;
     }
     const gorb_host* host_ = nullptr;
@@ -92,7 +100,14 @@ class Target {
     explicit Target(const gorb_target* c) noexcept : c_(c) {}
     const gorb_target* c() const noexcept { return c_; }
     const gorb_addr& address() const noexcept { return c_->addr; }
+    // For the sockets of the check; ConnectionPulse applies all three.
     uint32_t fwmark() const noexcept { return c_->fwmark; }
+    gorb_addr source() const noexcept {
+        return GORB_HAS(gorb_target, c_, source) ? c_->source : gorb_addr{};  // family 0: the kernel chooses
+    }
+    std::string_view interface() const noexcept {
+        return GORB_HAS(gorb_target, c_, interface) ? view(c_->interface) : std::string_view{};
+    }
     std::string_view service() const noexcept { return view(c_->service); }
     std::string_view backend() const noexcept { return view(c_->backend); }
     std::string_view host_name() const noexcept {
@@ -102,6 +117,14 @@ class Target {
 
   private:
     const gorb_target* c_;
+};
+
+// What somebody reports of a target, for pulses with `void push(const Push&)`.
+struct Push {
+    Verdict verdict = Verdict::pass;  // or fail
+    uint32_t share = 100;
+    int32_t code = 0;
+    std::string_view detail;  // lives as long as the call
 };
 
 // Base of a pulse that talks over one connection for each check: connect, send, match, close. The derived
@@ -126,6 +149,8 @@ class ConnectionPulse : private ConnectionEvents {
         options_.transport = transport;
         options_.peer = target.address();
         options_.fwmark = target.fwmark();
+        options_.source = target.source();
+        options_.interface = target.interface();
         if (port > 0 && port <= 65535) options_.peer.port = static_cast<uint16_t>(port);
     }
     const Host& host() const noexcept { return host_; }
@@ -146,6 +171,10 @@ class ConnectionPulse : private ConnectionEvents {
     void opened() override = 0;
     size_t received(std::string_view bytes) override { return bytes.size(); }
     void closed(int32_t why) override { done(ended(why)); }
+
+    Connection::Options& options() noexcept { return options_; }  // of the connections to come
+    const Run& run() const noexcept { return run_; }
+    Connection& connection() noexcept { return connection_; }
 
   private:
     const Host& host_;
@@ -225,6 +254,12 @@ template <class P>
 struct InstanceOf<P, std::void_t<typename P::Instance>> {
     using type = typename P::Instance;
 };
+
+template <class P, class = void>
+struct HasPush : std::false_type {};
+template <class P>
+struct HasPush<P, std::void_t<decltype(std::declval<P&>().push(std::declval<const Push&>()))>>
+    : std::true_type {};
 
 template <class P, class = void>
 struct HasCheck : std::false_type {};
@@ -343,10 +378,25 @@ class Pulse {
         probe->holder.host.guarded("cancel", [&] { probe->user.cancel(); });
     }
 
-    static constexpr gorb_pulse_ops ops = {
-        sizeof(gorb_pulse_ops), detail::Args<P>::table, detail::HasCheck<P>::value ? &Pulse::check : nullptr,
-        &Pulse::create,         &Pulse::destroy,        &Pulse::add,
-        &Pulse::remove,         &Pulse::start,          &Pulse::cancel};
+    static int32_t push(void* arg, const gorb_push* c, gorb_error* error) noexcept {
+        return detail::explained(error, [&] {
+            if constexpr (detail::HasPush<P>::value) {
+                const Push pushed{static_cast<Verdict>(c->verdict), c->share, c->code, view(c->detail)};
+                static_cast<Probe*>(arg)->user.push(pushed);
+            }
+        });
+    }
+
+    static constexpr gorb_pulse_ops ops = {sizeof(gorb_pulse_ops),
+                                           detail::Args<P>::table,
+                                           detail::HasCheck<P>::value ? &Pulse::check : nullptr,
+                                           &Pulse::create,
+                                           &Pulse::destroy,
+                                           &Pulse::add,
+                                           &Pulse::remove,
+                                           &Pulse::start,
+                                           &Pulse::cancel,
+                                           detail::HasPush<P>::value ? &Pulse::push : nullptr};
 
   public:
     static constexpr gorb_plugin table = {sizeof(gorb_plugin), GORB_KIND_PULSE,           P::name, P::version,
