@@ -105,6 +105,10 @@ std::optional<int64_t> ObjectReader::integer(const std::string& name, int64_t mi
     return std::nullopt;
 }
 
+ObjectReader ObjectReader::element(const std::string& name, size_t index, Poco::JSON::Object::Ptr object) {
+    return {std::move(object), pointer_to(name) + "/" + std::to_string(index), *faults_};
+}
+
 std::optional<ObjectReader> ObjectReader::object(const std::string& name) {
     const auto v = any(name);
     if (!v) return std::nullopt;

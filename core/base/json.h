@@ -51,6 +51,8 @@ class ObjectReader {
     // A JSON number without fraction (5.0 has none) within the range; `min..max` is named in the fault.
     std::optional<int64_t> integer(const std::string& name, int64_t min, int64_t max);
     std::optional<ObjectReader> object(const std::string& name);
+    // Reads element `index` of the array that is member `name`.
+    ObjectReader element(const std::string& name, size_t index, Poco::JSON::Object::Ptr object);
     // Whatever it is.
     std::optional<Poco::Dynamic::Var> any(const std::string& name);
     // Names of members not asked for so far, sorted.

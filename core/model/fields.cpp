@@ -4,6 +4,7 @@
 #include <Poco/JSON/Object.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/duration.h"
 
@@ -38,6 +39,81 @@ std::string lower(std::string_view text) {
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
     }
     return out;
+}
+
+bool reset(ObjectReader& doc, const std::string& name, Mode mode) {
+    if (mode != Mode::patch) return false;
+    const auto value = doc.any(name);
+    return value && value->isEmpty();
+}
+
+void read_duration(ObjectReader& doc, const std::string& name, Mode mode, base::Nanos fallback,
+                   base::Nanos& to) {
+    const auto value = doc.any(name);
+    if (!value) return;
+    if (reset(doc, name, mode)) {
+        to = fallback;
+        return;
+    }
+    if (value->type() == typeid(std::string)) {
+        if (const auto duration = base::parse_duration(value->extract<std::string>())) {
+            to = *duration;
+            return;
+        }
+    } else if (value->type() == typeid(Poco::Int64)) {
+        const int64_t seconds = value->extract<Poco::Int64>();
+        if (seconds >= 0 && seconds <= 24 * 3600) {
+            to = std::chrono::seconds(seconds);
+            return;
+        }
+    }
+    doc.fault(name, "must be a duration such as \"250ms\", \"5s\" or \"1m30s\", or whole seconds");
+}
+
+std::string percent_text(uint32_t percent) {
+    return std::to_string(percent) + "%";
+}
+
+void read_percent(ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t min,
+                  uint32_t max, uint32_t& to) {
+    const auto value = doc.any(name);
+    if (!value) return;
+    if (reset(doc, name, mode)) {
+        to = fallback;
+        return;
+    }
+    int64_t percent = -1;
+    if (value->type() == typeid(Poco::Int64)) {
+        percent = value->extract<Poco::Int64>();
+    } else if (value->type() == typeid(std::string)) {
+        const std::string& text = value->extract<std::string>();
+        const char* last = text.data() + text.size();
+        const auto [end, error] = std::from_chars(text.data(), last, percent);
+        if (error != std::errc{} || end + 1 != last || *end != '%') percent = -1;
+    }
+    if (percent < int64_t{min} || percent > int64_t{max}) {
+        doc.fault(name, "must be per cent from " + std::to_string(min) + " to " + std::to_string(max) +
+                            ", such as \"" + percent_text(max / 2) + "\"");
+        return;
+    }
+    to = static_cast<uint32_t>(percent);
+}
+
+void read_whole(ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t min,
+                uint32_t max, uint32_t& to) {
+    if (reset(doc, name, mode)) {
+        to = fallback;
+    } else if (const auto n = doc.integer(name, min, max)) {
+        to = static_cast<uint32_t>(*n);
+    }
+}
+
+void read_flag(ObjectReader& doc, const std::string& name, Mode mode, bool fallback, bool& to) {
+    if (reset(doc, name, mode)) {
+        to = fallback;
+    } else if (const auto flag = doc.boolean(name)) {
+        to = *flag;
+    }
 }
 
 std::string address_name(const ObjectReader& doc) {

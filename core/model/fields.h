@@ -1,16 +1,42 @@
 // Reading the fields that services and backends have in common, for the codecs.
 #pragma once
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/address.h"
+#include "base/duration.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "model/rules.h"
 
 namespace gorb::model {
+
+// Whether what the document leaves out has its default or its present value.
+enum class Mode { create, patch };
+
+// A member that is reset to its default by null in a PATCH (RFC 7396). True: so it was.
+bool reset(base::ObjectReader& doc, const std::string& name, Mode mode);
+
+// The readers of one member below leave `to` as it is where the document has none, give it `fallback` for a
+// null in a PATCH, and make a fault of what they can not read.
+
+// A duration text or whole seconds, at most 24 h of those.
+void read_duration(base::ObjectReader& doc, const std::string& name, Mode mode, base::Nanos fallback,
+                   base::Nanos& to);
+// "10%" or 10, within min..max.
+void read_percent(base::ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback,
+                  uint32_t min, uint32_t max, uint32_t& to);
+std::string percent_text(uint32_t percent);  // "10%"
+void read_whole(base::ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t min,
+                uint32_t max, uint32_t& to);
+void read_flag(base::ObjectReader& doc, const std::string& name, Mode mode, bool fallback, bool& to);
+// One of the words that `text_of` gives for `all`, in any case. True: there was a good one.
+template <class E>
+bool read_word(base::ObjectReader& doc, const std::string& name, std::initializer_list<E> all,
+               std::string_view (*text_of)(E), E& to);
 
 // ASCII only
 std::string lower(std::string_view text);
@@ -35,5 +61,24 @@ size_t levels(const Poco::Dynamic::Var& value);
 // RFC 7396: what becomes of `target` (nullopt: there is none) under `patch`, which is not null.
 Poco::Dynamic::Var merge_patch(const std::optional<Poco::Dynamic::Var>& target,
                                const Poco::Dynamic::Var& patch);
+
+template <class E>
+bool read_word(base::ObjectReader& doc, const std::string& name, std::initializer_list<E> all,
+               std::string_view (*text_of)(E), E& to) {
+    const auto text = doc.text(name);
+    if (!text) return false;
+    const std::string word = lower(*text);
+    std::string words;
+    for (const E e : all) {
+        if (word == text_of(e)) {
+            to = e;
+            return true;
+        }
+        if (!words.empty()) words += ", ";
+        words.append("\"").append(text_of(e)).append("\"");
+    }
+    doc.fault(name, "must be one of " + words);
+    return false;
+}
 
 }  // namespace gorb::model

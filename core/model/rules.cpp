@@ -24,6 +24,14 @@ bool link_local_v6(const base::Ip& ip) {
     return ip.v6() && ip.bytes[0] == 0xfe && (ip.bytes[1] & 0xc0) == 0x80;
 }
 
+constexpr base::Nanos shortest_interval = std::chrono::milliseconds(10);
+constexpr base::Nanos a_day = std::chrono::hours(24);
+
+Violation optional_interval(const char* pointer, base::Nanos value) {
+    if (value == base::Nanos(0) || (value >= shortest_interval && value <= a_day)) return std::nullopt;
+    return wrong(pointer, "must be 0s (as \"interval\") or from 10ms to 24h");
+}
+
 template <class... Rules>
 std::vector<Fault> broken(Rules... violations) {
     std::vector<Fault> faults;
@@ -92,9 +100,24 @@ Violation netmask_range(const Service& s) {
                  "has a meaning for persistent services only; set \"persistent\" too, or leave it out");
 }
 
+Violation slow_start_range(const Service& s) {
+    const PoolPolicy& p = s.pool;
+    if (p.recovery != Recovery::ramp) {
+        if (p.slow_start == base::Nanos(0)) return std::nullopt;
+        return wrong("/slow-start", "goes with recovery \"ramp\" only");
+    }
+    if (p.slow_start >= std::chrono::seconds(1) && p.slow_start <= a_day) return std::nullopt;
+    return wrong("/slow-start", "must be from 1s to 24h for recovery \"ramp\"");
+}
+
+Violation hysteresis_below_quorum(const Service& s) {
+    if (s.pool.hysteresis < s.pool.quorum) return std::nullopt;
+    return wrong("/hysteresis", "must be below \"quorum\", which is " + std::to_string(s.pool.quorum));
+}
+
 std::vector<Fault> service_violations(const Service& s) {
     return broken(vip_usable(s), port_zero_needs_persistence(s), scheduler_name(s), flags_fit_scheduler(s),
-                  persistence_range(s), netmask_range(s));
+                  persistence_range(s), netmask_range(s), slow_start_range(s), hysteresis_below_quorum(s));
 }
 
 Violation backend_address_usable(const Backend& b) {
@@ -115,37 +138,118 @@ Violation thresholds_ordered(const Backend& b) {
                  "must not be above \"upper-threshold\", which is " + std::to_string(b.upper_threshold));
 }
 
-Violation pulse_type_name(const Backend& b) {
-    const auto& type = b.pulses[0].type;
+Violation drain_timeout_range(const Backend& b) {
+    if (b.drain_timeout >= base::Nanos(0) && b.drain_timeout <= std::chrono::hours(30 * 24))
+        return std::nullopt;
+    return wrong("/drain-timeout", "must be from 0s (none) to 720h");
+}
+
+std::vector<Fault> pulse_violations(const PulseList& pulses) {
+    std::vector<Fault> all;
+    for (size_t i = 0; i < pulses.size(); ++i) {
+        const PulseSpec& p = pulses[i];
+        const std::string place = pulses.size() == 1 ? "/pulse" : "/pulses/" + std::to_string(i);
+        for (Fault& fault :
+             broken(pulse_type_name(p), interval_range(p), fast_interval_range(p), down_interval_range(p),
+                    timeout_range(p), rise_fall_range(p), backoff_range(p), window_range(p), damping_range(p),
+                    source_usable(p), interface_name(p))) {
+            all.push_back({place + fault.pointer, std::move(fault.what)});
+        }
+    }
+    return all;
+}
+
+std::vector<Fault> backend_violations(const Backend& b) {
+    std::vector<Fault> all =
+        broken(backend_address_usable(b), weight_range(b), thresholds_ordered(b), drain_timeout_range(b));
+    for (Fault& fault : pulse_violations(b.pulses)) all.push_back(std::move(fault));
+    for (size_t i = 0; i < b.pulses.size(); ++i) {
+        const base::Ip& source = b.pulses[i].source;
+        if (!source || source.family == b.address.ip.family) continue;
+        all.push_back({(b.pulses.size() == 1 ? "/pulse" : "/pulses/" + std::to_string(i)) + "/source",
+                       "must be of the same family as the backend's address"});
+    }
+    return all;
+}
+
+Violation pulse_type_name(const PulseSpec& p) {
+    const auto& type = p.type;
     const bool ok = !type.empty() && type.size() <= 64 && std::all_of(type.begin(), type.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
     });
     if (ok) return std::nullopt;
-    return wrong("/pulse/type", "must be the name of one pulse, such as \"tcp\" or \"http\"");
+    return wrong("/type", "must be the name of one pulse, such as \"tcp\" or \"http\"");
 }
 
-Violation interval_range(const Backend& b) {
+Violation interval_range(const PulseSpec& p) {
+    if (p.interval >= shortest_interval && p.interval <= a_day) return std::nullopt;
+    return wrong("/interval", "must be from 10ms to 24h");
+}
+
+Violation fast_interval_range(const PulseSpec& p) {
+    return optional_interval("/fast-interval", p.fast_interval);
+}
+
+Violation down_interval_range(const PulseSpec& p) {
+    return optional_interval("/down-interval", p.down_interval);
+}
+
+Violation timeout_range(const PulseSpec& p) {
     using namespace std::chrono;
-    if (b.pulses[0].interval >= milliseconds(10) && b.pulses[0].interval <= hours(24)) return std::nullopt;
-    return wrong("/pulse/interval", "must be from 10ms to 24h");
+    if (p.timeout >= milliseconds(1) && p.timeout <= minutes(10)) return std::nullopt;
+    return wrong("/timeout", "must be from 1ms to 10m");
 }
 
-Violation timeout_range(const Backend& b) {
-    using namespace std::chrono;
-    if (b.pulses[0].timeout >= milliseconds(1) && b.pulses[0].timeout <= minutes(10)) return std::nullopt;
-    return wrong("/pulse/timeout", "must be from 1ms to 10m");
-}
-
-Violation rise_fall_range(const Backend& b) {
+Violation rise_fall_range(const PulseSpec& p) {
     const auto in_range = [](uint32_t n) { return n >= 1 && n <= max_rise_fall; };
-    if (in_range(b.pulses[0].rise) && in_range(b.pulses[0].fall)) return std::nullopt;
-    return wrong(in_range(b.pulses[0].rise) ? "/pulse/fall" : "/pulse/rise",
+    if (in_range(p.rise) && in_range(p.fall)) return std::nullopt;
+    return wrong(in_range(p.rise) ? "/fall" : "/rise",
                  "must be a whole number from 1 to " + std::to_string(max_rise_fall));
 }
 
-std::vector<Fault> backend_violations(const Backend& b) {
-    return broken(backend_address_usable(b), weight_range(b), thresholds_ordered(b), pulse_type_name(b),
-                  interval_range(b), timeout_range(b), rise_fall_range(b));
+Violation backoff_range(const PulseSpec& p) {
+    if (!(p.backoff.factor >= 1 && p.backoff.factor <= 10))
+        return wrong("/backoff/factor", "must be a number from 1 to 10, such as 2");
+    if (p.backoff.max < shortest_interval || p.backoff.max > a_day)
+        return wrong("/backoff/max", "must be from 10ms to 24h");
+    return std::nullopt;
+}
+
+Violation window_range(const PulseSpec& p) {
+    if (p.window.of == 0 && p.window.failures == 0) return std::nullopt;
+    if (p.window.of < 1 || p.window.of > max_window)
+        return wrong("/window/of", "must be a whole number from 1 to " + std::to_string(max_window));
+    if (p.window.failures < 1 || p.window.failures > p.window.of)
+        return wrong("/window/failures",
+                     "must be a whole number from 1 to \"of\", which is " + std::to_string(p.window.of));
+    return std::nullopt;
+}
+
+Violation damping_range(const PulseSpec& p) {
+    const Damping& d = p.damping;
+    if (d.hold < base::Nanos(0) || d.hold > a_day)
+        return wrong("/damping/hold", "must be from 0s (none) to 24h");
+    if (d.max < d.hold || d.max > a_day)
+        return wrong("/damping/max",
+                     "must be from \"hold\", which is " + base::duration_text(d.hold) + ", to 24h");
+    if (d.forget < std::chrono::seconds(1) || d.forget > a_day)
+        return wrong("/damping/forget", "must be from 1s to 24h");
+    return std::nullopt;
+}
+
+Violation source_usable(const PulseSpec& p) {
+    if (!p.source || usable(p.source)) return std::nullopt;
+    return wrong("/source",
+                 "must be an address of this machine, not an unspecified, multicast or broadcast address");
+}
+
+Violation interface_name(const PulseSpec& p) {
+    const auto& name = p.interface;
+    const bool ok =
+        name.size() <= 15 && name != "." && name != ".." &&
+        std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c < 0x7f && c != '/'; });
+    if (ok) return std::nullopt;
+    return wrong("/interface", "must be the name of a network interface, such as \"eth0\"");
 }
 
 Violation families_match(const Service& s, const Backend& b) {

@@ -31,6 +31,10 @@ Violation flags_fit_scheduler(const Service&);
 Violation persistence_range(const Service&);
 // 1..32, 1..128; other than the whole address only with persistence
 Violation netmask_range(const Service&);
+// the least step of a ramp, and its length: 1s .. 24h where there is one
+Violation slow_start_range(const Service&);
+// a quorum of N can not lose N or more to hysteresis
+Violation hysteresis_below_quorum(const Service&);
 std::vector<base::Fault> service_violations(const Service&);
 
 // ---- of a backend alone
@@ -40,15 +44,36 @@ Violation backend_address_usable(const Backend&);
 Violation weight_range(const Backend&);
 // ip_vs_ctl.c: lower <= upper
 Violation thresholds_ordered(const Backend&);
-// [a-z0-9._-]{1,64}
-Violation pulse_type_name(const Backend&);
-// 10ms .. 24h
-Violation interval_range(const Backend&);
-// 1ms .. 10m
-Violation timeout_range(const Backend&);
-// 1 .. 1000
-Violation rise_fall_range(const Backend&);
+// 0 .. 30 days
+Violation drain_timeout_range(const Backend&);
+// The pulses' own rules, one after the other; pointers begin with /pulse, or /pulses/N where there are
+// several.
+std::vector<base::Fault> pulse_violations(const PulseList&);
 std::vector<base::Fault> backend_violations(const Backend&);
+
+// ---- of one pulse; pointers are relative to it
+
+// [a-z0-9._-]{1,64}
+Violation pulse_type_name(const PulseSpec&);
+// 10ms .. 24h
+Violation interval_range(const PulseSpec&);
+// 0 (as interval), or 10ms .. 24h
+Violation fast_interval_range(const PulseSpec&);
+Violation down_interval_range(const PulseSpec&);
+// 1ms .. 10m
+Violation timeout_range(const PulseSpec&);
+// 1 .. 1000
+Violation rise_fall_range(const PulseSpec&);
+// factor 1 .. 10, max 10ms .. 24h
+Violation backoff_range(const PulseSpec&);
+// of 0 or 1 .. 100, failures 1 .. of
+Violation window_range(const PulseSpec&);
+// hold 0 .. 24h, max hold .. 24h, forget 1s .. 24h
+Violation damping_range(const PulseSpec&);
+// an address of one host
+Violation source_usable(const PulseSpec&);
+// IFNAMSIZ of <linux/if.h>: 1..15 characters, no "/" and no blanks
+Violation interface_name(const PulseSpec&);
 
 // ---- of a backend within its service
 

@@ -189,5 +189,6 @@ inline constexpr uint32_t max_weight = 65535;
 inline constexpr uint32_t max_threshold = 2'147'483'647;
 inline constexpr uint32_t max_persistence_s = 30 * 24 * 3600;
 inline constexpr uint32_t max_rise_fall = 1000;
+inline constexpr uint32_t max_quorum = 100'000;
 
 }  // namespace gorb::model

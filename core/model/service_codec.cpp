@@ -6,6 +6,7 @@
 
 #include "model/codec.h"
 #include "model/fields.h"
+#include "model/pool_codec.h"
 #include "model/rules.h"
 
 namespace gorb::model {
@@ -171,11 +172,12 @@ void read_netmask(ObjectReader& doc, Service& s) {
 // ---- the whole
 
 // Everything but the key, on top of what `s` holds.
-void read_settings(ObjectReader& doc, Service& s) {
+void read_settings(ObjectReader& doc, Mode mode, Service& s) {
     if (const auto method = doc.text("method")) s.scheduler = lower(*method);
     read_flags(doc, s);
     read_persistence(doc, s);
     read_netmask(doc, s);
+    read_pool(doc, mode, s.pool);
     doc.finish();
 }
 
@@ -219,7 +221,7 @@ base::Result<Service> read_service(std::string name, std::string_view body, cons
     }
     s.key.protocol = read_protocol(doc).value_or(Protocol::tcp);
     s.netmask = static_cast<uint8_t>(s.key.vip.ip.bits());
-    read_settings(doc, s);
+    read_settings(doc, Mode::create, s);
     return finish(std::move(s), std::move(faults), doc);
 }
 
@@ -236,7 +238,7 @@ base::Result<Service> patch_service(const Service& now, std::string_view body) {
     if (const auto port = read_port(doc); port && *port != now.key.vip.port) doc.fault("port", refusal);
     if (const auto p = read_protocol(doc); p && *p != now.key.protocol) doc.fault("protocol", refusal);
     Service s = now;
-    read_settings(doc, s);
+    read_settings(doc, Mode::patch, s);
     return finish(std::move(s), std::move(faults), doc);
 }
 
@@ -280,6 +282,7 @@ void write_service_options(base::JsonWriter& out, const Service& s) {
             out.Uint(s.netmask);
         }
     }
+    write_pool(out, s.pool);
     out.EndObject();
 }
 

@@ -25,9 +25,9 @@ TEST(ReadBackend, TheSpecificationsExampleRuns) {
     expected.name = "b1";
     expected.address = {ip("10.1.0.1"), 12346};
     expected.weight = 128;
-    expected.pulse.type = "http";
-    expected.pulse.interval = 5s;
-    expected.pulse.args = {{"path", "\"/health (ignored for tcp pulse)\""}};
+    edit_pulse(expected, [](PulseSpec& p) { p.type = "http"; });
+    edit_pulse(expected, [](PulseSpec& p) { p.interval = 5s; });
+    edit_pulse(expected, [](PulseSpec& p) { p.args = {{"path", "\"/health (ignored for tcp pulse)\""}}; });
     EXPECT_EQ(*b, expected);
 }
 
@@ -46,8 +46,8 @@ TEST(ReadBackend, WhatIsLeftOutHasItsDefault) {
     EXPECT_EQ(backend(with_key("")).value(), expected);
     EXPECT_EQ(backend(with_key(R"("pulse": {})")).value(), expected);
     EXPECT_EQ(expected.weight, 100U);
-    EXPECT_EQ(expected.pulse.type, "tcp");
-    EXPECT_EQ(expected.pulse.interval, 1min);
+    EXPECT_EQ(expected.pulses[0].type, "tcp");
+    EXPECT_EQ(expected.pulses[0].interval, 1min);
 }
 
 TEST(ReadBackend, ForwardingHasUpstreamsAndIpvsadmsNames) {
@@ -88,7 +88,7 @@ TEST(ReadBackend, PulseOptionsStandBesideTypeOrInsideArgs) {
           R"({"type": "http", "path": "/x", "args": {"path": "\/x", "expect": 200.0}})"}) {
         const auto b = backend(with_key("\"pulse\": " + std::string(pulse)));
         ASSERT_TRUE(b) << pulse;
-        EXPECT_EQ(b->pulse.args, expected) << pulse;
+        EXPECT_EQ(b->pulses[0].args, expected) << pulse;
     }
     EXPECT_EQ(pointers_of(backend(with_key(R"("pulse": {"path": "/x", "args": {"path": "/y"}})"))),
               "/pulse/path");
@@ -101,13 +101,13 @@ TEST(ReadBackend, ArgsAreAnyJsonAndKeepTheirTypes) {
         backend(with_key(R"("pulse": {"args": {"n": 200, "t": "200", "b": true, "f": 0.50, "l": [ 1, "2" ],
                                                 "o": {"b": null, "a": {}}, "big": 18446744073709551615}})"));
     ASSERT_TRUE(b) << b.error().sentence;
-    EXPECT_EQ(b->pulse.args, (Args{{"n", "200"},
-                                   {"t", "\"200\""},
-                                   {"b", "true"},
-                                   {"f", "0.5"},
-                                   {"l", "[1,\"2\"]"},
-                                   {"o", R"({"a":{},"b":null})"},
-                                   {"big", "18446744073709551615"}}));
+    EXPECT_EQ(b->pulses[0].args, (Args{{"n", "200"},
+                                       {"t", "\"200\""},
+                                       {"b", "true"},
+                                       {"f", "0.5"},
+                                       {"l", "[1,\"2\"]"},
+                                       {"o", R"({"a":{},"b":null})"},
+                                       {"big", "18446744073709551615"}}));
 }
 
 TEST(ReadBackend, ArgsThatAreNullOrTooDeepAreFaults) {
@@ -124,7 +124,7 @@ TEST(ReadBackend, ArgsThatAreNullOrTooDeepAreFaults) {
 
 TEST(ReadBackend, IntervalAndTimeoutAreDurationsOrSeconds) {
     const auto interval = [](const std::string& text) {
-        return backend(with_key("\"pulse\": {\"interval\": " + text + "}")).value().pulse.interval;
+        return backend(with_key("\"pulse\": {\"interval\": " + text + "}")).value().pulses[0].interval;
     };
     EXPECT_EQ(interval("\"5s\""), 5s);
     EXPECT_EQ(interval("\"250ms\""), 250ms);
@@ -136,14 +136,14 @@ TEST(ReadBackend, IntervalAndTimeoutAreDurationsOrSeconds) {
                   "/pulse/interval")
             << bad;
     }
-    EXPECT_EQ(backend(with_key(R"("pulse": {"timeout": "1ms"})")).value().pulse.timeout, 1ms);
+    EXPECT_EQ(backend(with_key(R"("pulse": {"timeout": "1ms"})")).value().pulses[0].timeout, 1ms);
     EXPECT_EQ(pointers_of(backend(with_key(R"("pulse": {"timeout": "11m"})"))), "/pulse/timeout");
 }
 
 TEST(ReadBackend, RiseAndFallAreCounts) {
     const auto b = backend(with_key(R"("pulse": {"rise": 1, "fall": 1000})")).value();
-    EXPECT_EQ(b.pulse.rise, 1U);
-    EXPECT_EQ(b.pulse.fall, 1000U);
+    EXPECT_EQ(b.pulses[0].rise, 1U);
+    EXPECT_EQ(b.pulses[0].fall, 1000U);
     EXPECT_EQ(pointers_of(backend(with_key(R"("pulse": {"rise": 0, "fall": 1001})"))),
               "/pulse/fall /pulse/rise");
 }
@@ -162,7 +162,7 @@ TEST(WriteBackend, TheFieldsAreUpstreamsAndMore) {
         R"("pulse": {"type": "http", "interval": 90, "path": "/x", "expect": 200}, "method": "gate")"));
     EXPECT_EQ(
         written(*b),
-        R"({"host":"10.0.0.1","address":"10.0.0.1","port":80,"weight":100,"method":"dr",)"
+        R"({"host":"10.0.0.1","address":"10.0.0.1","port":80,"weight":100,"method":"dr","backup":false,"admin":"ready",)"
         R"("pulse":{"type":"http","interval":"1m30s","timeout":"5s","rise":2,"fall":3,"args":{"expect":200,"path":"/x"}},)"
         R"("upper-threshold":0,"lower-threshold":0})");
 }
@@ -186,7 +186,7 @@ TEST_F(PatchBackend, OnlyWhatIsNamedChanges) {
     expected.weight = 0;
     EXPECT_EQ(patch(R"({"weight": 0})").value(), expected);
     expected = now;
-    expected.pulse.interval = 10s;
+    edit_pulse(expected, [](PulseSpec& p) { p.interval = 10s; });
     EXPECT_EQ(patch(R"({"pulse": {"interval": "10s"}})").value(), expected);
     expected = now;
     expected.forwarding = Forwarding::dr;
@@ -196,15 +196,15 @@ TEST_F(PatchBackend, OnlyWhatIsNamedChanges) {
 
 TEST_F(PatchBackend, NullRemovesAnArgumentAndResetsTheRest) {
     Backend expected = now;
-    expected.pulse.args.erase("path");
+    edit_pulse(expected, [](PulseSpec& p) { p.args.erase("path"); });
     EXPECT_EQ(patch(R"({"pulse": {"path": null}})").value(), expected);
     EXPECT_EQ(patch(R"({"pulse": {"args": {"path": null, "absent": null}}})").value(), expected);
     expected = now;
-    expected.pulse.interval = 1min;
-    expected.pulse.rise = 2;
+    edit_pulse(expected, [](PulseSpec& p) { p.interval = 1min; });
+    edit_pulse(expected, [](PulseSpec& p) { p.rise = 2; });
     EXPECT_EQ(patch(R"({"pulse": {"interval": null, "rise": null}})").value(), expected);
-    EXPECT_TRUE(patch(R"({"pulse": {"args": null}})").value().pulse.args.empty());
-    EXPECT_EQ(patch(R"({"pulse": {"args": null, "path": "/y"}})").value().pulse.args,
+    EXPECT_TRUE(patch(R"({"pulse": {"args": null}})").value().pulses[0].args.empty());
+    EXPECT_EQ(patch(R"({"pulse": {"args": null, "path": "/y"}})").value().pulses[0].args,
               (Args{{"path", "\"/y\""}}));
     EXPECT_EQ(pointers_of(patch(R"({"weight": null, "pulse": {"type": null}})")), "/pulse/type /weight");
     EXPECT_EQ(pointers_of(patch(R"({"pulse": null})")), "/pulse");
@@ -213,21 +213,22 @@ TEST_F(PatchBackend, NullRemovesAnArgumentAndResetsTheRest) {
 TEST_F(PatchBackend, ArgumentsAreMergedAsRfc7396Says) {
     EXPECT_EQ(patch(R"({"pulse": {"headers": {"a": null, "b": {"d": 3}, "e": {"f": null}}}})")
                   .value()
-                  .pulse.args.at("headers"),
+                  .pulses[0]
+                  .args.at("headers"),
               R"({"b":{"c":2,"d":3},"e":{}})");
-    EXPECT_EQ(patch(R"({"pulse": {"headers": [1, null]}})").value().pulse.args.at("headers"), "[1,null]");
-    EXPECT_EQ(patch(R"({"pulse": {"path": {"x": null, "y": 1}}})").value().pulse.args.at("path"),
+    EXPECT_EQ(patch(R"({"pulse": {"headers": [1, null]}})").value().pulses[0].args.at("headers"), "[1,null]");
+    EXPECT_EQ(patch(R"({"pulse": {"path": {"x": null, "y": 1}}})").value().pulses[0].args.at("path"),
               R"({"y":1})");
-    EXPECT_EQ(patch(R"({"pulse": {"new": 5}})").value().pulse.args.size(), 3U);
+    EXPECT_EQ(patch(R"({"pulse": {"new": 5}})").value().pulses[0].args.size(), 3U);
 }
 
 TEST_F(PatchBackend, ANewTypeStartsFromEmptyArgs) {
     EXPECT_EQ(patch(R"({"pulse": {"type": "HTTP"}})").value(), now);
     const auto b = patch(R"({"pulse": {"type": "tcp"}})").value();
-    EXPECT_EQ(b.pulse.type, "tcp");
-    EXPECT_TRUE(b.pulse.args.empty());
-    EXPECT_EQ(b.pulse.interval, 5s);
-    EXPECT_EQ(patch(R"({"pulse": {"type": "dns", "name": "x"}})").value().pulse.args,
+    EXPECT_EQ(b.pulses[0].type, "tcp");
+    EXPECT_TRUE(b.pulses[0].args.empty());
+    EXPECT_EQ(b.pulses[0].interval, 5s);
+    EXPECT_EQ(patch(R"({"pulse": {"type": "dns", "name": "x"}})").value().pulses[0].args,
               (Args{{"name", "\"x\""}}));
 }
 
@@ -247,6 +248,77 @@ TEST_F(PatchBackend, TheRulesAreAppliedToTheResult) {
 
 TEST_F(PatchBackend, WhatGetShowsIsAPatchThatChangesNothing) {
     EXPECT_EQ(patch(written(now)).value(), now);
+}
+
+TEST(ReadBackend, PolicyOfAPulseIsReadAndWrittenWhereItIsNotTheDefault) {
+    const auto b = backend(with_key(
+        R"("pulse": {"fast-interval": "1s", "down-interval": 30, "backoff": {"factor": 1.5, "max": "2m"},
+            "jitter": "20%", "window": {"failures": 3, "of": 10}, "initial": "UP", "source": "10.9.9.9",
+            "damping": {"hold": "10s", "max": "5m", "forget": "15m"}, "interface": "eth1", "fwmark": 7})"));
+    ASSERT_TRUE(b) << b.error().sentence;
+    const PulseSpec& p = b->pulses[0];
+    EXPECT_EQ(p.fast_interval, 1s);
+    EXPECT_EQ(p.down_interval, 30s);
+    EXPECT_EQ(p.backoff, (Backoff{1.5, 2min}));
+    EXPECT_EQ(p.jitter, 20U);
+    EXPECT_EQ(p.window, (Window{3, 10}));
+    EXPECT_EQ(p.initial, Initial::up);
+    EXPECT_EQ(p.damping, (Damping{10s, 5min, 15min}));
+    EXPECT_EQ(p.source.text(), "10.9.9.9");
+    EXPECT_EQ(p.interface, "eth1");
+    EXPECT_EQ(p.fwmark, 7U);
+    EXPECT_TRUE(p.args.empty());
+    EXPECT_NE(
+        written(*b).find(
+            R"("fast-interval":"1s","down-interval":"30s","backoff":{"factor":1.5,"max":"2m"},"jitter":"20%",)"
+            R"("window":{"failures":3,"of":10},"damping":{"hold":"10s","max":"5m","forget":"15m"},"initial":"up",)"
+            R"("source":"10.9.9.9","interface":"eth1","fwmark":7,)"),
+        std::string::npos)
+        << written(*b);
+    EXPECT_EQ(
+        pointers_of(backend(with_key(
+            R"("pulse": {"backoff": {"factor": "x", "y": 1}, "jitter": "51%", "window": {"failures": 0},
+                      "initial": "maybe", "source": "eth0", "damping": 3, "fwmark": -1})"))),
+        "/pulse/backoff/factor /pulse/backoff/y /pulse/damping /pulse/fwmark /pulse/initial /pulse/jitter "
+        "/pulse/source /pulse/window/failures /pulse/window/of");
+}
+
+TEST(ReadBackend, SeveralPulsesAreAnArrayAndTheFirstStandsBesideIt) {
+    const auto b = backend(with_key(R"("pulses": [{"type": "tcp"}, {"type": "http", "path": "/x"}])"));
+    ASSERT_TRUE(b) << b.error().sentence;
+    ASSERT_EQ(b->pulses.size(), 2U);
+    EXPECT_EQ(b->pulses[1].args.at("path"), "\"/x\"");
+    EXPECT_EQ(backend(written(*b)).value().pulses, b->pulses);
+    EXPECT_EQ(pointers_of(backend(with_key(R"("pulses": [{"type": "tcp"}, {"type": "", "rise": 0}])"))),
+              "/pulses/1/rise /pulses/1/type");
+    EXPECT_EQ(pointers_of(backend(with_key(R"("pulses": [], "pulse": {})"))), "/pulses");
+    EXPECT_EQ(pointers_of(backend(with_key(R"("pulses": [1])"))), "/pulses");
+    EXPECT_EQ(pointers_of(backend(with_key(R"("pulse": {"type": "http"}, "pulses": [{"type": "tcp"}])"))),
+              "/pulse");
+
+    const auto one = patch_backend(*b, R"({"pulse": {"interval": "2s"}})");
+    EXPECT_EQ(pointers_of(one), "/pulse");
+    EXPECT_EQ(patch_backend(*b, R"({"pulses": [{"interval": "2s"}]})").value().pulses.size(), 1U);
+}
+
+TEST(ReadBackend, AdminStateAndDrainAreWords) {
+    const auto b = backend(
+        with_key(R"("admin": "DRAIN", "drain-timeout": "5m", "drain-then": "delete", "backup": true)"));
+    ASSERT_TRUE(b) << b.error().sentence;
+    EXPECT_EQ(b->admin, Admin::drain);
+    EXPECT_EQ(b->drain_timeout, 5min);
+    EXPECT_EQ(b->drain_then, DrainThen::remove);
+    EXPECT_TRUE(b->backup);
+    const auto back =
+        patch_backend(*b, R"({"admin": null, "drain-timeout": null, "drain-then": null, "backup": null})");
+    ASSERT_TRUE(back) << back.error().sentence;
+    EXPECT_EQ(back->admin, Admin::ready);
+    EXPECT_EQ(back->drain_timeout, 0s);
+    EXPECT_EQ(back->drain_then, DrainThen::maint);
+    EXPECT_FALSE(back->backup);
+    EXPECT_EQ(pointers_of(backend(
+                  with_key(R"("admin": "off", "drain-then": 1, "backup": "yes", "drain-timeout": -1)"))),
+              "/admin /backup /drain-then /drain-timeout");
 }
 
 }  // namespace

@@ -67,4 +67,12 @@ std::string pointers_of(const base::Result<T>& result) {
     return out;
 }
 
+// Pulses are shared and do not change: an edited one takes the place of the first.
+template <class Edit>
+void edit_pulse(Backend& b, Edit edit) {
+    PulseSpec pulse = b.pulses[0];
+    edit(pulse);
+    b.pulses = PulseList({std::move(pulse)});
+}
+
 }  // namespace gorb::model

@@ -1,5 +1,6 @@
 // For random values that keep the rules: read(write(x)) == x, patch(x, write(y)) of the same key is y, and
 // every prefix of a document is refused.
+#include <Poco/JSON/Object.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -42,6 +43,7 @@ class Random {
             s.netmask = static_cast<uint8_t>(1 + below(s.key.vip.ip.bits()));
             if (below(4) == 0) s.key.vip.port = 0;
         }
+        if (coin()) s.pool = pool();
         return s;
     }
 
@@ -53,19 +55,71 @@ class Random {
         b.weight = static_cast<uint32_t>(below(max_weight + 1));
         b.upper_threshold = static_cast<uint32_t>(below(uint64_t{max_threshold} + 1));
         b.lower_threshold = static_cast<uint32_t>(below(uint64_t{b.upper_threshold} + 1));
-        b.pulse.type = one_of<const char*>({"tcp", "http", "none", "x.y-z_1"});
-        b.pulse.interval = base::Nanos(
-            10'000'000 + static_cast<int64_t>(below(24ULL * 3600 * 1'000'000'000 - 10'000'000 + 1)));
-        b.pulse.timeout =
-            base::Nanos(1'000'000 + static_cast<int64_t>(below(600ULL * 1'000'000'000 - 1'000'000 + 1)));
-        b.pulse.rise = static_cast<uint32_t>(1 + below(max_rise_fall));
-        b.pulse.fall = static_cast<uint32_t>(1 + below(max_rise_fall));
-        for (uint64_t i = below(5); i > 0; --i)
-            b.pulse.args[name()] = base::canonical_json(base::parse_json(json(3)).value());
+        b.backup = coin();
+        b.admin = one_of({Admin::ready, Admin::drain, Admin::maint});
+        b.drain_timeout = base::Nanos(static_cast<int64_t>(below(3)) * 90'000'000'000);
+        b.drain_then = one_of({DrainThen::maint, DrainThen::remove});
+        std::vector<PulseSpec> pulses;
+        for (uint64_t i = 1 + (coin() ? below(3) : 0); i > 0; --i) pulses.push_back(pulse());
+        for (PulseSpec& p : pulses) {
+            if (coin()) p.source = ip_like(b.address.ip);
+        }
+        b.pulses = std::move(pulses);
         return b;
     }
 
+    PulseSpec pulse() {
+        PulseSpec p;
+        p.type = one_of<const char*>({"tcp", "http", "none", "x.y-z_1"});
+        p.interval = interval();
+        p.timeout =
+            base::Nanos(1'000'000 + static_cast<int64_t>(below(600ULL * 1'000'000'000 - 1'000'000 + 1)));
+        if (coin()) p.fast_interval = interval();
+        if (coin()) p.down_interval = interval();
+        if (coin()) p.backoff = {1 + static_cast<double>(below(901)) / 100, interval()};
+        if (coin()) p.jitter = static_cast<uint32_t>(below(51));
+        p.rise = static_cast<uint32_t>(1 + below(max_rise_fall));
+        p.fall = static_cast<uint32_t>(1 + below(max_rise_fall));
+        if (coin()) {
+            p.window.of = static_cast<uint32_t>(1 + below(max_window));
+            p.window.failures = static_cast<uint32_t>(1 + below(p.window.of));
+        }
+        if (coin()) {
+            p.damping.hold = base::Nanos(static_cast<int64_t>(below(1'000'000'000)));
+            p.damping.max = std::chrono::seconds(1 + below(86'400));
+            p.damping.forget = std::chrono::seconds(1 + below(86'400));
+        }
+        p.initial = one_of({Initial::unknown, Initial::up, Initial::down});
+        if (coin()) p.interface = "eth0.1";
+        if (coin()) p.fwmark = static_cast<uint32_t>(engine_());
+        for (uint64_t i = below(5); i > 0; --i)
+            p.args[name()] = base::canonical_json(base::parse_json(json(3)).value());
+        return p;
+    }
+    PoolPolicy pool() {
+        PoolPolicy p;
+        p.on_down = one_of({OnDown::weight_zero, OnDown::remove});
+        p.refuse_fallback = coin();
+        p.recovery = one_of({Recovery::immediate, Recovery::ramp, Recovery::history});
+        if (p.recovery == Recovery::ramp) p.slow_start = std::chrono::seconds(1 + below(86'400));
+        p.slow_start_least = static_cast<uint32_t>(1 + below(100));
+        p.quorum = static_cast<uint32_t>(1 + below(max_quorum));
+        p.hysteresis = static_cast<uint32_t>(below(p.quorum));
+        p.panic_threshold = static_cast<uint32_t>(below(101));
+        p.max_down = static_cast<uint32_t>(below(101));
+        return p;
+    }
+
   private:
+    base::Nanos interval() {
+        return base::Nanos(10'000'000 +
+                           static_cast<int64_t>(below(24ULL * 3600 * 1'000'000'000 - 10'000'000 + 1)));
+    }
+    base::Ip ip_like(const base::Ip& other) {
+        base::Ip ip = endpoint().ip;
+        while (ip.family != other.family) ip = endpoint().ip;
+        return ip;
+    }
     // Also names of the core's own fields, of pointers, and outside ASCII: inside args they mean nothing
     // special.
     std::string name() {
@@ -93,6 +147,31 @@ class Random {
 
     std::mt19937_64 engine_;
 };
+
+// What has its default is left out when written: in a patch that means "as it is", and null the default.
+const std::vector<std::string> pool_members = {"on-down",    "fallback",         "recovery",
+                                               "slow-start", "slow-start-least", "quorum",
+                                               "hysteresis", "panic-threshold",  "max-down"};
+const std::vector<std::string> backend_members = {"drain-timeout", "drain-then"};
+const std::vector<std::string> pulse_members = {"fast-interval", "down-interval", "backoff", "jitter",
+                                                "window",        "damping",       "initial", "source",
+                                                "interface",     "fwmark"};
+
+void add_nulls(Poco::JSON::Object& object, const std::vector<std::string>& members) {
+    for (const std::string& member : members) {
+        if (!object.has(member)) object.set(member, Poco::Dynamic::Var());
+    }
+}
+std::string with_nulls(const std::string& text, const std::vector<std::string>& members) {
+    auto object = base::parse_json_object(text).value();
+    add_nulls(*object, members);
+    return base::canonical_json(object);
+}
+std::string with_nulls_in_pulse(const std::string& text) {
+    auto object = base::parse_json_object(text).value();
+    add_nulls(*object->getObject("pulse"), pulse_members);
+    return base::canonical_json(object);
+}
 
 TEST(CodecProperty, EveryServiceReadsBackFromWhatIsWritten) {
     Random random(1);
@@ -125,7 +204,7 @@ TEST(CodecProperty, APatchWithTheWholeServiceMakesItThat) {
         to.key = from.key;
         to.netmask = static_cast<uint8_t>(to.key.vip.ip.bits());
         if (!service_violations(to).empty()) continue;  // port 0 without persistence
-        const auto patched = patch_service(from, written(to));
+        const auto patched = patch_service(from, with_nulls(written(to), pool_members));
         ASSERT_TRUE(patched) << written(to) << ": " << patched.error().sentence;
         ASSERT_EQ(*patched, to);
     }
@@ -138,8 +217,17 @@ TEST(CodecProperty, APatchWithTheWholeBackendMakesItThat) {
         Backend to = random.backend();
         to.name = from.name;
         to.address = from.address;
-        if (to.pulse.type == from.pulse.type) to.pulse.args = from.pulse.args;  // else they are merged
-        const auto patched = patch_backend(from, written(to));
+        if (!backend_violations(to).empty()) continue;  // a source of the other family
+        PulseSpec merged = to.pulses[0];
+        if (to.pulses.size() == 1) {
+            if (from.pulses.size() > 1) continue;  // then a patch has to give all of them
+            if (merged.type == from.pulses[0].type)
+                merged.args = from.pulses[0].args;  // else they are merged
+            to.pulses = PulseList({merged});
+        }
+        std::string text = with_nulls(written(to), backend_members);
+        if (to.pulses.size() == 1) text = with_nulls_in_pulse(text);
+        const auto patched = patch_backend(from, text);
         ASSERT_TRUE(patched) << written(to) << ": " << patched.error().sentence;
         ASSERT_EQ(*patched, to);
     }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace gorb::model {
 namespace {
 
@@ -149,36 +151,110 @@ TEST(Rules, NumbersOfABackendHaveRanges) {
     b.upper_threshold = 1;
     EXPECT_FALSE(thresholds_ordered(b));
 
+    b.drain_timeout = -1s;
+    EXPECT_EQ(at(drain_timeout_range(b)), "/drain-timeout");
+    b.drain_timeout = 720h;
+    EXPECT_FALSE(drain_timeout_range(b));
+}
+
+TEST(Rules, NumbersOfAPulseHaveRanges) {
+    PulseSpec p;
     for (const auto& [value, kept] : {std::pair<base::Nanos, bool>{10ms, true},
                                       {9999us, false},
                                       {24h, true},
                                       {24h + 1ns, false},
                                       {0s, false}}) {
-        b.pulse.interval = value;
-        EXPECT_EQ(at(interval_range(b)), kept ? "kept" : "/pulse/interval") << value.count();
+        p.interval = value;
+        EXPECT_EQ(at(interval_range(p)), kept ? "kept" : "/interval") << value.count();
+        // Where it may be left out, zero says so.
+        p.fast_interval = p.down_interval = value;
+        EXPECT_EQ(at(fast_interval_range(p)), kept || value == 0s ? "kept" : "/fast-interval")
+            << value.count();
+        EXPECT_EQ(at(down_interval_range(p)), kept || value == 0s ? "kept" : "/down-interval")
+            << value.count();
     }
     for (const auto& [value, kept] :
          {std::pair<base::Nanos, bool>{1ms, true}, {999us, false}, {10min, true}, {10min + 1ns, false}}) {
-        b.pulse.timeout = value;
-        EXPECT_EQ(at(timeout_range(b)), kept ? "kept" : "/pulse/timeout") << value.count();
+        p.timeout = value;
+        EXPECT_EQ(at(timeout_range(p)), kept ? "kept" : "/timeout") << value.count();
     }
-    b.pulse.rise = 0;
-    EXPECT_EQ(at(rise_fall_range(b)), "/pulse/rise");
-    b.pulse.rise = 1;
-    b.pulse.fall = 1001;
-    EXPECT_EQ(at(rise_fall_range(b)), "/pulse/fall");
-    b.pulse.fall = 1000;
-    EXPECT_FALSE(rise_fall_range(b));
+    p.rise = 0;
+    EXPECT_EQ(at(rise_fall_range(p)), "/rise");
+    p.rise = 1;
+    p.fall = 1001;
+    EXPECT_EQ(at(rise_fall_range(p)), "/fall");
+    p.fall = 1000;
+    EXPECT_FALSE(rise_fall_range(p));
+}
+
+TEST(Rules, BackoffWindowAndDampingMakeSense) {
+    PulseSpec p;
+    EXPECT_TRUE(pulse_violations(PulseList({p})).empty());
+    for (const double bad : {0.0, 0.99, 10.01, std::nan("")}) {
+        p.backoff.factor = bad;
+        EXPECT_EQ(at(backoff_range(p)), "/backoff/factor") << bad;
+    }
+    p.backoff = {2, 9ms};
+    EXPECT_EQ(at(backoff_range(p)), "/backoff/max");
+    p.window = {0, 1};
+    EXPECT_EQ(at(window_range(p)), "/window/failures");
+    p.window = {11, 10};
+    EXPECT_EQ(at(window_range(p)), "/window/failures");
+    p.window = {1, 101};
+    EXPECT_EQ(at(window_range(p)), "/window/of");
+    p.window = {100, 100};
+    EXPECT_FALSE(window_range(p));
+    p.damping.hold = 11min;
+    EXPECT_EQ(at(damping_range(p)), "/damping/max");
+    p.damping = {1s, 24h, 999ms};
+    EXPECT_EQ(at(damping_range(p)), "/damping/forget");
+    p.damping.forget = 1s;
+    EXPECT_FALSE(damping_range(p));
+}
+
+TEST(Rules, ACheckComesFromAnAddressOfItsFamilyAndANamedInterface) {
+    Backend b = good_backend();
+    PulseSpec p;
+    p.source = ip("0.0.0.0");
+    EXPECT_EQ(at(source_usable(p)), "/source");
+    p.source = ip("2001:db8::1");
+    EXPECT_FALSE(source_usable(p));
+    b.pulses = PulseList({p});
+    ASSERT_EQ(backend_violations(b).size(), 1U);
+    EXPECT_EQ(backend_violations(b)[0].pointer, "/pulse/source");
+    b.pulses = PulseList({PulseSpec{}, p});
+    EXPECT_EQ(backend_violations(b)[0].pointer, "/pulses/1/source");
+    for (const char* bad : {"a b", "eth0/1", "sixteen.letters.", ".."}) {
+        p.interface = bad;
+        EXPECT_EQ(at(interface_name(p)), "/interface") << bad;
+    }
+    p.interface = "eth0.100";
+    EXPECT_FALSE(interface_name(p));
+}
+
+TEST(Rules, ARampHasALengthAndAQuorumIsMoreThanItsHysteresis) {
+    Service s = good_service();
+    s.pool.slow_start = 60s;
+    EXPECT_EQ(at(slow_start_range(s)), "/slow-start");
+    s.pool.recovery = Recovery::ramp;
+    EXPECT_FALSE(slow_start_range(s));
+    s.pool.slow_start = 0s;
+    EXPECT_EQ(at(slow_start_range(s)), "/slow-start");
+    s.pool.quorum = 2;
+    s.pool.hysteresis = 2;
+    EXPECT_EQ(at(hysteresis_below_quorum(s)), "/hysteresis");
+    s.pool.hysteresis = 1;
+    EXPECT_FALSE(hysteresis_below_quorum(s));
 }
 
 TEST(Rules, APulseTypeIsAName) {
-    Backend b = good_backend();
+    PulseSpec p;
     for (const char* bad : {"", "tcp|http", "TCP", "a b", "a/b"}) {
-        b.pulse.type = bad;
-        EXPECT_EQ(at(pulse_type_name(b)), "/pulse/type") << bad;
+        p.type = bad;
+        EXPECT_EQ(at(pulse_type_name(p)), "/type") << bad;
     }
-    b.pulse.type = "grpc-health.v1";
-    EXPECT_FALSE(pulse_type_name(b));
+    p.type = "grpc-health.v1";
+    EXPECT_FALSE(pulse_type_name(p));
 }
 
 TEST(Rules, TheOtherFamilyIsReachedThroughATunnelOnly) {
@@ -224,7 +300,9 @@ TEST(Rules, AllBrokenOnesAreReported) {
     EXPECT_EQ(service_violations(s).size(), 3U);
     Backend b;
     b.weight = 70'000;
-    b.pulse.rise = 0;
+    PulseSpec bad_rise;
+    bad_rise.rise = 0;
+    b.pulses = PulseList({bad_rise});
     EXPECT_EQ(backend_violations(b).size(), 3U);
 }
 

@@ -3,6 +3,7 @@
 #include "unit/model/codec_helpers.h"
 
 namespace gorb::model {
+using namespace std::chrono_literals;
 namespace {
 
 uint32_t persistence(std::string_view members) {
@@ -177,9 +178,10 @@ TEST(ReadService, EveryWrongFieldIsReportedAtOnceAndOnlyOnce) {
     EXPECT_EQ(pointers_of(s), "/address /a~1b /flags /method /netmask /persistent /port /protocol /vsid");
     EXPECT_EQ(s.error().sentence.rfind("/address must be a numeric IP address", 0), 0U) << s.error().sentence;
     EXPECT_NE(s.error().sentence.find("(and 8 more faults)"), std::string::npos);
-    EXPECT_NE(faults_of(s).at("/vsid").find(
-                  "known are: address, flags, host, method, netmask, persistence-timeout"),
-              std::string::npos);
+    EXPECT_NE(
+        faults_of(s).at("/vsid").find(
+            "known are: address, fallback, flags, host, hysteresis, max-down, method, netmask, on-down, "),
+        std::string::npos);
 }
 
 TEST(ReadService, WhatIsNoObjectIsRefusedWithoutFaults) {
@@ -270,6 +272,43 @@ TEST_F(PatchService, TheRulesAreAppliedToTheResult) {
 TEST_F(PatchService, UnknownFieldsAndNullAreFaults) {
     EXPECT_EQ(pointers_of(patch(R"({"name": "x", "method": null, "persistent": null})")),
               "/method /name /persistent");
+}
+
+TEST(ReadService, PoolPolicyIsReadAndWrittenWhereItIsNotTheDefault) {
+    const auto s = service(with_key(
+        R"("on-down": "remove", "fallback": "off", "recovery": "history", "quorum": 3, "hysteresis": 1,
+            "panic-threshold": "30%", "max-down": 50)"));
+    ASSERT_TRUE(s) << s.error().sentence;
+    EXPECT_EQ(s->pool.on_down, OnDown::remove);
+    EXPECT_TRUE(s->pool.refuse_fallback);
+    EXPECT_EQ(s->pool.recovery, Recovery::history);
+    EXPECT_EQ(s->pool.quorum, 3U);
+    EXPECT_EQ(s->pool.hysteresis, 1U);
+    EXPECT_EQ(s->pool.panic_threshold, 30U);
+    EXPECT_EQ(s->pool.max_down, 50U);
+    EXPECT_NE(written(*s).find(
+                  R"("on-down":"remove","fallback":"off","recovery":"history","quorum":3,"hysteresis":1,)"
+                  R"("panic-threshold":"30%","max-down":"50%")"),
+              std::string::npos)
+        << written(*s);
+    EXPECT_EQ(pointers_of(service(with_key(
+                  R"("on-down": "kill", "fallback": true, "recovery": 1, "quorum": 0, "hysteresis": -1,
+                      "panic-threshold": "101%", "max-down": "x", "slow-start": "soon", "slow-start-least": 0)"))),
+              "/fallback /hysteresis /max-down /on-down /panic-threshold /quorum /recovery /slow-start "
+              "/slow-start-least");
+}
+
+TEST(ReadService, ASlowStartIsARampAndARampHasOne) {
+    const auto pool = [](const std::string& members) { return service(with_key(members)).value().pool; };
+    EXPECT_EQ(pool(R"("slow-start": "30s")").recovery, Recovery::ramp);
+    EXPECT_EQ(pool(R"("recovery": "ramp")").slow_start, 60s);
+    EXPECT_EQ(pointers_of(service(with_key(R"("recovery": "immediate", "slow-start": "30s")"))),
+              "/slow-start");
+    const auto ramp = service(with_key(R"("slow-start": "30s")")).value();
+    EXPECT_EQ(patch_service(ramp, R"({"recovery": "history"})").value().pool.slow_start, 0s);
+    EXPECT_EQ(patch_service(ramp, R"({"slow-start": null})").value().pool, PoolPolicy{});
+    EXPECT_EQ(patch_service(ramp, R"({"slow-start": "5s"})").value().pool.slow_start, 5s);
+    EXPECT_EQ(patch_service(ramp, R"({"recovery": null})").value().pool, PoolPolicy{});
 }
 
 }  // namespace

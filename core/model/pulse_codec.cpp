@@ -1,0 +1,306 @@
+#include "model/pulse_codec.h"
+
+#include <Poco/JSON/Array.h>
+#include <Poco/JSON/Object.h>
+
+#include <cmath>
+
+namespace gorb::model {
+namespace {
+
+using base::Fault;
+using base::ObjectReader;
+using Poco::Dynamic::Var;
+
+// Less than a document may have, so that what was written beside `type` can be written inside `args`.
+constexpr size_t max_arg_levels = 16;
+
+void read_count(ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t most,
+                uint32_t& to) {
+    if (reset(doc, name, mode)) {
+        to = fallback;
+    } else if (const auto n = doc.integer(name, 1, most)) {
+        to = static_cast<uint32_t>(*n);
+    }
+}
+
+void read_backoff(ObjectReader& doc, Mode mode, Backoff& to) {
+    if (reset(doc, "backoff", mode)) {
+        to = {};
+        return;
+    }
+    auto inner = doc.object("backoff");
+    if (!inner) return;
+    if (reset(*inner, "factor", mode)) {
+        to.factor = Backoff{}.factor;
+    } else if (const auto value = inner->any("factor")) {
+        if (value->type() == typeid(double) || value->type() == typeid(Poco::Int64)) {
+            to.factor = value->convert<double>();
+        } else {
+            inner->fault("factor", "must be a number from 1 to 10, such as 2");
+        }
+    }
+    read_duration(*inner, "max", mode, Backoff{}.max, to.max);
+    inner->finish();
+}
+
+void read_window(ObjectReader& doc, Mode mode, Window& to) {
+    if (reset(doc, "window", mode)) {
+        to = {};
+        return;
+    }
+    auto inner = doc.object("window");
+    if (!inner) return;
+    read_count(*inner, "failures", Mode::create, 0, max_window, to.failures);
+    read_count(*inner, "of", Mode::create, 0, max_window, to.of);
+    if (to.of == 0) inner->fault("of", "is missing; it must be a whole number from 1 to 100");
+    inner->finish();
+}
+
+void read_damping(ObjectReader& doc, Mode mode, Damping& to) {
+    if (reset(doc, "damping", mode)) {
+        to = {};
+        return;
+    }
+    auto inner = doc.object("damping");
+    if (!inner) return;
+    const Damping fallback;
+    read_duration(*inner, "hold", mode, fallback.hold, to.hold);
+    read_duration(*inner, "max", mode, fallback.max, to.max);
+    read_duration(*inner, "forget", mode, fallback.forget, to.forget);
+    inner->finish();
+}
+
+void read_initial(ObjectReader& doc, Mode mode, Initial& to) {
+    if (reset(doc, "initial", mode)) {
+        to = PulseSpec{}.initial;
+    } else {
+        read_word(doc, "initial", {Initial::unknown, Initial::up, Initial::down}, initial_text, to);
+    }
+}
+
+void read_source(ObjectReader& doc, Mode mode, PulseSpec& pulse) {
+    if (reset(doc, "source", mode)) {
+        pulse.source = {};
+    } else if (const auto text = doc.text("source")) {
+        if (const auto ip = base::Ip::parse(*text)) {
+            pulse.source = *ip;
+        } else {
+            doc.fault("source", "must be a numeric IP address of this machine, such as \"10.0.0.2\"");
+        }
+    }
+    if (reset(doc, "interface", mode)) {
+        pulse.interface.clear();
+    } else if (auto text = doc.text("interface")) {
+        pulse.interface = std::move(*text);
+    }
+    if (reset(doc, "fwmark", mode)) {
+        pulse.fwmark = 0;
+    } else if (const auto mark = doc.integer("fwmark", 0, UINT32_MAX)) {
+        pulse.fwmark = static_cast<uint32_t>(*mark);
+    }
+}
+
+// Everything that is the plugin's: members of `args`, and members beside `type` that are not the core's.
+void read_args(ObjectReader& doc, Mode mode, std::map<std::string, std::string>& args) {
+    struct Given {
+        Var value;
+        bool inside;  // args
+    };
+    std::map<std::string, Given> given;
+    std::optional<ObjectReader> args_doc;
+    if (reset(doc, "args", mode)) {
+        args.clear();
+    } else if ((args_doc = doc.object("args"))) {
+        for (const std::string& name : args_doc->rest())
+            given.emplace(name, Given{*args_doc->any(name), true});
+    }
+    for (const std::string& name : doc.rest()) {
+        const Var value = *doc.any(name);
+        const auto [at, added] = given.emplace(name, Given{value, false});
+        if (!added && base::canonical_json(at->second.value) != base::canonical_json(value)) {
+            doc.fault(name, "must be left out or be equal to the one inside \"args\"");
+        }
+    }
+    for (const auto& [name, arg] : given) {
+        ObjectReader& place = arg.inside ? *args_doc : doc;
+        if (levels(arg.value) > max_arg_levels) {
+            place.fault(name, "must not be nested more than 16 levels deep");
+        } else if (mode == Mode::create && arg.value.isEmpty()) {
+            place.fault(name, "must not be null; leave it out instead");
+        } else if (mode == Mode::create) {
+            args[name] = base::canonical_json(arg.value);
+        } else if (arg.value.isEmpty()) {
+            args.erase(name);
+        } else {
+            std::optional<Var> present;
+            if (const auto at = args.find(name); at != args.end()) {
+                if (auto value = base::parse_json(at->second)) present = std::move(*value);
+            }
+            args[name] = base::canonical_json(merge_patch(present, arg.value));
+        }
+    }
+}
+
+void read_pulse(ObjectReader doc, Mode mode, PulseSpec& pulse) {
+    const PulseSpec fallback;
+    if (const auto text = doc.text("type")) {
+        std::string type = lower(*text);
+        if (type != pulse.type) pulse.args.clear();  // they were another plugin's
+        pulse.type = std::move(type);
+    }
+    read_duration(doc, "interval", mode, fallback.interval, pulse.interval);
+    read_duration(doc, "timeout", mode, fallback.timeout, pulse.timeout);
+    read_duration(doc, "fast-interval", mode, fallback.fast_interval, pulse.fast_interval);
+    read_duration(doc, "down-interval", mode, fallback.down_interval, pulse.down_interval);
+    read_backoff(doc, mode, pulse.backoff);
+    read_percent(doc, "jitter", mode, fallback.jitter, 0, 50, pulse.jitter);
+    read_count(doc, "rise", mode, fallback.rise, max_rise_fall, pulse.rise);
+    read_count(doc, "fall", mode, fallback.fall, max_rise_fall, pulse.fall);
+    read_window(doc, mode, pulse.window);
+    read_damping(doc, mode, pulse.damping);
+    read_initial(doc, mode, pulse.initial);
+    read_source(doc, mode, pulse);
+    read_args(doc, mode, pulse.args);
+}
+
+std::optional<std::vector<PulseSpec>> read_several(ObjectReader& doc) {
+    const auto value = doc.any("pulses");
+    if (!value) return std::nullopt;
+    constexpr const char* form =
+        "must be an array of 1 to 8 pulses, each an object such as {\"type\": \"tcp\"}";
+    if (value->type() != typeid(Poco::JSON::Array::Ptr)) {
+        doc.fault("pulses", form);
+        return std::nullopt;
+    }
+    const auto array = value->extract<Poco::JSON::Array::Ptr>();
+    if (array->size() < 1 || array->size() > max_pulses) {
+        doc.fault("pulses", form);
+        return std::nullopt;
+    }
+    std::vector<PulseSpec> pulses(array->size());
+    for (size_t i = 0; i < pulses.size(); ++i) {
+        const Var element = array->get(static_cast<unsigned>(i));
+        if (element.type() == typeid(Poco::JSON::Object::Ptr)) {
+            read_pulse(doc.element("pulses", i, element.extract<Poco::JSON::Object::Ptr>()), Mode::create,
+                       pulses[i]);
+        } else {
+            doc.fault("pulses", form);
+        }
+    }
+    return pulses;
+}
+
+void duration(base::JsonWriter& out, std::string_view name, base::Nanos value) {
+    base::key(out, name);
+    base::value(out, base::duration_text(value));
+}
+
+void write_policy(base::JsonWriter& out, const PulseSpec& pulse) {
+    const PulseSpec fallback;
+    if (pulse.fast_interval != fallback.fast_interval) duration(out, "fast-interval", pulse.fast_interval);
+    if (pulse.down_interval != fallback.down_interval) duration(out, "down-interval", pulse.down_interval);
+    if (pulse.backoff != fallback.backoff) {
+        base::key(out, "backoff");
+        out.StartObject();
+        base::key(out, "factor");
+        out.Double(pulse.backoff.factor);
+        duration(out, "max", pulse.backoff.max);
+        out.EndObject();
+    }
+    if (pulse.jitter != fallback.jitter) {
+        base::key(out, "jitter");
+        base::value(out, percent_text(pulse.jitter));
+    }
+    if (pulse.window != fallback.window) {
+        base::key(out, "window");
+        out.StartObject();
+        base::key(out, "failures");
+        out.Uint(pulse.window.failures);
+        base::key(out, "of");
+        out.Uint(pulse.window.of);
+        out.EndObject();
+    }
+    if (pulse.damping != fallback.damping) {
+        base::key(out, "damping");
+        out.StartObject();
+        duration(out, "hold", pulse.damping.hold);
+        duration(out, "max", pulse.damping.max);
+        duration(out, "forget", pulse.damping.forget);
+        out.EndObject();
+    }
+    if (pulse.initial != fallback.initial) {
+        base::key(out, "initial");
+        base::value(out, initial_text(pulse.initial));
+    }
+    if (pulse.source) {
+        base::key(out, "source");
+        base::value(out, pulse.source.text());
+    }
+    if (!pulse.interface.empty()) {
+        base::key(out, "interface");
+        base::value(out, pulse.interface);
+    }
+    if (pulse.fwmark != 0) {
+        base::key(out, "fwmark");
+        out.Uint(pulse.fwmark);
+    }
+}
+
+void write_pulse(base::JsonWriter& out, const PulseSpec& pulse) {
+    out.StartObject();
+    base::key(out, "type");
+    base::value(out, pulse.type);
+    duration(out, "interval", pulse.interval);
+    duration(out, "timeout", pulse.timeout);
+    base::key(out, "rise");
+    out.Uint(pulse.rise);
+    base::key(out, "fall");
+    out.Uint(pulse.fall);
+    write_policy(out, pulse);
+    base::key(out, "args");
+    out.StartObject();
+    for (const auto& [name, json] : pulse.args) {
+        base::key(out, name);
+        out.RawValue(json.data(), json.size(), rapidjson::kObjectType);
+    }
+    out.EndObject();
+    out.EndObject();
+}
+
+}  // namespace
+
+void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {
+    auto several = read_several(doc);
+    auto single = doc.object("pulse");
+    if (several) {
+        if (single) {
+            PulseSpec first;
+            read_pulse(std::move(*single), Mode::create, first);
+            if (!(first == several->front()))
+                doc.fault("pulse", "must be left out or be equal to the first of \"pulses\"");
+        }
+        pulses = std::move(*several);
+        return;
+    }
+    if (!single) return;
+    if (pulses.size() > 1) {
+        doc.fault("pulse", "is one of several here: give all of them, in \"pulses\"");
+        return;
+    }
+    PulseSpec pulse = pulses[0];
+    read_pulse(std::move(*single), mode, pulse);
+    pulses = PulseList({std::move(pulse)});
+}
+
+void write_pulses(base::JsonWriter& out, const PulseList& pulses) {
+    base::key(out, "pulse");
+    write_pulse(out, pulses[0]);
+    if (pulses.size() == 1) return;
+    base::key(out, "pulses");
+    out.StartArray();
+    for (const PulseSpec& pulse : pulses) write_pulse(out, pulse);
+    out.EndArray();
+}
+
+}  // namespace gorb::model

@@ -1,0 +1,16 @@
+// Pulses: JSON to value and back, for the codec of backends.
+#pragma once
+#include "base/json.h"
+#include "model/fields.h"
+#include "model/service.h"
+
+namespace gorb::model {
+
+// The members `pulse` and `pulses` of a backend's document, on top of what `pulses` holds. Both may be there
+// when `pulse` is the first of `pulses`, as write_pulses() leaves them.
+void read_pulses(base::ObjectReader& doc, Mode mode, PulseList& pulses);
+
+// `pulse`, the first, and `pulses`, all, when there are several. What policy has by default is left out.
+void write_pulses(base::JsonWriter& out, const PulseList& pulses);
+
+}  // namespace gorb::model
