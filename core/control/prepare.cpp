@@ -170,7 +170,7 @@ Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& 
     }
     p.slot.emplace(id, std::move(slot));
     if (checks_change) {
-        p.check = health::Target{id, service.spec.name, wanted.name, wanted.address, wanted.pulses[0], *args};
+        p.check = health::Target{id, service.spec.name, wanted.name, wanted.address, wanted.pulses, {*args}};
     }
     p.commit = [name = service.spec.name, wanted, id](const model::Snapshot& now) {
         return store::with_backend(now, name, wanted, id);

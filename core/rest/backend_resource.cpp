@@ -35,7 +35,7 @@ void write_weight(base::JsonWriter& out, uint32_t configured, const control::Eff
     out.EndObject();
 }
 
-void write_last(base::JsonWriter& out, const health::View& view) {
+void write_last(base::JsonWriter& out, const health::CheckView& view) {
     if (!view.checked) {
         out.Null();
         return;
@@ -54,7 +54,7 @@ void write_last(base::JsonWriter& out, const health::View& view) {
     out.EndObject();
 }
 
-void write_counts(base::JsonWriter& out, const health::View& view) {
+void write_counts(base::JsonWriter& out, const health::CheckView& view) {
     out.StartObject();
     base::key(out, "passes");
     out.Uint64(view.passes);
@@ -85,6 +85,7 @@ void write_backend(base::JsonWriter& out, std::string_view service, const model:
                    const BackendStatus& status, std::string_view etag) {
     static const health::View unchecked;
     const health::View& view = status.health ? *status.health : unchecked;
+    const health::CheckView check = view.checks.empty() ? health::CheckView() : view.checks.front();
     out.StartObject();
     base::key(out, "name");
     base::value(out, backend.spec.name);
@@ -116,9 +117,9 @@ void write_backend(base::JsonWriter& out, std::string_view service, const model:
         out.Null();
     }
     base::key(out, "last");
-    write_last(out, view);
+    write_last(out, check);
     base::key(out, "counts");
-    write_counts(out, view);
+    write_counts(out, check);
     out.EndObject();
 }
 
