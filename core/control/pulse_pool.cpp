@@ -1,8 +1,11 @@
 #include "control/pulse_pool.h"
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
+
+#include "base/json.h"
 
 namespace gorb::control {
 namespace {
