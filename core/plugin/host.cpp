@@ -166,7 +166,7 @@ void Host::retire() {
     watched_ = {};
     timers_ = {};
     free_timers_ = {};
-    free_connections_ = {};
+    first_free_ = last_free_ = nullptr;
     connections_ = {};
 }
 

@@ -20,6 +20,7 @@
 #include "gorb/abi.h"
 #include "io/conn.h"
 #include "io/loop.h"
+#include "io/probe.h"
 #include "io/workers.h"
 #include "plugin/metrics.h"
 
@@ -159,6 +160,9 @@ class Host final : public gorb_host {
                                const gorb_conn_events* events, void* arg, gorb_error* error);
     static int32_t net_send(gorb_conn* conn, const void* data, size_t size);
     static void net_close(gorb_conn* conn);
+    static int32_t net_tls_peer(gorb_conn* conn, gorb_tls_peer* out);
+    static gorb_str net_reason(gorb_conn* conn);
+    base::Status open_connection(Connection& connection, const gorb_conn_options& options);
     void drop_connections();
     // gorb.work/1
     static int32_t work_submit(const gorb_host* host, void (*run)(void*), void (*done)(void*), void* arg);
@@ -191,8 +195,10 @@ class Host final : public gorb_host {
     std::vector<Timer> timers_;
     std::vector<uint32_t> free_timers_;
     std::vector<std::shared_ptr<Connection>> connections_;  // all that were ever needed at once
-    std::deque<Connection*>
-        free_connections_;  // taken in turn, so that a stale handle meets a new owner late
+    // Taken in turn, so that a stale handle meets a new owner late.
+    Connection* first_free_ = nullptr;
+    Connection* last_free_ = nullptr;
+    std::unique_ptr<io::ProbePool> probes_;  // made when first needed
 
     std::mutex mutex_;
     std::condition_variable job_done_;

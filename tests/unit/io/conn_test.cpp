@@ -345,14 +345,14 @@ TEST_F(ConnTest, TheSourceAddressIsUsed) {
     const Peer peer(SOCK_STREAM, "127.0.0.1");
     ConnOptions options;
     options.peer = peer.endpoint();
-    options.source.ip = ip("127.0.0.77");
+    options.way.source.ip = ip("127.0.0.77");
     const auto conn = Conn::open(loop, options, events);
     ASSERT_TRUE(conn) << conn.error().sentence;
     ASSERT_TRUE(turn_until_log(1));
     sockaddr_in from{};
     socklen_t size = sizeof from;
     const int other = ::accept(peer.fd(), reinterpret_cast<sockaddr*>(&from), &size);
-    EXPECT_EQ(base::Ip::from_bytes(AF_INET, &from.sin_addr), options.source.ip);
+    EXPECT_EQ(base::Ip::from_bytes(AF_INET, &from.sin_addr), options.way.source.ip);
     (*conn)->close();
     close(other);
 }
@@ -360,12 +360,12 @@ TEST_F(ConnTest, TheSourceAddressIsUsed) {
 TEST_F(ConnTest, ASourceAddressThatIsNotOursIsAnErrorOfOpen) {
     ConnOptions options;
     options.peer = {ip("127.0.0.1"), 9};
-    options.source.ip = ip("192.0.2.1");
+    options.way.source.ip = ip("192.0.2.1");
     const auto conn = Conn::open(loop, options, events);
     ASSERT_FALSE(conn);
     EXPECT_EQ(conn.error().os_error, EADDRNOTAVAIL);
     EXPECT_THAT(conn.error().sentence, testing::HasSubstr("192.0.2.1"));
-    options.source.ip = ip("::1");
+    options.way.source.ip = ip("::1");
     EXPECT_EQ(Conn::open(loop, options, events).error().code, base::Errc::invalid);
     EXPECT_FALSE(Conn::open(loop, ConnOptions{}, events));
     EXPECT_FALSE(loop.step());
