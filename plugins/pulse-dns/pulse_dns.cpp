@@ -23,7 +23,7 @@ class Questions {
     const Host& host() const { return host_; }
     std::shared_ptr<const Question> get(const Config& args) {
         std::string key;
-        for (const char* option : {"name", "type", "class", "expect", "rcode"})
+        for (const char* option : {"name", "record", "class", "expect", "rcode"})
             key += std::string(args.text(option).value_or("")) + '\0';
         key += std::to_string(args.integer("answers").value_or(-1));
         key += args.boolean("recursion").value_or(true) ? "r" : "";
@@ -58,8 +58,8 @@ class DnsPulse final : public ConnectionPulse {
                                 *summary = "asks a name server over UDP or TCP";
     static constexpr gorb_option args[] = {
         {"name", GORB_TEXT, GORB_REQUIRED, nullptr, nullptr,
-         "the name to ask for; an address where type is PTR will do"},
-        {"type", GORB_TEXT, 0, "A", nullptr,
+         "the name to ask for; an address where record is PTR will do"},
+        {"record", GORB_TEXT, 0, "A", nullptr,
          "record type: A, AAAA, SOA, NS, MX, TXT, SRV, CNAME, PTR, ... or TYPE123"},
         {"class", GORB_TEXT, 0, "IN", "IN|CH", "CH for names such as version.bind and id.server"},
         {"transport", GORB_TEXT, 0, "udp", "udp|tcp",

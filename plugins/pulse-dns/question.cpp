@@ -52,11 +52,11 @@ ldns_rr_type type_of(std::string_view text) {
     const std::string word = uppercase(text);
     const ldns_rr_type type = plain(word) ? ldns_get_rr_type_by_name(word.c_str()) : ldns_rr_type{};
     if (type == 0)
-        throw Error("\"type\": \"" + std::string(text) +
+        throw Error("\"record\": \"" + std::string(text) +
                     "\" is no record type; A, AAAA, SOA, MX and the like are, or TYPE123");
     if (type == LDNS_RR_TYPE_AXFR || type == LDNS_RR_TYPE_IXFR || type == LDNS_RR_TYPE_OPT ||
         type == LDNS_RR_TYPE_TSIG || type == LDNS_RR_TYPE_MAILA || type == LDNS_RR_TYPE_MAILB)
-        throw Error("\"type\": " + word + " can not be asked for in a check");
+        throw Error("\"record\": " + word + " can not be asked for in a check");
     return type;
 }
 
@@ -174,7 +174,7 @@ bool holds(std::string_view data, std::string_view expect) {
 
 Question Question::parse(const gorb::sdk::Config& args) {
     Question out;
-    const ldns_rr_type type = type_of(args.text("type").value_or("A"));
+    const ldns_rr_type type = type_of(args.text("record").value_or("A"));
     out.type = static_cast<uint16_t>(type);
     out.name = std::string(args.text("name").value_or(""));
     if (type == LDNS_RR_TYPE_PTR) {

@@ -32,7 +32,7 @@ std::string comparable(std::string_view data, bool txt);
 bool holds(std::string_view data, std::string_view expect);
 
 struct Question {
-    // Reads name, type, class, expect, answers, rcode, recursion. Throws Error.
+    // Reads name, record (the type), class, expect, answers, rcode, recursion. Throws Error.
     static Question parse(const gorb::sdk::Config& args);
 
     // A query ready to be sent, with this id.

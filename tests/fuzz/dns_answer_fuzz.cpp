@@ -21,7 +21,7 @@ void check(bool good) {
 }
 
 constexpr gorb_option options[] = {
-    {"name", GORB_TEXT, 0, nullptr, nullptr, ""},      {"type", GORB_TEXT, 0, nullptr, nullptr, ""},
+    {"name", GORB_TEXT, 0, nullptr, nullptr, ""},      {"record", GORB_TEXT, 0, nullptr, nullptr, ""},
     {"class", GORB_TEXT, 0, nullptr, nullptr, ""},     {"expect", GORB_TEXT, 0, nullptr, nullptr, ""},
     {"rcode", GORB_TEXT, 0, nullptr, nullptr, ""},     {"answers", GORB_INT, 0, nullptr, nullptr, ""},
     {"recursion", GORB_BOOL, 0, nullptr, nullptr, ""}, {}};
@@ -37,10 +37,10 @@ Question question(const Values& values) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const std::vector<Question> questions = {
         question({{"name", "www.example"}, {"expect", "192.0.2.1"}}),
-        question({{"name", "example"}, {"type", "SOA"}, {"rcode", "NOERROR,NXDOMAIN,SERVFAIL"}}),
-        question({{"name", "example"}, {"type", "TXT"}, {"expect", "v=spf1"}}),
-        question({{"name", "example"}, {"type", "ANY"}, {"answers", "0"}, {"expect", "mail.example"}}),
-        question({{"name", "example"}, {"type", "MX"}, {"expect", "10 mail.example"}}),
+        question({{"name", "example"}, {"record", "SOA"}, {"rcode", "NOERROR,NXDOMAIN,SERVFAIL"}}),
+        question({{"name", "example"}, {"record", "TXT"}, {"expect", "v=spf1"}}),
+        question({{"name", "example"}, {"record", "ANY"}, {"answers", "0"}, {"expect", "mail.example"}}),
+        question({{"name", "example"}, {"record", "MX"}, {"expect", "10 mail.example"}}),
     };
     if (size < 2) return 0;
     const Question& asked = questions[data[0] % questions.size()];

@@ -38,35 +38,35 @@ std::string text_record(const std::string& a, const std::string& b) {
 const std::string mail = std::string("\4mail\7example\0", 14);
 
 TEST(DnsQuestion, HasOneQuestionWithTheIdAndAsksForRecursion) {
-    const std::string wire = question({{"name", "www.example."}, {"type", "aaaa"}}).message(id);
+    const std::string wire = question({{"name", "www.example."}, {"record", "aaaa"}}).message(id);
     EXPECT_EQ(wire, std::string("\x12\x34\x01\0\0\1\0\0\0\0\0\0\3www\7example\0\0\x1c\0\1", 29));
     EXPECT_EQ(question({{"name", "x"}, {"recursion", "false"}}).message(id)[2], 0);
 }
 
 TEST(DnsQuestion, AnAddressIsTurnedIntoTheNameOfItsPtrRecord) {
-    EXPECT_EQ(question({{"name", "192.0.2.1"}, {"type", "PTR"}}).name, "1.2.0.192.in-addr.arpa");
-    EXPECT_EQ(question({{"name", "2001:db8::1"}, {"type", "PTR"}}).name,
+    EXPECT_EQ(question({{"name", "192.0.2.1"}, {"record", "PTR"}}).name, "1.2.0.192.in-addr.arpa");
+    EXPECT_EQ(question({{"name", "2001:db8::1"}, {"record", "PTR"}}).name,
               "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
     EXPECT_EQ(question({{"name", "192.0.2.1"}}).name, "192.0.2.1") << "only where PTR is asked for";
 }
 
 TEST(DnsQuestion, WhatMakesNoSenseIsRefusedWithWords) {
     EXPECT_EQ(refusal({{"name", "www.example"}}), "");
-    EXPECT_EQ(refusal({{"name", "."}, {"type", "NS"}}), "");
-    EXPECT_EQ(refusal({{"name", "example"}, {"type", "TYPE65280"}}), "");
+    EXPECT_EQ(refusal({{"name", "."}, {"record", "NS"}}), "");
+    EXPECT_EQ(refusal({{"name", "example"}, {"record", "TYPE65280"}}), "");
     EXPECT_THAT(refusal({{"name", ""}}), HasSubstr("is no domain name"));
     EXPECT_THAT(refusal({{"name", std::string(64, 'a') + ".example"}}), HasSubstr("is no domain name"));
     EXPECT_THAT(refusal({{"name",
                           "b\xc3\xbc"
                           "cher.example"}}),
                 HasSubstr("xn--"));
-    EXPECT_THAT(refusal({{"name", "x"}, {"type", "B"}}), HasSubstr("is no record type"));
-    EXPECT_THAT(refusal({{"name", "x"}, {"type", "AXFR"}}), HasSubstr("can not be asked for"));
+    EXPECT_THAT(refusal({{"name", "x"}, {"record", "B"}}), HasSubstr("is no record type"));
+    EXPECT_THAT(refusal({{"name", "x"}, {"record", "AXFR"}}), HasSubstr("can not be asked for"));
     EXPECT_THAT(refusal({{"name", "x"}, {"rcode", "NOERROR,MAYBE"}}),
                 HasSubstr("\"MAYBE\" is no response code"));
     EXPECT_THAT(refusal({{"name", "x"}, {"rcode", "16"}}), HasSubstr("is no response code"));
     EXPECT_THAT(refusal({{"name", "x"}, {"expect", "www"}}), HasSubstr("is no IPv4 address"));
-    EXPECT_THAT(refusal({{"name", "x"}, {"type", "AAAA"}, {"expect", "192.0.2.1"}}),
+    EXPECT_THAT(refusal({{"name", "x"}, {"record", "AAAA"}, {"expect", "192.0.2.1"}}),
                 HasSubstr("is no IPv6 address"));
     EXPECT_THAT(refusal({{"name", "x"}, {"rcode", "NXDOMAIN"}, {"expect", "192.0.2.1"}}),
                 HasSubstr("which \"rcode\" does not allow"));
@@ -117,23 +117,23 @@ TEST(DnsAnswer, OneRecordMustHoldWhatIsExpected) {
 
 TEST(DnsAnswer, AddressesAreComparedHoweverTheyAreWritten) {
     const std::string aaaa = record(28, std::string("\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16));
-    EXPECT_TRUE(judged({{"name", "x"}, {"type", "AAAA"}, {"expect", "2001:0DB8:0::1"}}, {aaaa}).pass);
-    EXPECT_FALSE(judged({{"name", "x"}, {"type", "AAAA"}, {"expect", "2001:db8::2"}}, {aaaa}).pass);
+    EXPECT_TRUE(judged({{"name", "x"}, {"record", "AAAA"}, {"expect", "2001:0DB8:0::1"}}, {aaaa}).pass);
+    EXPECT_FALSE(judged({{"name", "x"}, {"record", "AAAA"}, {"expect", "2001:db8::2"}}, {aaaa}).pass);
 }
 
 TEST(DnsAnswer, NamesAreComparedWithoutCaseAndFinalDotAndByWholeWords) {
     const std::string mx = record(15, std::string("\0\x0a", 2) + mail);
     for (const char* good : {"mail.example", "MAIL.Example.", "10 mail.example.", "10"})
-        EXPECT_TRUE(judged({{"name", "x"}, {"type", "MX"}, {"expect", good}}, {mx}).pass) << good;
+        EXPECT_TRUE(judged({{"name", "x"}, {"record", "MX"}, {"expect", good}}, {mx}).pass) << good;
     for (const char* bad : {"ail.example", "mail", "1", "0 mail.example"})
-        EXPECT_FALSE(judged({{"name", "x"}, {"type", "MX"}, {"expect", bad}}, {mx}).pass) << bad;
+        EXPECT_FALSE(judged({{"name", "x"}, {"record", "MX"}, {"expect", bad}}, {mx}).pass) << bad;
 }
 
 TEST(DnsAnswer, TheStringsOfTxtAreJoinedAndKeepTheirCase) {
     const std::string txt = text_record("v=spf1 include:a.exa", "mple -all");
     for (const char* good : {"v=spf1 include:a.example -all", "v=spf1", "include:a.example"})
-        EXPECT_TRUE(judged({{"name", "x"}, {"type", "TXT"}, {"expect", good}}, {txt}).pass) << good;
-    EXPECT_FALSE(judged({{"name", "x"}, {"type", "TXT"}, {"expect", "V=SPF1"}}, {txt}).pass);
+        EXPECT_TRUE(judged({{"name", "x"}, {"record", "TXT"}, {"expect", good}}, {txt}).pass) << good;
+    EXPECT_FALSE(judged({{"name", "x"}, {"record", "TXT"}, {"expect", "V=SPF1"}}, {txt}).pass);
 }
 
 TEST(DnsAnswer, WhatDoesNotFitTheQueryIsForeign) {

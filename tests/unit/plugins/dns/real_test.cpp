@@ -124,7 +124,7 @@ class RealDns : public testing::Test {
     // A server needs a moment to begin to listen.
     static void wait_for(uint16_t port, const Folder& folder) {
         Instance dns("dns");
-        const Values ask = {{"name", "example.test"}, {"type", "SOA"}};
+        const Values ask = {{"name", "example.test"}, {"record", "SOA"}};
         for (int turn = 0; turn < 500; ++turn) {
             if (dns.run(port, ask).verdict == GORB_PASS) return;
             usleep(20'000);
@@ -144,16 +144,18 @@ TEST_F(RealDns, AnAuthoritativeServerAnswersEveryType) {
     wait_for(nsd.port, nsd.folder);
     const std::vector<Values> good = {
         {{"name", "www.example.test"}, {"expect", "192.0.2.1"}},
-        {{"name", "WWW.Example.Test."}, {"type", "AAAA"}, {"expect", "2001:DB8:0::1"}},
+        {{"name", "WWW.Example.Test."}, {"record", "AAAA"}, {"expect", "2001:DB8:0::1"}},
         {{"name", "alias.example.test"}, {"expect", "192.0.2.1"}},
-        {{"name", "alias.example.test"}, {"type", "CNAME"}, {"expect", "www.example.test"}},
-        {{"name", "example.test"}, {"type", "SOA"}, {"expect", "ns.example.test hostmaster.example.test 1"}},
-        {{"name", "example.test"}, {"type", "NS"}, {"expect", "ns.example.test"}},
-        {{"name", "example.test"}, {"type", "MX"}, {"expect", "10 mail.example.test"}},
-        {{"name", "example.test"}, {"type", "TXT"}, {"expect", "v=spf1 -all"}},
-        {{"name", "_sip._udp.example.test"}, {"type", "SRV"}, {"expect", "0 5 5060 mail.example.test"}},
+        {{"name", "alias.example.test"}, {"record", "CNAME"}, {"expect", "www.example.test"}},
+        {{"name", "example.test"},
+         {"record", "SOA"},
+         {"expect", "ns.example.test hostmaster.example.test 1"}},
+        {{"name", "example.test"}, {"record", "NS"}, {"expect", "ns.example.test"}},
+        {{"name", "example.test"}, {"record", "MX"}, {"expect", "10 mail.example.test"}},
+        {{"name", "example.test"}, {"record", "TXT"}, {"expect", "v=spf1 -all"}},
+        {{"name", "_sip._udp.example.test"}, {"record", "SRV"}, {"expect", "0 5 5060 mail.example.test"}},
         {{"name", "nowhere.example.test"}, {"rcode", "NXDOMAIN"}},
-        {{"name", "version.server"}, {"type", "TXT"}, {"class", "CH"}},
+        {{"name", "version.server"}, {"record", "TXT"}, {"class", "CH"}},
     };
     for (const auto& args : good) {
         for (const char* transport : {"udp", "tcp"}) {
