@@ -46,6 +46,7 @@ struct Pattern::Regex {
 Pattern::Pattern(std::string shown) : shown_(std::move(shown)) {}
 Pattern::~Pattern() = default;
 Pattern::Pattern(Pattern&&) noexcept = default;
+Pattern& Pattern::operator=(Pattern&&) noexcept = default;
 
 Pattern Pattern::bytes(std::string bytes, std::string_view what) {
     if (bytes.empty()) throw Error(std::string(what) + " is empty, which every reply would match");
@@ -61,13 +62,14 @@ Pattern Pattern::regex(std::string_view source, std::string_view what) {
     if (source.size() > most_regex)
         throw Error(std::string(what) + " is longer than " + std::to_string(most_regex) + " characters");
     const CompileContext context = made(CompileContext(pcre2_compile_context_create(nullptr)));
-    pcre2_set_newline(context.get(), PCRE2_NEWLINE_ANYCRLF);  // "." stops at the end of a line of any protocol
+    pcre2_set_newline(context.get(),
+                      PCRE2_NEWLINE_ANYCRLF);  // "." stops at the end of a line of any protocol
     int error = 0;
     PCRE2_SIZE at = 0;
     auto regex = std::make_unique<Regex>();
     // Bytes, not characters: what a server sends need not be UTF-8.
-    regex->code.reset(pcre2_compile(units(source), source.size(), PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &error, &at,
-                                    context.get()));
+    regex->code.reset(pcre2_compile(units(source), source.size(), PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &error,
+                                    &at, context.get()));
     if (!regex->code) {
         PCRE2_UCHAR words[128] = "";
         pcre2_get_error_message(error, words, sizeof words);
@@ -83,7 +85,8 @@ Pattern Pattern::regex(std::string_view source, std::string_view what) {
     std::string shown = quoted(source, 60);  // in slashes instead of quotes
     shown.front() = '/';
     shown[shown.rfind('"')] = '/';
-    for (size_t twice = 0; (twice = shown.find("\\\\", twice)) != std::string::npos; ++twice) shown.erase(twice, 1);
+    for (size_t twice = 0; (twice = shown.find("\\\\", twice)) != std::string::npos; ++twice)
+        shown.erase(twice, 1);
     Pattern pattern(std::move(shown));
     pattern.regex_ = std::move(regex);
     return pattern;

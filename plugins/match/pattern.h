@@ -22,7 +22,8 @@ class Pattern {
     static Pattern bytes(std::string bytes, std::string_view what);
     static Pattern regex(std::string_view source, std::string_view what);
     ~Pattern();
-    Pattern(Pattern&& other) noexcept;
+    Pattern(Pattern&&) noexcept;
+    Pattern& operator=(Pattern&&) noexcept;
     Pattern(const Pattern&) = delete;
     Pattern& operator=(const Pattern&) = delete;
 
@@ -40,8 +41,8 @@ class Pattern {
         size_t end = 0;   // found: just behind the match
         size_t from = 0;  // not_yet: where the search may go on when more has been appended
     };
-    // Seeks in all that has come, `text`, from `from` on: 0 at first, then what the search before said. `last`:
-    // nothing will follow, so `not_yet` is no outcome.
+    // Seeks in all that has come, `text`, from `from` on: 0 at first, then what the search before said.
+    // `last`: nothing will follow, so `not_yet` is no outcome.
     Searched search(std::string_view text, size_t from, bool last) const;
 
   private:

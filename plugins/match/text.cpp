@@ -78,7 +78,8 @@ std::string from_hex(std::string_view text, std::string_view what) {
             continue;
         }
         const int byte = hex_byte(text, at);
-        if (byte < 0) throw Error(std::string(what) + " wants pairs of hex digits, as in \"50 49 4e 47 0d 0a\"");
+        if (byte < 0)
+            throw Error(std::string(what) + " wants pairs of hex digits, as in \"50 49 4e 47 0d 0a\"");
         out += static_cast<char>(byte);
         at += 2;
     }
@@ -86,7 +87,6 @@ std::string from_hex(std::string_view text, std::string_view what) {
 }
 
 std::string quoted(std::string_view bytes, size_t most) {
-    while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.remove_suffix(1);
     std::string out = "\"";
     for (const char c : bytes) {
         const std::string next = shown(c);
@@ -94,6 +94,11 @@ std::string quoted(std::string_view bytes, size_t most) {
         out += next;
     }
     return out + "\"";
+}
+
+std::string_view without_line_end(std::string_view bytes) {
+    while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.remove_suffix(1);
+    return bytes;
 }
 
 }  // namespace pulse_match

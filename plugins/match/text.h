@@ -15,8 +15,11 @@ std::string unescaped(std::string_view text, std::string_view what);
 // that begins with `what`.
 std::string from_hex(std::string_view text, std::string_view what);
 
-// `bytes` in double quotes for a reason: printable ASCII as it is, line ends at the end left out, everything
-// else as the escapes above. At most `most` characters between the quotes; "..." follows where it was cut.
+// `bytes` in double quotes for a reason: printable ASCII as it is, everything else as the escapes above. At
+// most `most` characters between the quotes; "..." follows where it was cut.
 std::string quoted(std::string_view bytes, size_t most = 80);
+
+// `bytes` without the line ends at its end.
+std::string_view without_line_end(std::string_view bytes);
 
 }  // namespace pulse_match

@@ -13,52 +13,24 @@ namespace pulse_tcp {
 using gorb::sdk::Config;
 using gorb::sdk::Error;
 using pulse_match::Pattern;
+using pulse_match::RawStep;
 using Json = rapidjson::Value;
 
 namespace {
 
-using Words = std::optional<std::string_view>;
-
-// The five ways to say a step; whoever reads them, from JSON or from options, does it here.
-struct Raw {
-    Words send, send_hex, expect, expect_hex, expect_regex;
-    bool any() const { return send || send_hex || expect || expect_hex || expect_regex; }
-};
-
-// `where` stands before the option's name in what is thrown: "" or "step 2: ".
-Step read_step(const Raw& raw, const std::string& where) {
-    const auto name = [&where](const char* option) { return where + "\"" + option + "\""; };
-    if (!raw.any()) throw Error(where + "neither sends nor expects anything");
-    if (raw.send && raw.send_hex) throw Error(name("send") + " and \"send-hex\" exclude each other");
-    if (int(raw.expect.has_value()) + int(raw.expect_hex.has_value()) + int(raw.expect_regex.has_value()) > 1)
-        throw Error(name("expect") + ", \"expect-hex\" and \"expect-regex\" exclude each other");
-    Step step;
-    if (raw.send) step.send = pulse_match::unescaped(*raw.send, name("send"));
-    if (raw.send_hex) step.send = pulse_match::from_hex(*raw.send_hex, name("send-hex"));
-    if ((raw.send || raw.send_hex) && step.send.empty())
-        throw Error(name(raw.send ? "send" : "send-hex") + " is empty; leave it out to send nothing");
-    if (step.send.size() > Script::most_sent)
-        throw Error(where + "more than " + std::to_string(Script::most_sent) + " bytes are to be sent");
-    if (raw.expect)
-        step.expect = Pattern::bytes(pulse_match::unescaped(*raw.expect, name("expect")), name("expect"));
-    if (raw.expect_hex)
-        step.expect = Pattern::bytes(pulse_match::from_hex(*raw.expect_hex, name("expect-hex")), name("expect-hex"));
-    if (raw.expect_regex) step.expect = Pattern::regex(*raw.expect_regex, name("expect-regex"));
-    return step;
-}
-
-Raw read_members(const Json& json, const std::string& where) {
+RawStep read_members(const Json& json, const std::string& where) {
     if (!json.IsObject())
         throw Error(where + R"(is no object such as {"send": "PING\r\n", "expect": "+PONG"})");
-    Raw raw;
-    const std::array<std::pair<std::string_view, Words*>, 5> members{{{"send", &raw.send},
-                                                                      {"send-hex", &raw.send_hex},
-                                                                      {"expect", &raw.expect},
-                                                                      {"expect-hex", &raw.expect_hex},
-                                                                      {"expect-regex", &raw.expect_regex}}};
+    RawStep raw;
+    const std::array<std::pair<std::string_view, RawStep::Words*>, 5> members{
+        {{"send", &raw.send},
+         {"send-hex", &raw.send_hex},
+         {"expect", &raw.expect},
+         {"expect-hex", &raw.expect_hex},
+         {"expect-regex", &raw.expect_regex}}};
     for (const auto& member : json.GetObject()) {
         const std::string_view name(member.name.GetString(), member.name.GetStringLength());
-        Words* into = nullptr;
+        RawStep::Words* into = nullptr;
         for (const auto& [known, value] : members)
             if (known == name) into = value;
         if (!into) {
@@ -79,7 +51,8 @@ std::vector<Step> Script::parse_steps(std::string_view json) {
     // Iterative: the depth of what comes must not be the depth of our stack.
     document.Parse<rapidjson::kParseIterativeFlag>(json.data(), json.size());
     if (document.HasParseError())
-        throw Error(std::string("\"steps\" is no JSON: ") + rapidjson::GetParseError_En(document.GetParseError()));
+        throw Error(std::string("\"steps\" is no JSON: ") +
+                    rapidjson::GetParseError_En(document.GetParseError()));
     if (!document.IsArray() || document.Empty())
         throw Error(R"("steps" is no array such as [{"send": "PING\r\n", "expect": "+PONG"}])");
     if (document.Size() > most_steps)
@@ -87,14 +60,15 @@ std::vector<Step> Script::parse_steps(std::string_view json) {
     std::vector<Step> steps;
     for (const Json& item : document.GetArray()) {
         const std::string where = "step " + std::to_string(steps.size() + 1) + ": ";
-        steps.push_back(read_step(read_members(item, where), where));
+        const RawStep raw = read_members(item, where);
+        if (!raw.any()) throw Error(where + "neither sends nor expects anything");
+        steps.push_back(raw.read(where));
     }
     return steps;
 }
 
 std::optional<Script> Script::parse(const Config& config) {
-    const Raw raw{config.text("send"), config.text("send-hex"), config.text("expect"), config.text("expect-hex"),
-                  config.text("expect-regex")};
+    const RawStep raw = RawStep::of(config);
     const auto steps = config.json("steps");
     if (!steps && !raw.any()) return std::nullopt;
     if (steps && raw.any())
@@ -104,43 +78,42 @@ std::optional<Script> Script::parse(const Config& config) {
     if (steps) {
         script.steps = parse_steps(*steps);
     } else {
-        script.steps.push_back(read_step(raw, ""));
+        script.steps.push_back(raw.read());
     }
     return script;
 }
 
 // ---- a run ----
 
-// Goes on from the step that was done, with what had come behind its match.
-void Dialogue::proceed(std::string_view rest) {
-    in_.assign(rest);
+// Goes on behind the step that was done, with what had come behind its match.
+void Dialogue::proceed(std::string rest) {
+    in_ = std::move(rest);
     search_.reset();
-    while (at_ < script_.steps.size()) {
+    asked_ = false;
+    for (; at_ < script_.steps.size(); ++at_) {
         const Step& step = script_.steps[at_];
         if (!step.send.empty()) {
             output_ += step.send;
             in_.clear();  // what came before a question is no answer to it
+            asked_ = true;
         }
-        if (step.expect) {
-            search_.emplace(*step.expect);
-            return;
-        }
-        ++at_;
+        if (!step.expect) continue;
+        search_.emplace(*step.expect);
+        return;
     }
     state_ = State::passed;
-    words_ = answer_.empty() ? "connected and sent" : "answered " + answer_;
+    words_ = script_.steps.empty() ? "connected"
+             : answer_.empty()     ? "connected and sent"
+                                   : "answered " + answer_;
 }
 
 void Dialogue::feed(std::string_view bytes) {
     while (state_ == State::talking) {
-        // What follows the match may belong to the next step, so no more is taken than this one may look at.
+        // What follows a match is the next step's, so no more is taken than this one may look at.
         const size_t taken = std::min(bytes.size(), script_.limit - in_.size());
         in_.append(bytes.substr(0, taken));
         bytes.remove_prefix(taken);
-        if (in_.empty() || !settle(false)) return;
-        // `settle` has gone on to the next step, and what is left in `in_` is still to be looked at.
-        if (!in_.empty() || bytes.empty()) continue;
-        if (!output_.empty()) return;  // the rest came before the question
+        if (in_.empty() || !settle(false) || asked_) return;
     }
 }
 
@@ -154,8 +127,8 @@ bool Dialogue::settle(bool last) {
         case Outcome::not_yet:
             return false;
         case Outcome::too_hard:
-            fail("the reply takes more than " + std::to_string(Pattern::most_steps) + " steps to match against " +
-                 expected() + ", got " + got());
+            fail("the reply takes more than " + std::to_string(Pattern::most_steps) +
+                 " steps to match against " + expected() + ", got " + got());
             return false;
         case Outcome::never:
             if (!last)
@@ -164,10 +137,9 @@ bool Dialogue::settle(bool last) {
             return false;
     }
     const size_t end = search_->end();
-    answer_ = pulse_match::quoted(std::string_view(in_).substr(0, end), 80);
-    const std::string rest = in_.substr(end);
+    answer_ = pulse_match::quoted(pulse_match::without_line_end(std::string_view(in_).substr(0, end)));
     ++at_;
-    proceed(rest);
+    proceed(in_.substr(end));
     return true;
 }
 
@@ -191,11 +163,12 @@ void Dialogue::fail(std::string words) {
 }
 
 std::string Dialogue::expected() const {
-    return at_ < script_.steps.size() && script_.steps[at_].expect ? script_.steps[at_].expect->shown() : "an answer";
+    return at_ < script_.steps.size() && script_.steps[at_].expect ? script_.steps[at_].expect->shown()
+                                                                   : "an answer";
 }
 
 std::string Dialogue::got() const {
-    return pulse_match::quoted(in_);
+    return pulse_match::quoted(pulse_match::without_line_end(in_));
 }
 
 }  // namespace pulse_tcp
