@@ -52,7 +52,7 @@ Pattern Pattern::bytes(std::string bytes, std::string_view what) {
     if (bytes.empty()) throw Error(std::string(what) + " is empty, which every reply would match");
     if (bytes.size() > most_bytes)
         throw Error(std::string(what) + " is longer than " + std::to_string(most_bytes) + " bytes");
-    Pattern pattern(quoted(bytes, 60));
+    Pattern pattern(in_quotes(bytes, 60));
     pattern.bytes_ = std::move(bytes);
     return pattern;
 }
@@ -82,7 +82,7 @@ Pattern Pattern::regex(std::string_view source, std::string_view what) {
     regex->limits = made(MatchContext(pcre2_match_context_create(nullptr)));
     pcre2_set_match_limit(regex->limits.get(), most_steps);
     pcre2_set_heap_limit(regex->limits.get(), most_heap / 1024);
-    std::string shown = quoted(source, 60);  // in slashes instead of quotes
+    std::string shown = in_quotes(source, 60);  // in slashes instead of quotes
     shown.front() = '/';
     shown[shown.rfind('"')] = '/';
     for (size_t twice = 0; (twice = shown.find("\\\\", twice)) != std::string::npos; ++twice)

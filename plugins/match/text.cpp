@@ -86,7 +86,7 @@ std::string from_hex(std::string_view text, std::string_view what) {
     return out;
 }
 
-std::string quoted(std::string_view bytes, size_t most) {
+std::string in_quotes(std::string_view bytes, size_t most) {
     std::string out = "\"";
     for (const char c : bytes) {
         const std::string next = shown(c);

@@ -17,7 +17,7 @@ std::string from_hex(std::string_view text, std::string_view what);
 
 // `bytes` in double quotes for a reason: printable ASCII as it is, everything else as the escapes above. At
 // most `most` characters between the quotes; "..." follows where it was cut.
-std::string quoted(std::string_view bytes, size_t most = 80);
+std::string in_quotes(std::string_view bytes, size_t most = 80);
 
 // `bytes` without the line ends at its end.
 std::string_view without_line_end(std::string_view bytes);

@@ -34,7 +34,7 @@ RawStep read_members(const Json& json, const std::string& where) {
         for (const auto& [known, value] : members)
             if (known == name) into = value;
         if (!into) {
-            throw Error(where + "there is no " + pulse_match::quoted(name, 40) +
+            throw Error(where + "there is no " + pulse_match::in_quotes(name, 40) +
                         "; a step has send or send-hex, and expect, expect-hex or expect-regex");
         }
         if (*into) throw Error(where + "\"" + std::string(name) + "\" is said twice");
@@ -137,7 +137,7 @@ bool Dialogue::settle(bool last) {
             return false;
     }
     const size_t end = search_->end();
-    answer_ = pulse_match::quoted(pulse_match::without_line_end(std::string_view(in_).substr(0, end)));
+    answer_ = pulse_match::in_quotes(pulse_match::without_line_end(std::string_view(in_).substr(0, end)));
     ++at_;
     proceed(in_.substr(end));
     return true;
@@ -168,7 +168,7 @@ std::string Dialogue::expected() const {
 }
 
 std::string Dialogue::got() const {
-    return pulse_match::quoted(pulse_match::without_line_end(in_));
+    return pulse_match::in_quotes(pulse_match::without_line_end(in_));
 }
 
 }  // namespace pulse_tcp

@@ -86,7 +86,7 @@ void Query::due() {
 
 size_t Query::received(std::string_view datagram) {
     const size_t size = datagram.size();
-    const std::string got = pulse_match::quoted(pulse_match::without_line_end(datagram));
+    const std::string got = pulse_match::in_quotes(pulse_match::without_line_end(datagram));
     if (!exchange_.step.expect) {
         over(Result::pass("answered " + got));
         return size;
