@@ -3,6 +3,7 @@
 
 #include "loaded.h"
 #include "server.h"
+#include "tls_server.h"
 
 namespace plugin_test {
 namespace {
@@ -246,6 +247,64 @@ TEST(PulseTcpTalk, ManyTargetsWithEqualAndDifferentConversations) {
     ASSERT_TRUE(tcp.host.loop().run_until([&] { return tcp.host.reports().size() == wanted.size(); }));
     for (const Report& report : tcp.host.reports())
         EXPECT_EQ(report.verdict, wanted[report.run]) << report.detail;
+}
+
+TEST(PulseTcpTalk, TalksOverTlsToAServerItTrusts) {
+    const auto ca = tls_test::Identity::authority();
+    const tls_test::PemFile trusted(ca.certificate_pem());
+    const tls_test::TlsServer server(ca.sign({.names = {"mail.example", "127.0.0.1"}}),
+                                     [](tls_test::TlsPeer& peer) {
+                                         peer.write("220 mail\r\n");
+                                         peer.wait_for_end();
+                                     });
+    Instance tcp("tcp");
+    Values args = {{"tls", "true"}, {"ca", trusted.path()}, {"expect", "220 "}};
+    auto report = tcp.run(server.port(), args);
+    EXPECT_EQ(report.verdict, GORB_PASS) << report.detail;
+    EXPECT_EQ(tcp.run(server.port(), args, "127.0.0.1", "mail.example").verdict, GORB_PASS)
+        << "the backend's name";
+    report = tcp.run(server.port(), args, "127.0.0.1", "other.example");
+    EXPECT_EQ(report.verdict, GORB_FAIL) << "another name than the certificate's";
+    EXPECT_NE(report.detail, "");
+    args["tls-name"] = "mail.example";
+    EXPECT_EQ(tcp.run(server.port(), args, "127.0.0.1", "other.example").verdict, GORB_PASS);
+    args.erase("expect");
+    report = tcp.run(server.port(), args);
+    EXPECT_EQ(report.verdict, GORB_PASS) << "TLS alone";
+    EXPECT_EQ(report.detail, "connected, TLS agreed on");
+}
+
+TEST(PulseTcpTalk, AnUntrustedCertificateFailsUnlessItIsNotVerified) {
+    const tls_test::TlsServer server(tls_test::Identity::self_signed({}), [](tls_test::TlsPeer& peer) {
+        peer.write("220 mail\r\n");
+        peer.wait_for_end();
+    });
+    Instance tcp("tcp");
+    const auto report = tcp.run(server.port(), {{"tls", "true"}, {"expect", "220 "}});
+    EXPECT_EQ(report.verdict, GORB_FAIL);
+    EXPECT_THAT(report.detail, HasSubstr("certificate"));
+    EXPECT_EQ(tcp.run(server.port(), {{"tls", "true"}, {"verify", "false"}, {"expect", "220 "}}).verdict,
+              GORB_PASS);
+}
+
+TEST(PulseTcpTalk, ShowsItsOwnCertificateWhereOneIsDemanded) {
+    const auto ca = tls_test::Identity::authority(), own = ca.sign({.common_name = "gorb"});
+    const tls_test::PemFile trusted(ca.certificate_pem()), cert(own.certificate_pem()), key(own.key_pem());
+    tls_test::TlsServer::Options demands;
+    demands.client_ca = trusted.path();
+    const tls_test::TlsServer server(
+        ca.sign({}),
+        [](tls_test::TlsPeer& peer) {
+            peer.write("hello");
+            peer.wait_for_end();
+        },
+        demands);
+    Instance tcp("tcp");
+    Values args = {{"tls", "true"}, {"ca", trusted.path()}, {"expect", "hello"}};
+    EXPECT_EQ(tcp.run(server.port(), args).verdict, GORB_FAIL);
+    args["cert"] = cert.path();
+    args["key"] = key.path();
+    EXPECT_EQ(tcp.run(server.port(), args).verdict, GORB_PASS);
 }
 
 }  // namespace
