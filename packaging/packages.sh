@@ -13,7 +13,7 @@ gorb_packages() {
         build) # compiler, build tools and the libraries of core and plugins
             # Boost.DLL without Boost.Filesystem wants Boost 1.81; Debian's default is 1.74.
             echo g++ cmake ninja-build pkg-config \
-                libpoco-dev libboost1.81-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev \
+                libpoco-dev libboost1.81-dev libre2-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev \
                 rapidjson-dev libexpected-dev prometheus-cpp-dev libsystemd-dev
             ;;
         demo) # namespaces with clients and servers, and an independent witness of the kernel's table
