@@ -36,6 +36,15 @@ Result<std::unique_ptr<ipvs::Driver>> open_driver(DriverKind kind) {
     return ipvs::open_netlink_driver();
 }
 
+health::EngineOptions engine_options(const Settings& settings) {
+    health::EngineOptions options;
+    options.self_suspicion = {settings.suspicion, settings.suspicion_threshold, settings.suspicion_least,
+                              settings.suspicion_thaw_after};
+    options.max_in_flight = settings.max_in_flight;
+    options.max_per_host = settings.max_per_host;
+    return options;
+}
+
 std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
     return std::chrono::ceil<std::chrono::milliseconds>(d);
 }
@@ -105,7 +114,9 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         [control = p.control.get()](std::span<const health::Changed> changes) {
             control->health_changed(changes);
         },
-        std::move(*options));
+        std::move(*options),
+        [control = p.control.get()](const health::Suspicion& suspicion) { control->suspected(suspicion); },
+        engine_options(settings));
     p.control->connect(*p.engine);
 
     rest::Limits limits;
@@ -116,7 +127,11 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     if (!settings.interface.empty()) {
         context.default_address = [name = settings.interface] { return interface_address(name); };
     }
-    context.not_ready = [&p]() -> std::string { return p.stopping ? "gorbd is stopping" : ""; };
+    context.not_ready = [&p]() -> std::string {
+        if (p.stopping) return "gorbd is stopping";
+        const health::Suspicion suspicion = p.engine->suspicion();
+        return suspicion.frozen ? "weights are frozen: " + suspicion.why : "";
+    };
     context.not_healthy = [&p]() -> std::string {
         const uint64_t since = p.control->busy_since();
         if (since == 0 || p.clock.now() < since + control_stuck_after) return "";

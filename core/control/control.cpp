@@ -6,14 +6,18 @@
 #include <random>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/inbox.h"
 #include "control/prepare.h"
+#include "control/pulse_pool.h"
 #include "control/slots.h"
 #include "control/vip_users.h"
+#include "control/weights.h"
+#include "model/scheduler.h"
 #include "reconcile/applier.h"
 #include "reconcile/records.h"
 #include "store/store.h"
@@ -30,8 +34,6 @@ namespace {
 // which of them this kernel has, it is asked.
 constexpr std::array<std::string_view, 14> known_schedulers = {
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos"};
-constexpr uint64_t second = 1'000'000'000;
-constexpr uint64_t longest_retry = 60 * second;
 constexpr size_t batch_limit = 512;
 
 // One line about a change, with the fields that it has.
@@ -59,17 +61,21 @@ struct Control::Impl {
         : driver(std::move(d)),
           applier(*driver),
           vips(std::move(v)),
-          registry(r),
+          pulses(r),
           options(o),
-          run(run_tag()) {
+          run(run_tag()),
+          drains(clock),
+          weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
+                          [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; }}) {
         if (auto found = driver->info()) info = *found;
     }
 
     void loop();
     void apply_changes(std::vector<Submitted>& changes);
     size_t apply_batch(std::span<Submitted> changes);
-    void apply_health(const std::unordered_map<model::BackendId, health::Changed>& changes);
-    void set_weights(const std::vector<model::BackendId>& ids);
+    void settle_weights();
+    void look_at_drains();
+    uint64_t next_wake() const;
     void restore_destinations(const std::string& service);
     Outcome finish(Prepared& prepared, const reconcile::Applied& applied);
     Outcome outcome(const Prepared& prepared, bool changed) const;
@@ -79,7 +85,7 @@ struct Control::Impl {
     std::unique_ptr<ipvs::Driver> driver;
     reconcile::Applier applier;
     VipUsers vips;
-    const plugin::Registry& registry;
+    PulsePool pulses;
     const Options options;
     const std::string run;
     ipvs::Info info;
@@ -88,7 +94,11 @@ struct Control::Impl {
 
     store::Store store;
     Slots slots;
+    Drains drains;
+    Weights weights;
     Inbox inbox;
+    std::vector<std::pair<Done, Outcome>>
+        answers;  // of changes that are done, told once the weights are settled
     std::unordered_map<std::string, ipvs::ServiceRecord> service_records;  // as the kernel has them
     std::optional<std::vector<std::string>> schedulers;
     model::BackendId last_id = 0;
@@ -99,12 +109,16 @@ struct Control::Impl {
 void Control::Impl::loop() {
     for (;;) {
         busy_since = 0;
-        Inbox::Content content = inbox.take(slots.next_retry(), clock.now());
+        Inbox::Content content = inbox.take(next_wake(), clock.now());
         busy_since = clock.now();
         for (const auto& question : content.questions) question();
-        if (!content.health.empty()) apply_health(content.health);
+        if (content.suspicion) weights.suspect(*content.suspicion, *store.snapshot());
+        for (const auto& [id, change] : content.health) weights.health_changed(change);
         if (!content.changes.empty()) apply_changes(content.changes);
-        if (auto due = slots.due(clock.now()); !due.empty()) set_weights(due);
+        settle_weights();
+        // What is acknowledged is in the kernel, what it meant for other backends as well.
+        for (auto& [done, result] : std::exchange(answers, {})) done(std::move(result));
+        look_at_drains();
         if (content.closed) break;
     }
     if (options.release_on_exit) {
@@ -117,6 +131,29 @@ void Control::Impl::loop() {
         vips.release_all();
     }
     busy_since = 0;
+}
+
+uint64_t Control::Impl::next_wake() const {
+    const uint64_t weights_at = weights.next(), drains_at = drains.next();
+    if (weights_at == 0 || drains_at == 0) return std::max(weights_at, drains_at);
+    return std::min(weights_at, drains_at);
+}
+
+void Control::Impl::settle_weights() {
+    for (const std::string& service : weights.settle(*store.snapshot())) restore_destinations(service);
+}
+
+// A drain that is over becomes a change like any other.
+void Control::Impl::look_at_drains() {
+    for (const Drains::Over& over : drains.look(*store.snapshot(), *driver)) {
+        Change change;
+        if (over.then == model::DrainThen::remove) {
+            change = DeleteBackend{over.service, over.backend, {}};
+        } else {
+            change = PatchBackend{over.service, over.backend, R"({"admin": "maint"})", {}};
+        }
+        inbox.put(Submitted{std::move(change), [](const Result<Outcome>&) {}});
+    }
 }
 
 ipvs::ServiceRecord Control::Impl::record_of(const model::Service& service) const {
@@ -135,7 +172,8 @@ size_t Control::Impl::apply_batch(std::span<Submitted> changes) {
     const model::SnapshotPtr now = store.snapshot();
     const Present present{
         *now,
-        registry,
+        [this](const model::PulseList& list) { return pulses.get(list); },
+        [this](const model::Service& service, const Slot& slot) { return weights.decide(service, slot); },
         [this](uint64_t revision) { return run + "-" + std::to_string(revision); },
         [this](model::BackendId id) { return slots.find(id); },
         [this](const model::Service& service) { return record_of(service); },
@@ -166,7 +204,7 @@ size_t Control::Impl::apply_batch(std::span<Submitted> changes) {
             continue;
         }
         if (!prepared->changed) {
-            submitted.done(outcome(*prepared, false));
+            answers.emplace_back(submitted.done, outcome(*prepared, false));
             continue;
         }
         if (prepared->vip_acquire) {
@@ -183,7 +221,7 @@ size_t Control::Impl::apply_batch(std::span<Submitted> changes) {
     for (size_t i = 0; i < pending.size(); ++i) {
         Prepared& prepared = pending[i].prepared;
         if (applied[i]) {
-            pending[i].submitted->done(finish(prepared, *applied[i]));
+            answers.emplace_back(pending[i].submitted->done, finish(prepared, *applied[i]));
             if (applied[i]->service_was_missing) restore_destinations(prepared.service);
             continue;
         }
@@ -202,23 +240,31 @@ Outcome Control::Impl::finish(Prepared& prepared, const reconcile::Applied& appl
     if (prepared.slot) {
         auto& [id, slot] = *prepared.slot;
         if (!applied.dests.empty()) slot.record = applied.dests.back();
-        if (slot.state == health::State::unknown) slot.before = slot.record.weight;
-        slot.not_applied.clear();
-        slot.attempts = 0;
-        slot.retry_at = 0;
+        const bool asked =
+            slot.member.state == health::State::unknown && slot.member.admin == model::Admin::ready;
+        if (asked && slot.present) slot.member.before = slot.record.weight;
         slots.put(id, std::move(slot));
     }
     const model::SnapshotPtr next = store.commit(prepared.commit(*store.snapshot()));
 
     if (prepared.vip_release) vips.release(*prepared.vip_release);
     if (applied.service) service_records[prepared.service] = *applied.service;
-    if (prepared.deletion && prepared.backend.empty()) service_records.erase(prepared.service);
+    const bool service_gone = prepared.deletion && prepared.backend.empty();
+    if (service_gone) {
+        service_records.erase(prepared.service);
+        weights.forget(prepared.service);
+    } else {
+        weights.mark(prepared.service);
+    }
     for (const model::BackendId id : prepared.forget) {
         slots.erase(id);
+        drains.forget(id);
         if (engine) engine->remove(id);
     }
+    if (prepared.forget_check && engine) engine->remove(*prepared.forget_check);
     if (prepared.check && engine) engine->put(std::move(*prepared.check));
     if (!prepared.deletion) result = outcome(prepared, true);
+    if (result.backend && !prepared.deletion) drains.follow(prepared.service, *result.backend);
     result.snapshot = next;
     log_change(base::LogLevel::info, prepared.log, prepared);
     return result;
@@ -235,74 +281,6 @@ Outcome Control::Impl::outcome(const Prepared& prepared, bool changed) const {
     return result;
 }
 
-void Control::Impl::apply_health(const std::unordered_map<model::BackendId, health::Changed>& changes) {
-    std::vector<model::BackendId> ids;
-    for (const auto& [id, change] : changes) {
-        Slot* slot = slots.find(id);
-        if (!slot) continue;  // removed in the meantime
-        slot->state = change.state;
-        slot->share = change.share;
-        slot->reason = change.reason;
-        if (change.state != health::State::unknown) slot->before = 0;
-        ids.push_back(id);
-    }
-    set_weights(ids);
-}
-
-// Gives each of these backends the weight it should have, in one batch. What the kernel refuses is tried
-// again later.
-void Control::Impl::set_weights(const std::vector<model::BackendId>& ids) {
-    const model::SnapshotPtr now = store.snapshot();
-    std::vector<model::BackendId> changed;
-    std::vector<reconcile::Transaction> transactions;
-    for (const model::BackendId id : ids) {
-        Slot& slot = *slots.find(id);
-        ipvs::DestRecord wanted = slot.record;
-        wanted.weight = wanted_weight(slot).effective;
-        if (wanted.same_settings(slot.record) && slot.not_applied.empty()) {
-            slots.publish(id);
-            continue;
-        }
-        const auto* service = now->services.find(slot.service);
-        GORB_CHECK(service != nullptr);
-        reconcile::Transaction transaction;
-        transaction.make.push_back(Op{Op::Kind::edit_dest, record_of((*service)->spec), wanted});
-        transactions.push_back(std::move(transaction));
-        changed.push_back(id);
-    }
-
-    const auto applied = applier.apply(transactions);
-    std::set<std::string> incomplete;
-    for (size_t i = 0; i < changed.size(); ++i) {
-        Slot& slot = *slots.find(changed[i]);
-        if (applied[i]) {
-            slot.record = applied[i]->dests.back();
-            slot.not_applied.clear();
-            slot.attempts = 0;
-            slot.retry_at = 0;
-            std::vector<base::LogField> fields{{"service", slot.service},
-                                               {"backend", slot.backend},
-                                               {"weight", std::to_string(slot.record.weight)},
-                                               {"configured", std::to_string(slot.configured)}};
-            if (std::string why = wanted_weight(slot).why; !why.empty())
-                fields.push_back({"why", std::move(why)});
-            base::log(base::LogLevel::info, "weight set", fields);
-            if (applied[i]->service_was_missing) incomplete.insert(slot.service);
-        } else {
-            slot.not_applied = applied[i].error().sentence;
-            slot.retry_at =
-                clock.now() + std::min(longest_retry, second << std::min<uint32_t>(slot.attempts, 6));
-            if (slot.attempts++ == 0) {
-                base::log_error(
-                    "weight could not be set, trying again",
-                    {{"service", slot.service}, {"backend", slot.backend}, {"error", slot.not_applied}});
-            }
-        }
-        slots.publish(changed[i]);
-    }
-    for (const std::string& service : incomplete) restore_destinations(service);
-}
-
 // Somebody removed a service of ours and it has just been put back: its other destinations go back too.
 void Control::Impl::restore_destinations(const std::string& name) {
     const model::SnapshotPtr now = store.snapshot();
@@ -311,9 +289,10 @@ void Control::Impl::restore_destinations(const std::string& name) {
     std::vector<model::BackendId> ids;
     std::vector<reconcile::Transaction> transactions;
     (*service)->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        const Slot& slot = *slots.find(backend->id);
+        if (!slot.present) return;
         reconcile::Transaction transaction;
-        transaction.make.push_back(
-            Op{Op::Kind::add_dest, record_of((*service)->spec), slots.find(backend->id)->record});
+        transaction.make.push_back(Op{Op::Kind::add_dest, record_of((*service)->spec), slot.record});
         transactions.push_back(std::move(transaction));
         ids.push_back(backend->id);
     });
@@ -322,7 +301,7 @@ void Control::Impl::restore_destinations(const std::string& name) {
         if (applied[i]) continue;
         Slot& slot = *slots.find(ids[i]);
         slot.not_applied = applied[i].error().sentence;
-        slot.retry_at = clock.now() + second;
+        slot.retry_at = clock.now() + 1'000'000'000;
         slots.publish(ids[i]);
     }
 }
@@ -383,8 +362,74 @@ std::string Control::etag(uint64_t revision) const {
     return impl_->run + "-" + std::to_string(revision);
 }
 
-EffectiveWeight Control::weight_of(const model::BackendEntry& backend) const {
-    return impl_->slots.published(backend.id);
+void Control::suspected(const health::Suspicion& suspicion) {
+    impl_->inbox.put(suspicion);
+}
+
+void Control::push(const std::string& service, const std::string& backend, const health::Push& push,
+                   const std::function<void(base::Status)>& done) {
+    const model::SnapshotPtr now = snapshot();
+    const auto* entry = now->services.find(service);
+    const auto* found = entry ? (*entry)->backends.find(backend) : nullptr;
+    if (!found) {
+        done(base::fail(Errc::not_found,
+                        entry ? "service \"" + service + "\" has no backend \"" + backend + "\""
+                              : "there is no service \"" + service + "\""));
+    } else if ((*found)->spec.admin == model::Admin::maint) {
+        done(base::fail(Errc::stale,
+                        "the backend is in maintenance and not checked; PATCH {\"admin\": \"ready\"} "
+                        "first"));
+    } else if (!impl_->engine) {
+        done(base::fail(Errc::unavailable, "nothing is checked here"));
+    } else {
+        impl_->engine->push((*found)->id, push, done);
+    }
+}
+
+EffectiveWeight Control::weight_of(const model::Service& service, const model::BackendEntry& backend,
+                                   const std::string& because) const {
+    Slots::Published slot = impl_->slots.published(backend.id);
+    EffectiveWeight weight;
+    weight.configured = backend.spec.weight;
+    weight.effective = slot.weight;
+    weight.decision = slot.decision;
+    weight.present = slot.present;
+    weight.words = health::factor_words(service, slot.decision, because);
+    weight.not_applied = std::move(slot.not_applied);
+    const bool as_decided =
+        slot.present == slot.decision.present && (!slot.present || slot.weight == slot.decision.effective);
+    if (!as_decided) {
+        weight.why = "the kernel did not take another weight";
+    } else if (weight.effective != weight.configured || slot.decision.cause == health::Cause::panic ||
+               slot.decision.cause == health::Cause::kept) {
+        weight.why = health::words(service, slot.decision, because);
+    }
+    return weight;
+}
+
+PoolStatus Control::pool_of(const model::Service& service) const {
+    PoolStatus status;
+    if (const auto pool = impl_->weights.pool(service.name)) {
+        status.assessment = pool->assessment;
+        status.since_wall = pool->since_wall;
+    }
+    status.because = health::pool_words(service, status.assessment);
+    status.warnings = health::pool_warnings(service, status.assessment);
+    status.flags = model::flags_text(service.scheduler, model::effective_flags(service));
+    status.on_down_remove = model::effective_on_down(service) == model::OnDown::remove;
+    return status;
+}
+
+std::optional<DrainView> Control::drain_of(const model::BackendEntry& backend) const {
+    return impl_->drains.view(backend.id);
+}
+
+health::Suspicion Control::suspicion() const {
+    return impl_->engine ? impl_->engine->suspicion() : health::Suspicion{};
+}
+
+health::Counters Control::health_counters() const {
+    return impl_->engine ? impl_->engine->counters() : health::Counters{};
 }
 
 std::optional<health::View> Control::health_of(const model::BackendEntry& backend) const {

@@ -34,6 +34,15 @@ void Inbox::put(std::span<const health::Changed> changes) {
     filled_.notify_one();
 }
 
+void Inbox::put(const health::Suspicion& suspicion) {
+    {
+        std::lock_guard lock(mutex_);
+        if (content_.closed) return;
+        content_.suspicion = suspicion;
+    }
+    filled_.notify_one();
+}
+
 void Inbox::close() {
     {
         std::lock_guard lock(mutex_);
@@ -46,7 +55,7 @@ Inbox::Content Inbox::take(uint64_t until, uint64_t now) {
     std::unique_lock lock(mutex_);
     auto something = [&] {
         return content_.closed || !content_.changes.empty() || !content_.questions.empty() ||
-               !content_.health.empty();
+               !content_.health.empty() || content_.suspicion;
     };
     if (until == 0) {
         filled_.wait(lock, something);

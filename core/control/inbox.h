@@ -28,6 +28,7 @@ class Inbox {
         std::vector<Submitted> changes;
         std::vector<std::function<void()>> questions;
         std::unordered_map<model::BackendId, health::Changed> health;
+        std::optional<health::Suspicion> suspicion;
         bool closed = false;
     };
 
@@ -35,6 +36,7 @@ class Inbox {
     bool put(Submitted change);
     bool put(std::function<void()> question);
     void put(std::span<const health::Changed> changes);
+    void put(const health::Suspicion& suspicion);
     // Nothing comes in any more; what is in is still taken.
     void close();
 

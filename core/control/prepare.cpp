@@ -45,27 +45,6 @@ base::Error exists_with_other_content(const std::string& what) {
                               "change single fields, PATCH it"};
 }
 
-// The pulse as its plugin sees it; faults point into the document of the backend.
-Result<std::shared_ptr<const plugin::Config>> check_pulse(const plugin::Registry& registry,
-                                                          const model::PulseSpec& pulse) {
-    const plugin::Plugin* type = registry.pulse(pulse.type);
-    if (!type) {
-        std::string known;
-        for (const plugin::Plugin* p : registry.plugins()) {
-            if (p->kind == GORB_KIND_PULSE) known += (known.empty() ? "" : ", ") + p->name;
-        }
-        return base::fail(
-            base::faults_error({{"/pulse/type", "there is no pulse plugin " + quoted(pulse.type) +
-                                                    "; loaded are: " + (known.empty() ? "none" : known)}}));
-    }
-    auto config = plugin::pulse_args(*type, pulse.args);
-    if (config) return config;
-    base::Error error = config.error();
-    if (error.faults.empty()) error.faults.push_back({"", error.sentence});
-    for (base::Fault& fault : error.faults) fault.pointer = "/pulse/args" + fault.pointer;
-    return base::fail(base::faults_error(std::move(error.faults)));
-}
-
 // A destination operation with the whole service in it (see reconcile::Transaction).
 Op dest_op(Op::Kind kind, const ipvs::ServiceRecord& service, const ipvs::DestRecord& dest) {
     return Op{kind, service, dest};
@@ -104,7 +83,8 @@ Result<Prepared> put_service(const Present& present, const model::Service& wante
         p.transaction.make.push_back(Op::add(record));
         old->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
             const Slot* slot = present.slot(backend->id);
-            p.transaction.make.push_back(dest_op(Op::Kind::add_dest, record, slot->record));
+            if (slot->present)
+                p.transaction.make.push_back(dest_op(Op::Kind::add_dest, record, slot->record));
         });
         p.transaction.remove.push_back(Op::remove(reconcile::kernel_key(old->spec.key)));
         p.vip_acquire = wanted.key.vip.ip;
@@ -113,6 +93,45 @@ Result<Prepared> put_service(const Present& present, const model::Service& wante
     }
     p.commit = [wanted](const model::Snapshot& now) { return store::with_service(now, wanted); };
     return p;
+}
+
+bool all_begin_up(const model::PulseList& pulses) {
+    return std::ranges::all_of(pulses, [](const auto& p) { return p.initial == model::Initial::up; });
+}
+
+// What is known of a backend that becomes `spec`, from what was known of it.
+Slot slot_for(model::BackendId id, const model::Service& service, const model::Backend& spec,
+              const std::shared_ptr<const Pulses>& pulses, const model::BackendPtr& old, const Slot& was) {
+    Slot slot;
+    if (old && old->spec.address == spec.address) {
+        slot = was;
+        slot.not_applied.clear();
+        slot.attempts = 0;
+        slot.retry_at = 0;
+        const bool same_question = std::ranges::equal(old->spec.pulses, spec.pulses, {},
+                                                      &model::PulseSpec::type, &model::PulseSpec::type);
+        const bool back = old->spec.admin == model::Admin::maint && spec.admin != model::Admin::maint;
+        if (spec.admin == model::Admin::maint || back) {
+            // Nobody looks at it, so nothing is known.
+            slot.member = health::Member{};
+            slot.state_before = health::State::unknown;
+        } else if (!same_question) {
+            // Its health is asked in another way from now on: until there is an answer it goes on as it is.
+            slot.member.state = health::State::unknown;
+            slot.member.before = slot.present ? slot.record.weight : 0;
+            slot.member.share = 100;
+        }
+    } else if (all_begin_up(spec.pulses)) {
+        slot.member.state = health::State::up;
+    }
+    slot.service = service.name;
+    slot.backend = spec.name;
+    slot.pulses = pulses;
+    slot.member.id = id;
+    slot.member.configured = spec.weight;
+    slot.member.admin = spec.admin;
+    slot.member.backup = spec.backup;
+    return slot;
 }
 
 Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& service,
@@ -127,53 +146,50 @@ Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& 
     if (auto faults = model::backend_in_service_violations(service.spec, wanted); !faults.empty()) {
         return base::fail(base::faults_error(std::move(faults)));
     }
-    auto args = check_pulse(present.registry, wanted.pulses[0]);
-    if (!args) return base::fail(args.error());
+    auto pulses = present.pulses(wanted.pulses);
+    if (!pulses) return base::fail(pulses.error());
     if (auto ok = store::check_backend_address(service, wanted); !ok) return base::fail(ok.error());
 
+    model::Backend spec = wanted;
+    spec.pulses = (*pulses)->list;  // the copy that all share
     const model::BackendId id = old ? old->id : present.new_id();
-    Slot slot;
-    if (old) slot = *present.slot(id);
-    const bool checks_change =
-        !old || !(old->spec.pulses == wanted.pulses) || old->spec.address != wanted.address;
-    if (!old || old->spec.address != wanted.address) {
-        slot = Slot{};
-    } else if (old->spec.pulses[0].type != wanted.pulses[0].type) {
-        // Its health is asked in another way from now on: until there is an answer it goes on as it is.
-        slot.state = health::State::unknown;
-        slot.before = slot.record.weight;
-        slot.reason.clear();
-        slot.share = 100;
-    }
-    slot.service = service.spec.name;
-    slot.backend = wanted.name;
-    slot.configured = wanted.weight;
-    const ipvs::DestRecord record = reconcile::dest_record(wanted, wanted_weight(slot).effective);
+    const bool moves = !old || old->spec.address != spec.address;
+    const Slot was = old ? *present.slot(id) : Slot{};
+    Slot slot = slot_for(id, service.spec, spec, *pulses, old, was);
+    slot.decision = present.decide(service.spec, slot);
+    slot.present = slot.decision.present;
+    const ipvs::DestRecord record = reconcile::dest_record(spec, slot.decision.effective);
 
     const ipvs::ServiceRecord in = present.service_record(service.spec);
-    if (!old) {
-        p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, record));
-        p.transaction.keep_weight_up_to = wanted.weight;
-        p.log = "backend created";
-    } else if (old->spec.address == wanted.address) {
-        const ipvs::DestRecord edited = reconcile::keeping(record, slot.record);
+    if (moves) {
+        if (slot.present) p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, record));
+        if (old) p.transaction.remove.push_back(Op::remove(in.key, old->spec.address));
+        p.transaction.keep_weight_up_to = spec.admin == model::Admin::ready ? spec.weight : 0;
+        p.log = old ? "backend replaced" : "backend created";
+        slot.record = record;
+    } else {
+        const ipvs::DestRecord edited = reconcile::keeping(record, was.record);
         // A change of the pulse alone is none of the kernel's business.
-        if (!edited.same_settings(slot.record)) {
+        if (slot.present && !was.present) {
+            p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, edited));
+        } else if (!slot.present && was.present) {
+            p.transaction.remove.push_back(Op::remove(in.key, spec.address));
+        } else if (slot.present && !edited.same_settings(was.record)) {
             p.transaction.make.push_back(dest_op(Op::Kind::edit_dest, in, edited));
         }
         p.log = "backend changed";
-    } else {
-        p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, record));
-        p.transaction.remove.push_back(Op::remove(in.key, old->spec.address));
-        p.transaction.keep_weight_up_to = wanted.weight;
-        p.log = "backend replaced";
+        slot.record = edited;
     }
+    const bool checked = spec.admin != model::Admin::maint;
+    const bool was_checked = old && old->spec.admin != model::Admin::maint;
+    if (checked && (moves || !was_checked || !(old->spec.pulses == spec.pulses))) {
+        p.check =
+            health::Target{id, service.spec.name, spec.name, spec.address, spec.pulses, (*pulses)->args};
+    }
+    if (!checked && was_checked) p.forget_check = id;
     p.slot.emplace(id, std::move(slot));
-    if (checks_change) {
-        p.check = health::Target{id, service.spec.name, wanted.name, wanted.address, wanted.pulses[0], *args};
-    }
-    p.commit = [name = service.spec.name, wanted, id](const model::Snapshot& now) {
-        return store::with_backend(now, name, wanted, id);
+    p.commit = [name = service.spec.name, spec, id](const model::Snapshot& now) {
+        return store::with_backend(now, name, spec, id);
     };
     return p;
 }

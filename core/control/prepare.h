@@ -2,7 +2,7 @@
 // after.
 //
 // Nothing is changed here; a change that is not allowed comes back as its Error. Functions of their
-// arguments, but for the check() of the pulse's plugin.
+// arguments, but for the check() of the pulses' plugins.
 #pragma once
 #include <functional>
 #include <optional>
@@ -12,7 +12,6 @@
 #include "control/control.h"
 #include "control/slots.h"
 #include "model/snapshot.h"
-#include "plugin/registry.h"
 #include "reconcile/applier.h"
 
 namespace gorb::control {
@@ -20,7 +19,8 @@ namespace gorb::control {
 // What a change is checked against.
 struct Present {
     const model::Snapshot& snapshot;
-    const plugin::Registry& registry;
+    std::function<base::Result<std::shared_ptr<const Pulses>>(const model::PulseList&)> pulses;
+    std::function<health::Decision(const model::Service&, const Slot&)> decide;
     std::function<std::string(uint64_t revision)> etag;
     std::function<const Slot*(model::BackendId)> slot;
     std::function<ipvs::ServiceRecord(const model::Service&)>
@@ -36,10 +36,11 @@ struct Prepared {
     std::optional<base::Ip> vip_acquire, vip_release;
     std::function<model::Snapshot(const model::Snapshot&)> commit;
     std::optional<std::pair<model::BackendId, Slot>>
-        slot;                              // of a backend put; its record is completed by what is applied
-    std::optional<health::Target> check;   // set when the checks begin or change
-    std::vector<model::BackendId> forget;  // backends that are gone
-    std::string log;                       // "virtual service created"
+        slot;                             // of a backend put; its record is completed by what is applied
+    std::optional<health::Target> check;  // set when the checks begin or change
+    std::optional<model::BackendId> forget_check;  // set when they end and the backend stays
+    std::vector<model::BackendId> forget;          // backends that are gone
+    std::string log;                               // "virtual service created"
 };
 
 // The name of the service that a change is about.

@@ -1,13 +1,19 @@
 #include "control/slots.h"
 
 #include <algorithm>
-
-#include "health/weight.h"
+#include <utility>
 
 namespace gorb::control {
 
-health::Weight wanted_weight(const Slot& slot) {
-    return health::weight(slot.configured, slot.state, slot.share, slot.reason, slot.before);
+void set_state(Slot& slot, health::State state, uint64_t since) {
+    if (slot.member.state == state) return;
+    slot.state_before = std::exchange(slot.member.state, state);
+    slot.since_before = std::exchange(slot.member.since, since);
+    // One that was taken over from the kernel was here all along.
+    const bool served = slot.state_before == health::State::up ||
+                        (slot.state_before == health::State::unknown && slot.member.before > 0);
+    if (state == health::State::up && !served) slot.member.back_since = since;
+    if (state != health::State::unknown) slot.member.before = 0;
 }
 
 Slot* Slots::find(model::BackendId id) {
@@ -15,9 +21,10 @@ Slot* Slots::find(model::BackendId id) {
     return it == slots_.end() ? nullptr : &it->second;
 }
 
-void Slots::put(model::BackendId id, Slot slot) {
-    slots_.insert_or_assign(id, std::move(slot));
+Slot& Slots::put(model::BackendId id, Slot slot) {
+    Slot& here = slots_.insert_or_assign(id, std::move(slot)).first->second;
     publish(id);
+    return here;
 }
 
 void Slots::erase(model::BackendId id) {
@@ -33,13 +40,8 @@ void Slots::publish(model::BackendId id) {
     } else {
         retries_.erase(id);
     }
-    EffectiveWeight weight{slot.configured, slot.record.weight, "", slot.not_applied};
-    if (weight.configured != weight.effective) {
-        const health::Weight wanted = wanted_weight(slot);
-        weight.why =
-            wanted.effective == weight.effective ? wanted.why : "the kernel did not take another weight";
-    }
-    published_.with([&](auto& map) { map.insert_or_assign(id, std::move(weight)); });
+    Published published{slot.decision, slot.present ? slot.record.weight : 0, slot.present, slot.not_applied};
+    published_.with([&](auto& map) { map.insert_or_assign(id, std::move(published)); });
 }
 
 uint64_t Slots::next_retry() const {
@@ -56,10 +58,10 @@ std::vector<model::BackendId> Slots::due(uint64_t now) const {
     return ids;
 }
 
-EffectiveWeight Slots::published(model::BackendId id) const {
+Slots::Published Slots::published(model::BackendId id) const {
     return published_.with([&](const auto& map) {
         auto it = map.find(id);
-        return it == map.end() ? EffectiveWeight{} : it->second;
+        return it == map.end() ? Published{} : it->second;
     });
 }
 

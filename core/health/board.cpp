@@ -11,7 +11,7 @@ constexpr uint8_t remembered = 100;  // counted results that make the ratio
 
 // Is it the same thing that is checked, so that what is known about it still holds?
 bool same_thing(const Target& a, const Target& b) {
-    return a.address == b.address && a.pulse.type == b.pulse.type && a.service == b.service;
+    return a.address == b.address && a.pulses[0].type == b.pulses[0].type && a.service == b.service;
 }
 
 }  // namespace
@@ -48,7 +48,8 @@ Board::Placed Board::put(TargetPtr target, uint64_t now, int64_t wall) {
     if (!fresh) {
         const Target& old = *r.target;
         if (same_thing(old, *target)) {
-            placed.put = old.pulse == target->pulse && old.backend == target->backend ? Put::same : Put::kept;
+            placed.put =
+                old.pulses == target->pulses && old.backend == target->backend ? Put::same : Put::kept;
             if (placed.put == Put::kept) r.target = std::move(target);
             return placed;
         }
@@ -81,7 +82,7 @@ std::optional<Board::Effect> Board::record(const TargetPtr& target, const plugin
     effect.trouble_began =
         report.verdict == plugin::Verdict::unknown && !(r.checked && r.verdict == plugin::Verdict::unknown);
 
-    r.streak = next(r.streak, report.verdict, target->pulse.rise, target->pulse.fall);
+    r.streak = next(r.streak, report.verdict, target->pulses[0].rise, target->pulses[0].fall);
     switch (report.verdict) {
         case plugin::Verdict::pass:
             ++r.passes;
@@ -122,24 +123,26 @@ std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
     if (it == shard.records.end()) return std::nullopt;
     const Record& r = it->second;
     View v;
-    v.state = r.streak.state;
-    v.since_wall = r.since_wall;
+    CheckView& c = v.checks.emplace_back();
+    c.type = r.target->pulses[0].type;
+    v.state = c.state = r.streak.state;
+    v.since_wall = c.since_wall = r.since_wall;
     v.since = r.since;
-    v.checked = r.checked;
-    v.verdict = r.verdict;
-    if (r.reason) v.reason = *r.reason;
-    if (r.because) v.because = *r.because;
-    v.code = r.code;
-    v.latency_ns = r.latency_ns;
-    v.last_wall = r.last_wall;
-    v.share = r.share;
-    v.passes = r.passes;
-    v.failures = r.failures;
-    v.unknowns = r.unknowns;
-    v.changes = r.changes;
-    v.passes_in_row = r.streak.passes;
-    v.failures_in_row = r.streak.failures;
-    v.ratio = r.ratio();
+    c.checked = r.checked;
+    c.verdict = r.verdict;
+    if (r.reason) c.reason = *r.reason;
+    if (r.because) v.because = c.because = *r.because;
+    c.code = r.code;
+    c.latency_ns = r.latency_ns;
+    c.last_wall = r.last_wall;
+    v.share = c.share = r.share;
+    c.passes = r.passes;
+    c.failures = r.failures;
+    c.unknowns = r.unknowns;
+    v.changes = c.changes = r.changes;
+    c.passes_in_row = r.streak.passes;
+    c.failures_in_row = r.streak.failures;
+    v.ratio = c.ratio = r.ratio();
     // `now` was read before the lock was had: the change may be younger.
     v.uptime_ns = v.state == State::up && now > r.since ? now - r.since : 0;
     return v;

@@ -19,11 +19,13 @@ struct Engine::Impl {
 };
 
 Engine::Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops,
-               io::Workers& workers, OnChanged on_changed, PulseOptions options)
+               io::Workers& workers, OnChanged on_changed, PulseOptions options, OnSuspicion on_suspicion,
+               const EngineOptions& engine_options)
     : Engine(plugin_checkers(registry, metrics, workers, std::move(options)), std::move(loops),
-             std::move(on_changed)) {}
+             std::move(on_changed), std::move(on_suspicion), engine_options) {}
 
-Engine::Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed)
+Engine::Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed, OnSuspicion,
+               const EngineOptions&)
     : impl_(std::make_unique<Impl>()) {
     GORB_CHECK(!loops.empty());
     impl_->on_changed = std::move(on_changed);
@@ -50,6 +52,18 @@ std::optional<View> Engine::read(model::BackendId id) const {
 
 size_t Engine::size() const {
     return impl_->board.size();
+}
+
+void Engine::push(model::BackendId, Push, std::function<void(base::Status)> done) {
+    done(base::fail(base::Errc::unsupported, "not yet"));
+}
+
+Suspicion Engine::suspicion() const {
+    return {};
+}
+
+Counters Engine::counters() const {
+    return {};
 }
 
 }  // namespace gorb::health

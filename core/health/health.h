@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/address.h"
 #include "model/service.h"
@@ -21,28 +22,51 @@ struct Target {
     model::BackendId id = 0;
     std::string service, backend;
     base::Endpoint address;
-    model::PulseSpec pulse;
-    std::shared_ptr<const plugin::Config> args;
+    model::PulseList pulses;
+    std::vector<std::shared_ptr<const plugin::Config>> args;  // one for each pulse; nullptr: its defaults
+    bool wants_ratio = false;  // Changed is also told when nothing but the ratio is another
 };
 
-// Everything known about one backend's health. A copy, taken at one instant.
-struct View {
+// Everything known about one check of a backend. A copy, taken at one instant.
+struct CheckView {
+    std::string type;  // of the pulse
     State state = State::unknown;
-    int64_t since_wall = 0;     // wall ns of the last change of state (or of the start)
-    uint64_t since = 0;         // the same on the monotonic clock
     bool checked = false;       // is there a last result
     plugin::Verdict verdict{};  // of the last result
-    std::string reason;         // in words
-    std::string
-        because;  // why the state is what it is: "connection refused (3 failures in a row)", "" while unknown
+    std::string reason;         // of the last result, in words
+    // Why the state is what it is: "connection refused (3 failures in a row)", "" while unknown.
+    std::string because;
+    std::string warning;  // of the last result: what is fine yet and will not be for long
     int32_t code = 0;
     uint64_t latency_ns = 0;
-    int64_t last_wall = 0;  // wall ns of the last result
-    uint32_t share = 100;   // weight share the last PASS asked for
+    int64_t last_wall = 0;   // wall ns of the last result
+    int64_t since_wall = 0;  // wall ns of the last change of state (or of the start)
     uint64_t passes = 0, failures = 0, unknowns = 0, changes = 0;
     uint32_t passes_in_row = 0, failures_in_row = 0;
-    double ratio = 1;        // passes among the last 100 counted results; 1 before the first (as upstream)
-    uint64_t uptime_ns = 0;  // since it is up; 0 while down or unknown
+    uint32_t share = 100;      // weight share the last PASS asked for
+    double ratio = 1;          // passes among the last 100 counted results; 1 before the first
+    uint32_t shared = 1;       // backends that share this probe; 1: alone
+    double recent_falls = 0;   // of damping: falls, decayed until now
+    uint64_t held_ns = 0;      // held down by damping for this much longer; 0: it is not
+    uint64_t interval_ns = 0;  // in force now: regular, fast, down or backed off; without jitter
+};
+
+// Everything known about one backend's health. A copy; each check is from one instant.
+//
+// Down if any of its checks is down, else unknown if any is unknown, else up. share and ratio are the least
+// of the checks'.
+struct View {
+    State state = State::unknown;
+    int64_t since_wall = 0;  // wall ns of the last change of state (or of the start)
+    uint64_t since = 0;      // the same on the monotonic clock
+    // Of the check that decides; "http: " in front when there are several. "" while unknown.
+    std::string because;
+    uint32_t share = 100;
+    double ratio = 1;               // 1 before the first counted result (as upstream)
+    uint64_t uptime_ns = 0;         // since it is up; 0 while down or unknown
+    uint64_t changes = 0;           // of this backend's state
+    std::string warning;            // the first there is, "http: " in front when there are several checks
+    std::vector<CheckView> checks;  // one for each pulse, in their order
 };
 
 // Told when what the weight depends on changed.
@@ -50,7 +74,25 @@ struct Changed {
     model::BackendId id = 0;
     State state{};
     uint32_t share = 100;
-    std::string reason;  // what did it, in words: View::because, or of a change of share the result's reason
+    double ratio = 1;
+    uint64_t since = 0;  // monotonic ns of the last change of state
+    // What did it, in words: View::because, or of a change of share or ratio the result's reason.
+    std::string reason;
+};
+
+// Whether this machine itself seems to be what is ill: most of what was well stopped being so at once.
+struct Suspicion {
+    bool frozen = false;  // weights should stay as they are
+    uint64_t since = 0;   // monotonic ns: the first failure of the wave, or when it was over
+    std::string why;      // in words, for log and /readyz
+};
+
+// What somebody reports of a backend from outside.
+struct Push {
+    plugin::Verdict verdict = plugin::Verdict::pass;  // or fail
+    uint32_t share = 100;                             // per cent
+    int32_t code = 0;
+    std::string detail;  // "" for none
 };
 
 }  // namespace gorb::health

@@ -28,7 +28,7 @@ void log_effect(const Target& t, const Board::Effect& effect, const plugin::Repo
         const base::LogField fields[] = {{"service", t.service},
                                          {"backend", t.backend},
                                          {"address", t.address.text()},
-                                         {"pulse", t.pulse.type},
+                                         {"pulse", t.pulses[0].type},
                                          {"from", std::string(state_text(effect.before))},
                                          {"to", std::string(state_text(effect.after))},
                                          {"reason", effect.because}};
@@ -49,7 +49,7 @@ void log_effect(const Target& t, const Board::Effect& effect, const plugin::Repo
                           {{"service", t.service},
                            {"backend", t.backend},
                            {"address", t.address.text()},
-                           {"pulse", t.pulse.type},
+                           {"pulse", t.pulses[0].type},
                            {"state", std::string(state_text(effect.after))},
                            {"reason", report.detail}});
     }
@@ -116,14 +116,14 @@ void Lane::take_commands() {
 void Lane::apply(const Command& command) {
     drop(command.id);
     if (!command.target) return;
-    const model::PulseSpec& pulse = command.target->pulse;
+    const model::PulseSpec& pulse = command.target->pulses[0];
     const auto ns = [](base::Nanos t) { return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0)); };
     const Scheduler::Slot slot =
         scheduler_.add(command.id, ns(pulse.interval), ns(pulse.timeout), loop_.now());
     if (slot >= targets_.size()) targets_.resize(slot + 1);
     targets_[slot] = command.target;
     slots_[command.id] = slot;
-    if (command.lost_state) note({command.id, State::unknown, 100, ""});
+    if (command.lost_state) note({command.id, State::unknown, 100, 1, loop_.now(), ""});
 }
 
 void Lane::drop(model::BackendId id) {
@@ -160,7 +160,7 @@ void Lane::time_out(Scheduler::Slot slot, uint64_t now) {
     plugin::Report report;
     report.verdict = plugin::Verdict::fail;
     report.code = ETIMEDOUT;
-    report.detail = "timed out after " + base::duration_text(targets_[slot]->pulse.timeout);
+    report.detail = "timed out after " + base::duration_text(targets_[slot]->pulses[0].timeout);
     finish(slot, std::move(report), now);
 }
 
@@ -174,9 +174,9 @@ void Lane::finish(Scheduler::Slot slot, plugin::Report report, uint64_t now) {
     if (!effect) return;  // replaced or removed, the command is on its way
     log_effect(*target, *effect, report);
     if (effect->state_changed()) {
-        note({target->id, effect->after, effect->share, effect->because});
+        note({target->id, effect->after, effect->share, 1, now, effect->because});
     } else if (effect->share_changed()) {
-        note({target->id, effect->after, effect->share, report.detail});
+        note({target->id, effect->after, effect->share, 1, now, report.detail});
     }
 }
 

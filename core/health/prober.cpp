@@ -27,14 +27,14 @@ std::optional<plugin::Report> Prober::start(Slot slot, const Target& target, uin
     if (slot >= entries_.size()) entries_.resize(slot + 1);
     Entry& entry = entries_[slot];
     if (!entry.kind) {
-        auto kind = kind_of(target.pulse.type);
+        auto kind = kind_of(target.pulses[0].type);
         if (!kind) return could_not_check(kind.error());
         auto probe = (*kind)->checker->add({.service = target.service,
                                             .backend = target.backend,
                                             .address = target.address,
                                             .host = {},
                                             .fwmark = 0,
-                                            .args = target.args});
+                                            .args = target.args.empty() ? nullptr : target.args[0]});
         if (!probe) return could_not_check(probe.error());
         entry.kind = *kind;
         entry.probe = *probe;

@@ -2,6 +2,8 @@
 
 #include <linux/ip_vs.h>
 
+#include "model/scheduler.h"
+
 namespace gorb::reconcile {
 
 ipvs::ServiceKey kernel_key(const model::ServiceKey& key) {
@@ -12,7 +14,7 @@ ipvs::ServiceRecord service_record(const model::Service& service) {
     ipvs::ServiceRecord record;
     record.key = kernel_key(service.key);
     record.scheduler = service.scheduler;
-    record.flags = service.flags;
+    record.flags = model::effective_flags(service);
     if (service.persistence_s > 0) {
         record.flags |= IP_VS_SVC_F_PERSISTENT;
         record.timeout_s = service.persistence_s;

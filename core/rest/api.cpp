@@ -93,6 +93,7 @@ class Api : public std::enable_shared_from_this<Api> {
     void patch_backend(Call&& call);
     void delete_service(Call&& call);
     void delete_backend(Call&& call);
+    void push_pulse(Call&& call);
 
     std::optional<Response> refusal(const Call& call, const Route& route) const;
     void on_worker(const Responder& respond, std::function<Response()> make);
@@ -103,9 +104,9 @@ class Api : public std::enable_shared_from_this<Api> {
     void answer_change(const Responder& respond, const base::Result<control::Outcome>& outcome,
                        const Show& show);
     Show show_service() const;
-    Show show_backend(std::string service) const;
+    Show show_backend() const;
     Response service_response(const model::ServiceEntry& service, Backends backends) const;
-    Response backend_response(const std::string& service, const model::BackendEntry& backend,
+    Response backend_response(const model::Service& service, const model::BackendEntry& backend,
                               const BackendStatus& status) const;
 
     Context context_;
@@ -131,6 +132,7 @@ const std::vector<Api::Entry>& Api::table() {
         {{"PUT", "/service/{service}/{backend}", "putBackend", ""}, &Api::put_backend},
         {{"PATCH", "/service/{service}/{backend}", "patchBackend", ""}, &Api::patch_backend},
         {{"DELETE", "/service/{service}/{backend}", "deleteBackend", ""}, &Api::delete_backend},
+        {{"PUT", "/service/{service}/{backend}/pulse", "pushPulse", ""}, &Api::push_pulse},
         {{"GET", "/plugins", "listPlugins", ""}, &Api::plugins},
         {{"GET", "/log", "getLog", ""}, &Api::get_log},
         {{"PUT", "/log", "putLog", ""}, &Api::put_log},
@@ -261,11 +263,11 @@ Response Api::service_response(const model::ServiceEntry& service, Backends back
     return out;
 }
 
-Response Api::backend_response(const std::string& service, const model::BackendEntry& backend,
+Response Api::backend_response(const model::Service& service, const model::BackendEntry& backend,
                                const BackendStatus& status) const {
     std::string etag = context_.control.etag(backend.revision);
-    Response out =
-        json_response(1024, [&](base::JsonWriter& w) { write_backend(w, service, backend, status, etag); });
+    Response out = json_response(
+        1024, [&](base::JsonWriter& w) { write_backend(w, service.name, backend, status, etag); });
     out.etag = std::move(etag);
     return out;
 }
@@ -310,7 +312,8 @@ Response Api::get_backend(const Call& call) {
         return error_response(
             404, "the service \"" + call.service() + "\" has no backend \"" + call.backend() + "\"");
     }
-    return backend_response(call.service(), **backend, status_of(context_.control, **backend));
+    return backend_response((*service)->spec, **backend,
+                            status_of(context_.control, (*service)->spec, **backend));
 }
 
 // ---- and as they are to be
@@ -349,9 +352,10 @@ Api::Show Api::show_service() const {
     return [this](const control::Outcome& o) { return service_response(*o.service, Backends::names); };
 }
 
-Api::Show Api::show_backend(std::string service) const {
-    return [this, service = std::move(service)](const control::Outcome& o) {
-        return backend_response(service, *o.backend, status_of(context_.control, *o.backend));
+Api::Show Api::show_backend() const {
+    return [this](const control::Outcome& o) {
+        return backend_response(o.service->spec, *o.backend,
+                                status_of(context_.control, o.service->spec, *o.backend));
     };
 }
 
@@ -368,7 +372,7 @@ void Api::put_backend(Call&& call) {
     auto put = model::read_backend(call.backend(), call.request->body).map([&](model::Backend&& b) {
         return control::PutBackend{service, std::move(b), {}};
     });
-    change(std::move(call), std::move(put), show_backend(service));
+    change(std::move(call), std::move(put), show_backend());
 }
 
 void Api::patch_service(Call&& call) {
@@ -379,7 +383,7 @@ void Api::patch_service(Call&& call) {
 void Api::patch_backend(Call&& call) {
     const std::string service = call.service();
     base::Result<control::PatchBackend> patch{{service, call.backend(), call.request->body, {}}};
-    change(std::move(call), std::move(patch), show_backend(service));
+    change(std::move(call), std::move(patch), show_backend());
 }
 
 // What is gone is shown as it was when it was asked to go: nobody knows its health and weight any more.
@@ -402,16 +406,37 @@ void Api::delete_backend(Call&& call) {
     const model::SnapshotPtr snapshot = context_.control.snapshot();
     if (const auto* service = snapshot->services.find(call.service())) {
         if (const auto* backend = (*service)->backends.find(call.backend()))
-            status = status_of(context_.control, **backend);
+            status = status_of(context_.control, (*service)->spec, **backend);
     }
-    const std::string service = call.service();
-    base::Result<control::DeleteBackend> gone{{service, call.backend(), {}}};
-    change(std::move(call), std::move(gone), [this, service, status](const control::Outcome& o) {
-        const BackendStatus unseen{{o.backend->spec.weight, 0, "the backend is gone", ""}, std::nullopt};
-        Response out = backend_response(service, *o.backend, status.value_or(unseen));
+    base::Result<control::DeleteBackend> gone{{call.service(), call.backend(), {}}};
+    change(std::move(call), std::move(gone), [this, status](const control::Outcome& o) {
+        BackendStatus unseen;
+        unseen.weight.configured = o.backend->spec.weight;
+        unseen.weight.why = "the backend is gone";
+        Response out = backend_response(o.service->spec, *o.backend, status.value_or(unseen));
         out.etag.clear();  // of nothing that is there
         return out;
     });
+}
+
+// ---- health, as somebody else knows it
+
+void Api::push_pulse(Call&& call) {
+    const auto push = read_push(call.request->body);
+    if (!push) {
+        call.respond(error_response(push.error()));
+        return;
+    }
+    context_.control.push(call.service(), call.backend(), *push,
+                          [respond = call.respond](const base::Status& done) {
+                              if (!done) {
+                                  respond(error_response(done.error()));
+                                  return;
+                              }
+                              Response out;
+                              out.body = R"({"status":"ok"})";
+                              respond(std::move(out));
+                          });
 }
 
 }  // namespace

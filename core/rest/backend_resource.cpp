@@ -1,6 +1,7 @@
 #include "rest/backend_resource.h"
 
 #include "base/clock.h"
+#include "base/duration.h"
 #include "model/codec.h"
 
 namespace gorb::rest {
@@ -18,14 +19,46 @@ std::string_view verdict_text(plugin::Verdict verdict) {
     return "unknown";
 }
 
-void write_weight(base::JsonWriter& out, uint32_t configured, const control::EffectiveWeight& weight) {
+void write_weight(base::JsonWriter& out, const control::EffectiveWeight& weight) {
+    const auto percent = [&](std::string_view name, uint8_t value) {
+        base::key(out, name);
+        out.Uint(value);
+    };
+    const health::Decision& d = weight.decision;
     out.StartObject();
     base::key(out, "configured");
-    out.Uint(configured);
+    out.Uint(weight.configured);
     base::key(out, "effective");
     out.Uint(weight.effective);
     base::key(out, "why");
     base::value(out, weight.why);
+    base::key(out, "factors");
+    out.StartObject();
+    percent("admin", d.admin);
+    percent("health", d.health);
+    percent("ramp", d.ramp);
+    percent("share", d.share);
+    percent("pool", d.pool);
+    out.EndObject();
+    if (d.cause != health::Cause::none) {
+        const auto reason = [&](std::string_view name, const std::string& words) {
+            if (words.empty()) return;
+            base::key(out, name);
+            base::value(out, words);
+        };
+        base::key(out, "reasons");
+        out.StartObject();
+        reason("admin", weight.words.admin);
+        reason("health", weight.words.health);
+        reason("ramp", weight.words.ramp);
+        reason("share", weight.words.share);
+        reason("pool", weight.words.pool);
+        out.EndObject();
+    }
+    if (!weight.present) {
+        base::key(out, "removed");
+        out.Bool(true);
+    }
     base::key(out, "applied");
     out.Bool(weight.not_applied.empty());
     if (!weight.not_applied.empty()) {
@@ -35,7 +68,7 @@ void write_weight(base::JsonWriter& out, uint32_t configured, const control::Eff
     out.EndObject();
 }
 
-void write_last(base::JsonWriter& out, const health::View& view) {
+void write_last(base::JsonWriter& out, const health::CheckView& view) {
     if (!view.checked) {
         out.Null();
         return;
@@ -54,7 +87,7 @@ void write_last(base::JsonWriter& out, const health::View& view) {
     out.EndObject();
 }
 
-void write_counts(base::JsonWriter& out, const health::View& view) {
+void write_counts(base::JsonWriter& out, const health::CheckView& view) {
     out.StartObject();
     base::key(out, "passes");
     out.Uint64(view.passes);
@@ -71,10 +104,102 @@ void write_counts(base::JsonWriter& out, const health::View& view) {
     out.EndObject();
 }
 
+void write_state(base::JsonWriter& out, health::State state, std::string_view because) {
+    base::key(out, "state");
+    base::value(out, health::state_text(state));
+    base::key(out, "because");
+    base::value(out, because);
+}
+
+void write_warning(base::JsonWriter& out, const std::string& warning) {
+    if (warning.empty()) return;
+    base::key(out, "warning");
+    base::value(out, warning);
+}
+
+// What a check has seen, and how it is made at present.
+void write_check(base::JsonWriter& out, const health::CheckView& check) {
+    base::key(out, "last");
+    write_last(out, check);
+    base::key(out, "counts");
+    write_counts(out, check);
+    base::key(out, "check");
+    out.StartObject();
+    base::key(out, "interval");
+    base::value(out, base::duration_text(base::Nanos(static_cast<int64_t>(check.interval_ns))));
+    base::key(out, "shared");
+    out.Uint(check.shared);
+    base::key(out, "recent_falls");
+    out.Double(check.recent_falls);
+    base::key(out, "held");
+    base::value(out, base::duration_text(base::Nanos(static_cast<int64_t>(check.held_ns))));
+    out.EndObject();
+}
+
+void write_checks(base::JsonWriter& out, const std::vector<health::CheckView>& checks) {
+    out.StartArray();
+    for (const health::CheckView& check : checks) {
+        out.StartObject();
+        base::key(out, "type");
+        base::value(out, check.type);
+        write_state(out, check.state, check.because);
+        base::key(out, "since");
+        base::value(out, base::wall_text(check.since_wall));
+        write_warning(out, check.warning);
+        write_check(out, check);
+        out.EndObject();
+    }
+    out.EndArray();
+}
+
+void write_drain(base::JsonWriter& out, const control::DrainView& drain) {
+    const auto time = [&](std::string_view name, int64_t wall) {
+        base::key(out, name);
+        if (wall) {
+            base::value(out, base::wall_text(wall));
+        } else {
+            out.Null();
+        }
+    };
+    out.StartObject();
+    time("since", drain.since_wall);
+    base::key(out, "finished");
+    out.Bool(drain.finished);
+    time("finished_at", drain.finished ? drain.finished_wall : 0);
+    time("deadline", drain.deadline_wall);
+    if (drain.counted) {
+        base::key(out, "active");
+        out.Uint(drain.active);
+        base::key(out, "inactive");
+        out.Uint(drain.inactive);
+        base::key(out, "templates");
+        out.Uint(drain.templates);
+    }
+    if (!drain.trouble.empty()) {
+        base::key(out, "trouble");
+        base::value(out, drain.trouble);
+    }
+    out.EndObject();
+}
+
+// Of several checks the one whose state is the backend's.
+const health::CheckView& deciding(const health::View& view) {
+    static const health::CheckView none;
+    for (const health::CheckView& check : view.checks) {
+        if (check.state == view.state) return check;
+    }
+    return view.checks.empty() ? none : view.checks.front();
+}
+
 }  // namespace
 
-BackendStatus status_of(const control::Control& control, const model::BackendEntry& backend) {
-    return {control.weight_of(backend), control.health_of(backend)};
+BackendStatus status_of(const control::Control& control, const model::Service& service,
+                        const model::BackendEntry& backend) {
+    BackendStatus status;
+    status.health = control.health_of(backend);
+    status.weight = control.weight_of(service, backend, status.health ? status.health->because : "");
+    if (backend.spec.admin == model::Admin::drain) status.drain = control.drain_of(backend);
+    return status;
 }
 
 int upstream_status(health::State state) {
@@ -83,6 +208,7 @@ int upstream_status(health::State state) {
 
 void write_backend(base::JsonWriter& out, std::string_view service, const model::BackendEntry& backend,
                    const BackendStatus& status, std::string_view etag) {
+    const bool maint = backend.spec.admin == model::Admin::maint;
     static const health::View unchecked;
     const health::View& view = status.health ? *status.health : unchecked;
     out.StartObject();
@@ -104,21 +230,24 @@ void write_backend(base::JsonWriter& out, std::string_view service, const model:
     out.Uint64(view.uptime_ns);
     out.EndObject();
     base::key(out, "weight");
-    write_weight(out, backend.spec.weight, status.weight);
-    base::key(out, "state");
-    base::value(out, health::state_text(view.state));
-    base::key(out, "because");
-    base::value(out, view.because);
+    write_weight(out, status.weight);
+    write_state(out, view.state, maint ? "in maintenance: it is not checked" : view.because);
     base::key(out, "since");
     if (status.health) {
         base::value(out, base::wall_text(view.since_wall));
     } else {
         out.Null();
     }
-    base::key(out, "last");
-    write_last(out, view);
-    base::key(out, "counts");
-    write_counts(out, view);
+    write_warning(out, view.warning);
+    write_check(out, deciding(view));
+    if (view.checks.size() > 1) {
+        base::key(out, "checks");
+        write_checks(out, view.checks);
+    }
+    if (status.drain) {
+        base::key(out, "drain");
+        write_drain(out, *status.drain);
+    }
     out.EndObject();
 }
 

@@ -12,10 +12,12 @@ namespace gorb::rest {
 
 // What is known of a backend beyond its entry, at one instant.
 struct BackendStatus {
-    control::EffectiveWeight weight;
     std::optional<health::View> health;  // nullopt: nobody checks it
+    control::EffectiveWeight weight;
+    std::optional<control::DrainView> drain;  // nullopt: it is not drained
 };
-BackendStatus status_of(const control::Control& control, const model::BackendEntry& backend);
+BackendStatus status_of(const control::Control& control, const model::Service& service,
+                        const model::BackendEntry& backend);
 
 // Upstream's number for the state: 0 up, 1 down. Unknown is 1 as well: it gets no traffic before its first
 // result, and upstream's clients read 0 as "in service".

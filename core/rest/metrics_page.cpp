@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct Families {
     Family health =
         family("gorb_service_health", "Health of a virtual service: mean of its backends', 0 to 1");
     Family backends = family("gorb_service_backends", "Number of backends of a virtual service");
+    Family state = family("gorb_service_state", "State of a virtual service: 0 up, 1 degraded, 2 down");
+    Family panic = family("gorb_service_panic", "1 while too few backends are up and all of them serve");
     Family uptime =
         family("gorb_service_backend_uptime_seconds", "Seconds since the backend came up, 0 while it is not");
     Family backend_health =
@@ -43,6 +46,13 @@ struct Families {
     Family weight = family("gorb_service_backend_weight", "Weight of a backend now, after its health");
     Family configured = family("gorb_service_backend_configured_weight", "Weight of a backend as configured");
 
+    Family warning = family("gorb_service_backend_warning",
+                            "1 while a check passes with a warning, such as a certificate that ends soon");
+    Family draining = family("gorb_service_backend_draining_connections",
+                             "Connections and persistence templates left of a backend that is drained");
+    Family frozen =
+        family("gorb_health_frozen", "1 while gorbd suspects this machine and holds weights as they were");
+
     void add_service(const control::Control& control, const model::ServiceEntry& service) {
         const auto& vip = service.spec.key.vip;
         const Labels labels{{"name", service.spec.name},
@@ -51,10 +61,13 @@ struct Families {
                             {"protocol", std::string(model::protocol_text(service.spec.key.protocol))}};
         double sum = 0;
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            sum += add_backend(service.spec.name, *backend, status_of(control, *backend));
+            sum += add_backend(service.spec.name, *backend, status_of(control, service.spec, *backend));
         });
         add(health, labels, mean_health(sum, service.backends.size()));
         add(backends, labels, static_cast<double>(service.backends.size()));
+        const control::PoolStatus pool = control.pool_of(service.spec);
+        add(state, labels, static_cast<double>(pool.assessment.state));
+        add(panic, labels, pool.assessment.panic ? 1 : 0);
     }
 
     // Gives back its health.
@@ -70,9 +83,48 @@ struct Families {
         add(status, labels, upstream_status(view.state));
         add(weight, labels, now.weight.effective);
         add(configured, labels, now.weight.configured);
+        add(warning, labels, view.warning.empty() ? 0 : 1);
+        if (now.drain) add(draining, labels, now.drain->active + now.drain->inactive + now.drain->templates);
         return view.ratio;
     }
 };
+
+void add_checks(std::vector<Family>& page, const health::Counters& counters) {
+    Family checks = family("gorb_checks_total", "Checks that ended, by what they came to",
+                           prometheus::MetricType::Counter);
+    const auto result = [&](const char* name, uint64_t n) {
+        add(checks, {{"result", name}}, static_cast<double>(n));
+    };
+    result("pass", counters.passed);
+    result("fail", counters.failed);
+    result("timeout", counters.timed_out);
+    result("unknown", counters.unknown);
+    page.push_back(std::move(checks));
+    const auto gauge = [&](const char* name, const char* help, uint64_t n) {
+        page.push_back(family(name, help));
+        add(page.back(), {}, static_cast<double>(n));
+    };
+    gauge("gorb_checks_held_back", "Checks that are due and wait for a cap", counters.held_back);
+    gauge("gorb_checks_in_flight", "Checks that run now", counters.in_flight);
+    gauge("gorb_check_probes", "Different targets and ways in which they are checked", counters.probes);
+
+    Family lateness{"gorb_check_lateness_seconds",
+                    "How much later than due a check started",
+                    prometheus::MetricType::Histogram,
+                    {}};
+    prometheus::ClientMetric metric;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < counters.late.size(); ++i) {
+        sum += counters.late[i];
+        const bool last = i == health::Counters::late_ms.size();
+        metric.histogram.bucket.push_back(
+            {sum, last ? std::numeric_limits<double>::infinity() : health::Counters::late_ms[i] / 1e3});
+    }
+    metric.histogram.sample_count = sum;
+    metric.histogram.sample_sum = static_cast<double>(counters.late_ns) / 1e9;
+    lateness.metric.push_back(std::move(metric));
+    page.push_back(std::move(lateness));
+}
 
 }  // namespace
 
@@ -87,12 +139,16 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
         families.add_service(control, *service);
     });
 
+    add(families.frozen, {}, control.suspicion().frozen ? 1 : 0);
+
     std::vector<Family> page;
     for (Family* f :
-         {&families.build, &families.forwards, &families.health, &families.backends, &families.uptime,
-          &families.backend_health, &families.status, &families.weight, &families.configured}) {
+         {&families.build, &families.forwards, &families.health, &families.backends, &families.state,
+          &families.panic, &families.uptime, &families.backend_health, &families.status, &families.weight,
+          &families.configured, &families.warning, &families.draining, &families.frozen}) {
         page.push_back(std::move(*f));
     }
+    add_checks(page, control.health_counters());
     for (const auto& metric : metrics.read()) {
         page.push_back(
             family(metric.name, metric.help,

@@ -1,5 +1,6 @@
 #include "rest/service_resource.h"
 
+#include "base/clock.h"
 #include "model/codec.h"
 #include "rest/backend_resource.h"
 
@@ -8,6 +9,47 @@ namespace {
 
 double ratio(const std::optional<health::View>& view) {
     return view ? view->ratio : health::View().ratio;
+}
+
+void write_pool(base::JsonWriter& out, const control::PoolStatus& pool) {
+    const health::Assessment& a = pool.assessment;
+    const auto number = [&](std::string_view name, uint32_t value) {
+        base::key(out, name);
+        out.Uint(value);
+    };
+    const auto flag = [&](std::string_view name, bool value) {
+        base::key(out, name);
+        out.Bool(value);
+    };
+    base::key(out, "state");
+    base::value(out, health::pool_state_text(a.state));
+    base::key(out, "because");
+    base::value(out, pool.because);
+    base::key(out, "since");
+    if (pool.since_wall) {
+        base::value(out, base::wall_text(pool.since_wall));
+    } else {
+        out.Null();
+    }
+    base::key(out, "pool");
+    out.StartObject();
+    number("primaries", a.primaries);
+    number("primaries_up", a.primaries_up);
+    number("backups", a.backups);
+    number("backups_up", a.backups_up);
+    flag("quorum_met", a.quorum_met);
+    flag("panic", a.panic);
+    number("kept", a.kept);
+    base::key(out, "on_down");
+    base::value(
+        out, model::on_down_text(pool.on_down_remove ? model::OnDown::remove : model::OnDown::weight_zero));
+    base::key(out, "flags");
+    base::value(out, pool.flags);
+    out.EndObject();
+    base::key(out, "warnings");
+    out.StartArray();
+    for (const std::string& warning : pool.warnings) base::value(out, warning);
+    out.EndArray();
 }
 
 }  // namespace
@@ -41,7 +83,7 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
     } else {
         double sum = 0;
         service.backends.for_each([&](const std::string&, const model::BackendPtr& b) {
-            const BackendStatus status = status_of(control, *b);
+            const BackendStatus status = status_of(control, service.spec, *b);
             sum += ratio(status.health);
             write_backend(out, service.spec.name, *b, status, control.etag(b->revision));
         });
@@ -50,6 +92,7 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
     out.EndArray();
     base::key(out, "health");
     out.Double(*health);
+    write_pool(out, control.pool_of(service.spec));
     out.EndObject();
 }
 

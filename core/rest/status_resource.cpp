@@ -74,6 +74,27 @@ Response probe_response(const std::function<std::string()>& why_not) {
     return ok;
 }
 
+base::Result<health::Push> read_push(std::string_view body) {
+    const auto object = base::parse_json_object(body);
+    if (!object) return base::fail(object.error());
+    std::vector<base::Fault> faults;
+    base::ObjectReader reader(*object, "", faults);
+    health::Push push;
+    if (!reader.has("status")) {
+        reader.fault("status", "is missing; it is \"pass\" or \"fail\"");
+    } else if (const auto text = reader.text("status")) {
+        if (*text != "pass" && *text != "fail") reader.fault("status", "must be \"pass\" or \"fail\"");
+        push.verdict = *text == "pass" ? plugin::Verdict::pass : plugin::Verdict::fail;
+    }
+    if (const auto share = reader.integer("share", 0, 100)) push.share = static_cast<uint32_t>(*share);
+    if (const auto code = reader.integer("code", INT32_MIN, INT32_MAX))
+        push.code = static_cast<int32_t>(*code);
+    if (auto text = reader.text("reason")) push.detail = std::move(*text);
+    reader.finish();
+    if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
+    return push;
+}
+
 void write_log_level(base::JsonWriter& out, base::LogLevel level) {
     out.StartObject();
     base::key(out, "level");

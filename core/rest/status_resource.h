@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "health/health.h"
 #include "ipvs/driver.h"
 #include "rest/http.h"
 
@@ -17,6 +18,9 @@ void write_root(base::JsonWriter& out, const std::string& version, const ipvs::I
 
 // 200 {"status": "ok"} while `why_not` says "", else 503 with its sentence. An empty function counts as "".
 Response probe_response(const std::function<std::string()>& why_not);
+
+// The body of PUT /service/<service>/<backend>/pulse: {"status": "pass", "share": 50, "reason": "..."}.
+base::Result<health::Push> read_push(std::string_view body);
 
 void write_log_level(base::JsonWriter& out, base::LogLevel level);
 // {"level": "debug"}

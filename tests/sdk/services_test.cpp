@@ -350,7 +350,7 @@ TEST(FakeHostTest, AClosedConnectionIsNotForClosingAgain) {
     EXPECT_TRUE(fake.violations().empty());
     host.net().close(handle);
     EXPECT_THAT(fake.violations(), ElementsAre(HasSubstr("over")));
-    options.transport = GORB_TLS;
+    options.transport = 9;
     gorb_error why{};
     EXPECT_EQ(host.net().open(host.c(), &options, &events, nullptr, &why), nullptr);
     EXPECT_STREQ(why.text, "unknown transport");

@@ -46,7 +46,7 @@ class FakeHost {
                                        &service,          &now_of,        &wants,         &log};
         c_.self = this;
         loop_table_ = {sizeof(gorb_loop), &loop_watch, &loop_at, &loop_cancel, &loop_post};
-        net_table_ = {sizeof(gorb_net), &net_open, &net_send, &net_close};
+        net_table_ = {sizeof(gorb_net), &net_open, &net_send, &net_close, &net_tls_peer, &net_reason};
         work_table_ = {sizeof(gorb_work), &work_submit};
         metrics_table_ = {sizeof(gorb_metrics), &counter, &gauge, &metric_add, &metric_set};
         pulse_table_ = {sizeof(gorb_pulse_host), &report};
@@ -65,10 +65,13 @@ class FakeHost {
 
     // ---- faults that a test orders ----
     void without(const std::string& service_id) { missing_.insert(service_id); }  // before create()
-    std::string fail_open;     // not empty: the next connections are refused with these words
-    int fail_connect = 0;      // an errno: the next connections end with it instead of being made
-    size_t most_work = 1000;   // accepted and unfinished jobs; 0: the workers' queue is always full
-    bool fail_timers = false;  // at() returns 0
+    std::string fail_open;      // not empty: the next connections are refused with these words
+    int fail_connect = 0;       // an errno: the next connections end with it instead of being made
+    std::string fail_tls;       // not empty: the next TLS handshakes end with -EPROTO and these words
+    bool stall_tls = false;     // the next TLS handshakes never end
+    int64_t tls_not_after = 0;  // not 0: what tls_peer() says of a certificate's end (Unix seconds)
+    size_t most_work = 1000;    // accepted and unfinished jobs; 0: the workers' queue is always full
+    bool fail_timers = false;   // at() returns 0
     int32_t log_level = GORB_LOG_DEBUG;
 
     // ---- runs, as the pulse kind has them ----
@@ -263,19 +266,24 @@ class FakeHost {
         FakeHost& host = of(c);
         if (!host.on_loop("open()")) return nullptr;
         std::string why = host.fail_open;
-        if (options->transport != GORB_TCP && options->transport != GORB_UDP) why = "unknown transport";
+        if (options->transport < GORB_TCP || options->transport > GORB_TLS) why = "unknown transport";
         if (!why.empty()) return sdk::explain(error, why), nullptr;
-        host.handles_.push_back({&host, nullptr});
+        host.handles_.push_back({&host, nullptr, {}, false});
         Handle& handle = host.handles_.back();
         auto conn = std::make_shared<FakeConn>(
             host.loop_, reinterpret_cast<gorb_conn*>(&handle), *options, *events, arg,
-            [&host](const char* what, const std::function<void()>& fn) { host.measured(what, fn); },
-            [&handle] {
+            [&handle](const char* what, const std::function<void()>& fn) {
+                handle.closing = std::string(what) == "closed";
+                handle.host->measured(what, fn);
+                handle.closing = false;
+            },
+            [&handle](const std::string& reason) {
                 --handle.host->conns_;
+                handle.reason = reason;
                 handle.conn.reset();
             });
-        const int rc = conn->open(host.fail_connect);
-        if (rc != 0) return sdk::explain(error, sdk::errno_words(rc)), nullptr;
+        why = conn->open({host.fail_connect, host.fail_tls, host.stall_tls});
+        if (!why.empty()) return sdk::explain(error, why), nullptr;
         handle.conn = std::move(conn);
         ++host.conns_;
         return reinterpret_cast<gorb_conn*>(&handle);
@@ -286,6 +294,20 @@ class FakeHost {
     }
     static void net_close(gorb_conn* conn) {
         if (auto found = live(conn, "close()")) found->close();
+    }
+    static int32_t net_tls_peer(gorb_conn* conn, gorb_tls_peer* out) {
+        auto found = live(conn, "tls_peer()");
+        if (!found) return -ENOTCONN;
+        const int rc = found->tls_peer(*out);
+        const int64_t ordered = reinterpret_cast<Handle*>(conn)->host->tls_not_after;
+        if (rc == 0 && ordered) out->not_after = ordered;
+        return rc;
+    }
+    static gorb_str net_reason(gorb_conn* conn) {
+        Handle& handle = *reinterpret_cast<Handle*>(conn);
+        if (!handle.host->on_loop("reason()")) return {};
+        if (!handle.closing) handle.host->violation("reason() was called outside closed()");
+        return sdk::str(handle.reason);
     }
     // The connection behind a handle. One that is over is a violation to be written down, not a crash.
     static std::shared_ptr<FakeConn> live(gorb_conn* conn, const char* what) {
@@ -381,6 +403,8 @@ class FakeHost {
     struct Handle {  // what a gorb_conn points to; kept as long as the host
         FakeHost* host;
         std::shared_ptr<FakeConn> conn;
+        std::string reason;
+        bool closing;  // closed() is being called
     };
 
     C c_{};

@@ -1,49 +1,82 @@
-// Real non-blocking client connections for tests, as gorb.net/1 describes them: TCP and connected UDP.
+// Real non-blocking client connections for tests, as gorb.net/1 describes them: TCP, connected UDP and TLS.
 //
-// Part of gorb/testing.hpp. Threads: the loop's.
+// Part of gorb/testing.hpp. A connection with GORB_CONN_PROBE is an ordinary one here. Threads: the loop's.
 #ifndef GORB_TESTING_NET_HPP
 #define GORB_TESTING_NET_HPP
+#include <net/if.h>
 #include <gorb/sdk/values.hpp>
 #include <gorb/testing/loop.hpp>
+#include <gorb/testing/tls.hpp>
 
 #include <string>
 
 namespace gorb::testing {
+
+// Faults that a test orders for connections.
+struct ConnFaults {
+    int connect = 0;       // an errno that connect() is to end with; 0 for what really happens
+    std::string tls;       // not empty: handshakes end with -EPROTO and these words
+    bool stalled = false;  // a TLS handshake is begun and never ends
+};
 
 class FakeConn : public std::enable_shared_from_this<FakeConn> {
   public:
     // How the host calls into the plugin: `what` names the callback, `fn` makes the call. The host measures
     // it.
     using Calls = std::function<void(const char* what, const std::function<void()>& fn)>;
-    using Gone = std::function<void()>;
+    // The connection is over; what its closed() may say of it in words.
+    using Gone = std::function<void(const std::string& reason)>;
 
+    // What a plugin of an older SDK did not send is empty.
     FakeConn(FakeLoop& loop, gorb_conn* handle, const gorb_conn_options& options,
              const gorb_conn_events& events, void* arg, Calls calls, Gone gone)
         : loop_(loop),
           handle_(handle),
-          options_(options),
           events_(events),
           arg_(arg),
           calls_(std::move(calls)),
-          gone_(std::move(gone)) {}
+          gone_(std::move(gone)) {
+        std::memcpy(&options_, &options, std::min<size_t>(options.struct_size, sizeof options_));
+        tcp_ = options_.transport != GORB_UDP;
+        interface_ = sdk::view(options_.interface);
+        tls_options_ = {(options_.flags & GORB_TLS_VERIFY) != 0,
+                        std::string(sdk::view(options_.tls_name)),
+                        std::string(sdk::view(options_.tls_alpn)),
+                        std::string(sdk::view(options_.tls_ca)),
+                        std::string(sdk::view(options_.tls_cert)),
+                        std::string(sdk::view(options_.tls_key)),
+                        options_.peer};
+    }
     ~FakeConn() { release(); }
     FakeConn(const FakeConn&) = delete;
     FakeConn& operator=(const FakeConn&) = delete;
 
-    // 0, or a negative errno for trouble of our own. What the peer does comes later, through closed().
-    // fail: an errno that connect() is to end with; 0 for what really happens.
-    int open(int fail = 0) {
+    // "", or a sentence for trouble of our own. What the peer does comes later, through closed().
+    std::string open(const ConnFaults& faults = {}) {
+        faults_ = faults;
         sockaddr_storage peer{}, source{};
         const socklen_t peer_size = sdk::to_sockaddr(options_.peer, peer);
         const socklen_t source_size = sdk::to_sockaddr(options_.source, source);
-        if (peer_size == 0) return -EAFNOSUPPORT;
-        const bool tcp = options_.transport == GORB_TCP;
-        fd_ = socket(peer.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd_ < 0) return -errno;
+        if (peer_size == 0) return sdk::errno_words(EAFNOSUPPORT);
+        fd_ = socket(peer.ss_family, (tcp_ ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd_ < 0) return sdk::errno_words(errno);
         if (options_.fwmark &&
             setsockopt(fd_, SOL_SOCKET, SO_MARK, &options_.fwmark, sizeof options_.fwmark) != 0)
-            return -errno;
-        if (source_size && bind(fd_, reinterpret_cast<sockaddr*>(&source), source_size) != 0) return -errno;
+            return "fwmark " + std::to_string(options_.fwmark) + ": " + sdk::errno_words(errno);
+        if (!interface_.empty() && setsockopt(fd_, SOL_SOCKET, SO_BINDTODEVICE, interface_.data(),
+                                              static_cast<socklen_t>(interface_.size())) != 0)
+            return "interface " + interface_ + ": " + sdk::errno_words(errno);
+        const int on = 1;
+        if (source_size && options_.source.port == 0)
+            setsockopt(fd_, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        if (source_size && bind(fd_, reinterpret_cast<sockaddr*>(&source), source_size) != 0)
+            return "source " + sdk::to_string(options_.source) + ": " + sdk::errno_words(errno);
+        if (options_.transport == GORB_TLS) {
+            std::string why;
+            tls_ = FakeTls::make(tls_options_, fd_, why);
+            if (!tls_) return why;
+        }
+        const int fail = faults.connect;
         const int rc = fail ? -1 : connect(fd_, reinterpret_cast<sockaddr*>(&peer), peer_size);
         if (rc != 0 && (fail || errno != EINPROGRESS)) {
             const int why = fail ? -fail : -errno;
@@ -51,29 +84,35 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
             deadline_ = loop_.at(0, [self, why] {
                 if (auto conn = self.lock()) conn->finish(why);
             });
-            return 0;
+            return "";
         }
         if (options_.deadline_ns) {
             auto self = weak_from_this();
             deadline_ = loop_.at(options_.deadline_ns, [self] {
-                if (auto conn = self.lock()) conn->finish(-ETIMEDOUT);
+                if (auto conn = self.lock()) conn->time_out();
             });
         }
         rewatch();
-        return 0;
+        return "";
     }
     int send(const void* data, size_t size) {
         if (fd_ < 0 || !opened_) return -ENOTCONN;
-        if (options_.transport == GORB_UDP) return ::send(fd_, data, size, MSG_NOSIGNAL) < 0 ? -errno : 0;
+        if (!tcp_) return ::send(fd_, data, size, MSG_NOSIGNAL) < 0 ? -errno : 0;
         if (out_.size() + size > most) return -ENOBUFS;
         out_.append(static_cast<const char*>(data), size);
         rewatch();
         return 0;
     }
-    // Resets TCP; no event follows.
+    int tls_peer(gorb_tls_peer& out) {
+        if (!tls_) return -EINVAL;
+        if (!opened_) return -ENOTCONN;
+        tls_->peer(out);
+        return 0;
+    }
+    // Resets TCP, or finishes it where that was asked for; no event follows.
     void close() {
         release();
-        gone_();
+        gone_("");
     }
 
   private:
@@ -81,8 +120,8 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
 
     void rewatch() {
         uint32_t events = 0;
-        if (!opened_ || !out_.empty()) events |= FakeLoop::writable;
-        if (opened_) events |= FakeLoop::readable;
+        if (!connected_ || !out_.empty() || want_write_) events |= FakeLoop::writable;
+        if (connected_ && !want_write_) events |= FakeLoop::readable;
         if (events == watched_) return;
         watched_ = events;
         auto self = weak_from_this();
@@ -91,25 +130,47 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         });
     }
     void ready() {
-        if (!opened_) {
+        if (!connected_) {
             int error = 0;
             socklen_t size = sizeof error;
             getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
             if (error) return finish(-error);
-            opened_ = true;
-            call("opened", [&] { events_.opened(arg_, handle_); });
-            if (fd_ < 0) return;
-            rewatch();
+            connected_ = true;
         }
+        if (!opened_ && !open_up()) return;
         if (!flush()) return;
         drain();
     }
+    // False: it is not open yet, or not any more.
+    bool open_up() {
+        if (tls_ && !faults_.tls.empty()) return finish(-EPROTO, faults_.tls), false;
+        if (tls_) {
+            const auto step = tls_->handshake();
+            if (step == FakeTls::Step::failed) return finish(tls_->error(), tls_->words()), false;
+            want_write_ = step == FakeTls::Step::want_write;
+            if (step != FakeTls::Step::done || faults_.stalled) return rewatch(), false;
+        }
+        opened_ = true;
+        call("opened", [&] { events_.opened(arg_, handle_); });
+        if (fd_ < 0) return false;
+        rewatch();
+        return true;
+    }
     bool flush() {
         while (!out_.empty()) {
-            const ssize_t n = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
-            if (n < 0 && errno == EAGAIN) break;
-            if (n < 0) return finish(-errno), false;
-            out_.erase(0, static_cast<size_t>(n));
+            size_t sent = 0;
+            if (tls_) {
+                const auto step = tls_->write(out_.data(), out_.size(), sent);
+                if (step == FakeTls::Step::failed || step == FakeTls::Step::ended)
+                    return finish(tls_->error() ? tls_->error() : -EPIPE, tls_->words()), false;
+                if (step != FakeTls::Step::done) break;
+            } else {
+                const ssize_t n = ::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL);
+                if (n < 0 && errno == EAGAIN) break;
+                if (n < 0) return finish(-errno), false;
+                sent = static_cast<size_t>(n);
+            }
+            out_.erase(0, sent);
         }
         rewatch();
         return true;
@@ -117,28 +178,41 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     void drain() {
         for (int turn = 0; turn < 16 && fd_ >= 0; ++turn) {
             char buffer[65536];
-            const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
-            if (n < 0 && errno == EAGAIN) return;
-            if (n < 0) return finish(-errno);
-            const bool tcp = options_.transport == GORB_TCP;
-            if (n == 0 && tcp) return finish(0);
-            in_.append(buffer, static_cast<size_t>(n));
+            size_t got = 0;
+            if (tls_) {
+                const auto step = tls_->read(buffer, sizeof buffer, got);
+                if (step == FakeTls::Step::failed) return finish(tls_->error(), tls_->words());
+                if (step == FakeTls::Step::ended) return finish(0);
+                if (step != FakeTls::Step::done) return;
+            } else {
+                const ssize_t n = recv(fd_, buffer, sizeof buffer, 0);
+                if (n < 0 && errno == EAGAIN) return;
+                if (n < 0) return finish(-errno);
+                if (n == 0 && tcp_) return finish(0);
+                got = static_cast<size_t>(n);
+            }
+            in_.append(buffer, got);
             size_t used = 0;
             call("received", [&] {
                 used =
                     events_.received(arg_, handle_, reinterpret_cast<const uint8_t*>(in_.data()), in_.size());
             });
-            if (!tcp) used = in_.size();
+            if (!tcp_) used = in_.size();
             in_.erase(0, std::min(used, in_.size()));
             if (fd_ >= 0 && in_.size() > most) return finish(-ENOBUFS);
         }
     }
-    void finish(int why) {
+    void time_out() {
+        const bool shaking = tls_ && connected_ && !opened_;
+        finish(-ETIMEDOUT, shaking ? "timed out in the TLS handshake" : "");
+    }
+    void finish(int why, const std::string& words = {}) {
         const bool was_open = fd_ >= 0;
+        const std::string reason = words;  // before the session goes
         release();
         if (!was_open) return;
         auto self = shared_from_this();
-        gone_();
+        gone_(reason);
         call("closed", [&] { events_.closed(arg_, handle_, why); });
     }
     void release() {
@@ -147,7 +221,8 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         if (fd_ < 0) return;
         loop_.watch(fd_, 0, nullptr);
         const linger reset = {1, 0};
-        if (options_.transport == GORB_TCP) setsockopt(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        if (tcp_ && !(options_.flags & GORB_CONN_FINISH))
+            setsockopt(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         ::close(fd_);
         fd_ = -1;
     }
@@ -158,13 +233,17 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
 
     FakeLoop& loop_;
     gorb_conn* const handle_;
-    const gorb_conn_options options_;
+    gorb_conn_options options_{};
     const gorb_conn_events events_;
     void* const arg_;
     const Calls calls_;
     const Gone gone_;
+    ConnFaults faults_;
+    FakeTlsOptions tls_options_;
+    std::unique_ptr<FakeTls> tls_;
+    std::string interface_;
     int fd_ = -1;
-    bool opened_ = false;
+    bool tcp_ = true, connected_ = false, opened_ = false, want_write_ = false;
     uint32_t watched_ = 0;
     uint64_t deadline_ = 0;
     std::string in_, out_;

@@ -1,0 +1,119 @@
+#include "control/drains.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/duration.h"
+#include "base/log.h"
+#include "reconcile/records.h"
+
+namespace gorb::control {
+namespace {
+
+std::string left(const DrainView& view) {
+    return std::to_string(view.active) + " active and " + std::to_string(view.inactive) +
+           " inactive connections, " + std::to_string(view.templates) + " persistence templates";
+}
+
+}  // namespace
+
+void Drains::follow(const std::string& service, const model::BackendEntry& backend) {
+    if (backend.spec.admin != model::Admin::drain) {
+        forget(backend.id);
+        return;
+    }
+    const auto [it, begins] = drains_.try_emplace(backend.id);
+    Drain& drain = it->second;
+    if (begins) {
+        drain.service = service;
+        drain.backend = backend.spec.name;
+        drain.since = clock_->now();
+        drain.view.since_wall = clock_->wall();
+        next_ = drain.since;
+    }
+    const base::Nanos timeout = backend.spec.drain_timeout;
+    drain.view.deadline_wall = timeout > base::Nanos(0) ? drain.view.since_wall + timeout.count() : 0;
+    drain.over = false;
+    published_.with([&](auto& map) { map[backend.id] = drain.view; });
+}
+
+void Drains::forget(model::BackendId id) {
+    if (drains_.erase(id) == 0) return;
+    published_.with([&](auto& map) { map.erase(id); });
+    if (drains_.empty()) next_ = 0;
+}
+
+uint64_t Drains::next() const {
+    return next_;
+}
+
+void Drains::count(Drain& drain, const base::Result<std::vector<ipvs::DestRecord>>& dests,
+                   const base::Endpoint& address) {
+    DrainView& view = drain.view;
+    if (!dests) {
+        view.trouble = dests.error().sentence;
+        return;
+    }
+    view.trouble.clear();
+    view.counted = true;
+    view.active = view.inactive = view.templates = 0;
+    const auto found = std::ranges::find(*dests, address, &ipvs::DestRecord::address);
+    if (found != dests->end()) {
+        view.active = found->active;
+        view.inactive = found->inactive;
+        view.templates = found->persistent;
+    }
+    const bool empty = view.active == 0 && view.inactive == 0 && view.templates == 0;
+    if (empty && !view.finished) {
+        view.finished_wall = clock_->wall();
+        base::log_info("drain finished: no connections are left",
+                       {{"service", drain.service}, {"backend", drain.backend}});
+    }
+    view.finished = empty;
+}
+
+std::vector<Drains::Over> Drains::look(const model::Snapshot& now, ipvs::Driver& driver) {
+    std::vector<Over> over;
+    const uint64_t time = clock_->now();
+    if (next_ == 0 || next_ > time) return over;
+    next_ = time + period;
+    std::map<std::string, base::Result<std::vector<ipvs::DestRecord>>> read;  // by service
+    for (auto& [id, drain] : drains_) {
+        const auto* service = now.services.find(drain.service);
+        const auto* backend = service ? (*service)->backends.find(drain.backend) : nullptr;
+        if (!backend) continue;
+        auto dests = read.find(drain.service);
+        if (dests == read.end()) {
+            dests =
+                read.emplace(drain.service, driver.dests(reconcile::kernel_key((*service)->spec.key))).first;
+        }
+        count(drain, dests->second, (*backend)->spec.address);
+
+        const model::Backend& spec = (*backend)->spec;
+        const auto timeout = static_cast<uint64_t>(std::max<int64_t>(spec.drain_timeout.count(), 0));
+        const bool late = timeout > 0 && time >= drain.since + timeout;
+        if (timeout > 0 && !drain.over && (drain.view.finished || late)) {
+            drain.over = true;
+            if (!drain.view.finished) {
+                base::log_warning("drain ended by its time-out",
+                                  {{"service", drain.service},
+                                   {"backend", drain.backend},
+                                   {"drain-timeout", base::duration_text(spec.drain_timeout)},
+                                   {"left", left(drain.view)}});
+            }
+            over.push_back({drain.service, drain.backend, spec.drain_then});
+        }
+        published_.with([&, key = id](auto& map) { map[key] = drain.view; });
+    }
+    return over;
+}
+
+std::optional<DrainView> Drains::view(model::BackendId id) const {
+    return published_.with([&](const auto& map) -> std::optional<DrainView> {
+        const auto it = map.find(id);
+        if (it == map.end()) return std::nullopt;
+        return it->second;
+    });
+}
+
+}  // namespace gorb::control

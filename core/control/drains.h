@@ -1,0 +1,71 @@
+// Backends that their operator drains: how many connections are left, when a drain is over, and what then.
+//
+// The kernel's ActiveConn and InActConn are counted at once (its statistics are not); a persistence template
+// sends its client's new connections to a drained backend too, so a drain is over when all three are 0.
+//
+// Threads: view() by any thread, everything else by the control thread. Cost: one reading of the
+// destinations a second for each service that drains, nothing while none does.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/guarded.h"
+#include "ipvs/driver.h"
+#include "model/snapshot.h"
+
+namespace gorb::control {
+
+struct DrainView {
+    int64_t since_wall = 0;
+    bool counted = false;  // are the three below known
+    uint32_t active = 0, inactive = 0, templates = 0;
+    bool finished = false;
+    int64_t finished_wall = 0;
+    int64_t deadline_wall = 0;  // 0: none
+    std::string trouble;        // why the connections can not be counted, "" when they can
+};
+
+class Drains {
+  public:
+    static constexpr uint64_t period = 1'000'000'000;  // ns between two looks
+
+    // A drain that is over and whose backend has a time-out set: what is to become of it.
+    struct Over {
+        std::string service, backend;
+        model::DrainThen then{};
+    };
+
+    explicit Drains(const base::Clock& clock) : clock_(&clock) {}
+
+    // Follows what a backend has become: begins, goes on with, or forgets its drain.
+    void follow(const std::string& service, const model::BackendEntry& backend);
+    void forget(model::BackendId id);
+
+    // Looks at all drains when it is time to.
+    std::vector<Over> look(const model::Snapshot& now, ipvs::Driver& driver);
+    uint64_t next() const;  // when look() is wanted, monotonic ns; 0: never
+
+    std::optional<DrainView> view(model::BackendId id) const;  // [any]
+
+  private:
+    struct Drain {
+        std::string service, backend;
+        uint64_t since = 0;
+        bool over = false;  // told
+        DrainView view;
+    };
+    void count(Drain& drain, const base::Result<std::vector<ipvs::DestRecord>>& dests,
+               const base::Endpoint& address);
+
+    const base::Clock* clock_;
+    std::unordered_map<model::BackendId, Drain> drains_;
+    uint64_t next_ = 0;
+    base::Guarded<std::unordered_map<model::BackendId, DrainView>> published_;
+};
+
+}  // namespace gorb::control

@@ -1,0 +1,38 @@
+// Pulses with their arguments as the plugins have checked them, one copy of those that are equal: thousands
+// of backends are checked alike.
+//
+// Threads: one (the control thread); what it gives out is immutable.
+#pragma once
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "model/service.h"
+#include "plugin/options.h"
+#include "plugin/registry.h"
+
+namespace gorb::control {
+
+struct Pulses {
+    model::PulseList list;
+    std::vector<std::shared_ptr<const plugin::Config>> args;  // one for each pulse
+};
+
+class PulsePool {
+  public:
+    explicit PulsePool(const plugin::Registry& registry) : registry_(&registry) {}
+
+    // Asks the plugins unless the same list is in use. The Error has a pointer to each wrong field of the
+    // backend's document.
+    base::Result<std::shared_ptr<const Pulses>> get(const model::PulseList& list);
+
+  private:
+    void drop_unused();
+
+    const plugin::Registry* registry_;
+    std::unordered_multimap<size_t, std::weak_ptr<const Pulses>> known_;  // by hash
+    size_t sweep_at_ = 64;
+};
+
+}  // namespace gorb::control

@@ -1,0 +1,197 @@
+#include "health/pool.h"
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+#include <utility>
+
+namespace gorb::health {
+namespace {
+
+using model::Admin;
+using model::Recovery;
+
+constexpr uint64_t ramp_steps = 50;
+constexpr uint64_t shortest_step = 500'000'000;  // ns
+
+// Could it serve, as far as its operator is concerned?
+bool eligible(const Member& m) {
+    return m.admin == Admin::ready && m.configured > 0;
+}
+
+bool serves(const Member& m) {
+    return m.state == State::up || (m.state == State::unknown && m.before > 0);
+}
+
+uint64_t ns(base::Nanos t) {
+    return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0));
+}
+
+// Per cent of a ramp that began at `since`, linear from the least share.
+uint32_t ramp_percent(const model::PoolPolicy& policy, uint64_t since, uint64_t now) {
+    const uint64_t length = ns(policy.slow_start);
+    const uint64_t passed = now > since ? now - since : 0;
+    if (length == 0 || passed >= length) return 100;
+    // In the steps in which it is told to the kernel, so that the same step always means the same weight.
+    const uint64_t step = std::max(shortest_step, length / ramp_steps);
+    const uint64_t at = passed / step * step;
+    const uint32_t least = policy.slow_start_least;
+    return least + static_cast<uint32_t>((100 - least) * at / length);
+}
+
+bool is_out(const Assessment& pool, const Member& m) {
+    return std::pair(m.since, m.id) <= std::pair(pool.last_out_since, pool.last_out);
+}
+
+// Who of those that are down may go when only so many may: those that went first. Marks the last of them.
+void limit_down(const model::PoolPolicy& policy, std::span<const Member> members, size_t known,
+                Assessment& a) {
+    if (policy.max_down >= 100) return;
+    std::vector<std::pair<uint64_t, model::BackendId>> down;
+    for (const Member& m : members) {
+        if (eligible(m) && m.state == State::down) down.emplace_back(m.since, m.id);
+    }
+    const size_t allowed = known * policy.max_down / 100;
+    if (down.size() <= allowed) return;
+    a.kept = static_cast<uint32_t>(down.size() - allowed);
+    if (allowed == 0) {
+        a.last_out_since = a.last_out = 0;  // ids begin with 1: nobody
+        return;
+    }
+    std::nth_element(down.begin(), down.begin() + static_cast<ptrdiff_t>(allowed - 1), down.end());
+    std::tie(a.last_out_since, a.last_out) = down[allowed - 1];
+}
+
+}  // namespace
+
+std::string_view pool_state_text(PoolState state) {
+    switch (state) {
+        case PoolState::up:
+            return "up";
+        case PoolState::degraded:
+            return "degraded";
+        case PoolState::down:
+            break;
+    }
+    return "down";
+}
+
+Assessment assess(const model::Service& service, std::span<const Member> members, const bool* was_met) {
+    const model::PoolPolicy& policy = service.pool;
+    Assessment a;
+    uint32_t divisor = 0;
+    for (const Member& m : members) {
+        divisor = std::gcd(divisor, m.configured);
+        if (!eligible(m)) continue;
+        ++(m.backup ? a.backups : a.primaries);
+        if (serves(m)) ++(m.backup ? a.backups_up : a.primaries_up);
+    }
+
+    if (was_met && *was_met) {
+        a.quorum_met = a.primaries_up + policy.hysteresis >= policy.quorum;
+    } else {
+        // All that there are is always enough to come back, as far as hysteresis is concerned.
+        const uint32_t regain = was_met ? policy.quorum + policy.hysteresis : policy.quorum;
+        a.quorum_met = a.primaries_up >= std::max(policy.quorum, std::min(regain, a.primaries));
+    }
+
+    // Panic and max-down are about those that should serve now, and of which something is known.
+    size_t known = 0, up = 0;
+    for (const Member& m : members) {
+        if (!eligible(m) || (m.backup && !a.backups_serve())) continue;
+        if (m.state == State::down) ++known;
+        if (serves(m)) {
+            ++known;
+            ++up;
+        }
+    }
+    a.panic = policy.panic_threshold > 0 && known > 0 && up * 100 < known * policy.panic_threshold;
+    if (!a.panic) limit_down(policy, members, known, a);
+
+    const bool any = a.primaries_up > 0 || (a.backups_serve() && a.backups_up > 0) || a.panic || a.kept > 0;
+    a.state = a.quorum_met ? PoolState::up : any ? PoolState::degraded : PoolState::down;
+
+    if (const uint32_t slots = model::scheduler_traits(service.scheduler).slots; slots > 0 && divisor > 0) {
+        a.divisor = divisor;
+        for (const Member& m : members) {
+            if (eligible(m)) a.slot_sum += m.configured / divisor;
+        }
+    }
+    return a;
+}
+
+Decision decide(const model::Service& service, const Assessment& pool, const Member& m, uint64_t now) {
+    const model::PoolPolicy& policy = service.pool;
+    const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
+    const bool removes = model::effective_on_down(service) == model::OnDown::remove;
+    Decision d;
+    d.cause = Cause::none;
+    if (m.admin != Admin::ready) {
+        d.admin = 0;
+        d.cause = m.admin == Admin::drain ? Cause::drain : Cause::maint;
+        return d;
+    }
+    if (m.configured == 0) {
+        d.cause = Cause::zero;
+        return d;
+    }
+    const uint32_t whole = std::max<uint32_t>(1, m.configured / pool.divisor);
+    if (m.backup && !pool.backups_serve()) {
+        d.pool = 0;
+        d.cause = Cause::standby;
+        // A hash table has no place for one that waits.
+        d.present = !(traits.zero_swallows && removes);
+        return d;
+    }
+    if (m.state == State::unknown) {
+        d.health = 0;
+        d.cause = m.before > 0 ? Cause::before : Cause::unchecked;
+        d.effective = std::min(m.before, whole);
+        return d;
+    }
+    if (m.state == State::down) {
+        d.health = 0;
+        if (pool.panic || !is_out(pool, m)) {
+            d.cause = pool.panic ? Cause::panic : Cause::kept;
+            d.effective = whole;
+            return d;
+        }
+        d.cause = Cause::down;
+        d.present = !removes;
+        return d;
+    }
+    if (pool.panic) {
+        d.cause = Cause::none;
+        d.effective = whole;
+        return d;
+    }
+
+    if (m.back_since > 0 && policy.recovery == Recovery::history && traits.ramps())
+        d.health = static_cast<uint8_t>(std::clamp(m.ratio, 0.0, 1.0) * 100);
+    if (m.back_since > 0 && policy.recovery == Recovery::ramp && traits.ramps())
+        d.ramp = static_cast<uint8_t>(ramp_percent(policy, m.back_since, now));
+    if (traits.scales()) d.share = static_cast<uint8_t>(std::min<uint32_t>(m.share, 100));
+
+    const uint64_t asked = uint64_t{whole} * d.health * d.ramp * d.share / 1'000'000;
+    d.effective = static_cast<uint32_t>(std::clamp<uint64_t>(asked, m.share ? 1 : 0, model::max_weight));
+    if (m.share == 0) {  // asks for no traffic at all, which every scheduler understands
+        d.share = 0;
+        d.effective = 0;
+    }
+    if (d.share < 100) d.cause = Cause::share;
+    if (d.health < 100) d.cause = Cause::history;
+    if (d.ramp < 100) d.cause = Cause::ramp;
+    return d;
+}
+
+uint64_t next_step(const model::Service& service, const Member& m, uint64_t now) {
+    const model::PoolPolicy& policy = service.pool;
+    if (m.back_since == 0 || policy.recovery != Recovery::ramp || m.state != State::up) return 0;
+    const uint64_t length = ns(policy.slow_start);
+    const uint64_t passed = now > m.back_since ? now - m.back_since : 0;
+    if (passed >= length) return 0;
+    const uint64_t step = std::max(shortest_step, length / ramp_steps);
+    return m.back_since + std::min(length, (passed / step + 1) * step);
+}
+
+}  // namespace gorb::health

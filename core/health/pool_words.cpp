@@ -1,0 +1,128 @@
+// Decisions about weights, in words.
+#include "base/duration.h"
+#include "health/pool.h"
+
+namespace gorb::health {
+namespace {
+
+std::string percent(uint32_t n) {
+    return std::to_string(n) + " %";
+}
+
+std::string with(std::string words, const std::string& because) {
+    return because.empty() ? words : std::move(words) + ": " + because;
+}
+
+std::string count(uint32_t n, const char* one, const char* many) {
+    return std::to_string(n) + " " + (n == 1 ? one : many);
+}
+
+std::string share_words(const Decision& d) {
+    return "its pulse asks for " + percent(d.share) + " of the weight";
+}
+
+std::string ramp_words(const model::Service& service, const Decision& d) {
+    return "it came back a short time ago: " + percent(d.ramp) + " of the weight, all of it " +
+           base::duration_text(service.pool.slow_start) + " after its return";
+}
+
+}  // namespace
+
+std::string words(const model::Service& service, const Decision& d, const std::string& because) {
+    switch (d.cause) {
+        case Cause::none:
+            break;
+        case Cause::zero:
+            return "its configured weight is 0";
+        case Cause::drain:
+            return "drained by the operator";
+        case Cause::maint:
+            return "taken out for maintenance by the operator";
+        case Cause::down:
+            return with(d.present ? "down" : "down, and its destination is removed", because);
+        case Cause::unchecked:
+            return because.empty() ? "no check has finished yet" : "no check has counted yet: " + because;
+        case Cause::before:
+            return (because.empty() ? "no check has finished yet" : "no check has counted yet: " + because) +
+                   "; until then it keeps the weight it had in the kernel";
+        case Cause::standby:
+            return "a backup, and the primaries make the quorum of " + std::to_string(service.pool.quorum);
+        case Cause::panic:
+            return with("down, but it serves, because fewer than " + percent(service.pool.panic_threshold) +
+                            " of the backends are up (panic-threshold)",
+                        because);
+        case Cause::kept:
+            return with("down, but it serves, because " + percent(service.pool.max_down) +
+                            " of the backends are out already (max-down)",
+                        because);
+        case Cause::ramp:
+            return ramp_words(service, d);
+        case Cause::history:
+            return percent(d.health) + " of its last checks passed";
+        case Cause::share:
+            return share_words(d);
+    }
+    return "";
+}
+
+FactorWords factor_words(const model::Service& service, const Decision& d, const std::string& because) {
+    FactorWords w;
+    const std::string why = words(service, d, because);
+    if (d.admin < 100) w.admin = why;
+    if (d.health < 100)
+        w.health = d.cause == Cause::ramp ? percent(d.health) + " of its last checks passed" : why;
+    if (d.ramp < 100) w.ramp = ramp_words(service, d);
+    if (d.share < 100) w.share = share_words(d);
+    if (d.pool < 100 || d.cause == Cause::panic || d.cause == Cause::kept) w.pool = why;
+    return w;
+}
+
+std::vector<std::string> pool_warnings(const model::Service& service, const Assessment& pool) {
+    std::vector<std::string> all;
+    const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
+    const model::PoolPolicy& policy = service.pool;
+    if (traits.slots > 0 && pool.slot_sum > traits.slots) {
+        all.push_back(
+            "the weights add up to " + std::to_string(pool.slot_sum) +
+            " after division by their greatest common divisor, and scheduler " + service.scheduler +
+            " has a table of " + std::to_string(traits.slots) +
+            " slots: the last backends get fewer clients than their weight says, or none; use smaller "
+            "weights, or scheduler mh");
+    }
+    if (traits.zero_swallows && traits.fallback_flag != 0 && policy.refuse_fallback) {
+        all.push_back("fallback is refused: clients hashed to a backend of weight 0 get no destination");
+    }
+    if (traits.zero_swallows && traits.fallback_flag == 0) {
+        all.push_back(
+            "scheduler " + service.scheduler +
+            " gives clients hashed to a backend of weight 0 no destination: one that is down is removed "
+            "from the kernel instead, and draining one turns its clients away");
+    }
+    if (policy.recovery != model::Recovery::immediate && !traits.ramps()) {
+        all.push_back("recovery " + std::string(model::recovery_text(policy.recovery)) +
+                      " has no effect with scheduler " + service.scheduler +
+                      (traits.use == model::WeightUse::hash_share
+                           ? ", whose every change of weight moves clients"
+                           : ", which does not send traffic in proportion to weights"));
+    }
+    if (policy.quorum > pool.primaries && pool.primaries > 0) {
+        all.push_back("the quorum is " + std::to_string(policy.quorum) + " and there are only " +
+                      count(pool.primaries, "primary", "primaries") + " in service: it can not be met");
+    }
+    return all;
+}
+
+std::string pool_words(const model::Service& service, const Assessment& pool) {
+    std::string text = std::to_string(pool.primaries_up) + " of " +
+                       count(pool.primaries, "primary is", "primaries are") + " up, the quorum is " +
+                       std::to_string(service.pool.quorum);
+    if (pool.backups_serve() && pool.backups_up > 0)
+        text += "; " + count(pool.backups_up, "backup serves", "backups serve");
+    if (pool.panic) text += "; all serve, because too few are up (panic-threshold)";
+    if (pool.kept > 0)
+        text +=
+            "; " + count(pool.kept, "backend that is", "backends that are") + " down must serve (max-down)";
+    return text;
+}
+
+}  // namespace gorb::health

@@ -1,0 +1,373 @@
+// What becomes of the weights of a service's backends: each rule by a table, and all together by random
+// pools.
+#include "health/pool.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+namespace gorb::health {
+namespace {
+
+using namespace std::chrono_literals;
+using model::Admin;
+using model::OnDown;
+using model::Recovery;
+
+constexpr uint64_t s = 1'000'000'000;
+
+model::Service service(const std::string& scheduler = "wrr") {
+    model::Service made;
+    made.name = "web";
+    made.scheduler = scheduler;
+    return made;
+}
+
+Member member(model::BackendId id, State state, uint32_t configured = 100) {
+    Member m;
+    m.id = id;
+    m.configured = configured;
+    m.state = state;
+    m.since = id * s;
+    return m;
+}
+Member up(model::BackendId id) {
+    return member(id, State::up);
+}
+Member down(model::BackendId id) {
+    return member(id, State::down);
+}
+Member backup(Member m) {
+    m.backup = true;
+    return m;
+}
+
+struct Whole {
+    Assessment pool;
+    std::vector<Decision> decisions;
+
+    std::vector<uint32_t> weights() const {
+        std::vector<uint32_t> all;
+        for (const Decision& d : decisions) all.push_back(d.effective);
+        return all;
+    }
+};
+Whole look(const model::Service& of, const std::vector<Member>& members, uint64_t now = 1000 * s,
+           std::optional<bool> was_met = {}) {
+    Whole whole;
+    whole.pool = assess(of, members, was_met ? &*was_met : nullptr);
+    for (const Member& m : members) whole.decisions.push_back(decide(of, whole.pool, m, now));
+    return whole;
+}
+using Weights = std::vector<uint32_t>;
+
+TEST(Pool, UpServesDownDoesNotAndUnknownWaits) {
+    const Whole w = look(service(), {up(1), down(2), member(3, State::unknown)});
+    EXPECT_EQ(w.weights(), (Weights{100, 0, 0}));
+    EXPECT_EQ(w.decisions[0].cause, Cause::none);
+    EXPECT_EQ(w.decisions[1].cause, Cause::down);
+    EXPECT_EQ(w.decisions[2].cause, Cause::unchecked);
+    EXPECT_EQ(words(service(), w.decisions[1], "connection refused (3 failures in a row)"),
+              "down: connection refused (3 failures in a row)");
+    EXPECT_EQ(w.pool.state, PoolState::up);
+}
+
+TEST(Pool, OneTakenOverKeepsItsWeightUntilItsFirstResultButNoMoreThanConfigured) {
+    Member m = member(1, State::unknown);
+    m.before = 70;
+    EXPECT_EQ(look(service(), {m}).weights(), Weights{70});
+    m.before = 700;
+    const Whole w = look(service(), {m});
+    EXPECT_EQ(w.weights(), Weights{100});
+    EXPECT_EQ(w.decisions[0].cause, Cause::before);
+    EXPECT_EQ(w.pool.state, PoolState::up);  // it serves
+}
+
+TEST(Pool, TheOperatorIsStrongerThanHealth) {
+    Member drained = up(1), out = up(2);
+    drained.admin = Admin::drain;
+    out.admin = Admin::maint;
+    Member none = up(3);
+    none.configured = 0;
+    model::Service of = service();
+    of.pool.panic_threshold = 100;
+    of.pool.max_down = 0;
+    const Whole w = look(of, {drained, out, none, down(4)});
+    EXPECT_EQ(w.weights(), (Weights{0, 0, 0, 100}));
+    EXPECT_EQ(w.decisions[0].cause, Cause::drain);
+    EXPECT_EQ(w.decisions[0].admin, 0);
+    EXPECT_EQ(w.decisions[1].cause, Cause::maint);
+    EXPECT_EQ(w.decisions[2].cause, Cause::zero);
+    EXPECT_TRUE(w.decisions[0].present);  // its connections go on
+}
+
+TEST(Pool, AShareScalesTheWeightAndLeavesAtLeastOne) {
+    for (const auto& [share, configured, effective] : {std::tuple<uint32_t, uint32_t, uint32_t>{50, 100, 50},
+                                                       {1, 3, 1},
+                                                       {99, 1, 1},
+                                                       {0, 100, 0},
+                                                       {100, 65535, 65535}}) {
+        Member m = up(1);
+        m.configured = configured;
+        m.share = share;
+        EXPECT_EQ(look(service(), {m}).weights(), Weights{effective}) << share << " % of " << configured;
+    }
+}
+
+TEST(Pool, ARampIsLinearFromTheLeastShareAndTellsItsNextStep) {
+    model::Service of = service();
+    of.pool.recovery = Recovery::ramp;
+    of.pool.slow_start = 100s;
+    of.pool.slow_start_least = 20;
+    Member m = up(1);
+    m.configured = 1000;
+    m.back_since = 500 * s;
+    for (const auto& [passed, weight] :
+         {std::pair<uint64_t, uint32_t>{0, 200}, {25, 390}, {50, 600}, {99, 980}, {100, 1000}, {500, 1000}}) {
+        const uint64_t now = 500 * s + passed * s;
+        const Whole w = look(of, {m}, now);
+        EXPECT_EQ(w.weights(), Weights{weight}) << passed;
+        EXPECT_EQ(w.decisions[0].cause, passed < 100 ? Cause::ramp : Cause::none) << passed;
+        EXPECT_EQ(next_step(of, m, now), passed < 100 ? 500 * s + (passed / 2 + 1) * 2 * s : 0) << passed;
+    }
+    // One that was here all along does not ramp.
+    m.back_since = 0;
+    EXPECT_EQ(look(of, {m}, 500 * s).weights(), Weights{1000});
+}
+
+TEST(Pool, NothingChangesBetweenTwoStepsOfARamp) {
+    model::Service of = service();
+    of.pool.recovery = Recovery::ramp;
+    for (const auto length : {1s, 7s, 60s, 3600s}) {
+        of.pool.slow_start = length;
+        Member m = up(1);
+        m.configured = 65535;
+        m.back_since = 3 * s + 12345;
+        uint64_t now = m.back_since;
+        uint32_t last = 0;
+        for (uint64_t step = next_step(of, m, now); step != 0; step = next_step(of, m, now)) {
+            const uint32_t weight = look(of, {m}, now).weights()[0];
+            EXPECT_GT(weight, last);
+            EXPECT_EQ(look(of, {m}, step - 1).weights()[0], weight);
+            ASSERT_GT(step, now);
+            last = weight;
+            now = step;
+        }
+        EXPECT_EQ(look(of, {m}, now).weights(), Weights{65535});
+        EXPECT_EQ(now, m.back_since + static_cast<uint64_t>(std::chrono::nanoseconds(length).count()));
+    }
+}
+
+TEST(Pool, HistoryGivesBackWhatTheLastChecksEarned) {
+    model::Service of = service();
+    of.pool.recovery = Recovery::history;
+    Member m = up(1);
+    m.back_since = 5 * s;
+    m.ratio = 0.37;
+    const Whole w = look(of, {m});
+    EXPECT_EQ(w.weights(), Weights{37});
+    EXPECT_EQ(words(of, w.decisions[0], ""), "37 % of its last checks passed");
+    m.ratio = 0.001;
+    EXPECT_EQ(look(of, {m}).weights(), Weights{1});
+    m.back_since = 0;
+    EXPECT_EQ(look(of, {m}).weights(), Weights{100});
+}
+
+// Field notes 6 to 10; the kernel's own behaviour is measured in tests/kernel.
+TEST(Pool, TheSchedulerDecidesWhatIsSensible) {
+    struct Row {
+        const char* scheduler;
+        uint32_t ramped, shared;  // of weight 100: at the begin of a ramp, and with a share of 50
+        bool removed_when_down;
+    };
+    for (const Row& row : {Row{"wrr", 10, 50, false},
+                           {"wlc", 10, 50, false},
+                           {"sed", 10, 50, false},
+                           {"nq", 10, 50, false},
+                           {"lblc", 10, 50, false},
+                           {"lblcr", 10, 50, false},
+                           {"twos", 10, 50, false},
+                           {"ovf", 10, 50, false},
+                           {"sh", 100, 50, false},
+                           {"mh", 100, 50, false},
+                           {"dh", 100, 100, true},
+                           {"rr", 100, 100, false},
+                           {"lc", 100, 100, false},
+                           {"fo", 100, 100, false}}) {
+        model::Service of = service(row.scheduler);
+        of.pool.recovery = Recovery::ramp;
+        of.pool.slow_start = 60s;
+        Member ramped = up(1), shared = up(2), weighty = up(3);
+        ramped.back_since = 10 * s;
+        shared.share = 50;
+        weighty.configured = 99;  // keeps sh's divisor at 1
+        const Whole w = look(of, {ramped, shared, weighty, down(4)}, 10 * s);
+        EXPECT_EQ(w.weights(), (Weights{row.ramped, row.shared, 99U, 0})) << row.scheduler;
+        EXPECT_EQ(w.decisions[3].present, !row.removed_when_down) << row.scheduler;
+    }
+}
+
+TEST(Pool, HashSchedulersGetTheirFallbackFlagUnlessItIsRefused) {
+    model::Service of = service("sh");
+    EXPECT_EQ(model::effective_flags(of), model::flag_fallback);
+    of.flags = model::flag_port;
+    EXPECT_EQ(model::effective_flags(of), model::flag_fallback | model::flag_port);
+    of.pool.on_down = OnDown::remove;
+    EXPECT_EQ(model::effective_flags(of), model::flag_port);
+    of.pool.on_down = OnDown::weight_zero;
+    of.pool.refuse_fallback = true;
+    EXPECT_EQ(model::effective_flags(of), model::flag_port);
+    EXPECT_FALSE(pool_warnings(of, look(of, {up(1)}).pool).empty());
+    EXPECT_EQ(model::effective_flags(service("mh")), model::flag_fallback);
+    EXPECT_EQ(model::effective_flags(service("wrr")), 0U);
+    EXPECT_EQ(model::effective_on_down(service("dh")), OnDown::remove);
+}
+
+TEST(Pool, WeightsOfShAreDividedByTheirGreatestCommonDivisorWhoeverIsDown) {
+    const model::Service of = service("sh");
+    Member a = member(1, State::up, 100), b = member(2, State::up, 50), c = member(3, State::down, 250);
+    Whole w = look(of, {a, b, c});
+    EXPECT_EQ(w.weights(), (Weights{2, 1, 0}));
+    EXPECT_EQ(w.pool.slot_sum, 8U);
+    EXPECT_TRUE(pool_warnings(of, w.pool).empty());
+    EXPECT_EQ(look(service("mh"), {a, b, c}).weights(), (Weights{100, 50, 0}));
+
+    std::vector<Member> many;
+    for (model::BackendId id = 1; id <= 3; ++id) many.push_back(member(id, State::up, id == 1 ? 101 : 100));
+    w = look(of, many);
+    EXPECT_EQ(w.pool.slot_sum, 301U);
+    ASSERT_EQ(pool_warnings(of, w.pool).size(), 1U);
+    EXPECT_NE(pool_warnings(of, w.pool)[0].find("301"), std::string::npos);
+}
+
+TEST(Pool, OnDownRemoveTakesTheDestinationAway) {
+    model::Service of = service();
+    of.pool.on_down = OnDown::remove;
+    const Whole w = look(of, {up(1), down(2), member(3, State::unknown)});
+    EXPECT_TRUE(w.decisions[0].present);
+    EXPECT_FALSE(w.decisions[1].present);
+    EXPECT_TRUE(w.decisions[2].present);
+}
+
+TEST(Pool, BackupsServeOnlyWhileThePrimariesAreUnderTheQuorum) {
+    model::Service of = service();
+    of.pool.quorum = 2;
+    Whole w = look(of, {up(1), up(2), down(3), backup(up(4))});
+    EXPECT_EQ(w.weights(), (Weights{100, 100, 0, 0}));
+    EXPECT_EQ(w.decisions[3].cause, Cause::standby);
+    EXPECT_EQ(w.pool.state, PoolState::up);
+    w = look(of, {up(1), down(2), down(3), backup(up(4)), backup(down(5))});
+    EXPECT_EQ(w.weights(), (Weights{100, 0, 0, 100, 0}));
+    EXPECT_EQ(w.pool.state, PoolState::degraded);
+    EXPECT_EQ(pool_words(of, w.pool), "1 of 3 primaries are up, the quorum is 2; 1 backup serves");
+    w = look(of, {down(1), down(2), backup(down(4))});
+    EXPECT_EQ(w.pool.state, PoolState::down);
+    w = look(of, {});
+    EXPECT_EQ(w.pool.state, PoolState::down);
+}
+
+TEST(Pool, AQuorumIsLostAndRegainedWithHysteresis) {
+    model::Service of = service();
+    of.pool.quorum = 3;
+    of.pool.hysteresis = 1;
+    const auto met = [&](size_t ups, size_t all, std::optional<bool> was) {
+        std::vector<Member> members;
+        for (model::BackendId id = 1; id <= all; ++id) members.push_back(id <= ups ? up(id) : down(id));
+        return look(of, members, 1000 * s, was).pool.quorum_met;
+    };
+    EXPECT_TRUE(met(3, 6, std::nullopt));
+    EXPECT_FALSE(met(2, 6, std::nullopt));
+    EXPECT_TRUE(met(2, 6, true));
+    EXPECT_FALSE(met(1, 6, true));
+    EXPECT_FALSE(met(3, 6, false));
+    EXPECT_TRUE(met(4, 6, false));
+    EXPECT_TRUE(met(3, 3, false));  // all there are is enough
+    EXPECT_FALSE(met(2, 2, false));
+}
+
+TEST(Pool, BelowThePanicThresholdAllServe) {
+    model::Service of = service();
+    of.pool.panic_threshold = 50;
+    Whole w = look(of, {up(1), down(2), down(3), member(4, State::unknown)});
+    EXPECT_TRUE(w.pool.panic);
+    EXPECT_EQ(w.weights(), (Weights{100, 100, 100, 0}));  // nothing is known of the last one
+    EXPECT_EQ(w.decisions[1].cause, Cause::panic);
+    w = look(of, {up(1), up(2), down(3), down(4)});
+    EXPECT_FALSE(w.pool.panic);
+    EXPECT_EQ(w.weights(), (Weights{100, 100, 0, 0}));
+    // Backups that stand by do not count, and those that serve do.
+    w = look(of, {up(1), up(2), backup(down(3)), backup(down(4)), backup(down(5))});
+    EXPECT_FALSE(w.pool.panic);
+    w = look(of, {down(1), backup(up(2))});
+    EXPECT_FALSE(w.pool.panic);
+    EXPECT_EQ(w.weights(), (Weights{0, 100}));
+}
+
+TEST(Pool, MaxDownLetsThoseGoThatWentFirstAndKeepsTheOthers) {
+    model::Service of = service();
+    of.pool.max_down = 50;
+    Member late = down(1), early = down(2), middle = down(3);
+    late.since = 30 * s;
+    early.since = 10 * s;
+    middle.since = 20 * s;
+    const Whole w = look(of, {late, early, middle, up(4)});
+    EXPECT_EQ(w.weights(), (Weights{100, 0, 0, 100}));
+    EXPECT_EQ(w.decisions[0].cause, Cause::kept);
+    EXPECT_EQ(w.pool.kept, 1U);
+    of.pool.max_down = 0;
+    EXPECT_EQ(look(of, {late, early, up(4)}).weights(), (Weights{100, 100, 100}));
+}
+
+TEST(Pool, RandomPoolsKeepTheRules) {
+    std::mt19937_64 random(7);
+    const auto below = [&](uint64_t n) { return random() % n; };
+    const char* schedulers[] = {"wrr", "rr", "sh", "mh", "dh", "fo", "ovf", "wlc"};
+    for (int round = 0; round < 100'000; ++round) {
+        model::Service of = service(schedulers[below(8)]);
+        of.pool.on_down = below(2) ? OnDown::remove : OnDown::weight_zero;
+        of.pool.quorum = static_cast<uint32_t>(1 + below(4));
+        of.pool.hysteresis = static_cast<uint32_t>(below(of.pool.quorum));
+        of.pool.panic_threshold = below(2) ? static_cast<uint32_t>(below(101)) : 0;
+        of.pool.max_down = below(2) ? static_cast<uint32_t>(below(101)) : 100;
+        of.pool.recovery = below(2) ? Recovery::ramp : Recovery::immediate;
+        if (of.pool.recovery == Recovery::ramp) of.pool.slow_start = 60s;
+        std::vector<Member> members(below(8));
+        for (size_t i = 0; i < members.size(); ++i) {
+            Member& m = members[i];
+            m = member(i + 1, static_cast<State>(below(3)), static_cast<uint32_t>(below(5) * 50));
+            m.since = below(5) * s;
+            m.backup = below(4) == 0;
+            m.admin = below(6) == 0 ? static_cast<Admin>(1 + below(2)) : Admin::ready;
+            m.back_since = below(2) ? (900 + below(100)) * s : 0;
+        }
+        const bool was = below(2);
+        const Whole w = look(of, members, 1000 * s, was);
+
+        size_t down_and_out = 0, known = 0;
+        for (size_t i = 0; i < members.size(); ++i) {
+            const Member& m = members[i];
+            const Decision& d = w.decisions[i];
+            ASSERT_LE(d.effective, m.configured);
+            if (m.admin != Admin::ready) ASSERT_EQ(d.effective, 0U);
+            if (m.state == State::unknown) ASSERT_EQ(d.effective, 0U);
+            if (!d.present) ASSERT_EQ(d.effective, 0U);
+            if (m.backup && w.pool.quorum_met) ASSERT_EQ(d.effective, 0U);
+            const bool serving =
+                m.admin == Admin::ready && m.configured > 0 && (!m.backup || !w.pool.quorum_met);
+            if (serving && m.state == State::up) ASSERT_GT(d.effective, 0U);
+            if (serving && m.state != State::unknown) ++known;
+            if (serving && m.state == State::down && d.effective == 0) ++down_and_out;
+            if (serving && w.pool.panic && m.state != State::unknown) ASSERT_GT(d.effective, 0U);
+            // Every weight below the configured one has a reason, but for sh's division.
+            if (d.effective < m.configured && w.pool.divisor == 1) ASSERT_FALSE(words(of, d, "x").empty());
+        }
+        ASSERT_LE(down_and_out * 100, known * of.pool.max_down);
+        const bool any = std::ranges::any_of(w.decisions, [](const Decision& d) { return d.effective > 0; });
+        if (w.pool.state == PoolState::down) ASSERT_FALSE(any);
+        if (w.pool.state == PoolState::degraded) ASSERT_TRUE(any);
+    }
+}
+
+}  // namespace
+}  // namespace gorb::health
