@@ -68,6 +68,9 @@ Programs::Programs(const Host& host, const Config& options)
       null_(open_null()) {
     const auto name = options.text("user");
     if (name && !name->empty()) user_ = User::find(std::string(*name));
+    if (!user_ && geteuid() == 0)
+        host_.warn("programs run as root; \"user\" in [plugin.exec] names another one",
+                   {{"folder", folder_.path()}});
 }
 
 Programs::~Programs() {
