@@ -20,7 +20,7 @@ gorb_packages() {
             echo python3 curl ipvsadm iproute2 kmod util-linux
             ;;
         test) # frameworks, checks, and the real HTTP server of a kernel test
-            echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" monitoring-plugins-basic
+            echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" monitoring-plugins-basic openssl
             ;;
         vm) # where the running kernel has no IPVS: a guest that has
             echo qemu-system-x86 linux-image-amd64 "busybox-static|busybox" cpio kmod
