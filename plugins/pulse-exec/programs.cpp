@@ -203,10 +203,11 @@ void Programs::read(Running& running) {
 
 void Programs::look(Running& running) {
     siginfo_t info{};
-    const bool has_ended =
-        waitid(P_PID, static_cast<id_t>(running.child.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        info.si_pid != 0;
-    if (has_ended) return finish(running);
+    // Left as it is until finish(), so that its number stays its own.
+    const bool lost =
+        waitid(P_PID, static_cast<id_t>(running.child.pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0;
+    if (lost) running.child.pid = -1;  // somebody else has taken it, and the number may be another process's
+    if (lost || info.si_pid != 0) return finish(running);
     if (!running.child.exit) running.timer.after(poll_interval, [this, &running] { look(running); });
 }
 
@@ -215,7 +216,8 @@ void Programs::finish(Running& running) {
     if (running.child.output && running.text.size() < most_output) read(running);
     // While it is not reaped its number is nobody else's.
     kill_group(running.child.pid);
-    const End end = reap(running.child.pid).value_or(End{-1, 0});
+    const pid_t pid = running.child.pid;
+    const End end = pid > 0 ? reap(pid).value_or(End{-1, 0}) : End{-1, 0};
     Job* job = running.job;
     const std::string text = std::move(running.text);
     running_.remove_if([&](const Running& one) { return &one == &running; });

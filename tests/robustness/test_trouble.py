@@ -11,6 +11,14 @@ QUICK = {"interval": "100ms", "timeout": "1s"}
 HTTP = {"type": "http", "keep-alive": False, **QUICK}
 
 
+def plug_in():
+    """A device and an address that is here by it."""
+    ip("link", "add", "wire", "type", "veth", "peer", "name", "other")
+    ip("address", "add", "203.0.113.5/24", "dev", "wire")
+    for end in ("wire", "other"):
+        ip("link", "set", end, "up")
+
+
 class Trouble(RobustTest):
     def up(self, gorbd, service):
         """All of the service up; how often each was checked."""
@@ -51,7 +59,7 @@ class Trouble(RobustTest):
         sysctl("ipv4/ip_local_port_range", "40000 40007")
         gorbd, well = self.daemon(), self.server("well")
         gorbd.serve("web", well.port, HTTP, ["127.0.0.1"])
-        gorbd.serve("tcp", well.port, {"type": "tcp", "full-handshake": True, **QUICK}, ["127.0.0.1"])
+        gorbd.serve("tcp", well.port, {"type": "tcp", "send": "GET / HTTP/1.1\\r\\n\\r\\n", "expect": " 200 ", **QUICK}, ["127.0.0.1"])
         self.up(gorbd, "web")
         self.up(gorbd, "tcp")
         held = []
@@ -78,7 +86,6 @@ class Trouble(RobustTest):
     def test_no_route(self):
         gorbd, well = self.daemon(), self.server("well")
         ip("address", "add", "203.0.113.5/32", "dev", "lo")
-        ip("address", "add", "2001:db8::5/128", "dev", "lo", "nodad")
         gorbd.serve("web", well.port, HTTP, ["203.0.113.5"])
         self.up(gorbd, "web")
         ip("address", "del", "203.0.113.5/32", "dev", "lo")
@@ -88,12 +95,6 @@ class Trouble(RobustTest):
 
     def test_the_interface_goes_away(self):
         gorbd, well = self.daemon(), self.server("well")
-
-        def plug_in():
-            ip("link", "add", "wire", "type", "dummy")
-            ip("address", "add", "203.0.113.5/24", "dev", "wire")
-            ip("link", "set", "wire", "up")
-
         plug_in()
         gorbd.serve("web", well.port, HTTP, ["203.0.113.5"])
         self.up(gorbd, "web")
@@ -102,18 +103,14 @@ class Trouble(RobustTest):
         plug_in()
         self.passes_again(gorbd, "web")
 
-    def test_the_interface_of_the_pulse_goes_away(self):
+    def test_the_interface_of_the_pulse_is_missing(self):
         gorbd, well = self.daemon(), self.server("well")
-        ip("link", "add", "wire", "type", "dummy")
-        ip("address", "add", "203.0.113.5/24", "dev", "wire")
-        ip("link", "set", "wire", "up")
-        gorbd.serve("web", well.port, {**HTTP, "interface": "lo"}, ["203.0.113.5"])
-        gorbd.serve("gone", well.port, {**HTTP, "interface": "nowhere"}, addresses(2))
+        gorbd.serve("web", well.port, {**HTTP, "interface": "lo"}, addresses(1))
         self.up(gorbd, "web")
-        found = self.checked(gorbd, "gone", 10, 3)
-        for name, b in found.items():
+        gorbd.serve("gone", well.port, {**HTTP, "interface": "nowhere"}, addresses(2))
+        for name, b in self.checked(gorbd, "gone", 10, 3).items():
             self.assertEqual((b["last"]["verdict"], b["state"], b["counts"]["failures"]), ("unknown", "unknown", 0), f"{name}: {b}")
-            self.assertIn("nowhere", b["last"]["reason"])
+            self.assertIn("interface", b["last"]["reason"])
 
 
 if __name__ == "__main__":
