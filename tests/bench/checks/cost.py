@@ -1,8 +1,8 @@
 """What a check costs: gorbd beside HAProxy and the floor program, in turn."""
 import time
 
-from subjects import Floor, Gorbd, HAProxy
-from world import Farm, median, rss, tcp_counter, watch
+from subjects import PER_SERVICE, Floor, Gorbd, HAProxy
+from world import Farm, median, watch
 
 TCP = {"type": "tcp"}
 HTTP_KEPT = {"type": "http", "path": "/", "keep-alive": True}
@@ -79,13 +79,13 @@ def many(report, bench, backends=100000, interval=5.0):
             figure = watch(subject, farm, bench.seconds + 2)
             floor = figure.us
             report.line(f"{title} floor: cpu a check", figure.us, "us")
-        opens = tcp_counter("ActiveOpens")
         start = time.monotonic()
         with Gorbd(bench.build, TCP, backends, interval) as subject:
             report.line(f"{title} gorbd: time to create them over REST", time.monotonic() - start, "s")
             loaded = time.monotonic()
-            while tcp_counter("ActiveOpens") - opens < backends and time.monotonic() < loaded + 60:
-                time.sleep(0.01)
+            last = f"s{(backends - 1) // PER_SERVICE}"
+            while any(b["state"] == "unknown" for b in subject.backends_of(last)) and time.monotonic() < loaded + 60:
+                time.sleep(0.02)
             report.line(f"{title} gorbd: all checked, after the last PUT", time.monotonic() - loaded, "s", 2)
             time.sleep(interval + 1)
             figure = watch(subject, farm, bench.seconds + 2)

@@ -14,6 +14,7 @@ from world import PORT, address, cpus, pinned
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 
 PER_SERVICE = 1000
+PIPELINED = 256  # requests that are sent before the answer of the first is read
 
 
 class Floor:
@@ -91,6 +92,7 @@ class Gorbd:
         self.pulse = {"interval": f"{int(interval * 1e6)}us", "timeout": "1s", **pulse}
         self.backends, self.where, self.loops = backends, where or (lambda i: (address(i), PORT)), loops
         self.make = Daemon
+        self.services = 0
 
     def __enter__(self):
         self.config = tempfile.NamedTemporaryFile("w", suffix=".ini")
@@ -115,22 +117,30 @@ class Gorbd:
         requests = []
         for i in range(first, first + count):
             if i % PER_SERVICE == 0:
-                n = i // PER_SERVICE
-                requests.append(self.put(f"/service/{service}{n}", {"address": f"10.{n // 250}.{n % 250}.1", "port": 80}))
+                vip = {"address": f"10.0.{self.services // 250}.{self.services % 250 + 1}", "port": 80}
+                requests.append(self.put(f"/service/{service}{i // PER_SERVICE}", vip))
+                self.services += 1
             host, port = self.where(i)
             requests.append(self.put(f"/service/{service}{i // PER_SERVICE}/b{i}",
                                      {"address": host, "port": port, "pulse": self.pulse}))
         with socket.create_connection(self.daemon.address, timeout=60) as conn:
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for at in range(0, len(requests), 64):
-                part = requests[at:at + 64]
+            for at in range(0, len(requests), PIPELINED):
+                part = requests[at:at + PIPELINED]
                 conn.sendall(b"".join(part))
                 answers(conn, len(part))
         return time.monotonic() - start
 
     def metrics(self):
-        """Metrics without labels, by name."""
+        """Metrics without labels, by name. The page is long: it is written on the farm's cpu, beside the checks."""
+        rest = [int(task.name) for task in Path(f"/proc/{self.pid}/task").iterdir()
+                if (task / "comm").read_text() == "rest\n"]
+        before = [os.sched_getaffinity(task) for task in rest]
+        for task in rest:
+            os.sched_setaffinity(task, cpus()[1])
         text = self.daemon.get("/metrics").text
+        for task, where in zip(rest, before):
+            os.sched_setaffinity(task, where)
         return {m[1]: float(m[2]) for m in re.finditer(r"^([a-z_]+(?:\{le=\"[^\"]+\"\})?) (\S+)$", text, re.MULTILINE)}
 
     def late(self):
@@ -143,10 +153,9 @@ class Gorbd:
             return None, None
         return tuple(next(le for le, n in counts if n >= total * part) * 1000 for part in (0.5, 0.99))
 
-    def up(self, service="s"):
-        """How many backends of one service are up."""
-        reply = self.daemon.get(f"/service/{service}?expand=backends").json
-        return sum(b["state"] == "up" for b in reply["backends"])
+    def backends_of(self, service):
+        """The backends of one service as they are now."""
+        return self.daemon.get(f"/service/{service}?expand=backends").json["backends"]
 
     def __exit__(self, *_):
         if self.daemon.process.poll() is None:
