@@ -1,7 +1,7 @@
 #!/bin/bash
 # The one list of Debian packages that gorb needs, and how they get here.
 #
-#     packaging/packages.sh SET...         installs what is missing of the sets (build, demo, test, vm)
+#     packaging/packages.sh SET...         installs what is missing of the sets (build, demo, test, bench, vm)
 #     packaging/packages.sh --list SET...  prints their names
 #
 # To be sourced as well: gorb_install SET... "a|b" means that either will do.
@@ -24,11 +24,14 @@ gorb_packages() {
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
                 nsd unbound python3-grpcio monitoring-plugins-basic openssl
             ;;
+        bench) # what gorbd is measured beside
+            echo haproxy iproute2 util-linux
+            ;;
         vm) # where the running kernel has no IPVS: a guest that has
             echo qemu-system-x86 linux-image-amd64 "busybox-static|busybox" cpio kmod
             ;;
         *)
-            echo "packages.sh: there is no set '$set'; there are build, demo, test and vm" >&2
+            echo "packages.sh: there is no set '$set'; there are build, demo, test, bench and vm" >&2
             return 2
             ;;
         esac
