@@ -173,8 +173,6 @@ inline std::string errno_words(int err) {
             return "out of memory";
         case EADDRNOTAVAIL:
             return "no local address or port is free to connect from";
-        case ENODEV:
-            return "there is no such network interface";
         case EPERM:
         case EACCES:
             return "this machine does not permit the connection";
@@ -213,9 +211,7 @@ inline bool our_trouble(int err) noexcept {
         case EINVAL:
         case ENOTSUP:
         case ECANCELED:
-        case ENETUNREACH:
         case ENETDOWN:
-        case ENODEV:
         case ENXIO:
         case ENOENT:
         case ENOSYS:
