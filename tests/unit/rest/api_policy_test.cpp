@@ -232,6 +232,29 @@ TEST_F(ApiPolicyTest, AReportIsForPulsesThatTakeReportsAndIsReadStrictly) {
     EXPECT_EQ(call("PUT", backend(1) + "/pulse", "{}").status, 400);
 }
 
+TEST_F(ApiPolicyTest, WhileThisMachineIsSuspectedNobodyLosesHisWeightAndWhatFellInTheWaveGetsItBack) {
+    make_web(3);
+    for (int n = 1; n <= 3; ++n) wait_weight(n, 100);
+    world.answer("b1", health::failing());
+    wait_weight(1, 0);
+    const uint64_t wave = loop.now();
+    world.answer("b2", health::failing());
+    wait_weight(2, 0);
+    control->suspected({true, wave, "most targets failed at once"});
+    wait_weight(2, 100);       // it fell in the wave
+    EXPECT_EQ(weight(1), 0U);  // that was before
+    world.answer("b3", health::failing());
+    wait_for(backend(3), [](const Json& j) { return j["state"] == "down"; });
+    EXPECT_EQ(call("PATCH", web, R"({"method":"wlc"})").status, 200);  // whatever else happens
+    EXPECT_EQ(weight(3), 100U);
+    world.answer("b1", health::passing());
+    wait_weight(1, 100);  // who passes may serve
+    control->suspected({false, loop.now(), ""});
+    wait_weight(2, 0);
+    wait_weight(3, 0);
+    EXPECT_EQ(weight(1), 100U);
+}
+
 TEST_F(ApiPolicyTest, TheMetricsTellOfPoolsAndChecks) {
     make_web(2);
     wait_weight(1, 100);
