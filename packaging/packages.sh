@@ -21,7 +21,7 @@ gorb_packages() {
             ;;
         test) # frameworks, checks, and the real servers that pulses are tested against
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
-                nsd unbound python3-grpcio
+                nsd unbound python3-grpcio iproute2 util-linux
             ;;
         vm) # where the running kernel has no IPVS: a guest that has
             echo qemu-system-x86 linux-image-amd64 "busybox-static|busybox" cpio kmod
