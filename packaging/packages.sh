@@ -22,7 +22,7 @@ gorb_packages() {
             ;;
         test) # frameworks, checks, and the real servers that pulses are tested against
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
-                nsd unbound python3-grpcio monitoring-plugins-basic openssl
+                nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux
             ;;
         bench) # what gorbd is measured beside
             echo haproxy iproute2 util-linux
