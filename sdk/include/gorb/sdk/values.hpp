@@ -173,8 +173,6 @@ inline std::string errno_words(int err) {
             return "out of memory";
         case EADDRNOTAVAIL:
             return "no local address or port is free to connect from";
-        case ENODEV:
-            return "there is no such network interface";
         case EPERM:
         case EACCES:
             return "this machine does not permit the connection";
@@ -202,8 +200,6 @@ inline bool our_trouble(int err) noexcept {
         case ENOBUFS:
         case ENOMEM:
         case EADDRNOTAVAIL:
-        case ENETUNREACH:  // connect() says so without a packet: we have no route
-        case ENODEV:
         case EADDRINUSE:
         case EAGAIN:
         case EPERM:
