@@ -2,6 +2,30 @@
 
 #include <rapidjson/document.h>
 
+// RapidJSON 1.1 asks whether its stack has room by adding to a pointer that is null at first, which is
+// undefined behaviour and ends a program built with UBSan. The same question, by subtraction, for the three
+// types that it puts there.
+namespace rapidjson::internal {
+
+using CrtStack = Stack<CrtAllocator>;
+template <>
+template <>
+inline void CrtStack::Reserve<char>(size_t count) {
+    if (static_cast<size_t>(stackEnd_ - stackTop_) < count) Expand<char>(count);
+}
+template <>
+template <>
+inline void CrtStack::Reserve<SizeType>(size_t count) {
+    if (static_cast<size_t>(stackEnd_ - stackTop_) < sizeof(SizeType) * count) Expand<SizeType>(count);
+}
+template <>
+template <>
+inline void CrtStack::Reserve<Value>(size_t count) {
+    if (static_cast<size_t>(stackEnd_ - stackTop_) < sizeof(Value) * count) Expand<Value>(count);
+}
+
+}  // namespace rapidjson::internal
+
 namespace pulse_exec {
 
 namespace {
