@@ -1,8 +1,7 @@
 #include "headers.h"
 
-#include <rapidjson/document.h>
-
 #include <algorithm>
+#include <boost/json/src.hpp>  // the library itself, in this file only
 #include <gorb/sdk/values.hpp>
 
 #include "words.h"
@@ -33,34 +32,34 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-std::string_view view(const rapidjson::Value& text) {
-    return {text.GetString(), text.GetStringLength()};
+std::string_view view(const boost::json::string& text) {
+    return {text.data(), text.size()};
 }
 
-std::optional<std::string> text_or_number(const rapidjson::Value& value) {
-    if (value.IsString()) return std::string(view(value));
-    if (value.IsInt64()) return std::to_string(value.GetInt64());
+std::optional<std::string> text_or_number(const boost::json::value& value) {
+    if (const auto* text = value.if_string()) return std::string(view(*text));
+    if (const auto* number = value.if_int64()) return std::to_string(*number);
     return std::nullopt;
 }
 
 // Calls fn(name, value) for each member; the names are good ones and differ.
 template <class Fn>
 void each(std::string_view json, const std::string& option, Fn&& fn) {
-    rapidjson::Document document;
-    document.Parse<rapidjson::kParseIterativeFlag>(json.data(), json.size());
-    if (document.HasParseError() || !document.IsObject())
-        throw Error(option + R"( must be an object such as {"X-Name": "value"})");
-    if (document.MemberCount() > most_headers)
+    boost::json::error_code error;
+    const boost::json::value document = boost::json::parse({json.data(), json.size()}, error);
+    const boost::json::object* members = error ? nullptr : document.if_object();
+    if (!members) throw Error(option + R"( must be an object such as {"X-Name": "value"})");
+    if (members->size() > most_headers)
         throw Error(option + " has more than " + std::to_string(most_headers) + " headers");
     std::vector<std::string> names;
-    for (const auto& member : document.GetObject()) {
-        const std::string name(view(member.name));
+    for (const auto& member : *members) {
+        const std::string name(member.key().data(), member.key().size());
         if (!is_token(name) || name.size() > longest_name)
             throw Error(option + ": \"" + printable(name, 60) + "\" is no name of a header");
         if (std::find(names.begin(), names.end(), lower(name)) != names.end())
             throw Error(option + ": " + name + " is there twice");
         names.push_back(lower(name));
-        fn(name, member.value);
+        fn(name, member.value());
     }
 }
 
@@ -71,7 +70,7 @@ ExtraHeaders ExtraHeaders::parse(std::string_view json) {
         "host",    "content-length", "connection", "transfer-encoding", "keep-alive", "proxy-connection",
         "upgrade", "http2-settings", "te",         "trailer",           "expect"};
     ExtraHeaders out;
-    each(json, "\"headers\"", [&](const std::string& name, const rapidjson::Value& value) {
+    each(json, "\"headers\"", [&](const std::string& name, const boost::json::value& value) {
         if (same_name(name, "host")) throw Error("\"headers\": Host has an option of its own, \"host\"");
         for (const auto one : refused)
             if (same_name(name, one)) throw Error("\"headers\": " + name + " is not yours to set");
@@ -91,16 +90,17 @@ bool ExtraHeaders::has(std::string_view name) const {
 
 HeaderRules HeaderRules::parse(std::string_view json) {
     HeaderRules out;
-    each(json, "\"expect-header\"", [&](const std::string& name, const rapidjson::Value& value) {
+    each(json, "\"expect-header\"", [&](const std::string& name, const boost::json::value& value) {
         Rule rule;
         rule.name = name;
-        if (value.IsBool()) {
-            rule.wanted = value.GetBool();
+        const auto* members = value.if_object();
+        const auto* regex = members && members->size() == 1 ? members->if_contains("regex") : nullptr;
+        if (const bool* wanted = value.if_bool()) {
+            rule.wanted = *wanted;
         } else if (auto text = text_or_number(value)) {
             rule.value = std::string(trimmed(*text));
-        } else if (value.IsObject() && value.MemberCount() == 1 && value.HasMember("regex") &&
-                   value["regex"].IsString()) {
-            rule.regex = Regex::compile(view(value["regex"]), "\"expect-header\": that of " + name);
+        } else if (regex && regex->is_string()) {
+            rule.regex = Regex::compile(view(regex->get_string()), "\"expect-header\": that of " + name);
         } else {
             throw Error("\"expect-header\": " + name +
                         R"( must be a text, {"regex": "..."}, true (it is there) or false (it is not))");

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "regex.h"
+#include "expression.h"
 
 namespace pulse_http {
 

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "expect.h"
+#include "expression.h"
 #include "headers.h"
-#include "regex.h"
 #include "reply.h"
 
 namespace pulse_http {

@@ -7,8 +7,8 @@
 
 #include "certificate.h"
 #include "expect.h"
+#include "expression.h"
 #include "headers.h"
-#include "regex.h"
 #include "request.h"
 
 namespace pulse_http {
