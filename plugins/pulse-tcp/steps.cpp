@@ -1,9 +1,7 @@
 #include "steps.h"
 
-#include <rapidjson/document.h>
-#include <rapidjson/error/en.h>
-
 #include <array>
+#include <boost/json/parse.hpp>
 #include <utility>
 
 #include "match/text.h"
@@ -14,13 +12,13 @@ using gorb::sdk::Config;
 using gorb::sdk::Error;
 using pulse_match::Pattern;
 using pulse_match::RawStep;
-using Json = rapidjson::Value;
+using Json = boost::json::value;
 
 namespace {
 
 RawStep read_members(const Json& json, const std::string& where) {
-    if (!json.IsObject())
-        throw Error(where + R"(is no object such as {"send": "PING\r\n", "expect": "+PONG"})");
+    const auto* object = json.if_object();
+    if (!object) throw Error(where + R"(is no object such as {"send": "PING\r\n", "expect": "+PONG"})");
     RawStep raw;
     const std::array<std::pair<std::string_view, RawStep::Words*>, 5> members{
         {{"send", &raw.send},
@@ -28,8 +26,8 @@ RawStep read_members(const Json& json, const std::string& where) {
          {"expect", &raw.expect},
          {"expect-hex", &raw.expect_hex},
          {"expect-regex", &raw.expect_regex}}};
-    for (const auto& member : json.GetObject()) {
-        const std::string_view name(member.name.GetString(), member.name.GetStringLength());
+    for (const auto& member : *object) {
+        const std::string_view name(member.key().data(), member.key().size());
         RawStep::Words* into = nullptr;
         for (const auto& [known, value] : members)
             if (known == name) into = value;
@@ -37,28 +35,26 @@ RawStep read_members(const Json& json, const std::string& where) {
             throw Error(where + "there is no " + pulse_match::in_quotes(name, 40) +
                         "; a step has send or send-hex, and expect, expect-hex or expect-regex");
         }
-        if (*into) throw Error(where + "\"" + std::string(name) + "\" is said twice");
-        if (!member.value.IsString()) throw Error(where + "\"" + std::string(name) + "\" is no text");
-        *into = std::string_view(member.value.GetString(), member.value.GetStringLength());
+        const auto* text = member.value().if_string();
+        if (!text) throw Error(where + "\"" + std::string(name) + "\" is no text");
+        *into = std::string_view(text->data(), text->size());
     }
     return raw;
 }
 
 }  // namespace
 
-std::vector<Step> Script::parse_steps(std::string_view json) {
-    rapidjson::Document document;
-    // Iterative: the depth of what comes must not be the depth of our stack.
-    document.Parse<rapidjson::kParseIterativeFlag>(json.data(), json.size());
-    if (document.HasParseError())
-        throw Error(std::string("\"steps\" is no JSON: ") +
-                    rapidjson::GetParseError_En(document.GetParseError()));
-    if (!document.IsArray() || document.Empty())
+std::vector<Step> Script::parse_steps(std::string_view text) {
+    boost::system::error_code error;
+    const Json json = boost::json::parse({text.data(), text.size()}, error);  // 32 levels deep at most
+    if (error) throw Error("\"steps\" is no JSON: " + error.message());
+    const auto* array = json.if_array();
+    if (!array || array->empty())
         throw Error(R"("steps" is no array such as [{"send": "PING\r\n", "expect": "+PONG"}])");
-    if (document.Size() > most_steps)
+    if (array->size() > most_steps)
         throw Error("\"steps\" has more than " + std::to_string(most_steps) + " steps");
     std::vector<Step> steps;
-    for (const Json& item : document.GetArray()) {
+    for (const Json& item : *array) {
         const std::string where = "step " + std::to_string(steps.size() + 1) + ": ";
         const RawStep raw = read_members(item, where);
         if (!raw.any()) throw Error(where + "neither sends nor expects anything");

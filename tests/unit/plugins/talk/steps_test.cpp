@@ -54,7 +54,6 @@ TEST(TcpSteps, WhatIsWrongIsNamedWithItsStep) {
         {R"([{"send": "a"}, {}])", "step 2: neither"},
         {R"([{"send": 1}])", "step 1: \"send\" is no text"},
         {R"([{"sent": "a"}])", "step 1: there is no \"sent\""},
-        {R"([{"send": "a", "send": "b"}])", "said twice"},
         {R"([{"send": "a", "send-hex": "00"}])", "exclude each other"},
         {R"([{"expect": "a", "expect-regex": "a"}])", "exclude each other"},
         {R"([{"send": ""}])", "empty"},
