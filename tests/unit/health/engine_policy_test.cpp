@@ -298,9 +298,9 @@ TEST_F(EnginePolicy, APulseMayAskForACheckAtOnce) {
     settle();
     EXPECT_EQ(world.starts().size(), 2U);
     world.ask("b1");
-    pass_time(500 * ms);
+    pass_time(200 * ms);
     EXPECT_EQ(world.starts().size(), 2U) << "one that asks after every check does not spin";
-    pass_time(600 * ms);
+    pass_time(60 * ms);
     EXPECT_EQ(world.starts().size(), 3U);
     EXPECT_EQ(engine->counters().rechecks, 2U);
 }

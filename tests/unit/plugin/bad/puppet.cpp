@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <set>
@@ -345,6 +346,19 @@ void start(void* p, gorb_run run, uint64_t deadline) {
         probe.report(GORB_PASS, "fine", 200);
     } else if (act == "fail") {
         probe.report(GORB_FAIL, "not fine", 503);
+    } else if (act == "warn") {
+        const gorb_result result = {sizeof(gorb_result),  GORB_PASS, 100, 0, 0, {"fine", 4},
+                                    {"not for\nlong", 12}};
+        self.pulse->report(self.host, run, &result);
+    } else if (act == "old-result") {  // of an SDK that has no warning
+        gorb_result result = {sizeof(gorb_result), GORB_PASS, 100, 0, 0, {"fine", 4}, {"garbage", 7}};
+        result.struct_size = offsetof(gorb_result, warning);
+        self.pulse->report(self.host, run, &result);
+    } else if (act == "ask") {
+        if (self.pulse->recheck(self.host, run) == 0) self.count("asked_early");
+        probe.report(GORB_PASS, "fine");
+        if (self.pulse->recheck(self.host, run) == 0) self.count("asked");
+        if (self.pulse->recheck(self.host, run - (1U << 24)) == -ESTALE) self.count("stale");
     } else if (act == "twice") {
         probe.report(GORB_PASS, "first");
         if (probe.report(GORB_FAIL, "second") == -ESTALE) self.count("stale");
@@ -395,12 +409,24 @@ void cancel(void* p, gorb_run run) {
     if (probe.act == "throw-cancel") throw std::runtime_error("cancel threw");
 }
 
+int32_t push(void* p, const gorb_push* report, gorb_error* error) {
+    auto& probe = *static_cast<Probe*>(p);
+    if (probe.act == "throw-push") throw std::runtime_error("push threw");
+    probe.self->count("pushes");
+    if (report->share == 7) {
+        std::snprintf(error->text, sizeof error->text, "not seven");
+        return -EINVAL;
+    }
+    if (probe.run && probe.self->pulse->recheck(probe.self->host, probe.run) == 0) probe.self->count("asked");
+    return 0;
+}
+
 const gorb_option options[] = {{"create", GORB_TEXT, 0, "fine", nullptr, "what create() does"},
                                {nullptr, 0, 0, nullptr, nullptr, nullptr}};
 const gorb_option args[] = {{"act", GORB_TEXT, 0, "never", nullptr, "what start() does"},
                             {nullptr, 0, 0, nullptr, nullptr, nullptr}};
 const gorb_pulse_ops ops = {sizeof(gorb_pulse_ops), args,   nullptr, &create, &destroy, &add,
-                            &remove_probe,          &start, &cancel};
+                            &remove_probe,          &start, &cancel, &push};
 const gorb_plugin plugin = {sizeof(gorb_plugin), GORB_KIND_PULSE, "puppet", "1", "for tests", options, &ops};
 const gorb_plugin* const plugins[] = {&plugin, nullptr};
 
