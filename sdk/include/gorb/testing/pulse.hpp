@@ -50,12 +50,14 @@ class PulseRunner {
     using Probe = void*;
     // add(). Throws std::runtime_error with the plugin's words when it refuses.
     Probe add(const gorb_addr& addr, const Values& args = {}, const std::string& host_name = "",
-              uint32_t fwmark = 0) {
+              uint32_t fwmark = 0, const gorb_addr& source = {}, const std::string& interface = "") {
         auto given = std::make_unique<FakeConfig>(ops_.args, args);
         const std::string service = "web", backend = "b" + std::to_string(probes_.size() + 1);
         gorb_target target{};
         target.struct_size = sizeof target;
         target.fwmark = fwmark;
+        target.source = source;
+        target.interface = sdk::str(interface);
         target.addr = addr;
         target.service = sdk::str(service);
         target.backend = sdk::str(backend);

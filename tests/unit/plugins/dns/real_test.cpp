@@ -1,0 +1,197 @@
+// Against nsd (authoritative) and unbound (recursive) as Debian ships them, on loopback, in a folder of the
+// test's own.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <filesystem>
+#include <fstream>
+#include <gorb/testing.hpp>
+
+#include "dns/name_server.h"
+#include "loaded.h"
+
+namespace plugin_test {
+namespace {
+
+using gorb::testing::Report;
+using gorb::testing::Values;
+using testing::HasSubstr;
+
+class Folder {
+  public:
+    Folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "gorb-dns.XXXXXX").string();
+        if (!mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+        path = name;
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    void write(const std::string& file, const std::string& text) const {
+        std::ofstream(path + "/" + file) << text;
+    }
+
+    std::string path;
+};
+
+// A server of `package`, in the foreground, ended with SIGTERM by its id.
+class Process {
+  public:
+    Process(const std::string& package, const std::vector<std::string>& command, const std::string& log) {
+        if (access(command[0].c_str(), X_OK) != 0)
+            throw std::runtime_error(command[0] + " is missing: apt-get install " + package);
+        std::vector<char*> raw;
+        for (const auto& word : command) raw.push_back(const_cast<char*>(word.c_str()));
+        raw.push_back(nullptr);
+        pid_ = fork();
+        if (pid_ == 0) {
+            const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+            dup2(fd, 1);
+            dup2(fd, 2);
+            execv(raw[0], raw.data());
+            _exit(127);
+        }
+    }
+    ~Process() {
+        kill(pid_, SIGTERM);
+        for (int turn = 0; turn < 500; ++turn) {
+            if (waitpid(pid_, nullptr, WNOHANG) == pid_) return;
+            usleep(10'000);
+        }
+        kill(pid_, SIGKILL);
+        waitpid(pid_, nullptr, 0);
+    }
+    Process(const Process&) = delete;
+    Process& operator=(const Process&) = delete;
+
+  private:
+    pid_t pid_ = 0;
+};
+
+// One that was free a moment ago.
+uint16_t free_port() {
+    return NameServer([](std::string_view, bool) { return std::vector<std::string>(); }).port();
+}
+
+struct Nsd {
+    Nsd() {
+        const std::string at = folder.path, number = std::to_string(port);
+        std::string zone =
+            "$TTL 60\n@ SOA ns hostmaster 1 3600 900 86400 60\n@ NS ns\nns A 192.0.2.53\nwww A 192.0.2.1\n"
+            "www AAAA 2001:db8::1\nalias CNAME www\n@ MX 10 mail\nmail A 192.0.2.25\n@ TXT \"v=spf1 -all\"\n"
+            "_sip._udp SRV 0 5 5060 mail\n";
+        for (int i = 1; i <= 60; ++i) zone += "big A 198.51.100." + std::to_string(i) + "\n";
+        folder.write("zone", zone);
+        folder.write("nsd.conf", "server:\n ip-address: 127.0.0.1@" + number +
+                                     "\n username: \"\"\n zonesdir: \"" + at +
+                                     "\"\n database: \"\"\n pidfile: \"\"\n xfrdfile: \"" + at +
+                                     "/xfrd\"\n zonelistfile: \"" + at + "/list\"\n xfrdir: \"" + at +
+                                     "\"\n server-count: 1\nremote-control:\n control-enable: no\n" +
+                                     "zone:\n name: example.test\n zonefile: zone\n");
+        process = std::make_unique<Process>(
+            "nsd", std::vector<std::string>{"/usr/sbin/nsd", "-d", "-c", at + "/nsd.conf"}, at + "/log");
+    }
+    Folder folder;
+    uint16_t port = free_port();
+    std::unique_ptr<Process> process;
+};
+
+struct Unbound {
+    explicit Unbound(uint16_t upstream) {
+        const std::string at = folder.path;
+        folder.write(
+            "unbound.conf",
+            "server:\n interface: 127.0.0.1\n port: " + std::to_string(port) +
+                "\n do-daemonize: no\n username: \"\"\n chroot: \"\"\n directory: \"" + at +
+                "\"\n pidfile: \"\"\n use-syslog: no\n do-not-query-localhost: no\n module-config: "
+                "\"iterator\"\n"
+                " access-control: 127.0.0.0/8 allow\n local-zone: \"test.\" transparent\nremote-control:\n"
+                " control-enable: no\nstub-zone:\n name: example.test\n stub-addr: 127.0.0.1@" +
+                std::to_string(upstream) + "\n");
+        process = std::make_unique<Process>(
+            "unbound", std::vector<std::string>{"/usr/sbin/unbound", "-d", "-c", at + "/unbound.conf"},
+            at + "/log");
+    }
+    Folder folder;
+    uint16_t port = free_port();
+    std::unique_ptr<Process> process;
+};
+
+class RealDns : public testing::Test {
+  protected:
+    // A server needs a moment to begin to listen.
+    static void wait_for(uint16_t port, const Folder& folder) {
+        Instance dns("dns");
+        const Values ask = {{"name", "example.test"}, {"record", "SOA"}};
+        for (int turn = 0; turn < 500; ++turn) {
+            if (dns.run(port, ask).verdict == GORB_PASS) return;
+            usleep(20'000);
+        }
+        std::ifstream log(folder.path + "/log");
+        FAIL() << "the server does not answer: "
+               << std::string(std::istreambuf_iterator<char>(log), std::istreambuf_iterator<char>());
+    }
+    Report ask(uint16_t port, const Values& args) { return dns_.run(port, args); }
+
+  private:
+    Instance dns_{"dns"};
+};
+
+TEST_F(RealDns, AnAuthoritativeServerAnswersEveryType) {
+    const Nsd nsd;
+    wait_for(nsd.port, nsd.folder);
+    const std::vector<Values> good = {
+        {{"name", "www.example.test"}, {"expect", "192.0.2.1"}},
+        {{"name", "WWW.Example.Test."}, {"record", "AAAA"}, {"expect", "2001:DB8:0::1"}},
+        {{"name", "alias.example.test"}, {"expect", "192.0.2.1"}},
+        {{"name", "alias.example.test"}, {"record", "CNAME"}, {"expect", "www.example.test"}},
+        {{"name", "example.test"},
+         {"record", "SOA"},
+         {"expect", "ns.example.test hostmaster.example.test 1"}},
+        {{"name", "example.test"}, {"record", "NS"}, {"expect", "ns.example.test"}},
+        {{"name", "example.test"}, {"record", "MX"}, {"expect", "10 mail.example.test"}},
+        {{"name", "example.test"}, {"record", "TXT"}, {"expect", "v=spf1 -all"}},
+        {{"name", "_sip._udp.example.test"}, {"record", "SRV"}, {"expect", "0 5 5060 mail.example.test"}},
+        {{"name", "nowhere.example.test"}, {"rcode", "NXDOMAIN"}},
+        {{"name", "version.server"}, {"record", "TXT"}, {"class", "CH"}},
+    };
+    for (const auto& args : good) {
+        for (const char* transport : {"udp", "tcp"}) {
+            Values all = args;
+            all["transport"] = transport;
+            const Report report = ask(nsd.port, all);
+            EXPECT_EQ(report.verdict, GORB_PASS)
+                << args.at("name") << " over " << transport << ": " << report.detail;
+        }
+    }
+    const Report other = ask(nsd.port, {{"name", "www.example.test"}, {"expect", "192.0.2.2"}});
+    EXPECT_EQ(other.verdict, GORB_FAIL);
+    EXPECT_EQ(other.detail, "no A record holds \"192.0.2.2\" (there is 192.0.2.1)");
+    const Report refused = ask(nsd.port, {{"name", "www.elsewhere.test"}});
+    EXPECT_EQ(refused.detail, "REFUSED (expected NOERROR)");
+    EXPECT_EQ(refused.code, 5);
+}
+
+TEST_F(RealDns, AnAnswerThatIsTooLongForUdpComesOverTcp) {
+    const Nsd nsd;
+    wait_for(nsd.port, nsd.folder);
+    const Report report =
+        ask(nsd.port, {{"name", "big.example.test"}, {"answers", "60"}, {"expect", "198.51.100.60"}});
+    EXPECT_EQ(report.verdict, GORB_PASS);
+    EXPECT_EQ(report.detail, "NOERROR, 60 A records (over TCP, as the answer over UDP was truncated)");
+}
+
+TEST_F(RealDns, ARecursiveServerAnswersWhatItHasToAskElsewhere) {
+    auto nsd = std::make_unique<Nsd>();
+    wait_for(nsd->port, nsd->folder);
+    const Unbound unbound(nsd->port);
+    wait_for(unbound.port, unbound.folder);
+    EXPECT_EQ(ask(unbound.port, {{"name", "www.example.test"}, {"expect", "192.0.2.1"}}).verdict, GORB_PASS);
+    const Report refused = ask(unbound.port, {{"name", "mail.example.test"}, {"recursion", "false"}});
+    EXPECT_EQ(refused.verdict, GORB_FAIL) << "not in its cache, and it was not asked to find out";
+}
+
+}  // namespace
+}  // namespace plugin_test
