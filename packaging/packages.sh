@@ -1,7 +1,7 @@
 #!/bin/bash
 # The one list of Debian packages that gorb needs, and how they get here.
 #
-#     packaging/packages.sh SET...         installs what is missing of the sets (build, demo, test, vm)
+#     packaging/packages.sh SET...         installs what is missing of the sets (build, demo, test, bench, vm)
 #     packaging/packages.sh --list SET...  prints their names
 #
 # To be sourced as well: gorb_install SET... "a|b" means that either will do.
@@ -14,20 +14,36 @@ gorb_packages() {
             # Boost.DLL without Boost.Filesystem wants Boost 1.81; Debian's default is 1.74.
             echo g++ cmake ninja-build pkg-config \
                 libpoco-dev libboost1.81-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev \
-                rapidjson-dev libexpected-dev prometheus-cpp-dev libsystemd-dev libldns-dev libnghttp2-dev libssl-dev
+<<<<<<< HEAD
+                rapidjson-dev libexpected-dev prometheus-cpp-dev libsystemd-dev \
+                libssl-dev libre2-dev libpcre2-dev libldns-dev libnghttp2-dev
+=======
+                rapidjson-dev libexpected-dev prometheus-cpp-dev libsystemd-dev libssl-dev \
+                libpcre2-dev
+>>>>>>> tcp
             ;;
         demo) # namespaces with clients and servers, and an independent witness of the kernel's table
             echo python3 curl ipvsadm iproute2 kmod util-linux
             ;;
+<<<<<<< HEAD
         test) # frameworks, checks, and the real servers that pulses are tested against
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
-                nsd unbound python3-grpcio iproute2 util-linux
+                nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux
+            ;;
+        bench) # what gorbd is measured beside
+            echo haproxy iproute2 util-linux
+=======
+        test) # frameworks, checks, the real HTTP server of a kernel test, and the servers of the pulses' recipes
+            # Where there is another mail server it stays: the one test that wants Exim will say so.
+            echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
+                redis-server mariadb-server dnsmasq-base "exim4-daemon-light|exim4-daemon-heavy|postfix|opensmtpd"
+>>>>>>> tcp
             ;;
         vm) # where the running kernel has no IPVS: a guest that has
             echo qemu-system-x86 linux-image-amd64 "busybox-static|busybox" cpio kmod
             ;;
         *)
-            echo "packages.sh: there is no set '$set'; there are build, demo, test and vm" >&2
+            echo "packages.sh: there is no set '$set'; there are build, demo, test, bench and vm" >&2
             return 2
             ;;
         esac

@@ -1,5 +1,4 @@
 // gorbd: reads the command line, starts the daemon, waits for a signal.
-#include <sys/resource.h>
 
 #include <chrono>
 #include <csignal>
@@ -16,6 +15,7 @@
 #include "app/settings.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/socket.h"
 #include "plugin/registry.h"
 
 namespace {
@@ -72,14 +72,6 @@ int check_config(const app::Settings& settings) {
     return 0;
 }
 
-// Every check in flight is a descriptor.
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 // Blocked in every thread, so that only wait_for_end() sees them.
 sigset_t block_signals() {
     sigset_t signals;
@@ -110,7 +102,7 @@ int wait_for_end(const sigset_t& signals, const app::Daemon& daemon) {
 
 int run(const app::Settings& settings) {
     const sigset_t signals = block_signals();
-    raise_descriptor_limit();
+    io::raise_descriptor_limit();
     base::set_log_level(settings.log_level);
     base::log_info("gorbd is starting",
                    {{"version", app::version()},

@@ -376,7 +376,7 @@ void Control::push(const std::string& service, const std::string& backend, const
                         entry ? "service \"" + service + "\" has no backend \"" + backend + "\""
                               : "there is no service \"" + service + "\""));
     } else if ((*found)->spec.admin == model::Admin::maint) {
-        done(base::fail(Errc::stale,
+        done(base::fail(Errc::exists,
                         "the backend is in maintenance and not checked; PATCH {\"admin\": \"ready\"} "
                         "first"));
     } else if (!impl_->engine) {

@@ -1,164 +1,240 @@
 #include "health/board.h"
 
 #include <algorithm>
-#include <bit>
+#include <utility>
+
+#include "health/hash.h"
 
 namespace gorb::health {
 
-namespace {
-
-constexpr uint8_t remembered = 100;  // counted results that make the ratio
-
-// Is it the same thing that is checked, so that what is known about it still holds?
-bool same_thing(const Target& a, const Target& b) {
-    return a.address == b.address && a.pulses[0].type == b.pulses[0].type && a.service == b.service;
+void Board::Record::set(std::vector<Ref> refs) {
+    check = refs.front();
+    many = refs.size() > 1 ? std::make_unique<std::vector<Ref>>(std::move(refs)) : nullptr;
 }
 
-}  // namespace
-
-void Board::Record::push(bool pass) {
-    window[1] = (window[1] << 1) | (window[0] >> 63);
-    window[0] = (window[0] << 1) | (pass ? 1 : 0);
-    counted = std::min<uint8_t>(static_cast<uint8_t>(counted + 1), remembered);
+uint32_t Board::hash_of(model::BackendId id) {
+    return static_cast<uint32_t>(spread(id) >> 16);
 }
 
-double Board::Record::ratio() const {
-    if (!counted) return 1;
-    constexpr uint64_t newest_36 = (uint64_t{1} << (remembered - 64)) - 1;
-    return static_cast<double>(std::popcount(window[0]) + std::popcount(window[1] & newest_36)) / counted;
+Board::Record* Board::find(Shard& shard, model::BackendId id) {
+    const uint32_t at =
+        shard.table.find(hash_of(id) / shards, [&](uint32_t i) { return shard.records[i].id == id; });
+    return at == SlotTable::none ? nullptr : &shard.records[at];
 }
 
-// The text as a string that others may hold already.
-Board::Text Board::Shard::share(const std::string& text) {
-    for (const Text& t : recent) {
-        if (t && *t == text) return t;
+Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past,
+                            int64_t wall) {
+    // Not the bits that give a probe its place in the interval: those of one loop would be neighbours there.
+    const uint64_t hash = spread(health::hash_of(target.address) ^ spec->hash);
+    const auto at = static_cast<uint32_t>((hash >> 32) % lanes_.size());
+    return {at, lanes_[at]->subscribe(target.address, spec, target.id, target.wants_ratio, past, wall)};
+}
+
+Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
+    std::vector<SpecPtr> specs;
+    specs.reserve(target.pulses.size());
+    for (size_t i = 0; i < target.pulses.size(); ++i) {
+        specs.push_back(specs_.of(target.pulses, i, i < target.args.size() ? target.args[i] : nullptr));
     }
-    Text made = std::make_shared<const std::string>(text);
-    recent[oldest] = made;
-    oldest = (oldest + 1) % recent.size();
-    return made;
-}
-
-Board::Placed Board::put(TargetPtr target, uint64_t now, int64_t wall) {
-    Shard& shard = of(target->id);
+    Shard& shard = of(target.id);
     std::lock_guard lock(shard.mutex);
-    auto [it, fresh] = shard.records.try_emplace(target->id);
-    Record& r = it->second;
-    Placed placed;
-    if (!fresh) {
-        const Target& old = *r.target;
-        if (same_thing(old, *target)) {
-            placed.put =
-                old.pulses == target->pulses && old.backend == target->backend ? Put::same : Put::kept;
-            if (placed.put == Put::kept) r.target = std::move(target);
-            return placed;
+    Record* found = find(shard, target.id);
+    const bool fresh = !found;
+    std::vector<Ref> before;
+    std::vector<SpecPtr> specs_before;
+    bool kept = false;
+    if (found) {
+        before.assign(found->begin(), found->end());
+        for (const Ref& ref : before) specs_before.push_back(lane(ref).spec(ref.slot));
+        const bool same_thing = found->service.view() == target.service &&
+                                lane(before[0]).address(before[0].slot) == target.address;
+        if (found->name.view() != target.backend) found->name = Text(target.backend);
+        if (same_thing && specs == specs_before && found->wants_ratio == target.wants_ratio) return {};
+        kept = same_thing;
+    } else {
+        uint32_t at = 0;
+        if (shard.free.empty()) {
+            at = static_cast<uint32_t>(shard.records.size());
+            shard.records.emplace_back();
+        } else {
+            at = shard.free.back();
+            shard.free.pop_back();
         }
-        placed = {Put::restarted, r.streak.state != State::unknown};
-        r = Record{};
+        found = &shard.records[at];
+        found->id = target.id;
+        found->name = Text(target.backend);
+        shard.table.insert(hash_of(target.id) / shards, at);
     }
-    r.target = std::move(target);
+    Record& r = *found;
+    r.service = shard.services.of(target.service);
+    r.wants_ratio = target.wants_ratio;
+
+    // A pulse of a type that was there before goes on from where that one is.
+    std::vector<bool> used(before.size(), !kept);
+    std::vector<Ref> refs;
+    for (const SpecPtr& spec : specs) {
+        std::optional<Probes::Past> past;
+        for (size_t i = 0; i < before.size() && !past; ++i) {
+            if (used[i] || specs_before[i]->pulse.type != spec->pulse.type) continue;
+            used[i] = true;
+            past = lane(before[i]).past(before[i].slot);
+        }
+        refs.push_back(subscribe(target, spec, past ? &*past : nullptr, wall));
+    }
+    for (const Ref& ref : before) lane(ref).unsubscribe(ref.slot, target.id);
+    r.set(std::move(refs));
+    if (kept) return work_out(r, now, wall);
+
+    const State state_before = r.state;
+    const uint32_t share_before = r.share;
     r.since = now;
     r.since_wall = wall;
-    return placed;
+    r.changes = 0;
+    const Sum sum = sum_of(r);
+    r.state = sum.state;
+    r.share = static_cast<uint8_t>(sum.share);
+    r.ratio = static_cast<float>(sum.ratio);
+    Effect effect{
+        fresh ? State::unknown : state_before, r.state, fresh ? 100 : share_before, r.share, false, false};
+    if (effect.state_changed() || effect.share != effect.share_before) {
+        effect.tell = !std::exchange(r.pending, true);
+        r.pending_state |= effect.state_changed();
+    }
+    return effect;
 }
 
 bool Board::forget(model::BackendId id) {
     Shard& shard = of(id);
     std::lock_guard lock(shard.mutex);
-    return shard.records.erase(id) != 0;
+    const uint32_t hash = hash_of(id) / shards;
+    const uint32_t at = shard.table.find(hash, [&](uint32_t i) { return shard.records[i].id == id; });
+    if (at == SlotTable::none) return false;
+    Record& r = shard.records[at];
+    for (const Ref& ref : r) lane(ref).unsubscribe(ref.slot, id);
+    shard.table.erase(hash, at);
+    r = Record{};
+    shard.free.push_back(at);
+    return true;
 }
 
-std::optional<Board::Effect> Board::record(const TargetPtr& target, const plugin::Report& report,
-                                           uint64_t now, int64_t wall) {
-    Shard& shard = of(target->id);
-    std::lock_guard lock(shard.mutex);
-    const auto it = shard.records.find(target->id);
-    if (it == shard.records.end() || it->second.target != target) return std::nullopt;
-    Record& r = it->second;
-
-    Effect effect;
-    effect.before = r.streak.state;
-    effect.share_before = r.share;
-    effect.trouble_began =
-        report.verdict == plugin::Verdict::unknown && !(r.checked && r.verdict == plugin::Verdict::unknown);
-
-    r.streak = next(r.streak, report.verdict, target->pulses[0].rise, target->pulses[0].fall);
-    switch (report.verdict) {
-        case plugin::Verdict::pass:
-            ++r.passes;
-            r.push(true);
-            r.share = report.share;  // a target that fails asks for nothing
-            break;
-        case plugin::Verdict::fail:
-            ++r.failures;
-            r.push(false);
-            break;
-        case plugin::Verdict::unknown:
-            ++r.unknowns;
-            break;
+Board::Sum Board::sum_of(const Record& r) const {
+    Sum sum;
+    int64_t since = 0;
+    for (const Ref& ref : r) {
+        const Probes::Brief check = lane(ref).brief(ref.slot);
+        sum.share = std::min(sum.share, check.share);
+        sum.ratio = std::min(sum.ratio, check.ratio);
+        const auto weight = [](State s) { return s == State::down ? 2 : s == State::unknown ? 1 : 0; };
+        const bool worse = weight(check.state) > weight(sum.state);
+        // What is up is so since its last check came up, what is down since its first went down.
+        const bool decides = check.state == sum.state &&
+                             (sum.state == State::up ? check.since_wall > since : check.since_wall < since);
+        if (!sum.decides || worse || decides) {
+            sum.decides = &ref;
+            since = check.since_wall;
+        }
+        if (worse) sum.state = check.state;
     }
-    if (!r.reason || *r.reason != report.detail) r.reason = shard.share(report.detail);
-    r.checked = true;
-    r.verdict = report.verdict;
-    r.code = report.code;
-    r.latency_ns = report.latency_ns;
-    r.last_wall = wall;
+    return sum;
+}
 
-    effect.after = r.streak.state;
-    effect.share = r.share;
+// Takes over what its checks are now.
+Board::Effect Board::work_out(Record& r, uint64_t now, int64_t wall) {
+    const Sum sum = sum_of(r);
+    Effect effect{r.state, sum.state, r.share, sum.share, false, false};
+    const auto ratio = static_cast<float>(sum.ratio);
+    effect.ratio_changed = r.wants_ratio && ratio != r.ratio;
+    r.ratio = ratio;
+    r.share = static_cast<uint8_t>(sum.share);
     if (effect.state_changed()) {
-        ++r.changes;
+        r.state = sum.state;
         r.since = now;
         r.since_wall = wall;
-        effect.because = because(r.streak, report.detail);
-        r.because = shard.share(effect.because);
+        ++r.changes;
+    }
+    if (effect.state_changed() || effect.share != effect.share_before || effect.ratio_changed) {
+        effect.tell = !std::exchange(r.pending, true);
+        r.pending_state |= effect.state_changed();
     }
     return effect;
 }
 
-std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
-    const Shard& shard = of(id);
+std::optional<Board::Effect> Board::refresh(model::BackendId id, uint64_t now, int64_t wall) {
+    Shard& shard = of(id);
     std::lock_guard lock(shard.mutex);
-    const auto it = shard.records.find(id);
-    if (it == shard.records.end()) return std::nullopt;
-    const Record& r = it->second;
+    Record* r = find(shard, id);
+    if (!r) return std::nullopt;
+    return work_out(*r, now, wall);
+}
+
+std::string Board::words(const Record& r, const Ref& check, uint64_t now, bool last) const {
+    std::string words = lane(check).words(check.slot, now, last);
+    if (words.empty() || !r.many) return words;
+    return lane(check).spec(check.slot)->pulse.type + ": " + words;
+}
+
+std::optional<Changed> Board::collect(model::BackendId id, uint64_t now) {
+    Shard& shard = of(id);
+    std::lock_guard lock(shard.mutex);
+    Record* r = find(shard, id);
+    if (!r || !std::exchange(r->pending, false)) return std::nullopt;
+    const bool state = std::exchange(r->pending_state, false);
+    const Sum sum = sum_of(*r);
+    return Changed{id, r->state, r->share, r->ratio, r->since, words(*r, *sum.decides, now, !state)};
+}
+
+std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
+    Shard& shard = of(id);
+    std::lock_guard lock(shard.mutex);
+    const Record* r = find(shard, id);
+    if (!r) return std::nullopt;
+    const Sum sum = sum_of(*r);
     View v;
-    CheckView& c = v.checks.emplace_back();
-    c.type = r.target->pulses[0].type;
-    v.state = c.state = r.streak.state;
-    v.since_wall = c.since_wall = r.since_wall;
-    v.since = r.since;
-    c.checked = r.checked;
-    c.verdict = r.verdict;
-    if (r.reason) c.reason = *r.reason;
-    if (r.because) v.because = c.because = *r.because;
-    c.code = r.code;
-    c.latency_ns = r.latency_ns;
-    c.last_wall = r.last_wall;
-    v.share = c.share = r.share;
-    c.passes = r.passes;
-    c.failures = r.failures;
-    c.unknowns = r.unknowns;
-    v.changes = c.changes = r.changes;
-    c.passes_in_row = r.streak.passes;
-    c.failures_in_row = r.streak.failures;
-    v.ratio = c.ratio = r.ratio();
+    v.state = r->state;
+    v.since_wall = r->since_wall;
+    v.since = r->since;
+    v.because = words(*r, *sum.decides, now, false);
+    v.share = r->share;
+    v.ratio = sum.ratio;
     // `now` was read before the lock was had: the change may be younger.
-    v.uptime_ns = v.state == State::up && now > r.since ? now - r.since : 0;
+    v.uptime_ns = v.state == State::up && now > r->since ? now - r->since : 0;
+    v.changes = r->changes;
+    v.checks.reserve(r->count());
+    for (const Ref& ref : *r) {
+        CheckView& check = v.checks.emplace_back(lane(ref).view(ref.slot, now));
+        if (v.warning.empty() && !check.warning.empty()) {
+            v.warning = r->many ? check.type + ": " + check.warning : check.warning;
+        }
+    }
     return v;
 }
 
-bool Board::has(model::BackendId id) const {
-    const Shard& shard = of(id);
+std::vector<Board::Ref> Board::checks(model::BackendId id) const {
+    Shard& shard = of(id);
     std::lock_guard lock(shard.mutex);
-    return shard.records.contains(id);
+    const Record* r = find(shard, id);
+    return r ? std::vector<Ref>(r->begin(), r->end()) : std::vector<Ref>();
+}
+
+Board::Names Board::names(model::BackendId id) const {
+    Shard& shard = of(id);
+    std::lock_guard lock(shard.mutex);
+    const Record* r = find(shard, id);
+    return r ? Names{std::string(r->service.view()), std::string(r->name.view())} : Names{};
+}
+
+std::string Board::because(model::BackendId id, uint64_t now) const {
+    Shard& shard = of(id);
+    std::lock_guard lock(shard.mutex);
+    const Record* r = find(shard, id);
+    return r ? words(*r, *sum_of(*r).decides, now, false) : "";
 }
 
 size_t Board::size() const {
     size_t n = 0;
     for (const Shard& shard : shards_) {
         std::lock_guard lock(shard.mutex);
-        n += shard.records.size();
+        n += shard.table.size();
     }
     return n;
 }

@@ -1,93 +1,114 @@
-// The current health of every backend, and what is remembered of its past.
+// The backends: which probes make up the health of each, and what it is.
 //
-// Threads: any, at once. A lock is held for one record only, and never while calling out.
+// Threads: any, at once. A lock is held for one backend only (and within it for one probe), and never while
+// calling out.
 //
-// Cost: O(1); about 200 bytes a backend, reasons that many backends share are stored once a shard.
+// Cost: O(pulses of the backend); about 100 bytes a backend and its name.
 #pragma once
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
 #include "health/health.h"
-#include "health/policy.h"
+#include "health/probes.h"
+#include "health/slot_table.h"
+#include "health/spec.h"
+#include "health/text.h"
 
 namespace gorb::health {
 
-using TargetPtr = std::shared_ptr<const Target>;
-
 class Board {
   public:
-    enum class Put : uint8_t {
-        added,      // it was not here
-        same,       // nothing about it is different
-        kept,       // it is checked in another way; state and history stay
-        restarted,  // something else is checked: it begins anew, from state unknown
-    };
-    struct Placed {
-        Put put = Put::added;
-        bool lost_state = false;  // it was up or down and is unknown now
-    };
-    // `now` and `wall` are the two clocks of this instant.
-    Placed put(TargetPtr target, uint64_t now, int64_t wall);
-    // Whether it was here.
-    bool forget(model::BackendId id);
+    // The probes of each loop.
+    explicit Board(std::vector<Probes*> lanes) : lanes_(std::move(lanes)) {}
 
-    // What one result did.
+    // A check of a backend.
+    struct Ref {
+        uint32_t lane = 0;
+        Probes::Slot slot = 0;
+    };
+    // What happened to the health of a backend.
     struct Effect {
         State before{}, after{};
         uint32_t share_before = 100, share = 100;
-        std::string because;         // set when the state changed
-        bool trouble_began = false;  // this result is UNKNOWN and the one before was not
+        bool ratio_changed = false;  // and it wants to know
+        bool tell = false;           // collect() has something new, and nobody was told to call it yet
         bool state_changed() const { return before != after; }
-        bool share_changed() const { return share_before != share; }
     };
-    // Counts a result. nullopt, and nothing is done, when `target` is not what was last put under its id: it
-    // was removed or replaced while the check ran.
-    std::optional<Effect> record(const TargetPtr& target, const plugin::Report& report, uint64_t now,
-                                 int64_t wall);
+
+    // `now` and `wall` are the two clocks of this instant.
+    Effect put(const Target& target, uint64_t now, int64_t wall);
+    // Whether it was here.
+    bool forget(model::BackendId id);
+    // One of its checks is another: works it out anew. nullopt for one that is not here.
+    std::optional<Effect> refresh(model::BackendId id, uint64_t now, int64_t wall);
+    // What is to be told of it, once; nullopt when that has been done, or it is not here any more.
+    std::optional<Changed> collect(model::BackendId id, uint64_t now);
 
     std::optional<View> read(model::BackendId id, uint64_t now) const;
-    bool has(model::BackendId id) const;
+    std::vector<Ref> checks(model::BackendId id) const;  // empty for one that is not here
+    struct Names {
+        std::string service, backend;
+    };
+    Names names(model::BackendId id) const;
+    // In words: View::because.
+    std::string because(model::BackendId id, uint64_t now) const;
     size_t size() const;
 
   private:
-    using Text = std::shared_ptr<const std::string>;
-
     struct Record {
-        TargetPtr target;
-        Text reason, because;
-        std::array<uint64_t, 2> window{};  // one bit a counted result, 1 = pass, the newest lowest
-        int64_t since_wall = 0, last_wall = 0;
-        uint64_t since = 0, latency_ns = 0;
-        uint64_t passes = 0, failures = 0, unknowns = 0, changes = 0;
-        Streak streak;
-        int32_t code = 0;
-        uint32_t share = 100;
-        uint8_t counted = 0;  // bits of the window in use, at most 100
-        plugin::Verdict verdict{};
-        bool checked = false;
+        model::BackendId id = 0;
+        uint64_t since = 0;
+        int64_t since_wall = 0;
+        Text service, name;
+        Ref check;                               // when it is one
+        std::unique_ptr<std::vector<Ref>> many;  // when there are several
+        float ratio = 1;
+        uint32_t changes = 0;
+        uint8_t share = 100;
+        State state = State::unknown;
+        bool wants_ratio = false;
+        bool pending = false;        // something is to be told
+        bool pending_state = false;  // and that is a change of state
 
-        void push(bool pass);
-        double ratio() const;
+        const Ref* begin() const { return many ? many->data() : &check; }
+        const Ref* end() const { return many ? many->data() + many->size() : &check + 1; }
+        size_t count() const { return many ? many->size() : 1; }
+        void set(std::vector<Ref> refs);
     };
     struct Shard {
         mutable std::mutex mutex;
-        std::unordered_map<model::BackendId, Record> records;
-        std::array<Text, 16> recent;  // reasons of late, to be shared
-        size_t oldest = 0;
-
-        Text share(const std::string& text);
+        SlotTable table;
+        std::deque<Record> records;
+        std::vector<uint32_t> free;
+        Texts services;
+    };
+    // The health of all checks together.
+    struct Sum {
+        State state = State::up;
+        uint32_t share = 100;
+        double ratio = 1;
+        const Ref* decides = nullptr;
     };
     static constexpr size_t shards = 64;
 
-    Shard& of(model::BackendId id) { return shards_[id % shards]; }
-    const Shard& of(model::BackendId id) const { return shards_[id % shards]; }
+    static uint32_t hash_of(model::BackendId id);
+    Shard& of(model::BackendId id) const { return shards_[hash_of(id) % shards]; }
+    static Record* find(Shard& shard, model::BackendId id);
+    Probes& lane(const Ref& ref) const { return *lanes_[ref.lane]; }
+    Ref subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past, int64_t wall);
+    Sum sum_of(const Record& r) const;
+    Effect work_out(Record& r, uint64_t now, int64_t wall);
+    std::string words(const Record& r, const Ref& check, uint64_t now, bool last) const;
 
-    std::array<Shard, shards> shards_;
+    std::vector<Probes*> lanes_;
+    Specs specs_;
+    mutable std::array<Shard, shards> shards_;
 };
 
 }  // namespace gorb::health

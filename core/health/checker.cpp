@@ -11,14 +11,17 @@ class PluginChecker final : public Checker {
     explicit PluginChecker(std::unique_ptr<plugin::PulseInstance> instance)
         : instance_(std::move(instance)) {}
 
-    base::Result<Probe> add(const plugin::ProbeTarget& target) override {
-        auto probe = instance_->add(target);
+    base::Result<Probe> add(const plugin::ProbeTarget& target, Tag tag) override {
+        auto probe = instance_->add(target, tag);
         if (!probe) return base::fail(std::move(probe.error()));
         return static_cast<Probe>(*probe);
     }
     void remove(Probe probe) override { instance_->remove(own(probe)); }
-    Run start(Probe probe, uint64_t deadline) override { return instance_->start(own(probe), deadline); }
-    void cancel(Probe probe, Run run) override { instance_->cancel(own(probe), run); }
+    void start(Probe probe, uint64_t deadline) override { instance_->start(own(probe), deadline); }
+    bool cancel(Probe probe) override { return instance_->cancel(own(probe)); }
+    base::Status push(Probe probe, const plugin::PushReport& push) override {
+        return instance_->push(own(probe), push);
+    }
 
   private:
     static plugin::PulseInstance::Probe* own(Probe probe) {
@@ -33,8 +36,8 @@ class PluginChecker final : public Checker {
 MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics, io::Workers& workers,
                             PulseOptions options) {
     return [&registry, &metrics, &workers, options = std::move(options)](
-               const std::string& type, io::Loop& loop,
-               Checker::OnReport on_report) -> base::Result<std::unique_ptr<Checker>> {
+               const std::string& type, io::Loop& loop, Checker::OnReport on_report,
+               Checker::OnRecheck on_recheck) -> base::Result<std::unique_ptr<Checker>> {
         const plugin::Plugin* pulse = registry.pulse(type);
         if (!pulse)
             return base::fail(base::Errc::unsupported, "no plugin with the pulse \"" + type + "\" is loaded");
@@ -44,7 +47,7 @@ MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& m
                           : plugin::Config::make(pulse->options, {});
         if (!config) return base::fail(std::move(config.error()));
         auto instance = plugin::PulseInstance::create(*pulse, std::move(*config), loop, workers, metrics,
-                                                      std::move(on_report));
+                                                      std::move(on_report), std::move(on_recheck));
         if (!instance) return base::fail(std::move(instance.error()));
         return std::make_unique<PluginChecker>(std::move(*instance));
     };

@@ -17,24 +17,27 @@
 
 namespace gorb::health {
 
-// The contract is that of plugin::PulseInstance (OnReport must not call the checker either): a run is
+// The contract is that of plugin::PulseInstance (the callbacks must not call the checker either): a check is
 // reported at most once, never before start() has returned, and not after cancel().
 class Checker {
   public:
-    using Run = plugin::PulseInstance::Run;
+    using Tag = plugin::PulseInstance::Tag;  // the caller's own name for a target
     using OnReport = plugin::PulseInstance::OnReport;
-    using Probe = void*;  // the checker's own name for a target
+    using OnRecheck = plugin::PulseInstance::OnRecheck;
+    using Probe = void*;  // the checker's
 
     virtual ~Checker() = default;
-    virtual base::Result<Probe> add(const plugin::ProbeTarget& target) = 0;
+    virtual base::Result<Probe> add(const plugin::ProbeTarget& target, Tag tag) = 0;
     virtual void remove(Probe probe) = 0;
-    virtual Run start(Probe probe, uint64_t deadline) = 0;
-    virtual void cancel(Probe probe, Run run) = 0;
+    virtual void start(Probe probe, uint64_t deadline) = 0;
+    // Ends the check that runs, if one does. True: it had not begun, for want of a worker.
+    virtual bool cancel(Probe probe) = 0;
+    virtual base::Status push(Probe probe, const plugin::PushReport& push) = 0;
 };
 
 // Makes the checker of a pulse type on a loop.
 using MakeChecker = std::function<base::Result<std::unique_ptr<Checker>>(
-    const std::string& type, io::Loop& loop, Checker::OnReport on_report)>;
+    const std::string& type, io::Loop& loop, Checker::OnReport on_report, Checker::OnRecheck on_recheck)>;
 
 // Options of instances by the name of their pulse, already validated; a pulse without an entry has its
 // defaults.

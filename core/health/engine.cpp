@@ -1,21 +1,47 @@
 #include "health/engine.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <random>
 #include <utility>
 
 #include "base/check.h"
-#include "health/hash.h"
 #include "health/lane.h"
 
 namespace gorb::health {
 
-struct Engine::Impl {
-    OnChanged on_changed;
-    const base::Clock* clock = nullptr;
-    Board board;
-    std::vector<std::shared_ptr<Lane>> lanes;
+namespace {
 
-    // Not the bits that give a target its place in the interval: those of one loop would be neighbours there.
-    Lane& lane_of(model::BackendId id) { return *lanes[(spread(id) >> 32) % lanes.size()]; }
+// Descriptors that are left to checks: four fifths of all, after what the daemon itself needs.
+size_t in_flight_allowed(size_t loops) {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1'000'000;
+    const uint64_t own = 256;
+    const uint64_t rest = limit.rlim_cur > own ? limit.rlim_cur - own : 0;
+    return std::max<size_t>(16, rest * 4 / 5 / loops);
+}
+
+Scheduler::Caps caps_of(const EngineOptions& options, size_t loops) {
+    Scheduler::Caps caps;
+    caps.running = options.max_in_flight ? options.max_in_flight : in_flight_allowed(loops);
+    if (options.max_per_host) caps.per_host = options.max_per_host;
+    return caps;
+}
+
+uint64_t random_seed() {
+    std::random_device random;
+    return uint64_t{random()} << 32 | random();
+}
+
+}  // namespace
+
+struct Engine::Impl {
+    Impl(OnChanged on_changed, OnSuspicion on_suspicion, const SelfSuspicion& self_suspicion)
+        : crew(std::move(on_changed), std::move(on_suspicion), self_suspicion) {}
+
+    Crew crew;
+    const base::Clock* clock = nullptr;
 };
 
 Engine::Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::vector<io::Loop*> loops,
@@ -24,46 +50,58 @@ Engine::Engine(const plugin::Registry& registry, plugin::Metrics& metrics, std::
     : Engine(plugin_checkers(registry, metrics, workers, std::move(options)), std::move(loops),
              std::move(on_changed), std::move(on_suspicion), engine_options) {}
 
-Engine::Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed, OnSuspicion,
-               const EngineOptions&)
-    : impl_(std::make_unique<Impl>()) {
+Engine::Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged on_changed,
+               OnSuspicion on_suspicion, const EngineOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(on_changed), std::move(on_suspicion), options.self_suspicion)) {
     GORB_CHECK(!loops.empty());
-    impl_->on_changed = std::move(on_changed);
     impl_->clock = &loops.front()->clock();
+    const uint64_t seed = options.seed ? options.seed : random_seed();
+    std::vector<Probes*> probes;
     for (io::Loop* loop : loops) {
-        impl_->lanes.push_back(std::make_shared<Lane>(*loop, make, impl_->board, impl_->on_changed));
+        auto lane = std::make_shared<Lane>(*loop, make, impl_->crew, seed, caps_of(options, loops.size()));
+        probes.push_back(&lane->probes());
+        impl_->crew.lanes.push_back(std::move(lane));
     }
+    impl_->crew.board = std::make_unique<Board>(std::move(probes));
 }
 
 Engine::~Engine() = default;
 
 void Engine::put(Target target) {
-    Lane& lane = impl_->lane_of(target.id);
-    lane.put(std::move(target));
+    const model::BackendId id = target.id;
+    const Board::Effect effect = impl_->crew.board->put(target, impl_->clock->now(), impl_->clock->wall());
+    if (effect.tell) impl_->crew.home(id).note(id);
 }
 
 void Engine::remove(model::BackendId id) {
-    impl_->lane_of(id).remove(id);
+    impl_->crew.board->forget(id);
 }
 
 std::optional<View> Engine::read(model::BackendId id) const {
-    return impl_->board.read(id, impl_->clock->now());
+    return impl_->crew.board->read(id, impl_->clock->now());
 }
 
 size_t Engine::size() const {
-    return impl_->board.size();
+    return impl_->crew.board->size();
 }
 
-void Engine::push(model::BackendId, Push, std::function<void(base::Status)> done) {
-    done(base::fail(base::Errc::unsupported, "not yet"));
+void Engine::push(model::BackendId id, Push push, std::function<void(base::Status)> done) {
+    impl_->crew.home(id).push(id, {push.verdict, push.share, push.code, std::move(push.detail)},
+                              std::move(done));
 }
 
 Suspicion Engine::suspicion() const {
-    return {};
+    return impl_->crew.watch.now();
 }
 
 Counters Engine::counters() const {
-    return {};
+    Counters sum;
+    for (const auto& lane : impl_->crew.lanes) {
+        lane->tally().add_to(sum);
+        sum.probes += lane->probes().size();
+    }
+    sum.backends = size();
+    return sum;
 }
 
 }  // namespace gorb::health

@@ -2,16 +2,16 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 #include "base/log.h"
+#include "health/hash.h"
 
 namespace gorb::health {
 
 namespace {
 
-std::string in_words(const plugin::Report& report) {
-    switch (report.verdict) {
+const char* in_words(plugin::Verdict verdict) {
+    switch (verdict) {
         case plugin::Verdict::pass:
             return "the check passed";
         case plugin::Verdict::fail:
@@ -22,187 +22,312 @@ std::string in_words(const plugin::Report& report) {
     return "the check could not be made";
 }
 
-void log_effect(const Target& t, const Board::Effect& effect, const plugin::Report& report) {
-    if (effect.state_changed()) {
-        const bool up = effect.after == State::up;
-        const base::LogField fields[] = {{"service", t.service},
-                                         {"backend", t.backend},
-                                         {"address", t.address.text()},
-                                         {"pulse", t.pulses[0].type},
-                                         {"from", std::string(state_text(effect.before))},
-                                         {"to", std::string(state_text(effect.after))},
-                                         {"reason", effect.because}};
-        base::log(up ? base::LogLevel::info : base::LogLevel::warning,
-                  up ? "backend is up" : "backend is down", fields);
-    }
-    if (effect.share_changed()) {
-        base::log_info("backend asks for another share of its weight",
-                       {{"service", t.service},
-                        {"backend", t.backend},
-                        {"address", t.address.text()},
-                        {"from", std::to_string(effect.share_before) + "%"},
-                        {"to", std::to_string(effect.share) + "%"},
-                        {"reason", report.detail}});
-    }
-    if (effect.trouble_began) {
-        base::log_warning("backend can not be checked, its state stays as it is",
-                          {{"service", t.service},
-                           {"backend", t.backend},
-                           {"address", t.address.text()},
-                           {"pulse", t.pulses[0].type},
-                           {"state", std::string(state_text(effect.after))},
-                           {"reason", report.detail}});
-    }
+uint64_t ns_of(base::Nanos t) {
+    return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0));
+}
+
+void log_state(const Board::Names& names, const Probes::Aim& aim, const Board::Effect& effect,
+               const std::string& because) {
+    const bool up = effect.after == State::up;
+    const base::LogField fields[] = {{"service", names.service},
+                                     {"backend", names.backend},
+                                     {"address", aim.address.text()},
+                                     {"pulse", aim.spec.pulse.type},
+                                     {"from", std::string(state_text(effect.before))},
+                                     {"to", std::string(state_text(effect.after))},
+                                     {"reason", because}};
+    base::log(up ? base::LogLevel::info : base::LogLevel::warning, up ? "backend is up" : "backend is down",
+              fields);
+}
+
+void log_share(const Board::Names& names, const Probes::Aim& aim, const Board::Effect& effect,
+               const std::string& reason) {
+    base::log_info("backend asks for another share of its weight",
+                   {{"service", names.service},
+                    {"backend", names.backend},
+                    {"address", aim.address.text()},
+                    {"from", std::to_string(effect.share_before) + "%"},
+                    {"to", std::to_string(effect.share) + "%"},
+                    {"reason", reason}});
+}
+
+void log_trouble(const Board::Names& names, const Probes::Aim& aim, size_t shared, State state,
+                 const std::string& reason) {
+    base::log_warning("backend can not be checked, its state stays as it is",
+                      {{"service", names.service},
+                       {"backend", names.backend},
+                       {"address", aim.address.text()},
+                       {"pulse", aim.spec.pulse.type},
+                       {"backends", std::to_string(shared)},
+                       {"state", std::string(state_text(state))},
+                       {"reason", reason}});
 }
 
 }  // namespace
 
-Lane::Lane(io::Loop& loop, MakeChecker make, Board& board, const Engine::OnChanged& on_changed)
+Lane& Crew::home(model::BackendId id) const {
+    return *lanes[(spread(id) >> 32) % lanes.size()];
+}
+
+Lane::Lane(io::Loop& loop, MakeChecker make, Crew& crew, uint64_t seed, Scheduler::Caps caps)
     : loop_(loop),
-      board_(board),
-      on_changed_(on_changed),
-      scheduler_(loop.now()),
-      prober_(loop, std::move(make), [this](Scheduler::Slot slot, const plugin::Report& report) {
-          finish(slot, report, loop_.now());
-          arm();
-      }) {}
+      crew_(crew),
+      probes_(seed, [this] { post(&Lane::take_commands); }),
+      scheduler_(loop.now(), caps),
+      prober_(
+          loop, std::move(make),
+          [this](Slot slot, const plugin::Report& report) {
+              finish(slot, report, loop_.now());
+              arm();
+          },
+          [this](Slot slot) { recheck(slot); }),
+      seed_(seed) {
+    look_at_the_wall();
+}
 
 Lane::~Lane() {
     loop_.cancel(timer_);
+    loop_.cancel(suspicion_timer_);
 }
 
-void Lane::put(Target target) {
-    auto shared = std::make_shared<const Target>(std::move(target));
-    const uint64_t now = loop_.now();
-    const int64_t wall = loop_.clock().wall();
-    inbox_.with([&](std::vector<Command>& inbox) {
-        const Board::Placed placed = board_.put(shared, now, wall);
-        if (placed.put != Board::Put::same) send(inbox, {shared->id, shared, placed.lost_state});
-    });
-}
-
-void Lane::remove(model::BackendId id) {
-    inbox_.with([&](std::vector<Command>& inbox) {
-        if (board_.forget(id)) send(inbox, {id, nullptr, false});
-    });
-}
-
-void Lane::send(std::vector<Command>& inbox, Command command) {
-    inbox.push_back(std::move(command));
-    if (inbox.size() > 1) return;  // whoever put the first one has called the loop
-    // The engine may be gone when a loop that was never run, or was stopped, gets to it.
-    loop_.post([weak = weak_from_this()] {
-        if (const auto lane = weak.lock()) lane->take_commands();
+// The engine may be gone when a loop that was never run, or was stopped, gets to it.
+void Lane::post(void (Lane::*what)()) {
+    loop_.post([weak = weak_from_this(), what] {
+        if (const auto lane = weak.lock()) ((*lane).*what)();
     });
 }
 
 void Lane::take_commands() {
-    std::vector<Command> come;
-    inbox_.with([&](std::vector<Command>& inbox) { come.swap(inbox); });
-    commands_.insert(commands_.end(), std::make_move_iterator(come.begin()),
-                     std::make_move_iterator(come.end()));
+    come_.clear();
+    probes_.take_commands(come_);
+    commands_.insert(commands_.end(), come_.begin(), come_.end());
+    if (come_.capacity() > commands_per_turn) come_ = {};
     for (size_t n = 0; n < commands_per_turn && !commands_.empty(); ++n) {
-        apply(commands_.front());
+        const Probes::Command command = commands_.front();
         commands_.pop_front();
+        command.begun ? begin(command.slot) : end(command.slot);
     }
-    if (!commands_.empty()) {
-        loop_.post([weak = weak_from_this()] {
-            if (const auto lane = weak.lock()) lane->take_commands();
-        });
-    }
+    if (!commands_.empty()) post(&Lane::take_commands);
     arm();
 }
 
-void Lane::apply(const Command& command) {
-    drop(command.id);
-    if (!command.target) return;
-    const model::PulseSpec& pulse = command.target->pulses[0];
-    const auto ns = [](base::Nanos t) { return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0)); };
-    const Scheduler::Slot slot =
-        scheduler_.add(command.id, ns(pulse.interval), ns(pulse.timeout), loop_.now());
-    if (slot >= targets_.size()) targets_.resize(slot + 1);
-    targets_[slot] = command.target;
-    slots_[command.id] = slot;
-    if (command.lost_state) note({command.id, State::unknown, 100, 1, loop_.now(), ""});
+void Lane::begin(Slot slot) {
+    if (slot >= asked_.size()) {
+        asked_.resize(slot + 1);
+        was_asked_.resize(slot + 1);
+    }
+    asked_[slot] = was_asked_[slot] = false;
+    const Probes::Aim aim = probes_.aim(slot);
+    const uint64_t now = loop_.now();
+    const uint64_t interval = std::max(ns_of(aim.spec.pulse.interval), Scheduler::tick);
+    scheduler_.add(slot, static_cast<uint32_t>(hash_of(aim.address.ip)), interval,
+                   next_regular(aim.hash, seed_, interval, aim.spec.pulse.jitter, now), now);
 }
 
-void Lane::drop(model::BackendId id) {
-    const auto it = slots_.find(id);
-    if (it == slots_.end()) return;
-    prober_.remove(it->second);
-    scheduler_.remove(it->second);
-    targets_[it->second] = nullptr;
-    slots_.erase(it);
+void Lane::end(Slot slot) {
+    prober_.remove(slot);
+    scheduler_.remove(slot);
+    const Probes::Aim aim = probes_.aim(slot);
+    if (const Probes::Sign sign = probes_.sign(slot); sign != Probes::Sign::none) {
+        crew_.watch.turned(aim.address.ip, sign, Probes::Sign::none, ns_of(aim.spec.pulse.interval),
+                           loop_.now());
+    }
+    probes_.release(slot);
 }
 
 void Lane::turn() {
     timer_ = 0;
     armed_ = Scheduler::never;
+    look_at_the_wall();
     const uint64_t now = loop_.now();
 
-    due_.clear();
-    scheduler_.advance(now, due_);
-    for (const Scheduler::Slot slot : due_) time_out(slot, now);
+    overdue_.clear();
+    scheduler_.advance(now, overdue_);
+    for (const Slot slot : overdue_) time_out(slot, now);
 
-    due_.clear();
-    scheduler_.take(now, due_);
-    for (const Scheduler::Slot slot : due_) start(slot);
+    starts_.clear();
+    scheduler_.take(now, starts_);
+    for (const Scheduler::Start& one : starts_) start(one);
     arm();
 }
 
-void Lane::start(Scheduler::Slot slot) {
-    auto ended = prober_.start(slot, *targets_[slot], scheduler_.deadline(slot));
-    if (ended) finish(slot, std::move(*ended), scheduler_.started(slot));
+// fn(Prober::Subject) for what is in the slot.
+template <class Fn>
+auto Lane::with_subject(Slot slot, Fn&& fn) {
+    const Probes::Aim aim = probes_.aim(slot);
+    const std::function<std::pair<std::string, std::string>()> names = [this, slot] {
+        const auto id = probes_.first_subscriber(slot);
+        const Board::Names found = id ? crew_.board->names(*id) : Board::Names();
+        return std::pair(found.service, found.backend);
+    };
+    return fn(Prober::Subject{aim.address, aim.spec, names});
 }
 
-void Lane::time_out(Scheduler::Slot slot, uint64_t now) {
-    prober_.cancel(slot);
+void Lane::start(const Scheduler::Start& what) {
+    const Slot slot = what.slot;
+    tally_.begun(what.late);
+    was_asked_[slot] = asked_[slot];
+    asked_[slot] = false;
+    const uint64_t started = scheduler_.started(slot);
+    const uint64_t deadline = started + ns_of(probes_.aim(slot).spec.pulse.timeout);
+    scheduler_.limit(slot, deadline);
+    const auto ended = with_subject(
+        slot, [&](const Prober::Subject& subject) { return prober_.start(slot, subject, deadline); });
+    if (ended) finish(slot, *ended, started);
+}
+
+void Lane::time_out(Slot slot, uint64_t now) {
+    const bool not_begun = prober_.cancel(slot);
+    const base::Nanos timeout = probes_.aim(slot).spec.pulse.timeout;
+    const uint64_t deadline = scheduler_.started(slot) + ns_of(timeout);
     plugin::Report report;
-    report.verdict = plugin::Verdict::fail;
+    report.verdict = plugin::Verdict::unknown;
     report.code = ETIMEDOUT;
-    report.detail = "timed out after " + base::duration_text(targets_[slot]->pulses[0].timeout);
-    finish(slot, std::move(report), now);
+    if (not_begun) {
+        report.code = EAGAIN;
+        report.detail = "not begun within " + base::duration_text(timeout) + ": all workers were busy";
+    } else if (now - deadline > stall) {
+        const uint64_t ms = (now - deadline) / 1'000'000;
+        report.detail = "no answer was seen within " + base::duration_text(timeout) +
+                        ", but this process was held up for " +
+                        base::duration_text(std::chrono::milliseconds(ms));
+    } else {
+        report.verdict = plugin::Verdict::fail;
+        report.detail = "timed out after " + base::duration_text(timeout);
+    }
+    Tally::add(tally_.timed_out);
+    finish(slot, report, now);
+}
+
+void Lane::recheck(Slot slot) {
+    if (slot >= asked_.size() || scheduler_.runs(slot)) return;
+    const uint64_t now = loop_.now();
+    uint64_t due = now;
+    // One that asks again after each check it asked for does not get more than one a second that way.
+    if (was_asked_[slot]) due = std::max(now, scheduler_.started(slot) + 1'000'000'000);
+    Tally::add(tally_.rechecks);
+    asked_[slot] = true;
+    scheduler_.hasten(slot, due, now);
+    arm();
 }
 
 // Books the result of a check and plans the next one.
-void Lane::finish(Scheduler::Slot slot, plugin::Report report, uint64_t now) {
-    const TargetPtr& target = targets_[slot];
-    if (!report.latency_ns) report.latency_ns = now - scheduler_.started(slot);
-    if (report.detail.empty()) report.detail = in_words(report);
-    const auto effect = board_.record(target, report, now, loop_.clock().wall());
-    scheduler_.finish(slot, now);
-    if (!effect) return;  // replaced or removed, the command is on its way
-    log_effect(*target, *effect, report);
-    if (effect->state_changed()) {
-        note({target->id, effect->after, effect->share, 1, now, effect->because});
-    } else if (effect->share_changed()) {
-        note({target->id, effect->after, effect->share, 1, now, report.detail});
+void Lane::finish(Slot slot, const plugin::Report& report, uint64_t now) {
+    const uint64_t started = scheduler_.started(slot);
+    Probes::Result result;
+    result.verdict = report.verdict;
+    result.share = report.share;
+    result.code = report.code;
+    result.latency_ns = report.latency_ns ? report.latency_ns : now - started;
+    result.reason = report.detail.empty() ? std::string_view(in_words(report.verdict)) : report.detail;
+    result.warning = report.warning;
+    const Probes::Effect effect = probes_.record(slot, result, Scheduler::tick, started, now, wall(now));
+    scheduler_.finish(slot, effect.due, now);
+    tally_.ended(report.verdict);
+    if (effect.gone) return;  // the command is on its way
+    if (effect.sign != effect.sign_before) {
+        const Probes::Aim aim = probes_.aim(slot);
+        crew_.watch.turned(aim.address.ip, effect.sign_before, effect.sign, ns_of(aim.spec.pulse.interval),
+                           now);
+        watch_suspicion();
+    }
+    if (effect.concerns()) concern(slot, effect, report, now);
+}
+
+// The backends of a probe, when something about it changed.
+void Lane::concern(Slot slot, const Probes::Effect& effect, const plugin::Report& report, uint64_t now) {
+    concerned_.clear();
+    probes_.subscribers(slot, concerned_);
+    if (concerned_.empty()) return;
+    const Probes::Aim aim = probes_.aim(slot);
+    if (effect.trouble_began) {
+        log_trouble(crew_.board->names(concerned_.front()), aim, concerned_.size(), effect.after,
+                    report.detail.empty() ? in_words(report.verdict) : report.detail);
+    }
+    for (const model::BackendId id : concerned_) {
+        const auto changed = crew_.board->refresh(id, now, wall(now));
+        if (!changed) continue;
+        if (changed->tell) crew_.home(id).note(id);
+        if (changed->state_changed()) {
+            log_state(crew_.board->names(id), aim, *changed, crew_.board->because(id, now));
+        } else if (changed->share != changed->share_before) {
+            log_share(crew_.board->names(id), aim, *changed, report.detail);
+        }
     }
 }
 
-// Keeps a change for the end of this turn.
-void Lane::note(Changed change) {
-    changes_.push_back(std::move(change));
-    if (changes_.size() > 1) return;
-    loop_.post([weak = weak_from_this()] {
-        if (const auto lane = weak.lock()) lane->tell();
+void Lane::note(model::BackendId id) {
+    const bool first = notes_.with([&](std::vector<model::BackendId>& notes) {
+        notes.push_back(id);
+        return notes.size() == 1;
     });
+    if (first) post(&Lane::tell);
 }
 
 void Lane::tell() {
+    std::vector<model::BackendId> ids;
+    notes_.with([&](std::vector<model::BackendId>& notes) { ids.swap(notes); });
     std::vector<Changed> changes;
-    changes.swap(changes_);
-    std::erase_if(changes, [&](const Changed& c) { return !board_.has(c.id); });
-    if (!changes.empty()) on_changed_(changes);
+    changes.reserve(ids.size());
+    const uint64_t now = loop_.now();
+    for (const model::BackendId id : ids) {
+        if (auto change = crew_.board->collect(id, now)) changes.push_back(std::move(*change));
+    }
+    if (!changes.empty()) crew_.on_changed(changes);
+}
+
+void Lane::push(model::BackendId id, plugin::PushReport report, PushDone done, size_t check,
+                base::Status refused) {
+    loop_.post([weak = weak_from_this(), id, report = std::move(report), done = std::move(done), check,
+                refused = std::move(refused)] {
+        if (const auto lane = weak.lock()) {
+            lane->push_here(id, report, done, check, refused);
+        } else {
+            done(base::fail(base::Errc::unavailable, "gorbd is ending"));
+        }
+    });
+}
+
+void Lane::push_here(model::BackendId id, const plugin::PushReport& report, const PushDone& done,
+                     size_t check, base::Status refused) {
+    const std::vector<Board::Ref> refs = crew_.board->checks(id);
+    for (; check < refs.size(); ++check) {
+        Lane& other = *crew_.lanes[refs[check].lane];
+        if (&other != this) {
+            other.push(id, report, done, check, std::move(refused));
+            return;
+        }
+        const base::Status taken = with_subject(refs[check].slot, [&](const Prober::Subject& subject) {
+            return prober_.push(refs[check].slot, subject, report);
+        });
+        if (taken || taken.error().code != base::Errc::unsupported) {
+            done(taken);
+            return;
+        }
+        refused = taken;
+    }
+    done(refused ? base::Status(base::fail(base::Errc::not_found, "this backend is not checked")) : refused);
 }
 
 // Sees to it that the next turn comes when the scheduler wants it.
 void Lane::arm() {
+    tally_.in_flight.store(scheduler_.running(), std::memory_order_relaxed);
+    tally_.held_back.store(scheduler_.held_back(), std::memory_order_relaxed);
     const uint64_t wake = scheduler_.wake();
     if (wake >= armed_) return;
     loop_.cancel(timer_);
     timer_ = loop_.at(wake, [this] { turn(); });
     armed_ = wake;
+}
+
+// While there is suspicion, it must be looked at even when no result comes.
+void Lane::watch_suspicion() {
+    if (!crew_.watch.frozen() || suspicion_timer_ != 0) return;
+    suspicion_timer_ = loop_.at(loop_.now() + 100'000'000, [this] {
+        suspicion_timer_ = 0;
+        crew_.watch.tick(loop_.now());
+        watch_suspicion();
+    });
 }
 
 }  // namespace gorb::health

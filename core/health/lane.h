@@ -1,71 +1,109 @@
-// What the engine does on one loop: scheduler and prober put together, results to the board, changes to whom
-// they concern.
+// What the engine does on one loop: scheduler, prober and probes put together, results to the board, changes
+// to whom they concern.
 //
-// Threads: put and remove by any thread; all else happens on the loop's thread. Destroyed when the loop does
-// not run.
+// Changes of one backend are all told by one lane, its home, whatever loops its checks are on: so they come
+// in order.
+//
+// Threads: the loop's, unless a function says [any]. Destroyed when the loop does not run.
 #pragma once
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/guarded.h"
 #include "health/board.h"
 #include "health/engine.h"
 #include "health/prober.h"
+#include "health/probes.h"
 #include "health/scheduler.h"
+#include "health/self_watch.h"
+#include "health/tally.h"
 
 namespace gorb::health {
 
+class Lane;
+
+// What the lanes of an engine have in common.
+struct Crew {
+    Crew(Engine::OnChanged changed, Engine::OnSuspicion on_suspicion, const SelfSuspicion& self_suspicion)
+        : on_changed(std::move(changed)), watch(self_suspicion, std::move(on_suspicion)) {}
+
+    const Engine::OnChanged on_changed;
+    SelfWatch watch;
+    std::vector<std::shared_ptr<Lane>> lanes;
+    std::unique_ptr<Board> board;  // set before anything is put
+
+    Lane& home(model::BackendId id) const;
+};
+
 class Lane : public std::enable_shared_from_this<Lane> {
   public:
-    Lane(io::Loop& loop, MakeChecker make, Board& board, const Engine::OnChanged& on_changed);
+    Lane(io::Loop& loop, MakeChecker make, Crew& crew, uint64_t seed, Scheduler::Caps caps);
     ~Lane();
     Lane(const Lane&) = delete;
     Lane& operator=(const Lane&) = delete;
 
-    // The board knows of it when this returns, the loop soon after.
-    void put(Target target);
-    void remove(model::BackendId id);
+    Probes& probes() { return probes_; }           // [any]
+    const Tally& tally() const { return tally_; }  // [any]
+    // Board::collect() of that backend has something new; this lane is its home. [any]
+    void note(model::BackendId id);
+    using PushDone = std::function<void(base::Status)>;
+    // Reports to the backend's checks from number `check` on, until one takes it; `refused`: what the one
+    // before said. [any]
+    void push(model::BackendId id, plugin::PushReport report, PushDone done, size_t check = 0,
+              base::Status refused = {});
 
   private:
-    // What is to be done on the loop: check `target`, or nothing under this id any more.
-    struct Command {
-        model::BackendId id = 0;
-        TargetPtr target;
-        bool lost_state = false;
-    };
+    using Slot = Probes::Slot;
+
     // Commands taken in one turn, so that a hundred thousand do not stall the checks.
     static constexpr size_t commands_per_turn = 1024;
+    // A deadline seen so much too late says more about this process than about the target.
+    static constexpr uint64_t stall = 1'000'000'000;
 
-    void send(std::vector<Command>& inbox, Command command);
+    void post(void (Lane::*what)());
     void take_commands();
-    void apply(const Command& command);
-    void drop(model::BackendId id);
+    void begin(Slot slot);
+    void end(Slot slot);
 
     void turn();
-    void start(Scheduler::Slot slot);
-    void time_out(Scheduler::Slot slot, uint64_t now);
-    void finish(Scheduler::Slot slot, plugin::Report report, uint64_t now);
-    void note(Changed change);
+    void start(const Scheduler::Start& what);
+    void time_out(Slot slot, uint64_t now);
+    void recheck(Slot slot);
+    void finish(Slot slot, const plugin::Report& report, uint64_t now);
+    void concern(Slot slot, const Probes::Effect& effect, const plugin::Report& report, uint64_t now);
+    template <class Fn>
+    auto with_subject(Slot slot, Fn&& fn);
+    void push_here(model::BackendId id, const plugin::PushReport& report, const PushDone& done, size_t check,
+                   base::Status refused);
     void tell();
     void arm();
+    void watch_suspicion();
+    int64_t wall(uint64_t now) const { return static_cast<int64_t>(now) + wall_ahead_; }
+    void look_at_the_wall() { wall_ahead_ = loop_.clock().wall() - static_cast<int64_t>(loop_.now()); }
 
     io::Loop& loop_;
-    Board& board_;
-    const Engine::OnChanged& on_changed_;
-    // Also orders the board's changes with the commands of them.
-    base::Guarded<std::vector<Command>> inbox_;
-
-    std::deque<Command> commands_;
+    Crew& crew_;
+    Probes probes_;
+    Tally tally_;
     Scheduler scheduler_;
     Prober prober_;
-    std::vector<TargetPtr> targets_;  // by slot
-    std::unordered_map<model::BackendId, Scheduler::Slot> slots_;
-    std::vector<Scheduler::Slot> due_;  // of one turn; a member so that its memory stays
-    std::vector<Changed> changes_;      // of this turn, not told yet
-    io::TimerId timer_ = 0;
+    const uint64_t seed_;
+    int64_t wall_ahead_ = 0;  // of the monotonic clock, as of this turn
+
+    std::deque<Probes::Command> commands_;
+    // Members so that their memory stays.
+    std::vector<Probes::Command> come_;
+    std::vector<Slot> overdue_;
+    std::vector<Scheduler::Start> starts_;
+    std::vector<model::BackendId> concerned_;
+    // By slot: a pulse asked for the check to come, and for the newest one.
+    std::vector<bool> asked_, was_asked_;
+    base::Guarded<std::vector<model::BackendId>> notes_;
+    io::TimerId timer_ = 0, suspicion_timer_ = 0;
     uint64_t armed_ = Scheduler::never;  // when timer_ fires
 };
 

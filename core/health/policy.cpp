@@ -1,13 +1,58 @@
 #include "health/policy.h"
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <limits>
+
+#include "health/hash.h"
 
 namespace gorb::health {
 
 namespace {
 
-uint32_t one_more(uint32_t n) {
-    return n == std::numeric_limits<uint32_t>::max() ? n : n + 1;
+template <class N>
+N one_more(N n) {
+    return n == std::numeric_limits<N>::max() ? n : static_cast<N>(n + 1);
+}
+
+uint64_t ns_of(base::Nanos t) {
+    return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0));
+}
+
+uint64_t low_bits(uint32_t n) {
+    return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1;
+}
+
+void push(Standing& s, bool pass) {
+    s.results[1] = (s.results[1] << 1) | (s.results[0] >> 63);
+    s.results[0] = (s.results[0] << 1) | (pass ? 1 : 0);
+    if (s.counted < Standing::remembered) ++s.counted;
+}
+
+bool window_is_full(const Standing& s, const model::Window& window) {
+    return window.of != 0 && s.failures_of_last(window.of) >= window.failures;
+}
+
+void fall(Standing& s, Damped* damped, const model::Damping& damping, uint64_t now) {
+    s.state = State::down;
+    s.backoff = 0;
+    if (!damped || damping.hold.count() <= 0) return;
+    damped->falls = damped->falls_at(damping, now) + 1;
+    damped->at = now;
+    const double hold = static_cast<double>(damping.hold.count()) * std::exp2(damped->falls - 1);
+    damped->until = now + static_cast<uint64_t>(std::min(hold, static_cast<double>(ns_of(damping.max))));
+}
+
+// -1 to 1, the same for the same arguments.
+double chance(uint64_t seed, uint64_t hash, uint64_t n) {
+    const uint64_t bits = spread(spread(seed ^ hash) + n);
+    return static_cast<double>(bits >> 11) * 0x1p-52 - 1;
+}
+
+int64_t shift(uint64_t seed, uint64_t hash, uint64_t n, uint64_t interval, uint32_t jitter) {
+    const double most = static_cast<double>(interval) * std::min<uint32_t>(jitter, 49) / 100;
+    return static_cast<int64_t>(chance(seed, hash, n) * most);
 }
 
 }  // namespace
@@ -24,27 +69,129 @@ std::string_view state_text(State s) {
     return "unknown";
 }
 
-Streak next(const Streak& now, plugin::Verdict verdict, uint32_t rise, uint32_t fall) {
-    Streak then = now;
-    if (verdict == plugin::Verdict::pass) {
-        then.passes = one_more(now.passes);
-        then.failures = 0;
-        if (now.state == State::unknown || (now.state == State::down && then.passes >= rise))
-            then.state = State::up;
-    } else if (verdict == plugin::Verdict::fail) {
-        then.failures = one_more(now.failures);
-        then.passes = 0;
-        if (now.state == State::unknown || (now.state == State::up && then.failures >= fall)) {
-            then.state = State::down;
-        }
-    }
-    return then;
+uint32_t Standing::failures_of_last(uint32_t of) const {
+    const uint32_t n = std::min<uint32_t>(of, counted);
+    const int passed =
+        std::popcount(results[0] & low_bits(n)) + (n > 64 ? std::popcount(results[1] & low_bits(n - 64)) : 0);
+    return n - static_cast<uint32_t>(passed);
 }
 
-std::string because(const Streak& streak, const std::string& reason) {
-    const uint32_t row = streak.failures ? streak.failures : streak.passes;
-    if (row < 2) return reason;
-    return reason + " (" + std::to_string(row) + (streak.failures ? " failures" : " passes") + " in a row)";
+double Standing::ratio() const {
+    if (!counted) return 1;
+    return static_cast<double>(counted - failures_of_last(remembered)) / counted;
+}
+
+double Damped::falls_at(const model::Damping& damping, uint64_t now) const {
+    const uint64_t half = ns_of(damping.forget);
+    if (falls == 0 || now <= at) return falls;
+    return half == 0 ? 0 : falls * std::exp2(-static_cast<double>(now - at) / static_cast<double>(half));
+}
+
+Standing beginning(const model::PulseSpec& pulse) {
+    Standing s;
+    if (pulse.initial == model::Initial::up) s.state = State::up;
+    if (pulse.initial == model::Initial::down) s.state = State::down;
+    return s;
+}
+
+Why count(Standing& s, Damped* damped, const model::PulseSpec& pulse, plugin::Verdict verdict, uint64_t now) {
+    if (verdict == plugin::Verdict::pass) {
+        push(s, true);
+        s.passes = one_more(s.passes);
+        s.failures = 0;
+        s.backoff = 0;
+        if (s.state == State::up) return Why::nothing;
+        const bool first = s.state == State::unknown;
+        if (!first &&
+            (s.passes < pulse.rise || window_is_full(s, pulse.window) || (damped && now < damped->until))) {
+            return Why::nothing;
+        }
+        s.state = State::up;
+        return first ? Why::first : Why::row;
+    }
+    if (verdict != plugin::Verdict::fail) return Why::nothing;
+    push(s, false);
+    s.failures = one_more(s.failures);
+    s.passes = 0;
+    switch (s.state) {
+        case State::down:
+            s.backoff = one_more(s.backoff);
+            return Why::nothing;
+        case State::unknown:
+            s.state = State::down;  // no fall: it never was up
+            s.backoff = 0;
+            return Why::first;
+        case State::up:
+            break;
+    }
+    const bool row = s.failures >= pulse.fall;
+    if (!row && !window_is_full(s, pulse.window)) return Why::nothing;
+    fall(s, damped, pulse.damping, now);
+    return row ? Why::row : Why::window;
+}
+
+std::string because(Why why, const Standing& s, const model::PulseSpec& pulse, std::string_view reason) {
+    std::string words(reason);
+    if (why == Why::window) {
+        const uint32_t of = std::min<uint32_t>(pulse.window.of, s.counted);
+        return words + " (" + std::to_string(s.failures_of_last(of)) + " of the last " + std::to_string(of) +
+               " checks failed)";
+    }
+    const uint32_t row = s.failures ? s.failures : s.passes;
+    if (row < 2) return words;
+    return words + " (" + std::to_string(row) + (s.failures ? " failures" : " passes") + " in a row)";
+}
+
+std::string held_words(uint64_t ns) {
+    // Whole seconds, unless it is less than ten.
+    const uint64_t unit = ns >= 10'000'000'000 ? 1'000'000'000 : 100'000'000;
+    const uint64_t rounded = (ns + unit - 1) / unit * unit;
+    return "; held down by damping for another " +
+           base::duration_text(base::Nanos(static_cast<int64_t>(rounded)));
+}
+
+Interval interval_of(const Standing& s, const model::PulseSpec& pulse, bool held) {
+    const uint64_t regular = ns_of(pulse.interval);
+    const bool pending =
+        (s.state == State::up && s.failures > 0) || (s.state == State::down && s.passes > 0 && !held);
+    if (pending) {
+        const uint64_t fast = ns_of(pulse.fast_interval);
+        return fast ? Interval{false, fast} : Interval{true, regular};
+    }
+    if (s.state != State::down) return {true, regular};
+    const uint64_t down = ns_of(pulse.down_interval);
+    const uint64_t base = down ? down : regular;
+    if (pulse.backoff.factor <= 1 || s.backoff == 0) return {down == 0, base};
+    const double most = static_cast<double>(std::max(base, ns_of(pulse.backoff.max)));
+    const double grown = static_cast<double>(base) * std::pow(pulse.backoff.factor, s.backoff);
+    return {false, static_cast<uint64_t>(std::min(grown, most))};
+}
+
+uint64_t next_regular(uint64_t hash, uint64_t seed, uint64_t interval, uint32_t jitter, uint64_t after) {
+    const uint64_t phase = hash % interval;
+    uint64_t n = after > phase ? (after - phase) / interval : 0;
+    for (;; ++n) {
+        const auto place =
+            static_cast<int64_t>(n * interval + phase) + shift(seed, hash, n, interval, jitter);
+        if (place > static_cast<int64_t>(after)) return static_cast<uint64_t>(place);
+    }
+}
+
+uint64_t next_due(const Standing& s, const Damped* damped, const model::PulseSpec& pulse, uint64_t hash,
+                  uint64_t seed, uint64_t tick, uint64_t started, uint64_t now) {
+    const bool held = damped && s.state == State::down && s.passes >= pulse.rise && now < damped->until;
+    const Interval interval = interval_of(s, pulse, held);
+    uint64_t due = 0;
+    if (interval.regular) {
+        due = next_regular(hash, seed, std::max(interval.ns, tick), pulse.jitter, now);
+    } else {
+        const uint64_t from = started - started % tick;
+        due = from + std::max(interval.ns, tick);
+        due = static_cast<uint64_t>(static_cast<int64_t>(due) +
+                                    shift(seed, hash, started, interval.ns, pulse.jitter));
+    }
+    if (held) due = std::min(due, damped->until);
+    return std::max(due, now);
 }
 
 }  // namespace gorb::health

@@ -16,58 +16,69 @@ plugin::Report could_not_check(const base::Error& error) {
 
 }  // namespace
 
-Prober::Prober(io::Loop& loop, MakeChecker make, OnResult on_result)
-    : loop_(loop), make_(std::move(make)), on_result_(std::move(on_result)) {}
+Prober::Prober(io::Loop& loop, MakeChecker make, OnResult on_result, OnRecheck on_recheck)
+    : loop_(loop),
+      make_(std::move(make)),
+      on_result_(std::move(on_result)),
+      on_recheck_(std::move(on_recheck)) {}
 
 Prober::~Prober() {
     for (Slot slot = 0; slot < entries_.size(); ++slot) remove(slot);
 }
 
-std::optional<plugin::Report> Prober::start(Slot slot, const Target& target, uint64_t deadline) {
-    if (slot >= entries_.size()) entries_.resize(slot + 1);
-    Entry& entry = entries_[slot];
-    if (!entry.kind) {
-        auto kind = kind_of(target.pulses[0].type);
-        if (!kind) return could_not_check(kind.error());
-        auto probe = (*kind)->checker->add({.service = target.service,
-                                            .backend = target.backend,
-                                            .address = target.address,
-                                            .host = {},
-                                            .fwmark = 0,
-                                            .args = target.args.empty() ? nullptr : target.args[0]});
-        if (!probe) return could_not_check(probe.error());
-        entry.kind = *kind;
-        entry.probe = *probe;
-    }
-    entry.run = entry.kind->checker->start(entry.probe, deadline);
-    entry.running = true;
-    entry.kind->runs.emplace(entry.run, slot);
+std::optional<plugin::Report> Prober::start(Slot slot, const Subject& subject, uint64_t deadline) {
+    auto entry = entry_of(slot, subject);
+    if (!entry) return could_not_check(entry.error());
+    (*entry)->checker->start((*entry)->probe, deadline);
     return std::nullopt;
 }
 
-void Prober::cancel(Slot slot) {
-    if (slot >= entries_.size() || !entries_[slot].running) return;
-    Entry& entry = entries_[slot];
-    entry.running = false;
-    entry.kind->runs.erase(entry.run);
-    entry.kind->checker->cancel(entry.probe, entry.run);
+bool Prober::cancel(Slot slot) {
+    if (slot >= entries_.size() || !entries_[slot].checker) return false;
+    return entries_[slot].checker->cancel(entries_[slot].probe);
 }
 
 void Prober::remove(Slot slot) {
-    if (slot >= entries_.size() || !entries_[slot].kind) return;
+    if (slot >= entries_.size() || !entries_[slot].checker) return;
     cancel(slot);
     const Entry entry = std::exchange(entries_[slot], Entry{});
-    entry.kind->checker->remove(entry.probe);
+    entry.checker->remove(entry.probe);
 }
 
-base::Result<Prober::Kind*> Prober::kind_of(const std::string& type) {
+base::Status Prober::push(Slot slot, const Subject& subject, const plugin::PushReport& push) {
+    auto entry = entry_of(slot, subject);
+    if (!entry) return base::fail(std::move(entry.error()));
+    return (*entry)->checker->push((*entry)->probe, push);
+}
+
+base::Result<Prober::Entry*> Prober::entry_of(Slot slot, const Subject& subject) {
+    entries_.reach(slot);
+    Entry& entry = entries_[slot];
+    if (entry.checker) return &entry;
+    const model::PulseSpec& pulse = subject.spec.pulse;
+    auto checker = checker_of(pulse.type);
+    if (!checker) return base::fail(std::move(checker.error()));
+    auto [service, backend] = subject.names();
+    auto probe = (*checker)->add({.service = std::move(service),
+                                  .backend = std::move(backend),
+                                  .address = subject.address,
+                                  .host = {},
+                                  .fwmark = pulse.fwmark,
+                                  .args = subject.spec.args,
+                                  .source = pulse.source,
+                                  .interface = pulse.interface},
+                                 slot);
+    if (!probe) return base::fail(std::move(probe.error()));
+    entry = {*checker, *probe};
+    return &entry;
+}
+
+base::Result<Checker*> Prober::checker_of(const std::string& type) {
     std::unique_ptr<Kind>& kind = kinds_[type];
     if (!kind) kind = std::make_unique<Kind>();
     if (!kind->checker) {
         if (loop_.now() < kind->retry_at) return base::fail(kind->error);
-        auto made = make_(type, loop_, [this, k = kind.get()](Checker::Run run, const plugin::Report& r) {
-            report(*k, run, r);
-        });
+        auto made = make_(type, loop_, on_result_, on_recheck_);
         if (!made) {
             kind->error = made.error();
             kind->retry_at = loop_.now() + retry;
@@ -75,16 +86,7 @@ base::Result<Prober::Kind*> Prober::kind_of(const std::string& type) {
         }
         kind->checker = std::move(*made);
     }
-    return kind.get();
-}
-
-void Prober::report(Kind& kind, Checker::Run run, const plugin::Report& r) {
-    const auto it = kind.runs.find(run);
-    if (it == kind.runs.end()) return;
-    const Slot slot = it->second;
-    kind.runs.erase(it);
-    entries_[slot].running = false;
-    on_result_(slot, r);
+    return kind->checker.get();
 }
 
 }  // namespace gorb::health

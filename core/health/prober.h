@@ -12,10 +12,11 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 #include "health/checker.h"
+#include "health/chunks.h"
 #include "health/health.h"
+#include "health/spec.h"
 
 namespace gorb::health {
 
@@ -23,45 +24,55 @@ class Prober {
   public:
     using Slot = uint32_t;
     using OnResult = std::function<void(Slot, const plugin::Report&)>;
+    using OnRecheck = std::function<void(Slot)>;
 
     static constexpr uint64_t retry =
         1'000'000'000;  // ns before a checker that could not be made is tried again
 
-    Prober(io::Loop& loop, MakeChecker make, OnResult on_result);
+    // `on_recheck`: something happened to that target, and no check of it runs. Neither may call the prober.
+    Prober(io::Loop& loop, MakeChecker make, OnResult on_result, OnRecheck on_recheck);
     ~Prober();
     Prober(const Prober&) = delete;
     Prober& operator=(const Prober&) = delete;
 
+    // What is in a slot.
+    struct Subject {
+        const base::Endpoint& address;
+        const Spec& spec;
+        // Service and backend, asked for when the pulse has to be told of it.
+        const std::function<std::pair<std::string, std::string>()>& names;
+    };
     // Starts the check of what is in the slot. Its result comes through on_result, once and later; or it is
     // given back when there was nothing to start.
-    std::optional<plugin::Report> start(Slot slot, const Target& target, uint64_t deadline);
-    // Ends the check that runs, if one does: it has no result any more.
-    void cancel(Slot slot);
+    std::optional<plugin::Report> start(Slot slot, const Subject& subject, uint64_t deadline);
+    // Ends the check that runs, which has no result any more. True when it had not begun for want of a
+    // worker.
+    bool cancel(Slot slot);
     // Ends its check and forgets the target. Nothing of it is called again.
     void remove(Slot slot);
+    // Hands on what somebody reports.
+    base::Status push(Slot slot, const Subject& subject, const plugin::PushReport& push);
 
   private:
     struct Kind {
         base::Error error;  // why there is no checker
         uint64_t retry_at = 0;
-        std::unordered_map<Checker::Run, Slot> runs;
         std::unique_ptr<Checker> checker;
     };
     struct Entry {
-        Kind* kind = nullptr;
+        Checker* checker = nullptr;
         Checker::Probe probe = nullptr;
-        Checker::Run run = 0;
-        bool running = false;
     };
 
-    base::Result<Kind*> kind_of(const std::string& type);
-    void report(Kind& kind, Checker::Run run, const plugin::Report& report);
+    base::Result<Checker*> checker_of(const std::string& type);
+    base::Result<Entry*> entry_of(Slot slot, const Subject& subject);
 
     io::Loop& loop_;
     MakeChecker make_;
     OnResult on_result_;
+    OnRecheck on_recheck_;
     std::unordered_map<std::string, std::unique_ptr<Kind>> kinds_;
-    std::vector<Entry> entries_;
+    Chunks<Entry> entries_;
 };
 
 }  // namespace gorb::health

@@ -4,49 +4,32 @@
 #include <bit>
 
 #include "base/check.h"
-#include "health/hash.h"
 
 namespace gorb::health {
 
-Scheduler::Scheduler(uint64_t now) : wheel_(wheel_size), now_tick_(now / tick) {}
+Scheduler::Scheduler(uint64_t now, Caps caps) : caps_(caps), wheel_(wheel_size), now_tick_(now / tick) {}
 
-// The first of its regular due times that is later than `after`.
-uint64_t Scheduler::next_regular(const Record& r, uint64_t after) {
-    const uint64_t due = after - after % r.interval + r.phase;
-    return due > after ? due : due + r.interval;
-}
-
-Scheduler::Slot Scheduler::add(uint64_t id, uint64_t interval, uint64_t timeout, uint64_t now) {
-    Slot slot = none;
-    if (free_.empty()) {
-        slot = static_cast<Slot>(records_.size());
-        GORB_CHECK(slot != none);
-        records_.emplace_back();
-    } else {
-        slot = free_.back();
-        free_.pop_back();
-    }
+void Scheduler::add(Slot slot, uint32_t host, uint64_t patience, uint64_t otherwise, uint64_t now) {
+    records_.reach(slot);
     Record& r = records_[slot];
+    GORB_CHECK(r.doing == Doing::nothing);
     r = Record{};
-    r.interval = std::max(interval, tick);
-    r.phase = spread(id) % r.interval;
-    r.timeout = timeout;
-
+    r.host = host;
+    ++size_;
     // Few start at once, as many as one turn may start anyway.
     const uint64_t paced = std::max(first_free_, now);
-    if (paced - now > r.interval) {
-        wait(slot, next_regular(r, now), now);
-        return slot;
+    if (paced - now > patience) {
+        wait(slot, otherwise, now);
+        return;
     }
     first_free_ = paced + pace;
     wait(slot, paced - now < starts_per_turn * pace ? now : paced, now);
-    return slot;
 }
 
 void Scheduler::remove(Slot slot) {
     leave(slot);
     records_[slot] = Record{};
-    free_.push_back(slot);
+    --size_;
 }
 
 void Scheduler::advance(uint64_t now, std::vector<Slot>& overdue) {
@@ -77,25 +60,60 @@ void Scheduler::advance(uint64_t now, std::vector<Slot>& overdue) {
     find_next();
 }
 
-void Scheduler::take(uint64_t now, std::vector<Slot>& starts) {
-    for (size_t n = 0; n < starts_per_turn && ready_.first != none; ++n) {
+void Scheduler::take(uint64_t now, std::vector<Start>& starts) {
+    // What only moves to its host's queue costs little, but not nothing.
+    size_t moves = 16 * starts_per_turn;
+    for (size_t n = 0; n < starts_per_turn && moves && ready_.first != none && running_ < caps_.running;) {
         const Slot slot = ready_.first;
         Record& r = records_[slot];
         unlink(ready_, slot);
-        r.doing = Doing::running;
-        r.started = now;
-        r.when = now + r.timeout;
-        into_wheel(slot);
+        r.busy = busy_of(r.host);
+        Busy& host = busy_[r.busy];
+        if (host.running >= caps_.per_host) {
+            r.doing = Doing::held;
+            append(host.held, slot);
+            ++held_;
+            --moves;
+            continue;
+        }
+        ++host.running;
         ++running_;
-        starts.push_back(slot);
+        r.doing = Doing::started;
+        r.started = now;
+        starts.push_back({slot, now > r.when ? now - r.when : 0});
+        ++n;
     }
 }
 
-void Scheduler::finish(Slot slot, uint64_t now) {
+void Scheduler::limit(Slot slot, uint64_t deadline) {
     Record& r = records_[slot];
-    GORB_CHECK(r.doing == Doing::running || r.doing == Doing::overdue);
+    GORB_CHECK(r.doing == Doing::started);
+    r.doing = Doing::running;
+    r.when = deadline;
+    into_wheel(slot);
+}
+
+void Scheduler::finish(Slot slot, uint64_t due, uint64_t now) {
+    GORB_CHECK(runs(slot));
     leave(slot);
-    wait(slot, next_regular(r, now), now);
+    wait(slot, due, now);
+}
+
+void Scheduler::hasten(Slot slot, uint64_t due, uint64_t now) {
+    Record& r = records_[slot];
+    if (r.doing != Doing::waiting || r.when <= due) return;
+    leave(slot);
+    wait(slot, due, now);
+}
+
+bool Scheduler::runs(Slot slot) const {
+    const Doing doing = records_[slot].doing;
+    return doing == Doing::started || doing == Doing::running || doing == Doing::overdue;
+}
+
+uint64_t Scheduler::wake() const {
+    // At the cap it is the end of a check that brings the next turn.
+    return ready_.first != none && running_ < caps_.running ? 0 : next_;
 }
 
 void Scheduler::wait(Slot slot, uint64_t due, uint64_t now) {
@@ -113,11 +131,17 @@ void Scheduler::wait(Slot slot, uint64_t due, uint64_t now) {
 void Scheduler::into_wheel(Slot slot) {
     // Places up to now_tick_ have been emptied: what is due this very moment comes with the next one.
     const uint64_t at = std::max(tick_of(records_[slot].when), now_tick_ + 1);
-    records_[slot].when = at * tick;
     const size_t place = at % wheel_size;
+    records_[slot].place = static_cast<uint16_t>(place);
     append(wheel_[place], slot);
     used_[place / 64] |= uint64_t{1} << (place % 64);
     next_ = std::min(next_, at * tick);
+}
+
+void Scheduler::out_of_wheel(Slot slot) {
+    const size_t place = records_[slot].place;
+    unlink(wheel_[place], slot);
+    if (wheel_[place].first == none) used_[place / 64] &= ~(uint64_t{1} << (place % 64));
 }
 
 void Scheduler::append(List& list, Slot slot) {
@@ -128,24 +152,78 @@ void Scheduler::append(List& list, Slot slot) {
     list.last = slot;
 }
 
+void Scheduler::prepend(List& list, Slot slot) {
+    Record& r = records_[slot];
+    r.prev = none;
+    r.next = list.first;
+    (list.first == none ? list.last : records_[list.first].prev) = slot;
+    list.first = slot;
+}
+
 void Scheduler::unlink(List& list, Slot slot) {
     const Record& r = records_[slot];
     (r.prev == none ? list.first : records_[r.prev].next) = r.next;
     (r.next == none ? list.last : records_[r.next].prev) = r.prev;
 }
 
-// Takes it out of the list that it is in.
+// The entry of a host, made where there is none.
+uint32_t Scheduler::busy_of(uint32_t host) {
+    const uint32_t known = busy_by_host_.find(host, [&](uint32_t i) { return busy_[i].host == host; });
+    if (known != SlotTable::none) return known;
+    if (free_busy_.empty()) {
+        free_busy_.push_back(static_cast<uint32_t>(busy_.size()));
+        busy_.emplace_back();
+    }
+    const uint32_t made = free_busy_.back();
+    free_busy_.pop_back();
+    busy_[made] = Busy{host, 0, {}};
+    busy_by_host_.insert(host, made);
+    return made;
+}
+
+// A host has one check less: the first that it holds back is next, before all others, as it is due longer.
+void Scheduler::let_go(uint32_t busy) {
+    Busy& host = busy_[busy];
+    if (host.held.first != none && host.running < caps_.per_host) {
+        const Slot slot = host.held.first;
+        unlink(host.held, slot);
+        --held_;
+        records_[slot].doing = Doing::ready;
+        prepend(ready_, slot);
+    }
+    if (host.running || host.held.first != none) return;
+    busy_by_host_.erase(host.host, busy);
+    free_busy_.push_back(busy);
+}
+
+// Takes it out of whatever it is in.
 void Scheduler::leave(Slot slot) {
     Record& r = records_[slot];
-    GORB_CHECK(r.doing != Doing::nothing);
-    if (r.doing == Doing::ready) {
-        unlink(ready_, slot);
-    } else if (r.doing != Doing::overdue) {
-        const size_t place = r.when / tick % wheel_size;
-        unlink(wheel_[place], slot);
-        if (wheel_[place].first == none) used_[place / 64] &= ~(uint64_t{1} << (place % 64));
+    switch (r.doing) {
+        case Doing::nothing:
+            GORB_CHECK(false);
+            break;
+        case Doing::waiting:
+        case Doing::running:
+            out_of_wheel(slot);
+            break;
+        case Doing::ready:
+            unlink(ready_, slot);
+            break;
+        case Doing::held:
+            unlink(busy_[r.busy].held, slot);
+            --held_;
+            let_go(r.busy);
+            break;
+        case Doing::started:
+        case Doing::overdue:
+            break;
     }
-    if (r.doing == Doing::running || r.doing == Doing::overdue) --running_;
+    if (runs(slot)) {
+        --running_;
+        --busy_[r.busy].running;
+        let_go(r.busy);
+    }
     r.doing = Doing::nothing;
 }
 

@@ -1,14 +1,11 @@
-// When each target of one loop is checked: due times, their spread, one check in flight for each, and
-// deadlines.
+// Which check of one loop is started when: due times, one check in flight for each, deadlines, and caps.
 //
-// Starts nothing itself. Every turn its owner asks what is overdue (advance) and what to start (take), and
-// says when a check has ended (finish). It is told the time, so a test steps through days in no time.
+// Starts nothing itself, and does not know how often something is checked: its owner gives the slots and says
+// when each is due. Every turn the owner asks what is overdue (advance) and what to start (take), and says
+// when a check has ended and when it is due again (finish). It is told the time, so a test steps through days
+// in no time.
 //
-// A target is due at hash(id) mod interval, in every interval of the clock: later checks neither drift nor
-// bunch, and what a slow check or a busy loop has missed is skipped. Only the first check comes as soon as it
-// may.
-//
-// Threads: one. Cost: every call is O(1) a target that it hands out or takes; a target is one record of 64
+// Threads: one. Cost: every call is O(1) a target that it hands out or takes; a target is one record of 40
 // bytes, with one timer: its due time while it waits, its deadline while its check runs. Times are kept on a
 // grid of 10 ms, rounded up.
 #pragma once
@@ -18,23 +15,36 @@
 #include <limits>
 #include <vector>
 
+#include "health/chunks.h"
+#include "health/slot_table.h"
+
 namespace gorb::health {
 
 class Scheduler {
   public:
-    using Slot = uint32_t;  // names a target until it is removed, then used again
+    using Slot = uint32_t;
 
     static constexpr uint64_t tick = 10'000'000;   // ns
     static constexpr size_t starts_per_turn = 64;  // then the loop must look at its sockets again
-    static constexpr uint64_t pace = 50'000;       // ns between first checks of targets that came together
+    static constexpr uint64_t pace = 20'000;       // ns between first checks of targets that came together
     static constexpr uint64_t never = std::numeric_limits<uint64_t>::max();
 
-    explicit Scheduler(uint64_t now);
+    // What is due and above a cap waits its turn. The cap of one host holds up none of the others.
+    struct Caps {
+        size_t running = std::numeric_limits<size_t>::max();   // checks in flight
+        size_t per_host = std::numeric_limits<size_t>::max();  // to one host
+    };
+    struct Start {
+        Slot slot = 0;
+        uint64_t late = 0;  // ns after it was due
+    };
+
+    explicit Scheduler(uint64_t now) : Scheduler(now, Caps()) {}
+    Scheduler(uint64_t now, Caps caps);
 
     // The first check is due at once; of many added together the k-th comes after k times `pace`, and where
-    // that would be later than one interval, at its place in the interval. An interval shorter than a tick
-    // counts as one tick.
-    Slot add(uint64_t id, uint64_t interval, uint64_t timeout, uint64_t now);
+    // that would be later than `patience` from now, at `otherwise`. `host`: a hash of the target's address.
+    void add(Slot slot, uint32_t host, uint64_t patience, uint64_t otherwise, uint64_t now);
     // Whatever it is doing; ending a check that runs is up to the caller.
     void remove(Slot slot);
 
@@ -42,54 +52,75 @@ class Scheduler {
     // finish() or removed before the next advance().
     void advance(uint64_t now, std::vector<Slot>& overdue);
     // Appends the targets to start now, at most starts_per_turn. From here their checks run, until finish().
-    void take(uint64_t now, std::vector<Slot>& starts);
-    // The check has ended, one way or another; the next one is due.
-    void finish(Slot slot, uint64_t now);
+    void take(uint64_t now, std::vector<Start>& starts);
+    // Once for each check that runs: when it is overdue.
+    void limit(Slot slot, uint64_t deadline);
+    // The check has ended, one way or another; the next one is due then.
+    void finish(Slot slot, uint64_t due, uint64_t now);
+    // It is due at `due` if it would wait longer otherwise. Nothing for a check that runs.
+    void hasten(Slot slot, uint64_t due, uint64_t now);
 
-    // Of a check that runs.
+    bool runs(Slot slot) const;
+    // Of the newest check: when it was started.
     uint64_t started(Slot slot) const { return records_[slot].started; }
-    uint64_t deadline(Slot slot) const { return records_[slot].started + records_[slot].timeout; }
 
     // When the next turn is wanted: 0 for at once, `never` if nothing waits.
-    uint64_t wake() const { return ready_.first != none ? 0 : next_; }
-    size_t size() const { return records_.size() - free_.size(); }
+    uint64_t wake() const;
+    size_t size() const { return size_; }
     size_t running() const { return running_; }
+    size_t held_back() const { return held_; }  // by the cap of their host
 
   private:
-    enum class Doing : uint8_t { nothing, waiting, ready, running, overdue };
+    // `started`: runs without a deadline yet
+    enum class Doing : uint8_t { nothing, waiting, ready, held, started, running, overdue };
     struct Record {
         uint64_t when = 0;  // due, or the deadline
-        uint64_t interval = 0, phase = 0, timeout = 0, started = 0;
+        uint64_t started = 0;
         Slot prev = 0, next = 0;
+        uint32_t host = 0;
+        uint32_t busy = 0;   // of its host's entry in busy_, while it runs or is held
+        uint16_t place = 0;  // in the wheel
         Doing doing = Doing::nothing;
     };
-    static_assert(sizeof(Record) <= 64);
+    static_assert(sizeof(Record) <= 40);
     static constexpr Slot none = std::numeric_limits<Slot>::max();
     struct List {
         Slot first = none, last = none;
+    };
+    // A host to which checks run.
+    struct Busy {
+        uint32_t host = 0;
+        size_t running = 0;
+        List held;
     };
     // 82 s of ticks: longer times stay in their place for some rounds.
     static constexpr size_t wheel_size = 8192;
 
     static uint64_t tick_of(uint64_t when) { return when / tick + (when % tick ? 1 : 0); }
-    static uint64_t next_regular(const Record& r, uint64_t after);
 
     void wait(Slot slot, uint64_t due, uint64_t now);
     void into_wheel(Slot slot);
+    void out_of_wheel(Slot slot);
     void append(List& list, Slot slot);
+    void prepend(List& list, Slot slot);
     void unlink(List& list, Slot slot);
+    uint32_t busy_of(uint32_t host);
+    void let_go(uint32_t busy);
     void leave(Slot slot);
     void find_next();
 
-    std::vector<Record> records_;
-    std::vector<Slot> free_;
+    Caps caps_;
+    Chunks<Record> records_;
     std::vector<List> wheel_;
     std::array<uint64_t, wheel_size / 64> used_{};  // one bit a place of the wheel that is not empty
     List ready_;
+    std::vector<Busy> busy_;
+    std::vector<uint32_t> free_busy_;
+    SlotTable busy_by_host_;
     uint64_t now_tick_;        // up to here the wheel has been emptied
     uint64_t next_ = never;    // no timer is earlier
     uint64_t first_free_ = 0;  // when the next first check may start
-    size_t running_ = 0;
+    size_t size_ = 0, running_ = 0, held_ = 0;
 };
 
 }  // namespace gorb::health

@@ -2,74 +2,32 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <memory>
 #include <string>
 #include <utility>
+
+#include "io/trouble.h"
 
 namespace gorb::io {
 namespace {
 
 constexpr size_t buffer_limit = 1 << 20;
 constexpr size_t datagram_limit = 65536;
+constexpr int reads_a_turn = 16;  // of one connection; the others want to be read too
 
-struct SocketAddress {
-    sockaddr_storage storage{};
-    socklen_t size = 0;
-    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-};
-
-SocketAddress to_socket(const base::Endpoint& endpoint, uint32_t scope) {
-    SocketAddress address;
-    if (endpoint.ip.v4()) {
-        sockaddr_in in{};
-        in.sin_family = AF_INET;
-        in.sin_port = htons(endpoint.port);
-        std::memcpy(&in.sin_addr, endpoint.ip.bytes.data(), 4);
-        address.size = sizeof in;
-        std::memcpy(&address.storage, &in, sizeof in);
-    } else {
-        sockaddr_in6 in6{};
-        in6.sin6_family = AF_INET6;
-        in6.sin6_port = htons(endpoint.port);
-        in6.sin6_scope_id = scope;
-        std::memcpy(&in6.sin6_addr, endpoint.ip.bytes.data(), 16);
-        address.size = sizeof in6;
-        std::memcpy(&address.storage, &in6, sizeof in6);
-    }
-    return address;
-}
-
-base::Error failed(const std::string& what, int error) {
-    const auto code = error == EPERM || error == EACCES ? base::Errc::forbidden : base::Errc::io;
-    return {code, what + ": " + std::strerror(error), {}, error};
-}
-
-// Errors of connect() that are this machine's trouble and say nothing of the peer.
-bool ours(int error) {
-    switch (error) {
-        case EADDRNOTAVAIL:
-        case EAGAIN:
-        case EPERM:
-        case EACCES:
-        case ENOBUFS:
-        case ENOMEM:
-        case EAFNOSUPPORT:
-        case EINVAL:
-            return true;
-        default:
-            return false;
-    }
-}
+using Step = TlsSession::Step;
 
 }  // namespace
 
-struct Conn::Impl {
-    Impl(Loop& l, ConnEvents& e, Transport t) : loop(l), events(e), transport(t) {}
+struct Conn::Impl final : Conn {
+    Impl(Loop& l, ConnEvents& e, const ConnOptions& options)
+        : loop(l), events(e), tcp(options.transport == Transport::tcp), finish(options.finish) {}
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
     ~Impl() { release(); }
@@ -77,265 +35,323 @@ struct Conn::Impl {
     // While one stands, a Conn that was closed stays in memory: its own functions are still on the stack.
     class Held {
       public:
-        explicit Held(Conn& conn) : conn_(conn) { ++conn.impl_->held; }
+        explicit Held(Impl& conn) : conn_(conn) { ++conn.held; }
         Held(const Held&) = delete;
         Held& operator=(const Held&) = delete;
         ~Held() {
-            if (--conn_.impl_->held == 0 && conn_.impl_->dead) delete &conn_;
+            if (--conn_.held == 0 && conn_.dead) delete &conn_;
         }
 
       private:
-        Conn& conn_;
+        Impl& conn_;
     };
 
     void release();
-    base::Status start(Conn& conn, const ConnOptions& options);
-    base::Status watch(uint32_t what);
-    void on_events(Conn& conn, uint32_t what);
-    void on_open(Conn& conn);
-    void on_readable(Conn& conn);
-    void hand_over(Conn& conn, const uint8_t* data, size_t size);
-    void on_writable();
-    void end(Conn& conn, int reason);
+    base::Status start(const ConnOptions& options);
+    static void on_edge(void* arg, uint32_t got);
+    void on_soon();
+    void in_a_moment();
+    void connected(uint32_t got);
+    bool shake_hands();
+    void on_readable();
+    bool read_once();
+    void hand_over(const uint8_t* data, size_t size);
+    void end(int reason);
     void end_soon(int reason);
+    int write_some(const void* data, size_t size, size_t& put);
     bool flush();
 
     Loop& loop;
     ConnEvents& events;
-    Transport transport;
-    int fd = -1;
-    uint32_t watched = 0;
-    bool open = false, ended_by_peer = false;
-    uint32_t sends = 0;
-    int why = 0;  // for the `soon` timer: what closed() will say; 0: it calls opened()
-    TimerId deadline = 0, soon = 0;
+    std::unique_ptr<TlsSession> tls;
     std::string in, out;
     size_t out_at = 0;  // what of `out` has gone
-    unsigned held = 0;
-    bool dead = false;  // closed
-    Conn* self = nullptr;
+    TimerId deadline = 0, soon = 0;
+    std::string_view words;  // what reason() says, when it is not for TLS to say
+    int fd = -1;
+    int why = 0;  // for `soon`: what closed() will say
+    uint16_t held = 0;
+    uint8_t sends = 0;
+    const bool tcp, finish;
+    bool has_connected = false, open = false, ended_by_peer = false;
+    bool last_bytes = false;  // the kernel has told of an end: read up to it
+    bool dead = false;        // closed
 };
 
-Conn::Conn(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
-    impl_->self = this;
+Conn::Impl& Conn::impl() {
+    return static_cast<Impl&>(*this);
 }
-Conn::~Conn() = default;
+const Conn::Impl& Conn::impl() const {
+    return static_cast<const Impl&>(*this);
+}
 
 // Gives back all but the memory. No event comes after it.
 void Conn::Impl::release() {
     dead = true;
-    open = false;
     loop.cancel(std::exchange(deadline, 0));
     loop.cancel(std::exchange(soon, 0));
     if (fd < 0) return;
-    (void)watch(0);
-    if (transport == Transport::tcp && !ended_by_peer) {
-        // {1, 0} and nothing else: with a time above zero close() sleeps, on non-blocking sockets too.
-        const linger reset{1, 0};
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    }
+    (void)loop.watch(fd, 0, nullptr);
+    if (tls && open && finish) tls->end();
+    open = false;
+    if (tcp && !ended_by_peer && !finish) reset_on_close(fd);
     ::close(std::exchange(fd, -1));
 }
 
 base::Result<Conn*> Conn::open(Loop& loop, const ConnOptions& options, ConnEvents& events) {
     if (!options.peer.ip) return base::fail(base::Errc::invalid, "a connection needs the address of a peer");
-    if (options.source.ip && options.source.ip.family != options.peer.ip.family) {
-        return base::fail(base::Errc::invalid, "source " + options.source.ip.text() + " and peer " +
+    if (options.way.source.ip && options.way.source.ip.family != options.peer.ip.family) {
+        return base::fail(base::Errc::invalid, "source " + options.way.source.ip.text() + " and peer " +
                                                    options.peer.ip.text() + " are of different families");
     }
-    // Not make_unique: both are private.
-    std::unique_ptr<Impl> impl(new Impl(loop, events, options.transport));
-    Conn* conn = new Conn(std::move(impl));
-    if (auto started = conn->impl_->start(*conn, options); !started) {
-        delete conn;
-        return base::fail(std::move(started.error()));
-    }
-    return conn;
+    auto conn = std::make_unique<Impl>(loop, events, options);
+    if (auto started = conn->start(options); !started) return base::fail(std::move(started.error()));
+    return conn.release();
 }
 
-base::Status Conn::Impl::start(Conn& conn, const ConnOptions& options) {
-    const bool tcp = transport == Transport::tcp;
-    fd = socket(options.peer.ip.af(), (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return base::fail(failed("can not make a socket", errno));
-    if (options.fwmark != 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_MARK, &options.fwmark, sizeof options.fwmark) != 0) {
-        return base::fail(failed("can not set fwmark " + std::to_string(options.fwmark), errno));
+base::Status Conn::Impl::start(const ConnOptions& options) {
+    auto made = make_socket(options.peer.ip.af(), tcp ? SOCK_STREAM : SOCK_DGRAM, options.way);
+    if (!made) return base::fail(std::move(made.error()));
+    fd = *made;
+    if (options.tls) {
+        auto session = TlsSession::make(fd, options.peer.ip, *options.tls);
+        if (!session) return base::fail(std::move(session.error()));
+        tls = std::move(*session);
     }
-    if (options.source.ip) {
-        const int on = 1;
-        // Without it bind() takes a port for all peers at once, and a port range is used up soon.
-        if (options.source.port == 0) {
-            setsockopt(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-        } else {
-            setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        }
-        const auto source = to_socket(options.source, options.scope);
-        if (bind(fd, source.get(), source.size) != 0) {
-            return base::fail(failed("can not use source address " + options.source.text(), errno));
-        }
-    }
-    const auto peer = to_socket(options.peer, options.scope);
+    const SocketAddress peer(options.peer, options.way.scope);
     if (connect(fd, peer.get(), peer.size) != 0 && errno != EINPROGRESS) {
         const int error = errno;
-        if (ours(error)) return base::fail(failed("can not connect to " + options.peer.text(), error));
+        // What a router would say comes later: this is a route of our own that says unreachable.
+        if (our_trouble(error) || error == EHOSTUNREACH) {
+            return base::fail(socket_error("can not connect to " + options.peer.text(), error));
+        }
         end_soon(-error);
         return {};
     }
-    if (tcp) {
-        if (auto status = watch(writable); !status) return status;
-    } else {
-        if (auto status = watch(readable); !status) return status;
-        soon = loop.at(0, [&conn] {
-            conn.impl_->soon = 0;
-            conn.impl_->on_open(conn);
-        });
-    }
+    const uint32_t wanted = tcp ? EPOLLIN | EPOLLOUT | EPOLLRDHUP : EPOLLIN;
+    if (auto status = loop.watch_edges(fd, wanted, &on_edge, this); !status) return status;
+    if (!tcp) in_a_moment();
     if (options.deadline != 0) {
-        deadline = loop.at(options.deadline, [&conn] {
-            conn.impl_->deadline = 0;
-            conn.impl_->end(conn, -ETIMEDOUT);
+        deadline = loop.at(options.deadline, [this] {
+            deadline = 0;
+            if (tls && has_connected && !open) words = "timed out in the TLS handshake";
+            end(-ETIMEDOUT);
         });
     }
     return {};
 }
 
-base::Status Conn::Impl::watch(uint32_t what) {
-    if (what == watched) return {};
-    auto status = loop.watch(fd, what, [conn = self](uint32_t got) { conn->impl_->on_events(*conn, got); });
-    if (status) watched = what;
-    return status;
+// Tells the owner, and then there is no Conn any more.
+void Conn::Impl::end(int reason) {
+    const Held held_here(*this);
+    release();
+    events.closed(*this, reason);
 }
 
-// Tells the owner, and then there is no Conn any more.
-void Conn::Impl::end(Conn& conn, int reason) {
-    const Held held_here(conn);
-    release();
-    events.closed(conn, reason);
+void Conn::Impl::in_a_moment() {
+    loop.cancel(soon);
+    soon = loop.at(0, [this] {
+        soon = 0;
+        on_soon();
+    });
 }
 
 void Conn::Impl::end_soon(int reason) {
     if (why != 0) return;
     why = reason;
-    loop.cancel(soon);
-    soon = loop.at(0, [conn = self] {
-        conn->impl_->soon = 0;
-        conn->impl_->end(*conn, conn->impl_->why);
-    });
+    in_a_moment();
 }
 
-void Conn::Impl::on_open(Conn& conn) {
-    open = true;
-    events.opened(conn);
-}
-
-void Conn::Impl::on_events(Conn& conn, uint32_t what) {
-    if (why != 0) return end(conn, why);
-    const Held held_here(conn);
+void Conn::Impl::on_soon() {
+    if (why != 0) return end(why);
+    const Held held_here(*this);
     if (!open) {
+        open = has_connected = true;
+        return events.opened(*this);
+    }
+    on_readable();
+}
+
+void Conn::Impl::on_edge(void* arg, uint32_t got) {
+    Impl& conn = *static_cast<Impl*>(arg);
+    if (conn.why != 0) return conn.end(conn.why);
+    const Held held_here(conn);
+    conn.last_bytes = conn.last_bytes || (got & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    if (conn.tcp && !conn.has_connected) return conn.connected(got);
+    if (!conn.open && conn.tls && !conn.shake_hands()) return;
+    if (!conn.open) return;  // UDP, before its first turn: on_soon() is on its way
+    if ((got & EPOLLOUT) != 0 && !conn.flush()) return;
+    if ((got & ~uint32_t{EPOLLOUT}) != 0 || conn.tls) conn.on_readable();
+}
+
+void Conn::Impl::connected(uint32_t got) {
+    if (got & (EPOLLERR | EPOLLHUP)) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) return end(conn, -error);
-        if (auto status = watch(readable); !status) return end(conn, -status.error().os_error);
-        return on_open(conn);
+        if (error == EACCES) error = EHOSTUNREACH;  // a router's "prohibited", over IPv6
+        if (error != 0) return end(-error);
     }
-    if (what & writable) on_writable();
-    if (!dead && what & readable) on_readable(conn);
+    if ((got & EPOLLOUT) == 0) return;
+    has_connected = true;
+    if (tls) {
+        if (shake_hands()) on_readable();
+        return;
+    }
+    open = true;
+    events.opened(*this);
+    if (!dead && (got & (EPOLLIN | EPOLLRDHUP))) on_readable();
 }
 
-void Conn::Impl::hand_over(Conn& conn, const uint8_t* data, size_t size) {
-    const size_t used = events.received(conn, data, size);
-    if (dead || transport == Transport::udp) return;
+// True when the connection is open, and still is after its owner was told.
+bool Conn::Impl::shake_hands() {
+    const Step step = tls->handshake();
+    if (step == Step::failed) {
+        end(tls->error());
+        return false;
+    }
+    if (step != Step::done) return false;
+    open = true;
+    events.opened(*this);
+    return !dead;
+}
+
+void Conn::Impl::hand_over(const uint8_t* data, size_t size) {
+    const size_t used = events.received(*this, data, size);
+    if (dead || !tcp) return;
     const size_t rest = used < size ? size - used : 0;
     if (data == reinterpret_cast<const uint8_t*>(in.data())) {
         in.erase(0, size - rest);
     } else {
         in.assign(reinterpret_cast<const char*>(data) + (size - rest), rest);
     }
+    if (in.empty() && in.capacity() > 4096) in = {};
 }
 
-void Conn::Impl::on_readable(Conn& conn) {
+// True when there may be more to read.
+bool Conn::Impl::read_once() {
     std::array<uint8_t, datagram_limit> buffer;
-    const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
-    if (got < 0) {
-        if (errno != EAGAIN && errno != EINTR) end(conn, -errno);
-        return;
+    size_t size = 0;
+    bool more = true;
+    if (tls) {
+        const Step step = tls->read(buffer.data(), buffer.size(), size);
+        if (step == Step::failed) return end(tls->error()), false;
+        if (step == Step::ended) return end(0), false;
+        if (step != Step::done) return false;
+    } else {
+        const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
+        if (got < 0 && errno == EINTR) return true;
+        if (got < 0) {
+            if (errno != EAGAIN) end(-errno);
+            return false;
+        }
+        size = static_cast<size_t>(got);
+        if (size == 0 && tcp) {
+            ended_by_peer = true;
+            end(0);
+            return false;
+        }
+        // A buffer that was not filled has emptied the socket, and what comes then is a new edge.
+        more = !tcp || last_bytes || size == buffer.size();
     }
-    const auto size = static_cast<size_t>(got);
-    if (size == 0 && transport == Transport::tcp) {
-        ended_by_peer = true;
-        return end(conn, 0);
+    if (in.empty()) {
+        hand_over(buffer.data(), size);
+    } else {
+        if (in.size() + size > buffer_limit) return end(-ENOBUFS), false;
+        in.append(reinterpret_cast<const char*>(buffer.data()), size);
+        hand_over(reinterpret_cast<const uint8_t*>(in.data()), in.size());
     }
-    if (in.empty()) return hand_over(conn, buffer.data(), size);
-    if (in.size() + size > buffer_limit) return end(conn, -ENOBUFS);
-    in.append(reinterpret_cast<const char*>(buffer.data()), size);
-    hand_over(conn, reinterpret_cast<const uint8_t*>(in.data()), in.size());
+    return more && !dead;
+}
+
+void Conn::Impl::on_readable() {
+    for (int i = 0; i < reads_a_turn; ++i) {
+        if (!read_once()) return;
+    }
+    in_a_moment();
+}
+
+// Bytes that went; 0 as well when there is no room now. A negative errno when the connection is broken.
+int Conn::Impl::write_some(const void* data, size_t size, size_t& put) {
+    put = 0;
+    if (tls) {
+        const Step step = tls->write(data, size, put);
+        if (step == Step::failed) return tls->error();
+        return step == Step::ended ? -EPIPE : 0;
+    }
+    const ssize_t sent = ::send(fd, data, size, MSG_NOSIGNAL);
+    if (sent < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    put = static_cast<size_t>(sent);
+    return 0;
 }
 
 // Sends what waits. False: the connection is broken.
 bool Conn::Impl::flush() {
     while (out_at < out.size()) {
-        const ssize_t sent = ::send(fd, out.data() + out_at, out.size() - out_at, MSG_NOSIGNAL);
-        if (sent < 0) {
-            if (errno == EAGAIN) break;
-            if (errno == EINTR) continue;
-            end_soon(-errno);
+        size_t put = 0;
+        if (const int error = write_some(out.data() + out_at, out.size() - out_at, put); error != 0) {
+            end_soon(error);
             return false;
         }
-        out_at += static_cast<size_t>(sent);
+        if (put == 0) return true;
+        out_at += put;
     }
-    if (out_at == out.size()) {
-        out.clear();
-        out_at = 0;
-    }
+    if (!out.empty()) out = {};
+    out_at = 0;
     return true;
 }
 
-void Conn::Impl::on_writable() {
-    if (!flush()) {
-        (void)watch(0);
-    } else if (out.empty()) {
-        (void)watch(readable);
-    }
-}
-
 int Conn::send(const void* data, size_t size) {
-    Impl& impl = *impl_;
-    if (!impl.open) return -ENOTCONN;
-    if (impl.why != 0) return 0;  // broken already, and closed() is on its way
-    if (impl.transport == Transport::udp) {
-        if (::send(impl.fd, data, size, MSG_NOSIGNAL) >= 0) return 0;
+    Impl& conn = impl();
+    if (!conn.open) return -ENOTCONN;
+    if (conn.why != 0) return 0;  // broken already, and closed() is on its way
+    if (!conn.tcp) {
+        if (::send(conn.fd, data, size, MSG_NOSIGNAL) >= 0) return 0;
         if (errno == EMSGSIZE) return -EMSGSIZE;
         if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return -ENOBUFS;
-        impl.end_soon(-errno);
+        conn.end_soon(-errno);
         return 0;
     }
-    if (size > buffer_limit - (impl.out.size() - impl.out_at)) return -ENOBUFS;
-    if (++impl.sends == 2) {
+    if (size > buffer_limit - (conn.out.size() - conn.out_at)) return -ENOBUFS;
+    if (conn.sends < 2 && ++conn.sends == 2) {
         // A second small piece would wait for the first one's acknowledgement.
         const int on = 1;
-        setsockopt(impl.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        setsockopt(conn.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    const bool idle = impl.out.empty();
+    const auto* bytes = static_cast<const char*>(data);
     size_t sent = 0;
-    if (idle && size > 0) {
-        const ssize_t now = ::send(impl.fd, data, size, MSG_NOSIGNAL);
-        if (now < 0 && errno != EAGAIN && errno != EINTR) {
-            impl.end_soon(-errno);
+    while (conn.out.empty() && sent < size) {
+        size_t put = 0;
+        if (const int error = conn.write_some(bytes + sent, size - sent, put); error != 0) {
+            conn.end_soon(error);
             return 0;
         }
-        sent = now < 0 ? 0 : static_cast<size_t>(now);
+        if (put == 0) break;
+        sent += put;
     }
-    if (sent < size) {
-        impl.out.append(static_cast<const char*>(data) + sent, size - sent);
-        (void)impl.watch(readable | writable);
-    }
+    // The rest goes when epoll tells of room.
+    if (sent < size) conn.out.append(bytes + sent, size - sent);
     return 0;
 }
 
 void Conn::close() {
-    const Impl::Held held_here(*this);
-    impl_->release();
+    const Impl::Held held_here(impl());
+    impl().release();
+}
+
+bool Conn::tls() const {
+    return impl().tls != nullptr;
+}
+
+const TlsPeer* Conn::tls_peer() {
+    Impl& conn = impl();
+    return conn.tls && conn.open ? &conn.tls->peer() : nullptr;
+}
+
+std::string_view Conn::reason() const {
+    const Impl& conn = impl();
+    if (!conn.words.empty() || !conn.tls) return conn.words;
+    return conn.tls->words();
 }
 
 }  // namespace gorb::io

@@ -1,17 +1,21 @@
-// A non-blocking client connection on a Loop: TCP or connected UDP, with source address, fwmark and deadline.
-// It is what the SDK's gorb.net/1 gives to plugins.
+// A non-blocking client connection on a Loop: TCP, TLS or connected UDP, with source address, device, fwmark
+// and deadline. It is what the SDK's gorb.net/1 gives to plugins (which also probes ports: io/probe.h).
 //
-// Threads: the loop's. Errors: open() fails only for our own trouble (no descriptor, no such source address);
-// what the peer does comes through closed().
+// Threads: the loop's. Errors: open() fails only for our own trouble (no descriptor, no route, no such source
+// address, an unreadable CA file); what the peer does comes through closed(). io/trouble.h tells the two
+// apart.
+//
+// Cost: about 200 bytes a connection (and some 20 KB in OpenSSL for TLS), one epoll_ctl for its whole life.
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 #include "base/address.h"
 #include "base/result.h"
 #include "io/loop.h"
+#include "io/socket.h"
+#include "io/tls.h"
 
 namespace gorb::io {
 
@@ -20,10 +24,10 @@ enum class Transport : uint8_t { tcp, udp };
 struct ConnOptions {
     Transport transport = Transport::tcp;
     base::Endpoint peer;
-    base::Endpoint source;  // ip.family none: the kernel chooses
-    uint32_t scope = 0;     // interface index for link-local IPv6 addresses
-    uint32_t fwmark = 0;    // SO_MARK, 0: none
-    uint64_t deadline = 0;  // monotonic ns, 0: none; then closed(-ETIMEDOUT)
+    Way way;
+    uint64_t deadline = 0;            // monotonic ns, 0: none; then closed(-ETIMEDOUT)
+    bool finish = false;              // close() ends TCP with FIN instead of RST
+    const TlsOptions* tls = nullptr;  // for TLS over TCP; lent for the call of open()
 };
 
 class Conn;
@@ -31,11 +35,13 @@ class Conn;
 // What happens to a connection. closed() is the last call, once; the Conn is gone after it returns.
 class ConnEvents {
   public:
+    // TCP: connected. TLS: the handshake is through. UDP: at once.
     virtual void opened(Conn&) = 0;
     // Returns how many bytes were consumed; the rest comes again in front of what follows. More than 1 MiB of
     // such rest is closed(-ENOBUFS). UDP: one call is one datagram, and there is no rest.
     virtual size_t received(Conn&, const uint8_t* data, size_t size) = 0;
-    // 0: the peer ended the stream; otherwise a negative errno (-ECONNREFUSED, -ETIMEDOUT, ...)
+    // 0: the peer ended the stream; otherwise a negative errno (-ECONNREFUSED, -ETIMEDOUT, ...), -EPROTO for
+    // what is wrong with TLS. It comes within the loop's turn in which the kernel tells.
     virtual void closed(Conn&, int why) = 0;
 
   protected:
@@ -51,17 +57,26 @@ class Conn {
     // An error of the connection itself is not told here but by closed(), which follows.
     int send(const void* data, size_t size);
     // No event follows; the Conn is gone. May be called from within its events. TCP is reset (RST), not
-    // finished, so a check leaves no TIME_WAIT behind.
+    // finished, so a check leaves no TIME_WAIT; unless `finish` was asked for.
     void close();
+
+    bool tls() const;
+    // Of TLS, from opened() on; else nullptr.
+    const TlsPeer* tls_peer();
+    // Within closed() only: why, in words, where an errno says too little; else empty.
+    std::string_view reason() const;
 
     Conn(const Conn&) = delete;
     Conn& operator=(const Conn&) = delete;
 
+  protected:
+    Conn() = default;
+    ~Conn() = default;
+
   private:
     struct Impl;
-    explicit Conn(std::unique_ptr<Impl> impl);
-    ~Conn();
-    std::unique_ptr<Impl> impl_;
+    Impl& impl();
+    const Impl& impl() const;
 };
 
 }  // namespace gorb::io

@@ -28,9 +28,11 @@ uint32_t to_epoll(uint32_t events) {
     return (events & readable ? uint32_t{EPOLLIN} : 0U) | (events & writable ? uint32_t{EPOLLOUT} : 0U);
 }
 
-base::Status failed(const char* what, int fd, int error) {
-    return base::fail(base::Errc::io,
-                      std::string(what) + " " + std::to_string(fd) + ": " + std::strerror(error), error);
+base::Error failed(const char* what, int fd, int error) {
+    return {base::Errc::io,
+            std::string(what) + " " + std::to_string(fd) + ": " + std::strerror(error),
+            {},
+            error};
 }
 
 }  // namespace
@@ -40,13 +42,15 @@ struct Loop::Impl {
     // event, so an event fetched before a change does not reach who came after it.
     struct Watched {
         std::function<void(uint32_t)> fn;
+        EdgeFn edge = nullptr;  // this one instead of fn
+        void* arg = nullptr;
         uint32_t generation = 0;
-        uint32_t events = 0;  // 0: not watched
+        uint32_t events = 0;  // of epoll; 0: not watched
     };
 
     explicit Impl(uint64_t now) : wheel(now) {}
 
-    base::Status watch(int fd, uint32_t events, std::function<void(uint32_t)> fn);
+    base::Result<Watched*> add(int fd, uint32_t epoll_events);
     base::Status forget(int fd);
     void wake_if(bool sleeping_now);
     bool take_posts();
@@ -58,6 +62,7 @@ struct Loop::Impl {
     std::vector<Watched> fds;
     TimerWheel wheel;
     uint64_t turn_now = 0;  // 0 outside a turn
+    uint64_t turns = 0;
     std::array<epoll_event, events_a_turn> ready{};
 
     std::mutex mutex;
@@ -94,13 +99,13 @@ Loop::~Loop() {
     close(impl_->epoll_fd);
 }
 
-base::Status Loop::Impl::watch(int fd, uint32_t events, std::function<void(uint32_t)> fn) {
+base::Result<Loop::Impl::Watched*> Loop::Impl::add(int fd, uint32_t epoll_events) {
     const auto index = static_cast<size_t>(fd);
     const bool known = index < fds.size() && fds[index].events != 0;
     uint32_t generation = index < fds.size() ? fds[index].generation + 1 : 1;
     if (generation == 0) generation = 1;  // 0 is the wake-up's
     epoll_event event{};
-    event.events = to_epoll(events);
+    event.events = epoll_events;
     event.data.u64 = uint64_t{generation} << 32 | static_cast<uint32_t>(fd);
     // Somebody may have closed a descriptor without a word, or left one in here through a copy: the other way
     // then.
@@ -109,15 +114,15 @@ base::Status Loop::Impl::watch(int fd, uint32_t events, std::function<void(uint3
                           : !known && errno == EEXIST ? EPOLL_CTL_MOD
                                                       : 0;
         if (other == 0 || epoll_ctl(epoll_fd, other, fd, &event) != 0) {
-            return failed("can not watch descriptor", fd, errno);
+            return base::fail(failed("can not watch descriptor", fd, errno));
         }
     }
     if (index >= fds.size()) fds.resize(std::max(index + 1, fds.size() * 2));
     Watched& watched = fds[index];
     watched.generation = generation;
-    watched.events = events;
-    watched.fn.swap(fn);  // the old one dies when we return
-    return {};
+    watched.events = epoll_events;
+    watched.edge = nullptr;
+    return &watched;
 }
 
 base::Status Loop::Impl::forget(int fd) {
@@ -132,9 +137,27 @@ base::Status Loop::Impl::forget(int fd) {
 }
 
 base::Status Loop::watch(int fd, uint32_t events, std::function<void(uint32_t)> fn) {
-    if (fd < 0) return failed("can not watch descriptor", fd, EBADF);
+    if (fd < 0) return base::fail(failed("can not watch descriptor", fd, EBADF));
     events &= readable | writable;
-    return events == 0 ? impl_->forget(fd) : impl_->watch(fd, events, std::move(fn));
+    if (events == 0) return impl_->forget(fd);
+    auto watched = impl_->add(fd, to_epoll(events));
+    if (!watched) return base::fail(std::move(watched.error()));
+    (*watched)->fn.swap(fn);  // the old one dies when we return
+    return {};
+}
+
+base::Status Loop::watch_edges(int fd, uint32_t epoll_events, EdgeFn fn, void* arg) {
+    if (fd < 0) return base::fail(failed("can not watch descriptor", fd, EBADF));
+    auto watched = impl_->add(fd, epoll_events | EPOLLET);
+    if (!watched) return base::fail(std::move(watched.error()));
+    const auto dying = std::exchange((*watched)->fn, nullptr);
+    (*watched)->edge = fn;
+    (*watched)->arg = arg;
+    return {};
+}
+
+uint64_t Loop::turn() const {
+    return impl_->turns;
 }
 
 TimerId Loop::at(uint64_t when, std::function<void()> fn) {
@@ -226,6 +249,11 @@ bool Loop::Impl::dispatch(int count) {
         }
         if (fd >= fds.size() || fds[fd].generation != generation || fds[fd].events == 0) continue;
         const uint32_t got = ready[i].events;
+        if (const EdgeFn edge = fds[fd].edge) {
+            edge(fds[fd].arg, got);
+            any = true;
+            continue;
+        }
         uint32_t events = (got & EPOLLIN ? readable : 0U) | (got & EPOLLOUT ? writable : 0U);
         if (got & (EPOLLERR | EPOLLHUP)) events = readable | writable;
         if (events == 0) continue;
@@ -246,6 +274,7 @@ void Loop::run() {
         const int timeout = impl_->timeout_ms(clock_->now());
         busy_since_.store(0, std::memory_order_relaxed);
         const int count = impl_->wait(timeout);
+        ++impl_->turns;
         impl_->turn_now = clock_->now();
         busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
         {
@@ -267,6 +296,7 @@ void Loop::run() {
 bool Loop::step() {
     const auto before = impl_->thread.exchange(std::this_thread::get_id());
     const int count = impl_->wait(0);
+    ++impl_->turns;
     impl_->turn_now = clock_->now();
     busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
     bool any = impl_->take_posts();

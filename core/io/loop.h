@@ -35,6 +35,15 @@ class Loop {
     // and close any fd.
     base::Status watch(int fd, uint32_t events, std::function<void(uint32_t events)> fn);
 
+    // The same without a std::function and edge-triggered: for sockets that are registered once and then see
+    // many events. `epoll_events` are EPOLLIN, EPOLLOUT, EPOLLRDHUP ... (EPOLLET is added), and fn gets what
+    // epoll reports. It hears of changes only, so it has to read and write until there is nothing left to do.
+    // `arg` must live until the descriptor is forgotten, with watch(fd, 0, nullptr).
+    using EdgeFn = void (*)(void* arg, uint32_t epoll_events);
+    base::Status watch_edges(int fd, uint32_t epoll_events, EdgeFn fn, void* arg);
+    // Counts the turns. An event that is delivered in a turn tells nothing of what was begun in that turn.
+    uint64_t turn() const;
+
     // Calls fn once, at or up to one slot (10 ms) after `when` (monotonic ns). A time that has passed means
     // the next turn.
     TimerId at(uint64_t when, std::function<void()> fn);

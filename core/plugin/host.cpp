@@ -18,9 +18,19 @@ const base::SystemClock system_clock;
 
 thread_local const Host* current = nullptr;
 
-constexpr const char* doing_words[] = {"create", "destroy",    "add",        "remove",
-                                       "start",  "cancel",     "descriptor", "timer",
-                                       "post",   "connection", "done",       "waits for its jobs"};
+constexpr const char* doing_words[] = {"create",
+                                       "destroy",
+                                       "add",
+                                       "remove",
+                                       "start",
+                                       "cancel",
+                                       "push",
+                                       "descriptor",
+                                       "timer",
+                                       "post",
+                                       "connection",
+                                       "done",
+                                       "waits for its jobs"};
 static_assert(std::size(doing_words) == static_cast<size_t>(Doing::count));
 
 // "pulse-http: start". Kept for ever: a watchdog may read it at any time. One for each plugin and operation.
@@ -144,8 +154,10 @@ void Host::drain() {
 
 void Host::run_posted(std::vector<Posted>& posted, Doing doing) {
     for (const Posted& one : posted) {
+        job_owner_ = one.owner;
         call(doing, [&] { one.fn(one.arg); });
     }
+    job_owner_ = 0;
 }
 
 void Host::retire() {
@@ -163,10 +175,11 @@ void Host::retire() {
     accepting_ = false;
     posted_ = {};
     jobs_done_ = {};
+    newest_jobs_.clear();
     watched_ = {};
     timers_ = {};
     free_timers_ = {};
-    free_connections_ = {};
+    first_free_ = last_free_ = nullptr;
     connections_ = {};
 }
 
@@ -230,7 +243,7 @@ void Host::metrics_set(const gorb_host* host, uint64_t metric, double to) {
 
 // ---- gorb.pulse/1
 
-const gorb_pulse_host Host::pulse_table = {sizeof(gorb_pulse_host), &pulse_report};
+const gorb_pulse_host Host::pulse_table = {sizeof(gorb_pulse_host), &pulse_report, &pulse_recheck};
 
 int32_t Host::pulse_report(const gorb_host* host, gorb_run run, const gorb_result* result) {
     constexpr size_t size = offsetof(gorb_result, detail) + sizeof(gorb_result::detail);
@@ -242,6 +255,11 @@ int32_t Host::pulse_report(const gorb_host* host, gorb_run run, const gorb_resul
     if (self.on_loop()) return self.answers_->report(run, *result);
     std::lock_guard lock(self.mutex_);
     return self.answers_ ? self.answers_->report_elsewhere(run, *result) : -ESTALE;
+}
+
+int32_t Host::pulse_recheck(const gorb_host* host, gorb_run run) {
+    Host& self = of(host);
+    return self.refuse_thread("gorb.pulse/1 recheck") ? -EPERM : self.answers_->recheck(run);
 }
 
 }  // namespace gorb::plugin

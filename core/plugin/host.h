@@ -15,11 +15,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "gorb/abi.h"
 #include "io/conn.h"
 #include "io/loop.h"
+#include "io/probe.h"
 #include "io/workers.h"
 #include "plugin/metrics.h"
 
@@ -33,6 +35,7 @@ enum class Doing : uint8_t {
     remove,
     start,
     cancel,
+    push,
     event,
     timer,
     post,
@@ -49,6 +52,8 @@ class Answers {
     virtual int32_t report(gorb_run run, const gorb_result& result) = 0;
     // On any other thread, under the host's lock; what is taken is told by Host::wake().
     virtual int32_t report_elsewhere(gorb_run run, const gorb_result& result) = 0;
+    // On the loop's thread: a check of this run's target is asked for.
+    virtual int32_t recheck(gorb_run run) = 0;
     // On the loop's thread: hand on what report_elsewhere() took.
     virtual void deliver() = 0;
 
@@ -87,6 +92,11 @@ class Host final : public gorb_host {
     bool on_loop() const;
     // Waits until all jobs that were accepted are done, and accepts no more.
     void finish_jobs();
+    // Jobs submitted from here on are this probe's, and those that their done() submits; 0: nobody's.
+    void set_job_owner(uint32_t owner) { job_owner_ = owner; }
+    // Has the newest job of this probe not begun yet? False when it has none.
+    bool job_waits(uint32_t owner) const;
+    void forget_jobs_of(uint32_t owner) { newest_jobs_.erase(owner); }
     // Releases descriptors' watches, timers, connections and posts. From here on every call is refused.
     void retire();
 
@@ -126,7 +136,9 @@ class Host final : public gorb_host {
     struct Posted {
         void (*fn)(void*);
         void* arg;
+        uint32_t owner = 0;
     };
+    using Begun = std::shared_ptr<std::atomic<bool>>;
     struct Connection;
     friend struct Connection;
 
@@ -159,10 +171,13 @@ class Host final : public gorb_host {
                                const gorb_conn_events* events, void* arg, gorb_error* error);
     static int32_t net_send(gorb_conn* conn, const void* data, size_t size);
     static void net_close(gorb_conn* conn);
+    static int32_t net_tls_peer(gorb_conn* conn, gorb_tls_peer* out);
+    static gorb_str net_reason(gorb_conn* conn);
+    base::Status open_connection(Connection& connection, const gorb_conn_options& options);
     void drop_connections();
     // gorb.work/1
     static int32_t work_submit(const gorb_host* host, void (*run)(void*), void (*done)(void*), void* arg);
-    void run_job(void (*run)(void*), Posted done);
+    void run_job(void (*run)(void*), Posted done, const Begun& begun);
     // gorb.metrics/1
     static uint64_t metrics_counter(const gorb_host* host, const char* name, const char* help);
     static uint64_t metrics_gauge(const gorb_host* host, const char* name, const char* help);
@@ -170,6 +185,7 @@ class Host final : public gorb_host {
     static void metrics_set(const gorb_host* host, uint64_t metric, double to);
     // gorb.pulse/1
     static int32_t pulse_report(const gorb_host* host, gorb_run run, const gorb_result* result);
+    static int32_t pulse_recheck(const gorb_host* host, gorb_run run);
 
     static const gorb_loop loop_table;
     static const gorb_net net_table;
@@ -186,13 +202,17 @@ class Host final : public gorb_host {
     std::atomic<Metrics*> metrics_;
     std::atomic<uint32_t> odd_{0};  // a bit for each Oddity told
     std::string last_exception_;
+    uint32_t job_owner_ = 0;
+    std::unordered_map<uint32_t, Begun> newest_jobs_;  // by owner
 
     std::vector<Watched> watched_;  // by descriptor
     std::vector<Timer> timers_;
     std::vector<uint32_t> free_timers_;
     std::vector<std::shared_ptr<Connection>> connections_;  // all that were ever needed at once
-    std::deque<Connection*>
-        free_connections_;  // taken in turn, so that a stale handle meets a new owner late
+    // Taken in turn, so that a stale handle meets a new owner late.
+    Connection* first_free_ = nullptr;
+    Connection* last_free_ = nullptr;
+    std::unique_ptr<io::ProbePool> probes_;  // made when first needed
 
     std::mutex mutex_;
     std::condition_variable job_done_;

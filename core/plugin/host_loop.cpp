@@ -89,7 +89,7 @@ int32_t Host::loop_post(const gorb_host* host, void (*fn)(void*), void* arg) {
     Host& self = of(host);
     std::lock_guard lock(self.mutex_);
     if (!self.loop_) return -ESHUTDOWN;
-    self.posted_.push_back({fn, arg});
+    self.posted_.push_back({fn, arg, 0});
     self.wake();
     return 0;
 }
@@ -103,14 +103,22 @@ int32_t Host::work_submit(const gorb_host* host, void (*run)(void*), void (*done
         if (!self.accepting_) return -ECANCELED;
         ++self.jobs_;
     }
-    if (self.workers_->submit([&self, run, done, arg] { self.run_job(run, {done, arg}); })) return 0;
+    const uint32_t owner = self.job_owner_;
+    const Begun begun = owner ? std::make_shared<std::atomic<bool>>(false) : nullptr;
+    if (self.workers_->submit([&self, run, done, arg, owner, begun] {
+            self.run_job(run, {done, arg, owner}, begun);
+        })) {
+        if (owner) self.newest_jobs_[owner] = begun;
+        return 0;
+    }
     std::lock_guard lock(self.mutex_);
     --self.jobs_;
     return -EAGAIN;
 }
 
 // On a worker's thread.
-void Host::run_job(void (*run)(void*), Posted done) {
+void Host::run_job(void (*run)(void*), Posted done, const Begun& begun) {
+    if (begun) begun->store(true, std::memory_order_relaxed);
     try {
         run(done.arg);
     } catch (const std::exception& e) {
@@ -125,6 +133,11 @@ void Host::run_job(void (*run)(void*), Posted done) {
         wake();
     }
     job_done_.notify_all();
+}
+
+bool Host::job_waits(uint32_t owner) const {
+    const auto it = newest_jobs_.find(owner);
+    return it != newest_jobs_.end() && !it->second->load(std::memory_order_relaxed);
 }
 
 void Host::finish_jobs() {

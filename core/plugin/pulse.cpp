@@ -33,6 +33,10 @@ gorb_addr to_c(const base::Endpoint& endpoint) {
     return addr;
 }
 
+gorb_addr to_c(const base::Ip& ip) {
+    return ip ? to_c(base::Endpoint{ip, 0}) : gorb_addr{};
+}
+
 gorb_str to_c(const std::string& text) {
     return {text.data(), text.size()};
 }
@@ -49,21 +53,27 @@ std::string label_of(const Plugin& plugin) {
 class PulseInstance::Probe {
   public:
     std::atomic<uint64_t> open{0};  // the run that may still be answered, taken by whoever answers or ends it
-    Run wanted = 0;                 // the run whose answer the caller waits for; the loop's
     uint64_t runs = 0;              // how many there have been, over all probes that had this place
     void* plugin_probe = nullptr;   // nullptr: the place is free
     uint32_t index = 0;
+    Tag tag = 0;
+    bool waiting = false;  // the caller waits for the answer of the newest run; the loop's
+
+    Run newest() const { return runs << index_bits | index; }
+    Run wanted() const { return waiting ? newest() : 0; }
+    uint32_t owner() const { return index + 1; }  // of jobs, for the host
 };
 
 struct PulseInstance::Impl final : Answers {
     Impl(const Plugin& p, std::shared_ptr<const Config> o, io::Loop& l, io::Workers& workers, Metrics& m,
-         OnReport report)
+         OnReport report, OnRecheck recheck_asked)
         : plugin(p),
           ops(*static_cast<const gorb_pulse_ops*>(p.entry->ops)),
           options(std::move(o)),
           loop(l),
           metrics(m),
           on_report(std::move(report)),
+          on_recheck(std::move(recheck_asked)),
           label(label_of(p)),
           host(Host::make(label, p.name, l, workers, m, *this)),
           late(m.counter(p.name, "late_reports_total", "Reports of runs that were over already")) {}
@@ -96,6 +106,7 @@ struct PulseInstance::Impl final : Answers {
 
     int32_t report(gorb_run run, const gorb_result& result) override;
     int32_t report_elsewhere(gorb_run run, const gorb_result& result) override;
+    int32_t recheck(gorb_run run) override;
     void deliver() override;
 
     const Plugin& plugin;
@@ -104,6 +115,7 @@ struct PulseInstance::Impl final : Answers {
     io::Loop& loop;
     Metrics& metrics;
     OnReport on_report;
+    OnRecheck on_recheck;
     std::string label;
     Host& host;
     uint64_t late;
@@ -113,6 +125,7 @@ struct PulseInstance::Impl final : Answers {
     bool delivering = false;
     Report scratch;               // keeps its memory from one report to the next
     std::vector<Answer> answers;  // given during our own calls
+    std::vector<Answer> given;    // being handed on; a member so that its memory stays
     io::TimerId flush = 0;
 
     // Grows on the loop under the host's lock, read there without and elsewhere with it.
@@ -167,17 +180,22 @@ void PulseInstance::Impl::read(const gorb_result& result, Report& report) {
     report.code = result.code;
     report.latency_ns = result.latency_ns;
     clean_text(view(result.detail), detail_limit, report.detail);
+    if (GORB_HAS(gorb_result, &result, warning)) {
+        clean_text(view(result.warning), detail_limit, report.warning);
+    } else {
+        report.warning.clear();
+    }
 }
 
 void PulseInstance::Impl::hand_on(Run run, const Report& report) {
     Probe* probe = probe_of(run);
-    if (!probe || probe->wanted != run) {  // ended between the answer and now
+    if (!probe || probe->wanted() != run) {  // ended between the answer and now
         metrics.add(late, 1);
         return;
     }
-    probe->wanted = 0;
+    probe->waiting = false;
     delivering = true;
-    on_report(run, report);
+    on_report(probe->tag, report);
     delivering = false;
 }
 
@@ -186,7 +204,7 @@ void PulseInstance::Impl::queue(Run run, Report report) {
     if (flush != 0) return;
     flush = loop.at(0, [this] {
         flush = 0;
-        std::vector<Answer> given;
+        given.clear();
         given.swap(answers);
         for (const Answer& answer : given) hand_on(answer.run, answer.report);
     });
@@ -214,13 +232,20 @@ int32_t PulseInstance::Impl::report_elsewhere(gorb_run run, const gorb_result& r
     return 0;
 }
 
+int32_t PulseInstance::Impl::recheck(gorb_run run) {
+    const Probe* probe = probe_of(run);
+    if (!probe || !probe->plugin_probe || probe->newest() != run) return -ESTALE;
+    if (!probe->waiting && on_recheck) on_recheck(probe->tag);
+    return 0;
+}
+
 void PulseInstance::Impl::deliver() {
-    std::vector<Answer> given;
+    std::vector<Answer> came;
     {
         std::lock_guard lock(host.mutex());
-        given.swap(elsewhere);
+        came.swap(elsewhere);
     }
-    for (const Answer& answer : given) hand_on(answer.run, answer.report);
+    for (const Answer& answer : came) hand_on(answer.run, answer.report);
 }
 
 PulseInstance::PulseInstance(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -228,10 +253,11 @@ PulseInstance::PulseInstance(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 base::Result<std::unique_ptr<PulseInstance>> PulseInstance::create(const Plugin& plugin,
                                                                    std::shared_ptr<const Config> options,
                                                                    io::Loop& loop, io::Workers& workers,
-                                                                   Metrics& metrics, OnReport on_report) {
+                                                                   Metrics& metrics, OnReport on_report,
+                                                                   OnRecheck on_recheck) {
     GORB_CHECK(plugin.kind == GORB_KIND_PULSE && plugin.entry && options);
-    auto impl =
-        std::make_unique<Impl>(plugin, std::move(options), loop, workers, metrics, std::move(on_report));
+    auto impl = std::make_unique<Impl>(plugin, std::move(options), loop, workers, metrics,
+                                       std::move(on_report), std::move(on_recheck));
     gorb_error error{};
     const Impl::Inside inside(*impl);
     const bool returned = impl->host.call(
@@ -257,7 +283,7 @@ PulseInstance::~PulseInstance() {
     impl.loop.cancel(impl.flush);
 }
 
-base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target) {
+base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target, Tag tag) {
     Impl& impl = *impl_;
     auto args = target.args;
     if (!args) {
@@ -269,12 +295,15 @@ base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target
     if (!place) return place;
     const Impl::Inside inside(impl);
     const gorb_target raw = {
-        sizeof(gorb_target), target.fwmark, to_c(target.address), to_c(target.service), to_c(target.backend),
-        to_c(target.host),   args->c()};
+        sizeof(gorb_target), target.fwmark, to_c(target.address), to_c(target.service),  to_c(target.backend),
+        to_c(target.host),   args->c(),     to_c(target.source),  to_c(target.interface)};
     gorb_error error{};
     const bool returned =
         impl.host.call(Doing::add, [&] { (*place)->plugin_probe = impl.ops.add(impl.self, &raw, &error); });
-    if (returned && (*place)->plugin_probe) return *place;
+    if (returned && (*place)->plugin_probe) {
+        (*place)->tag = tag;
+        return *place;
+    }
     const std::string why = returned ? words_of(error, "add() gave no reason") : impl.host.last_exception();
     (*place)->plugin_probe = nullptr;
     impl.free_places.push_back(*place);
@@ -284,22 +313,27 @@ base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target
 void PulseInstance::remove(Probe* probe) {
     Impl& impl = *impl_;
     const Impl::Inside inside(impl);
-    probe->wanted = 0;
+    probe->waiting = false;
     probe->open.store(0, std::memory_order_release);
     impl.host.call(Doing::remove, [&] { impl.ops.remove(probe->plugin_probe); });
+    impl.host.forget_jobs_of(probe->owner());
     probe->plugin_probe = nullptr;
     impl.free_places.push_back(probe);
 }
 
 PulseInstance::Run PulseInstance::start(Probe* probe, uint64_t deadline) {
     Impl& impl = *impl_;
-    if (probe->wanted != 0) cancel(probe, probe->wanted);
+    if (probe->waiting) cancel(probe);
     const Impl::Inside inside(impl);
-    const Run run = ++probe->runs << index_bits | probe->index;
-    probe->wanted = run;
+    ++probe->runs;
+    const Run run = probe->newest();
+    probe->waiting = true;
     probe->open.store(run, std::memory_order_release);
-    if (!impl.host.call(Doing::start, [&] { impl.ops.start(probe->plugin_probe, run, deadline); }) &&
-        impl.take(run)) {
+    impl.host.set_job_owner(probe->owner());
+    const bool returned =
+        impl.host.call(Doing::start, [&] { impl.ops.start(probe->plugin_probe, run, deadline); });
+    impl.host.set_job_owner(0);
+    if (!returned && impl.take(run)) {
         Report report;
         report.detail = "the check could not be started: " + impl.host.last_exception();
         report.detail = clean_text(report.detail, detail_limit);
@@ -308,14 +342,42 @@ PulseInstance::Run PulseInstance::start(Probe* probe, uint64_t deadline) {
     return run;
 }
 
-void PulseInstance::cancel(Probe* probe, Run run) {
+bool PulseInstance::cancel(Probe* probe, Run run) {
+    return run != 0 && probe->wanted() == run && cancel(probe);
+}
+
+bool PulseInstance::cancel(Probe* probe) {
     Impl& impl = *impl_;
-    if (run == 0 || probe->wanted != run) return;  // answered already
+    if (!probe->waiting) return false;  // answered already
     const Impl::Inside inside(impl);
-    probe->wanted = 0;
+    const Run run = probe->newest();
+    probe->waiting = false;
     // An answer that is on its way is dropped by hand_on(); the plugin is through with the run then.
-    if (probe->open.exchange(0, std::memory_order_acq_rel) != run) return;
+    if (probe->open.exchange(0, std::memory_order_acq_rel) != run) return false;
+    const bool not_begun = impl.host.job_waits(probe->owner());
     impl.host.call(Doing::cancel, [&] { impl.ops.cancel(probe->plugin_probe, run); });
+    return not_begun;
+}
+
+base::Status PulseInstance::push(Probe* probe, const PushReport& push) {
+    Impl& impl = *impl_;
+    if (!GORB_HAS(gorb_pulse_ops, &impl.ops, push) || !impl.ops.push) {
+        return base::fail(Errc::unsupported,
+                          "the pulse \"" + impl.plugin.name +
+                              "\" finds out by itself and takes no reports; the pulse \"ttl\" does");
+    }
+    const Impl::Inside inside(impl);
+    const gorb_push raw = {sizeof(gorb_push), static_cast<uint32_t>(push.verdict), push.share, push.code,
+                           to_c(push.detail)};
+    gorb_error error{};
+    int32_t answer = 0;
+    if (!impl.host.call(Doing::push, [&] { answer = impl.ops.push(probe->plugin_probe, &raw, &error); })) {
+        return base::fail(Errc::unavailable,
+                          impl.label + " let an exception out: " + impl.host.last_exception());
+    }
+    if (answer == 0) return {};
+    return base::fail(answer == -EINVAL ? Errc::invalid : Errc::unavailable,
+                      words_of(error, impl.label + " did not take the report and gave no reason"), -answer);
 }
 
 const Plugin& PulseInstance::plugin() const {

@@ -32,6 +32,7 @@ struct Report {
     int32_t code = 0;         // the protocol's own, 0 for none
     uint64_t latency_ns = 0;  // 0: not measured by the plugin
     std::string detail;       // at most 256 bytes, valid UTF-8
+    std::string warning;      // the same; "" for none
 };
 
 struct ProbeTarget {
@@ -39,32 +40,51 @@ struct ProbeTarget {
     base::Endpoint address;
     std::string host;  // the host name the user gave, "" for none
     uint32_t fwmark = 0;
-    std::shared_ptr<const Config> args;
+    std::shared_ptr<const Config> args;  // nullptr: the defaults
+    base::Ip source;                     // of the check's sockets; none: the kernel chooses
+    std::string interface;               // "" for any
+};
+
+// What somebody reports of a target from outside.
+struct PushReport {
+    Verdict verdict = Verdict::pass;  // or fail
+    uint32_t share = 100;
+    int32_t code = 0;
+    std::string detail;
 };
 
 class PulseInstance {
   public:
     using Run = uint64_t;
-    using OnReport = std::function<void(Run, const Report&)>;
+    using Tag = uint32_t;  // the caller's own name for a probe
+    using OnReport = std::function<void(Tag, const Report&)>;
+    using OnRecheck = std::function<void(Tag)>;
 
+    // `on_recheck`: the plugin asks for a check of that probe now; told only while none runs. Like
+    // `on_report` it must not call the instance.
     static base::Result<std::unique_ptr<PulseInstance>> create(const Plugin& plugin,
                                                                std::shared_ptr<const Config> options,
                                                                io::Loop& loop, io::Workers& workers,
-                                                               Metrics& metrics, OnReport on_report);
+                                                               Metrics& metrics, OnReport on_report,
+                                                               OnRecheck on_recheck = {});
     // Removes the probes that are left, then destroys the plugin's instance.
     ~PulseInstance();
 
     // A probe is the plugin's own handle of one target.
     class Probe;
-    base::Result<Probe*> add(const ProbeTarget& target);
+    base::Result<Probe*> add(const ProbeTarget& target, Tag tag);
     void remove(Probe* probe);
     // Starts a check that must be answered before `deadline` (monotonic ns). `on_report` is called at most
     // once for each run, and never before start() has returned: what a plugin answers at once comes in
     // the loop's next turn, which follows without waiting. Nobody here enforces the deadline: the caller
     // does, with cancel().
     Run start(Probe* probe, uint64_t deadline);
-    // The run is over; a report that comes later is dropped and counted.
-    void cancel(Probe* probe, Run run);
+    // The run is over; a report that comes later is dropped and counted. True when it had not even begun: its
+    // job still waits for a worker, which is no fault of the target.
+    bool cancel(Probe* probe, Run run);
+    bool cancel(Probe* probe);  // whatever run is open
+    // Errc::unsupported when this pulse takes no reports, else what the plugin says.
+    base::Status push(Probe* probe, const PushReport& push);
 
     const Plugin& plugin() const;
 

@@ -430,7 +430,11 @@ void Api::push_pulse(Call&& call) {
     context_.control.push(call.service(), call.backend(), *push,
                           [respond = call.respond](const base::Status& done) {
                               if (!done) {
-                                  respond(error_response(done.error()));
+                                  // No pulse of it takes reports: its state is in the way, as with 409
+                                  // elsewhere.
+                                  const bool takes_none = done.error().code == base::Errc::unsupported;
+                                  respond(takes_none ? error_response(409, done.error().sentence)
+                                                     : error_response(done.error()));
                                   return;
                               }
                               Response out;

@@ -16,18 +16,15 @@ void Session::feed(std::string_view in) {
     } else if (waiting_ || running_ || !output_.room()) {
         pending_.append(in);
     } else {
-        run(in);
+        pending_.append(in.substr(run(in)));
         settle();
     }
 }
 
-void Session::run(std::string_view in) {
+size_t Session::run(const std::string_view all) {
+    std::string_view in = all;
     running_ = true;
-    while (!in.empty() && !ended_) {
-        if (waiting_ || !output_.room()) {
-            pending_.append(in);
-            break;
-        }
+    while (!in.empty() && !ended_ && !waiting_ && output_.room()) {
         const auto step = reader_.take(in);
         if (step == RequestReader::Step::proceed) {
             output_.add_continue();
@@ -43,14 +40,21 @@ void Session::run(std::string_view in) {
             host_.dispatch(std::move(request));
         }
     }
-    if (ended_ && !in.empty()) unread_ = true;
+    if (ended_) {
+        unread_ = unread_ || !in.empty();
+        in = {};
+    }
     running_ = false;
+    return all.size() - in.size();
 }
 
 void Session::run_pending() {
     if (running_ || waiting_ || ended_ || pending_.empty() || !output_.room()) return;
-    const std::string bytes = std::exchange(pending_, {});
-    run(bytes);
+    // What comes meanwhile goes behind the rest of these.
+    Pending bytes = std::exchange(pending_, {});
+    bytes.drop(run(bytes.view()));
+    bytes.append(pending_.view());
+    pending_ = std::move(bytes);
 }
 
 // The client sends no more and all it asked is answered: nothing can follow.

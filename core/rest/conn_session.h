@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "rest/conn_reader.h"
 #include "rest/conn_writer.h"
@@ -50,7 +51,30 @@ class Session {
   private:
     static constexpr size_t max_pending = 64 << 10;
 
-    void run(std::string_view in);
+    // What came while a request was with the handler, or the output was full. Requests are taken from its
+    // front one at a time, so many that were sent at once are not moved for each.
+    class Pending {
+      public:
+        std::string_view view() const { return std::string_view(bytes_).substr(taken_); }
+        size_t size() const { return bytes_.size() - taken_; }
+        bool empty() const { return size() == 0; }
+        void append(std::string_view more) {
+            if (more.empty()) return;
+            if (taken_ > bytes_.size() / 2) bytes_.erase(0, std::exchange(taken_, 0));
+            bytes_.append(more);
+        }
+        void drop(size_t n) {
+            taken_ += n;
+            if (empty()) *this = {};
+        }
+
+      private:
+        std::string bytes_;
+        size_t taken_ = 0;
+    };
+
+    // How much of it has been taken: up to a request that is with the handler now; all when this is the end.
+    size_t run(std::string_view in);
     void run_pending();
     void settle();
     void end_with(Response response, bool head_only);
@@ -59,8 +83,8 @@ class Session {
     SessionHost& host_;
     const std::string peer_;
     Output output_;
-    std::string pending_;  // came while a request was with the handler, or the output was full
-    AnswerForm form_;      // of the request with the handler
+    Pending pending_;
+    AnswerForm form_;  // of the request with the handler
     uint64_t requests_ = 0;
     bool waiting_ = false, running_ = false, eof_ = false, last_ = false, ended_ = false, unread_ = false;
 };

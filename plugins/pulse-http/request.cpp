@@ -1,6 +1,8 @@
 #include "request.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <gorb/sdk/values.hpp>
 
 namespace pulse_http {
@@ -12,6 +14,12 @@ constexpr size_t longest_path = 2048, longest_host = 255;
 // a server might read in its own way.
 bool visible(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+void append_number(std::string& out, unsigned number) {
+    std::array<char, 12> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    out.append(digits.data(), end);
 }
 
 }  // namespace
@@ -42,24 +50,49 @@ void Request::check_host(std::string_view host) {
         throw gorb::sdk::Error("\"host\" must be a name or address, with a port at most");
 }
 
-std::string Request::text() const {
-    std::string out = method + " " + path + " HTTP/1.1\r\n";
-    out += "Host: " + host + "\r\n";
-    out += "User-Agent: " + agent + "\r\n";
-    out += "Accept: */*\r\n";
-    if (method == "POST" || method == "PUT" || method == "PATCH") out += "Content-Length: 0\r\n";
-    out += "Connection: close\r\n\r\n";
+void Request::check_body(std::string_view body) {
+    if (body.size() > most_body)
+        throw gorb::sdk::Error("\"body\" is longer than " + std::to_string(most_body / 1024) + " KiB");
+}
+
+Request::Text Request::text() const {
+    Text out;
+    out.before = method + " " + path + " HTTP/1.1\r\nHost: ";
+    std::string& rest = out.after;
+    rest = "\r\n";
+    if (!extra.has("User-Agent")) rest += "User-Agent: " + agent + "\r\n";
+    if (!extra.has("Accept")) rest += "Accept: */*\r\n";
+    for (const ExtraHeaders::Line& line : extra.lines) rest += line.name + ": " + line.value + "\r\n";
+    if (body || method == "POST" || method == "PUT" || method == "PATCH")
+        rest += "Content-Length: " + std::to_string(body ? body->size() : 0) + "\r\n";
+    if (close) rest += "Connection: close\r\n";
+    rest += "\r\n";
+    if (body) rest += *body;
     return out;
 }
 
-std::string default_host(std::string_view name, const gorb_addr& peer) {
-    gorb_addr plain = peer;
-    plain.scope = 0;  // a zone means something on this machine only
-    std::string host = name.empty() ? gorb::sdk::to_string(plain) : std::string(name);
-    if (host.find(':') != std::string::npos && host.front() != '[')
-        host = "[" + host.substr(0, host.find('%')) + "]";
-    if (peer.port != 80) host += ":" + std::to_string(peer.port);
-    return host;
+void append_default_host(std::string& out, std::string_view name, const gorb_addr& peer, uint16_t usual) {
+    const size_t begin = out.size();
+    if (!name.empty()) {
+        out += name;
+    } else if (peer.family == 4) {  // what nearly every check has, without inet_ntop()'s printf()
+        for (int i = 0; i < 4; ++i) {
+            if (i) out += '.';
+            append_number(out, peer.ip[i]);
+        }
+    } else {
+        gorb_addr plain = peer;
+        plain.scope = 0;  // a zone means something on this machine only
+        out += gorb::sdk::to_string(plain);
+    }
+    if (out.find(':', begin) != std::string::npos && out[begin] != '[') {
+        out.resize(std::min(out.find('%', begin), out.size()));
+        out.insert(begin, 1, '[');
+        out += ']';
+    }
+    if (peer.port == usual) return;
+    out += ':';
+    append_number(out, peer.port);
 }
 
 }  // namespace pulse_http

@@ -58,5 +58,6 @@ class Schedulers(LabTest):
                  ("sh", "sh-fallback|sh-port", "(sh-fallback,sh-port)"), ("mh", "mh-fallback", "(mh-fallback)"),
                  ("mh", "mh-port", "(mh-port)"), ("mh", "mh-fallback|mh-port", "(mh-fallback,mh-port)"))
         for port, (scheduler, flags, shown) in enumerate(cases, 1000):
-            gorbd.made(f"/service/s{port}", {"address": VIP, "port": port, "method": scheduler, "flags": flags})
+            gorbd.made(f"/service/s{port}", {"address": VIP, "port": port, "method": scheduler, "flags": flags,
+                                             "fallback": "off"})
             self.assertEqual(self.lab.table()[f"tcp {VIP}:{port}"]["flags"], shown, flags)

@@ -228,23 +228,39 @@ TEST_F(ControlTest, SchedulersAreAskedOfTheDriver) {
     EXPECT_FALSE(std::ranges::count(*names, "twos"));
 }
 
-TEST(Slots, WhatIsPublishedSaysWhyAWeightDiffers) {
+TEST(Slots, WhatIsPublishedIsTheDecisionAndWhatTheKernelHas) {
     Slots slots;
     Slot slot;
-    slot.configured = 100;
-    slot.state = health::State::down;
-    slot.reason = "connection refused";
+    slot.present = true;
+    slot.decision.effective = 7;
+    slot.record.weight = 100;
     slots.put(1, slot);
-    EXPECT_EQ(slots.published(1).effective, 0U);
-    EXPECT_NE(slots.published(1).why.find("connection refused"), std::string::npos);
-    slots.find(1)->record.weight = 100;
-    slots.publish(1);
-    EXPECT_EQ(slots.published(1).why, "");
+    EXPECT_EQ(slots.published(1).decision.effective, 7U);
+    EXPECT_EQ(slots.published(1).weight, 100U);
+    slots.find(1)->present = false;
     slots.find(1)->retry_at = 5;
+    EXPECT_EQ(slots.published(1).weight, 100U);
     slots.publish(1);
+    EXPECT_EQ(slots.published(1).weight, 0U);
     EXPECT_EQ(slots.next_retry(), 5U);
     EXPECT_EQ(slots.due(5), std::vector<model::BackendId>{1});
     EXPECT_TRUE(slots.due(4).empty());
+}
+
+TEST(Slots, OneThatComesUpCameBackUnlessItServedAllAlong) {
+    Slot fresh, taken_over;
+    set_state(fresh, health::State::up, 5);
+    EXPECT_EQ(fresh.member.back_since, 5U);
+    taken_over.member.before = 50;
+    set_state(taken_over, health::State::up, 5);
+    EXPECT_EQ(taken_over.member.back_since, 0U);
+    EXPECT_EQ(taken_over.member.before, 0U);
+    set_state(taken_over, health::State::down, 6);
+    EXPECT_EQ(taken_over.state_before, health::State::up);
+    set_state(taken_over, health::State::up, 9);
+    EXPECT_EQ(taken_over.member.back_since, 9U);
+    set_state(taken_over, health::State::up, 20);  // no change
+    EXPECT_EQ(taken_over.member.since, 9U);
 }
 
 }  // namespace

@@ -17,10 +17,12 @@ Target target(model::BackendId id, uint16_t port) {
     t.id = id;
     t.service = "web";
     t.backend = "b" + std::to_string(id);
-    t.address = base::Endpoint{*base::Ip::parse("10.0.0.1"), port};
-    t.pulse.interval = std::chrono::milliseconds(20);
-    t.pulse.timeout = std::chrono::milliseconds(30);
-    t.pulse.rise = t.pulse.fall = 1;
+    t.address = address_of(id, port);
+    edit_pulse(t, [](model::PulseSpec& p) {
+        p.interval = std::chrono::milliseconds(20);
+        p.timeout = std::chrono::milliseconds(30);
+        p.rise = p.fall = 1;
+    });
     return t;
 }
 
@@ -141,14 +143,14 @@ TEST_F(EngineThreads, TwoThreadsAtOneTargetLeaveNoStranger) {
     }
     for (std::thread& t : writing) t.join();
     if (engine->read(7)) {
-        EXPECT_TRUE(eventually([&] { return engine->read(7)->passes > 0; }));
+        EXPECT_TRUE(eventually([&] { return engine->read(7)->checks[0].passes > 0; }));
         engine->remove(7);
     }
     // Commands are obeyed in order: where one of these is checked, id 7 has been dropped before.
     const auto checked = [&](uint64_t times) {
         return eventually([&] {
             for (model::BackendId id = 100; id < 120; ++id) {
-                if (engine->read(id)->passes < times) return false;
+                if (engine->read(id)->checks[0].passes < times) return false;
             }
             return true;
         });

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "health/engine.h"
+#include "unit/health/fake_checker.h"
 
 namespace gorb::health {
 namespace {
@@ -64,9 +65,11 @@ class Plugins : public testing::Test {
         t.service = "web";
         t.backend = "b";
         t.address = {*base::Ip::parse("127.0.0.1"), port};
-        t.pulse.type = type;
-        t.pulse.interval = std::chrono::milliseconds(50);
-        if (const plugin::Plugin* p = registry.pulse(type)) t.args = *plugin::pulse_args(*p, {});
+        edit_pulse(t, [&](model::PulseSpec& p) {
+            p.type = type;
+            p.interval = std::chrono::milliseconds(50);
+        });
+        if (const plugin::Plugin* p = registry.pulse(type)) t.args = {*plugin::pulse_args(*p, {})};
         return t;
     }
     // The next change, waiting for it; one of id 0 when none comes.
@@ -107,10 +110,10 @@ TEST_F(Plugins, ATcpPulseSeesAServerDieAndReturn) {
     EXPECT_EQ(c.state, State::down);
     EXPECT_NE(c.reason.find("refused"), std::string::npos) << c.reason;
     EXPECT_NE(c.reason.find("(3 failures in a row)"), std::string::npos) << c.reason;
-    const auto view = engine->read(1);
-    EXPECT_EQ(view->verdict, plugin::Verdict::fail);
-    EXPECT_EQ(view->code, ECONNREFUSED);
-    EXPECT_GT(view->latency_ns, 0U);
+    const CheckView check = engine->read(1)->checks[0];
+    EXPECT_EQ(check.verdict, plugin::Verdict::fail);
+    EXPECT_EQ(check.code, ECONNREFUSED);
+    EXPECT_GT(check.latency_ns, 0U);
 
     server = std::make_unique<Listener>(port);
     c = change();
@@ -128,13 +131,13 @@ TEST_F(Plugins, APulseThatIsNotLoadedIsUnknownAndNamed) {
     engine->put(target(1, "no-such-pulse", 9));
     engine->put(target(2, "none", 9));
     EXPECT_EQ(change().id, 2U);
-    for (int i = 0; i < 2000 && !engine->read(1)->checked; ++i) {
+    for (int i = 0; i < 2000 && !engine->read(1)->checks[0].checked; ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     const auto view = engine->read(1);
     EXPECT_EQ(view->state, State::unknown);
-    EXPECT_EQ(view->verdict, plugin::Verdict::unknown);
-    EXPECT_EQ(view->reason, "no plugin with the pulse \"no-such-pulse\" is loaded");
+    EXPECT_EQ(view->checks[0].verdict, plugin::Verdict::unknown);
+    EXPECT_EQ(view->checks[0].reason, "no plugin with the pulse \"no-such-pulse\" is loaded");
 }
 
 TEST_F(Plugins, TargetsComeAndGoWhileTheirChecksRun) {

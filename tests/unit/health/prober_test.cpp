@@ -9,11 +9,17 @@ namespace {
 
 class ProberTest : public testing::Test {
   protected:
-    static Target target(const std::string& backend, const std::string& type = "tcp") {
-        Target t;
-        t.backend = backend;
-        t.pulse.type = type;
-        return t;
+    // Starts a check of what stands in a slot.
+    std::optional<plugin::Report> start(Prober::Slot slot, const std::string& backend,
+                                        const std::string& type = "tcp") {
+        model::PulseSpec pulse;
+        pulse.type = type;
+        const SpecPtr spec = specs.of(model::PulseList({pulse}), 0, nullptr);
+        const base::Endpoint address = address_of(slot);
+        const std::function<std::pair<std::string, std::string>()> names = [&] {
+            return std::pair<std::string, std::string>("web", backend);
+        };
+        return prober.start(slot, {address, *spec, names}, 100);
     }
     void settle() {
         for (int i = 0; i < 1000 && loop.step(); ++i) {
@@ -24,13 +30,16 @@ class ProberTest : public testing::Test {
     io::Loop loop{"loop-0", &clock};
     FakeWorld world;
     std::vector<std::pair<Prober::Slot, plugin::Report>> results;
+    std::vector<Prober::Slot> rechecks;
     Prober prober{loop, world.maker(),
-                  [this](Prober::Slot slot, const plugin::Report& r) { results.emplace_back(slot, r); }};
+                  [this](Prober::Slot slot, const plugin::Report& r) { results.emplace_back(slot, r); },
+                  [this](Prober::Slot slot) { rechecks.push_back(slot); }};
+    Specs specs;
 };
 
 TEST_F(ProberTest, AResultCarriesTheSlotThatWasStarted) {
-    EXPECT_FALSE(prober.start(3, target("x"), 100));
-    EXPECT_FALSE(prober.start(5, target("y"), 100));
+    EXPECT_FALSE(start(3, "x"));
+    EXPECT_FALSE(start(5, "y"));
     EXPECT_TRUE(results.empty());
     settle();
     ASSERT_EQ(results.size(), 2U);
@@ -41,7 +50,7 @@ TEST_F(ProberTest, AResultCarriesTheSlotThatWasStarted) {
 
 TEST_F(ProberTest, ATargetIsAddedOnceAndCheckedOften) {
     for (int i = 0; i < 10; ++i) {
-        EXPECT_FALSE(prober.start(0, target("x"), 100));
+        EXPECT_FALSE(start(0, "x"));
         settle();
     }
     EXPECT_EQ(results.size(), 10U);
@@ -50,8 +59,8 @@ TEST_F(ProberTest, ATargetIsAddedOnceAndCheckedOften) {
 }
 
 TEST_F(ProberTest, EachPulseTypeHasItsOwnChecker) {
-    EXPECT_FALSE(prober.start(0, target("x", "tcp"), 100));
-    EXPECT_FALSE(prober.start(1, target("y", "http"), 100));
+    EXPECT_FALSE(start(0, "x", "tcp"));
+    EXPECT_FALSE(start(1, "y", "http"));
     // Both checkers number their runs from one.
     settle();
     EXPECT_EQ(world.checkers, 2);
@@ -60,7 +69,7 @@ TEST_F(ProberTest, EachPulseTypeHasItsOwnChecker) {
 }
 
 TEST_F(ProberTest, ACancelledCheckHasNoResult) {
-    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    EXPECT_FALSE(start(0, "x"));
     prober.cancel(0);
     prober.cancel(0);
     prober.cancel(17);
@@ -71,10 +80,10 @@ TEST_F(ProberTest, ACancelledCheckHasNoResult) {
 
 TEST_F(ProberTest, ASlotMayBeUsedAgainAfterItsTargetIsRemoved) {
     world.answer("x", std::nullopt);
-    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    EXPECT_FALSE(start(0, "x"));
     prober.remove(0);
     EXPECT_EQ(world.cancels, 1);
-    EXPECT_FALSE(prober.start(0, target("y"), 100));
+    EXPECT_FALSE(start(0, "y"));
     settle();
     ASSERT_EQ(results.size(), 1U);
     EXPECT_EQ(world.starts().back().backend, "y");
@@ -82,7 +91,7 @@ TEST_F(ProberTest, ASlotMayBeUsedAgainAfterItsTargetIsRemoved) {
 
 TEST_F(ProberTest, WhatCanNotBeAddedIsUnknownWithItsReason) {
     world.refuse_add("no such file");
-    const auto report = prober.start(0, target("x"), 100);
+    const auto report = start(0, "x");
     ASSERT_TRUE(report);
     EXPECT_EQ(report->verdict, plugin::Verdict::unknown);
     EXPECT_EQ(report->detail, "no such file");
@@ -90,20 +99,20 @@ TEST_F(ProberTest, WhatCanNotBeAddedIsUnknownWithItsReason) {
     prober.cancel(0);
     prober.remove(0);
     world.refuse_add(std::nullopt);
-    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    EXPECT_FALSE(start(0, "x"));
     settle();
     EXPECT_EQ(results.size(), 1U);
 }
 
 TEST_F(ProberTest, ACheckerThatCanNotBeMadeIsTriedAgainAfterASecond) {
     world.refuse_make("not loaded");
-    EXPECT_EQ(prober.start(0, target("x"), 100)->detail, "not loaded");
-    EXPECT_EQ(prober.start(1, target("y"), 100)->detail, "not loaded");
+    EXPECT_EQ(start(0, "x")->detail, "not loaded");
+    EXPECT_EQ(start(1, "y")->detail, "not loaded");
     EXPECT_EQ(world.makes, 1);
     world.refuse_make(std::nullopt);
-    EXPECT_TRUE(prober.start(0, target("x"), 100));
+    EXPECT_TRUE(start(0, "x"));
     clock.advance(Prober::retry);
-    EXPECT_FALSE(prober.start(0, target("x"), 100));
+    EXPECT_FALSE(start(0, "x"));
     settle();
     EXPECT_EQ(results.size(), 1U);
 }

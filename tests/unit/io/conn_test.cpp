@@ -158,14 +158,86 @@ TEST_F(ConnTest, ARefusedConnectionComesThroughClosed) {
     EXPECT_THAT(events.log, testing::ElementsAre("closed " + std::to_string(-ECONNREFUSED)));
 }
 
-TEST_F(ConnTest, ANetworkThatCanNotBeReachedComesThroughClosedAfterOpen) {
+TEST_F(ConnTest, ANetworkWithoutARouteIsOurOwnTrouble) {
     ConnOptions options;
-    options.peer = {ip("255.255.255.255"), 9};  // refused by the kernel within connect()
+    options.peer = {ip("255.255.255.255"), 9};  // no route for TCP, and connect() says so
+    const auto conn = Conn::open(loop, options, events);
+    ASSERT_FALSE(conn);
+    EXPECT_EQ(conn.error().os_error, ENETUNREACH);
+    EXPECT_EQ(conn.error().sentence, "can not connect to 255.255.255.255:9: no route to that network");
+    EXPECT_FALSE(loop.step());
+    EXPECT_TRUE(events.log.empty());
+}
+
+TEST_F(ConnTest, ADeviceIsUsedAndOneThatIsNotThereIsAnErrorOfOpen) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    ConnOptions options;
+    options.peer = peer.endpoint();
+    options.way.interface = "lo";
     const auto conn = Conn::open(loop, options, events);
     ASSERT_TRUE(conn) << conn.error().sentence;
-    EXPECT_TRUE(events.log.empty());
     ASSERT_TRUE(turn_until_log(1));
-    EXPECT_LT(events.closed_why, 0);
+    EXPECT_EQ(events.log[0], "opened");
+    (*conn)->close();
+    options.way.interface = "no-such-device";
+    const auto refused = Conn::open(loop, options, events);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().sentence, "can not use interface no-such-device: no such network device");
+}
+
+// How the peer sees the end: 0 for a finished stream, or the errno.
+int end_seen(int fd) {
+    char byte = 0;
+    pollfd waiting{fd, POLLIN, 0};
+    poll(&waiting, 1, 60'000);
+    const ssize_t got = recv(fd, &byte, 1, 0);
+    return got < 0 ? errno : static_cast<int>(got);
+}
+
+TEST_F(ConnTest, ClosesWithAResetUnlessAskedToFinish) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    for (const bool finish : {false, true}) {
+        events.log.clear();
+        ConnOptions options;
+        options.peer = peer.endpoint();
+        options.finish = finish;
+        const auto conn = Conn::open(loop, options, events);
+        ASSERT_TRUE(conn);
+        ASSERT_TRUE(turn_until_log(1));
+        const int other = peer.accept();
+        (*conn)->close();
+        EXPECT_EQ(end_seen(other), finish ? 0 : ECONNRESET);
+        close(other);
+    }
+}
+
+TEST_F(ConnTest, AnIdleConnectionHearsOfItsPeersEndWithinTheTurn) {
+    for (const bool reset : {false, true}) {
+        events.log.clear();
+        const Peer peer(SOCK_STREAM, "127.0.0.1");
+        ASSERT_TRUE(open(peer));
+        ASSERT_TRUE(turn_until_log(1));
+        const int other = peer.accept();
+        for (int i = 0; i < 5; ++i) loop.step();
+        if (reset) {
+            const linger now{1, 0};
+            setsockopt(other, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        }
+        close(other);  // loopback delivers it before close() returns
+        loop.step();
+        ASSERT_EQ(events.log.size(), 2u);
+        EXPECT_EQ(events.closed_why, reset ? -ECONNRESET : 0);
+    }
+}
+
+TEST_F(ConnTest, WhatComesTogetherWithTheEndIsReadFirst) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    ASSERT_TRUE(open(peer));
+    const int other = peer.accept();
+    EXPECT_EQ(::send(other, "last words", 10, 0), 10);
+    close(other);
+    ASSERT_TRUE(turn_until_log(3));
+    EXPECT_THAT(events.log, testing::ElementsAre("opened", "received last words", "closed 0"));
 }
 
 TEST_F(ConnTest, TheDeadlineEndsWhatHasNoAnswer) {
@@ -345,14 +417,14 @@ TEST_F(ConnTest, TheSourceAddressIsUsed) {
     const Peer peer(SOCK_STREAM, "127.0.0.1");
     ConnOptions options;
     options.peer = peer.endpoint();
-    options.source.ip = ip("127.0.0.77");
+    options.way.source.ip = ip("127.0.0.77");
     const auto conn = Conn::open(loop, options, events);
     ASSERT_TRUE(conn) << conn.error().sentence;
     ASSERT_TRUE(turn_until_log(1));
     sockaddr_in from{};
     socklen_t size = sizeof from;
     const int other = ::accept(peer.fd(), reinterpret_cast<sockaddr*>(&from), &size);
-    EXPECT_EQ(base::Ip::from_bytes(AF_INET, &from.sin_addr), options.source.ip);
+    EXPECT_EQ(base::Ip::from_bytes(AF_INET, &from.sin_addr), options.way.source.ip);
     (*conn)->close();
     close(other);
 }
@@ -360,12 +432,12 @@ TEST_F(ConnTest, TheSourceAddressIsUsed) {
 TEST_F(ConnTest, ASourceAddressThatIsNotOursIsAnErrorOfOpen) {
     ConnOptions options;
     options.peer = {ip("127.0.0.1"), 9};
-    options.source.ip = ip("192.0.2.1");
+    options.way.source.ip = ip("192.0.2.1");
     const auto conn = Conn::open(loop, options, events);
     ASSERT_FALSE(conn);
     EXPECT_EQ(conn.error().os_error, EADDRNOTAVAIL);
     EXPECT_THAT(conn.error().sentence, testing::HasSubstr("192.0.2.1"));
-    options.source.ip = ip("::1");
+    options.way.source.ip = ip("::1");
     EXPECT_EQ(Conn::open(loop, options, events).error().code, base::Errc::invalid);
     EXPECT_FALSE(Conn::open(loop, ConnOptions{}, events));
     EXPECT_FALSE(loop.step());

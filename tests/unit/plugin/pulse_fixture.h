@@ -48,7 +48,7 @@ class Peer {
 };
 
 struct Given {
-    PulseInstance::Run run;
+    PulseInstance::Tag tag;
     Report report;
 };
 
@@ -58,11 +58,12 @@ struct PulseTest : testing::Test {
         puppet = registry.pulse("puppet");
     }
     base::Result<std::unique_ptr<PulseInstance>> make(const std::string& how = "fine") {
-        return PulseInstance::create(*puppet, *Config::make(puppet->options, {{"create", "\"" + how + "\""}}),
-                                     loop, workers, metrics,
-                                     [this](PulseInstance::Run run, const Report& report) {
-                                         given.push_back({run, report});
-                                     });
+        return PulseInstance::create(
+            *puppet, *Config::make(puppet->options, {{"create", "\"" + how + "\""}}), loop, workers, metrics,
+            [this](PulseInstance::Tag tag, const Report& report) {
+                given.push_back({tag, report});
+            },
+            [this](PulseInstance::Tag tag) { rechecks.push_back(tag); });
     }
     base::Result<PulseInstance::Probe*> add(const std::string& act, base::Endpoint address = {}) {
         ProbeTarget target;
@@ -70,7 +71,7 @@ struct PulseTest : testing::Test {
         target.backend = "b1";
         target.address = address.ip ? address : base::Endpoint{base::Ip::parse("192.0.2.7").value(), 81};
         target.args = pulse_args(*puppet, {{"act", "\"" + act + "\""}}).value();
-        return instance->add(target);
+        return instance->add(target, ++tags);
     }
     PulseInstance::Run start(PulseInstance::Probe* probe) {
         return instance->start(probe, clock.now() + 1'000'000'000);
@@ -87,11 +88,11 @@ struct PulseTest : testing::Test {
         if (!instance) instance = make().value();
         given.clear();
         auto* probe = add(act, address).value();
-        const auto run = start(probe);
+        start(probe);
         EXPECT_THAT(given, testing::IsEmpty()) << "answered before start() returned";
         EXPECT_TRUE(turn_until([&] { return !given.empty(); })) << act;
         if (given.empty()) return {};
-        EXPECT_EQ(given[0].run, run);
+        EXPECT_EQ(given[0].tag, tags);
         for (int i = 0; i < 3; ++i) loop.step();
         EXPECT_THAT(given, testing::SizeIs(1)) << act;
         const Report report = given[0].report;
@@ -112,6 +113,8 @@ struct PulseTest : testing::Test {
     Registry registry;
     const Plugin* puppet = nullptr;
     std::vector<Given> given;
+    std::vector<PulseInstance::Tag> rechecks;
+    PulseInstance::Tag tags = 0;              // the newest
     std::unique_ptr<PulseInstance> instance;  // goes before the rest
 };
 

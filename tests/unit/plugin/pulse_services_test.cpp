@@ -181,12 +181,12 @@ TEST_F(PulseTest, APluginThatBlocksItsLoopIsNamed) {
         real.post([&] {
             blocking =
                 PulseInstance::create(*puppet, *Config::make(puppet->options, {}), real, workers, metrics,
-                                      [&](PulseInstance::Run, const Report& r) { answered.set_value(r); })
+                                      [&](PulseInstance::Tag, const Report& r) { answered.set_value(r); })
                     .value();
             ProbeTarget target;
             target.address = {base::Ip::parse("192.0.2.7").value(), 81};
             target.args = pulse_args(*puppet, {{"act", "\"block\""}}).value();
-            blocking->start(*blocking->add(target), real.now());
+            blocking->start(*blocking->add(target, 0), real.now());
             EXPECT_EQ(real.activity(), nullptr);
         });
         EXPECT_EQ(answered.get_future().get().detail, "at last");

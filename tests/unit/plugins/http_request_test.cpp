@@ -9,6 +9,12 @@ namespace {
 
 using gorb::testing::address;
 
+std::string default_host(std::string_view name, const gorb_addr& peer, uint16_t usual = 80) {
+    std::string out;
+    append_default_host(out, name, peer, usual);
+    return out;
+}
+
 template <class F>
 bool refused(F&& check) {
     try {
@@ -19,18 +25,52 @@ bool refused(F&& check) {
     }
 }
 
-TEST(HttpRequest, IsOneCompleteRequestThatAsksForTheEndOfTheConnection) {
-    EXPECT_EQ((Request{"GET", "/health?deep=1", "web:8080", "gorb/1.2"}.text()),
-              "GET /health?deep=1 HTTP/1.1\r\nHost: web:8080\r\nUser-Agent: gorb/1.2\r\nAccept: "
-              "*/*\r\nConnection: close\r\n\r\n");
+std::string whole(const Request& request) {
+    const Request::Text text = request.text();
+    return text.before + "web:8080" + text.after;
+}
+
+TEST(HttpRequest, IsOneCompleteRequestThatLeavesTheConnectionOpen) {
+    Request request;
+    request.path = "/health?deep=1";
+    request.agent = "gorb/1.2";
+    EXPECT_EQ(whole(request),
+              "GET /health?deep=1 HTTP/1.1\r\nHost: web:8080\r\nUser-Agent: gorb/1.2\r\nAccept: */*\r\n\r\n");
+}
+
+TEST(HttpRequest, AsksForTheEndOfTheConnectionWhenItIsWanted) {
+    Request request;
+    request.close = true;
+    EXPECT_NE(whole(request).find("\r\nConnection: close\r\n\r\n"), std::string::npos);
+}
+
+TEST(HttpRequest, ExtraHeadersFollowAndMayReplaceOurOwn) {
+    Request request;
+    request.agent = "gorb";
+    request.extra =
+        ExtraHeaders::parse(R"({"user-agent": "probe", "X-Level": 3, "Authorization": " Bearer x "})");
+    EXPECT_EQ(whole(request),
+              "GET / HTTP/1.1\r\nHost: web:8080\r\nAccept: */*\r\nuser-agent: probe\r\nX-Level: "
+              "3\r\nAuthorization: Bearer x\r\n\r\n");
+}
+
+TEST(HttpRequest, ABodyComesWithItsLength) {
+    Request request;
+    request.method = "POST";
+    request.body = "{\"ping\": 1}\r\n\r\n";
+    EXPECT_NE(whole(request).find("\r\nContent-Length: 15\r\n\r\n{\"ping\": 1}\r\n\r\n"), std::string::npos);
+    EXPECT_FALSE(refused([] { Request::check_body(std::string(65536, 'a')); }));
+    EXPECT_TRUE(refused([] { Request::check_body(std::string(65537, 'a')); }));
 }
 
 TEST(HttpRequest, SaysThatThereIsNoBodyWhereOneCouldBe) {
+    Request request;
     for (const char* method : {"POST", "PUT", "PATCH"}) {
-        const Request request{method, "/", "h", "a"};
-        EXPECT_NE(request.text().find("Content-Length: 0\r\n"), std::string::npos);
+        request.method = method;
+        EXPECT_NE(whole(request).find("Content-Length: 0\r\n"), std::string::npos);
     }
-    EXPECT_EQ((Request{"HEAD", "/", "h", "a"}.text().find("Content-Length")), std::string::npos);
+    request.method = "HEAD";
+    EXPECT_EQ(whole(request).find("Content-Length"), std::string::npos);
 }
 
 TEST(HttpRequest, NothingThatCouldEndALineOrAWordGetsIn) {
@@ -74,6 +114,8 @@ TEST(HttpRequest, TheDefaultHostIsTheNameElseTheAddressWithThePortUnlessItIs80) 
     EXPECT_EQ(default_host("web1.example.org", address("10.0.0.1", 80)), "web1.example.org");
     EXPECT_EQ(default_host("web1.example.org", address("10.0.0.1", 81)), "web1.example.org:81");
     EXPECT_EQ(default_host("2001:db8::1", address("2001:db8::1", 80)), "[2001:db8::1]");
+    EXPECT_EQ(default_host("", address("10.0.0.255", 443), 443), "10.0.0.255");
+    EXPECT_EQ(default_host("", address("10.0.0.1", 80), 443), "10.0.0.1:80");
     auto scoped = address("fe80::1", 80);
     scoped.scope = 3;
     EXPECT_EQ(default_host("", scoped), "[fe80::1]") << "a zone is of no use to the server";

@@ -97,7 +97,7 @@ TEST(PulseTcp, RefusesAPortOutsideTheRange) {
 
 TEST(PulseTcp, IgnoresAPathAndRefusesWhatNobodyAskedFor) {
     EXPECT_EQ(PulseRunner::check(plugin("tcp"), {{"path", "/health"}}), "");
-    EXPECT_THROW(PulseRunner::check(plugin("tcp"), {{"expect", "200"}}), std::invalid_argument);
+    EXPECT_THROW(PulseRunner::check(plugin("tcp"), {{"status", "200"}}), std::invalid_argument);
 }
 
 TEST(PulseTcp, ManyTargetsAtOnce) {

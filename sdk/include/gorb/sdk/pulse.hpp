@@ -79,7 +79,8 @@ class Run {
     // Asks for a check of this run's target now, since something happened to it (its connection closed, say).
     // Of the target's newest run only, and after its answer. [loop]
     void recheck() const noexcept {
-        if (pulse_ && GORB_HAS(gorb_pulse_host, pulse_, recheck)) pulse_->recheck(host_, id_);
+        if (pulse_ && GORB_HAS(gorb_pulse_host, pulse_, recheck) && pulse_->recheck)
+            pulse_->recheck(host_, id_);
     }
 
   private:

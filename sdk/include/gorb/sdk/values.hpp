@@ -141,9 +141,14 @@ inline std::string errno_words(int err) {
         case ECONNREFUSED:
             return "connection refused";
         case EHOSTUNREACH:
-            return "no route to host";
+            return "host unreachable";
         case ENETUNREACH:
-            return "network unreachable";
+            return "no route to that network";
+        case ENETDOWN:
+            return "the network device is down";
+        case ENODEV:
+        case ENXIO:
+            return "no such network device";
         case EHOSTDOWN:
             return "host is down";
         case ECONNRESET:
@@ -156,6 +161,8 @@ inline std::string errno_words(int err) {
             return "timed out";
         case ECANCELED:
             return "cancelled";
+        case EPROTO:
+            return "the other side broke the protocol";
         case EMFILE:
             return "no free file descriptor in this process";
         case ENFILE:
@@ -184,7 +191,8 @@ inline std::string errno_words(int err) {
 }
 
 // Does this errno tell of our side rather than of the target? Then the verdict is UNKNOWN: a checker that is
-// out of descriptors must not empty a pool of healthy servers.
+// out of descriptors must not empty a pool of healthy servers. ENETUNREACH (no route to that network) is ours,
+// EHOSTUNREACH (nobody answers for that address) the target's.
 inline bool our_trouble(int err) noexcept {
     switch (err < 0 ? -err : err) {
         case EMFILE:
@@ -201,6 +209,10 @@ inline bool our_trouble(int err) noexcept {
         case EINVAL:
         case ENOTSUP:
         case ECANCELED:
+        case ENETDOWN:
+        case ENXIO:
+        case ENOENT:
+        case ENOSYS:
             return true;
         default:
             return false;

@@ -23,7 +23,7 @@ struct Report {
     uint32_t share = 100;
     int32_t code = 0;
     uint64_t latency_ns = 0;
-    std::string detail;
+    std::string detail, warning;
 };
 
 struct LogLine {
@@ -49,7 +49,7 @@ class FakeHost {
         net_table_ = {sizeof(gorb_net), &net_open, &net_send, &net_close, &net_tls_peer, &net_reason};
         work_table_ = {sizeof(gorb_work), &work_submit};
         metrics_table_ = {sizeof(gorb_metrics), &counter, &gauge, &metric_add, &metric_set};
-        pulse_table_ = {sizeof(gorb_pulse_host), &report};
+        pulse_table_ = {sizeof(gorb_pulse_host), &report, &recheck};
     }
     ~FakeHost() { finish_work(); }
     FakeHost(const FakeHost&) = delete;
@@ -97,6 +97,12 @@ class FakeHost {
         for (const Report& one : reports())
             if (one.run == run) out.push_back(one);
         return out;
+    }
+
+    // The runs of which a check at once was asked for, in the order they came. Nothing follows by itself.
+    std::vector<gorb_run> rechecks() const {
+        std::lock_guard<std::mutex> lock(mutex_);
+        return rechecks_;
     }
 
     // ---- the book ----
@@ -382,7 +388,9 @@ class FakeHost {
     static int32_t report(const gorb_host* c, gorb_run run, const gorb_result* result) {
         FakeHost& host = of(c);
         Report copy{
-            run, 0, result->verdict, result->share, result->code, result->latency_ns, text(result->detail)};
+            run, 0, result->verdict, result->share, result->code, result->latency_ns, text(result->detail),
+            {}};
+        if (GORB_HAS(gorb_result, result, warning)) copy.warning = text(result->warning);
         {
             std::lock_guard<std::mutex> lock(host.mutex_);
             if (host.open_runs_.erase(run) == 0) copy.answer = -ESTALE;
@@ -398,6 +406,15 @@ class FakeHost {
         }
         host.loop_.wake();
         return copy.answer;
+    }
+
+    static int32_t recheck(const gorb_host* c, gorb_run run) {
+        FakeHost& host = of(c);
+        if (!host.on_loop("recheck()")) return -EPERM;
+        std::lock_guard<std::mutex> lock(host.mutex_);
+        if (run == 0 || run > host.last_run_) return -ESTALE;
+        host.rechecks_.push_back(run);
+        return 0;
     }
 
     struct Handle {  // what a gorb_conn points to; kept as long as the host
@@ -428,6 +445,7 @@ class FakeHost {
     std::set<gorb_run> open_runs_;
     gorb_run last_run_ = 0;
     std::vector<Report> reports_;
+    std::vector<gorb_run> rechecks_;
     std::vector<LogLine> logs_;
     std::vector<Metric> metrics_;
     std::vector<std::string> violations_;

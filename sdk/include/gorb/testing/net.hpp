@@ -111,6 +111,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     }
     // Resets TCP, or finishes it where that was asked for; no event follows.
     void close() {
+        if (fd_ >= 0 && (options_.flags & GORB_CONN_FINISH) && !out_.empty()) send_rest();
         release();
         gone_("");
     }
@@ -174,6 +175,15 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         }
         rewatch();
         return true;
+    }
+    // What send() has taken goes before the FIN, as far as the kernel takes it at once.
+    void send_rest() {
+        size_t sent = 0;
+        if (tls_) {
+            tls_->write(out_.data(), out_.size(), sent);
+        } else if (::send(fd_, out_.data(), out_.size(), MSG_NOSIGNAL) < 0) {
+            out_.clear();
+        }
     }
     void drain() {
         for (int turn = 0; turn < 16 && fd_ >= 0; ++turn) {

@@ -1,0 +1,148 @@
+#include "health/detector.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace gorb::health {
+
+uint64_t Detector::interval() const {
+    if (probes_ == 0) return 10 * tick_ns;
+    return std::max<uint64_t>(static_cast<uint64_t>(intervals_ / static_cast<double>(probes_)), 10 * tick_ns);
+}
+
+uint32_t Detector::host_of(uint64_t hash) {
+    const auto short_hash = static_cast<uint32_t>(hash);
+    const uint32_t known = table_.find(short_hash, [&](uint32_t i) { return hosts_[i].hash == hash; });
+    if (known != SlotTable::none) return known;
+    if (free_.empty()) {
+        free_.push_back(static_cast<uint32_t>(hosts_.size()));
+        hosts_.emplace_back();
+    }
+    const uint32_t index = free_.back();
+    free_.pop_back();
+    hosts_[index] = Host{};
+    hosts_[index].hash = hash;
+    table_.insert(short_hash, index);
+    return index;
+}
+
+void Detector::set(uint32_t index, Status status, uint64_t now) {
+    Host& host = hosts_[index];
+    if (host.status == status) return;
+    if (host.status == Status::well) --well_count_;
+    if (host.status == Status::ill) --ill_count_;
+    host.status = status;
+    if (status == Status::well) ++well_count_;
+    if (status == Status::ill) {
+        ++ill_count_;
+        host.ill_from = static_cast<uint32_t>(now / tick_ns);
+        ill_.push_back({index, host.ill_from, now});
+    }
+}
+
+void Detector::judge(uint32_t index, uint64_t now) {
+    const Host& host = hosts_[index];
+    const bool ill = host.bad > 0 && host.bad >= host.good;
+    set(index, ill ? Status::ill : host.good ? Status::well : Status::other, now);
+}
+
+// Who has been ill for longer than an interval is not newly so; but while it lasts it is all one wave.
+void Detector::forget_the_old(uint64_t now) {
+    const uint64_t span = interval();
+    while (!ill_.empty()) {
+        const Ill first = ill_.front();
+        Host& host = hosts_[first.host];
+        if (host.status == Status::ill && host.ill_from == first.from) {
+            if (suspicion_.frozen || now - first.at <= span) return;
+            host.bad = 0;
+            judge(first.host, now);
+        }
+        ill_.pop_front();
+    }
+}
+
+bool Detector::turned(uint64_t hash, Sign before, Sign after, uint64_t span, uint64_t now) {
+    if (before == after) return false;
+    const uint32_t index = host_of(hash);
+    Host& host = hosts_[index];
+    if (before == Sign::none) {
+        ++host.probes;
+        ++probes_;
+        intervals_ += static_cast<double>(span);
+    }
+    if (before == Sign::good) --host.good;
+    // Which of its probes turned is not known: those that did so newly are the ones that come back.
+    if (before == Sign::bad && host.bad) --host.bad;
+    if (after == Sign::good) ++host.good;
+    if (before == Sign::good && after == Sign::bad) {
+        const auto at = static_cast<uint32_t>(now / tick_ns);
+        if (host.bad && host.status != Status::ill &&
+            static_cast<uint32_t>(at - host.bad_from) > interval() / tick_ns) {
+            host.bad = 0;
+        }
+        if (host.bad++ == 0) host.bad_from = at;
+    }
+    judge(index, now);
+    if (after == Sign::none) {
+        --probes_;
+        intervals_ -= static_cast<double>(span);
+        if (--host.probes == 0) {
+            set(index, Status::other, now);
+            table_.erase(static_cast<uint32_t>(hash), index);
+            free_.push_back(index);
+        }
+    }
+    return tick(now);
+}
+
+bool Detector::tick(uint64_t now) {
+    forget_the_old(now);
+    const uint64_t all = well_count_ + ill_count_;
+    if (!suspicion_.frozen) {
+        const bool most = ill_count_ >= settings_.least && ill_count_ > 0 &&
+                          ill_count_ * 100 >= uint64_t{settings_.threshold} * all;
+        return settings_.on && most && freeze(now);
+    }
+    const uint64_t span = interval();
+    if (ill_count_ * 200 >= uint64_t{settings_.threshold} * std::max<uint64_t>(all, 1)) {
+        calm_from_ = 0;
+        if (settings_.thaw_after == 0 || now - suspicion_.since < span * settings_.thaw_after) return false;
+        return thaw(now, "most targets have been ill for " + std::to_string(settings_.thaw_after) +
+                             " intervals: that is believed now");
+    }
+    if (calm_from_ == 0) calm_from_ = now;
+    if (now - calm_from_ < span) return false;
+    return thaw(now, "most targets are well again");
+}
+
+bool Detector::freeze(uint64_t now) {
+    suspicion_.frozen = true;
+    suspicion_.since = now;
+    for (const Ill& ill : ill_) {
+        if (hosts_[ill.host].status != Status::ill || hosts_[ill.host].ill_from != ill.from) continue;
+        suspicion_.since = ill.at;
+        break;
+    }
+    suspicion_.why = std::to_string(ill_count_) + " of " + std::to_string(well_count_ + ill_count_) +
+                     " unrelated targets that were well stopped being so within " +
+                     base::duration_text(base::Nanos(static_cast<int64_t>(
+                         std::max<uint64_t>((now - suspicion_.since) / 1'000'000, 1) * 1'000'000))) +
+                     ": this machine itself seems to be ill";
+    calm_from_ = 0;
+    return true;
+}
+
+bool Detector::thaw(uint64_t now, std::string why) {
+    suspicion_ = {false, now, std::move(why)};
+    // Those that are ill still are not newly so.
+    for (const Ill& ill : ill_) {
+        Host& host = hosts_[ill.host];
+        if (host.status != Status::ill) continue;
+        host.bad = 0;
+        judge(ill.host, now);
+    }
+    ill_.clear();
+    return true;
+}
+
+}  // namespace gorb::health

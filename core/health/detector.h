@@ -1,0 +1,77 @@
+// Finds out whether this machine itself is ill: a pure book of who was well and is not any more.
+//
+// Unrelated targets are told apart by their address. A host is well while more of its probes pass than have
+// newly failed (or could not be checked), and newly ill when it was well and is not any more, for one
+// interval (the mean of those of all probes). When `threshold` per cent of the hosts that are well or newly
+// ill are newly ill, and at least `least` of them, nothing that they have in common is more likely than this
+// machine: its link, its route, its descriptors. As checks are spread over the interval, that is seen after
+// `threshold` per cent of an interval, before a second regular check of the first that failed.
+//
+// Over it is when less than half the threshold has been ill for one interval, or when it has lasted for
+// `thaw_after` intervals: what nobody has repaired for so long may as well be true, and a frozen weight sends
+// clients to the dead.
+//
+// Threads: one. Cost: O(1) a call (amortised), only for results that differ from the one before; about 45
+// bytes a host.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "health/engine.h"
+#include "health/health.h"
+#include "health/probes.h"
+#include "health/slot_table.h"
+
+namespace gorb::health {
+
+class Detector {
+  public:
+    using Sign = Probes::Sign;
+
+    explicit Detector(SelfSuspicion settings) : settings_(settings) {}
+
+    // A probe's result is of another sign than the one before; Sign::none as `after`: the probe is gone.
+    // `host`: a hash of its address. True: now() is another.
+    bool turned(uint64_t host, Sign before, Sign after, uint64_t interval, uint64_t now);
+    // Time has passed. True: now() is another. To be called some times in an interval while it is frozen.
+    bool tick(uint64_t now);
+    const Suspicion& now() const { return suspicion_; }
+
+  private:
+    enum class Status : uint8_t { other, well, ill };  // ill: newly
+    struct Host {
+        uint64_t hash = 0;
+        uint32_t probes = 0;         // that had a result
+        uint32_t good = 0, bad = 0;  // of them: pass; newly do not
+        uint32_t bad_from = 0;       // when the first of `bad` turned, in ticks
+        uint32_t ill_from = 0;
+        Status status = Status::other;
+    };
+    struct Ill {
+        uint32_t host = 0, from = 0;
+        uint64_t at = 0;
+    };
+    static constexpr uint64_t tick_ns = 10'000'000;
+
+    uint32_t host_of(uint64_t hash);
+    void judge(uint32_t index, uint64_t now);
+    void set(uint32_t index, Status status, uint64_t now);
+    void forget_the_old(uint64_t now);
+    uint64_t interval() const;
+    bool freeze(uint64_t now);
+    bool thaw(uint64_t now, std::string why);
+
+    const SelfSuspicion settings_;
+    Suspicion suspicion_;
+    SlotTable table_;
+    std::deque<Host> hosts_;
+    std::vector<uint32_t> free_;
+    std::deque<Ill> ill_;  // in the order they turned; some may be something else since
+    size_t well_count_ = 0, ill_count_ = 0;
+    uint64_t probes_ = 0;
+    double intervals_ = 0;  // their sum, ns
+    uint64_t calm_from_ = 0;
+};
+
+}  // namespace gorb::health

@@ -1,0 +1,164 @@
+// The probes of one loop: what is checked (an address by a pulse), for which backends, and what came of it.
+//
+// A probe is there as long as a backend subscribes to it; its slot is used again when the loop has let go of
+// it (release). The loop is told by commands what has begun and what has ended.
+//
+// Threads: any, except where it says loop. A lock is held for one record only, and never while calling out.
+//
+// Cost: O(1); about 200 bytes a probe. A result that says what the one before said allocates nothing.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "health/chunks.h"
+#include "health/policy.h"
+#include "health/slot_table.h"
+#include "health/spec.h"
+#include "health/text.h"
+
+namespace gorb::health {
+
+class Probes {
+  public:
+    using Slot = uint32_t;
+
+    struct Command {
+        Slot slot = 0;
+        bool begun = false;  // otherwise it has ended
+    };
+    // `wake`: commands have come to an empty queue. Called by any thread.
+    Probes(uint64_t seed, std::function<void()> wake) : seed_(seed), wake_(std::move(wake)) {}
+
+    // ---- backends come and go
+
+    // What a new probe takes over from another one.
+    struct Past;
+    // The backend's probe of that address and spec, shared with all who have the same. `wants_ratio`: an
+    // effect is told when only the ratio is another. `past`: what a new one begins with.
+    Slot subscribe(const base::Endpoint& address, const SpecPtr& spec, model::BackendId id, bool wants_ratio,
+                   const Past* past, int64_t wall);
+    void unsubscribe(Slot slot, model::BackendId id);
+
+    // ---- of a probe that the caller subscribes to
+
+    struct Brief {
+        State state = State::unknown;
+        uint32_t share = 100;
+        double ratio = 1;
+        int64_t since_wall = 0;
+    };
+    Brief brief(Slot slot) const;
+    CheckView view(Slot slot, uint64_t now) const;
+    // What is said of its state: CheckView::because; `last`: CheckView::reason instead.
+    std::string words(Slot slot, uint64_t now, bool last) const;
+    Past past(Slot slot) const;
+    SpecPtr spec(Slot slot) const;
+    base::Endpoint address(Slot slot) const;
+
+    // ---- loop
+
+    // Appends the commands that have come, in their order.
+    void take_commands(std::vector<Command>& commands);
+
+    // What the loop must know to check it.
+    struct Aim {
+        const base::Endpoint& address;
+        const Spec& spec;
+        uint64_t hash;  // of both
+    };
+    Aim aim(Slot slot) const;  // valid until release()
+    std::optional<model::BackendId> first_subscriber(Slot slot) const;
+
+    struct Result {
+        plugin::Verdict verdict = plugin::Verdict::unknown;
+        uint32_t share = 100;
+        int32_t code = 0;
+        uint64_t latency_ns = 0;
+        std::string_view reason, warning;
+    };
+    // Of the last result, for those who look at all targets; what a probe took over from another is none.
+    enum class Sign : uint8_t { none, good, bad };
+    struct Effect {
+        uint64_t due = 0;   // when it is checked next
+        bool gone = false;  // nobody subscribes any more; nothing was done
+        State before{}, after{};
+        bool share_changed = false;
+        bool ratio_changed = false;  // and a subscriber wants to know
+        bool trouble_began = false;  // this result is UNKNOWN and the one before was not
+        Sign sign_before{}, sign{};
+        bool state_changed() const { return before != after; }
+        bool concerns() const { return state_changed() || share_changed || ratio_changed || trouble_began; }
+    };
+    // Counts the result of the check that was started at `started`.
+    Effect record(Slot slot, const Result& result, uint64_t tick, uint64_t started, uint64_t now,
+                  int64_t wall);
+    Sign sign(Slot slot) const;  // as effects told it last
+    void subscribers(Slot slot, std::vector<model::BackendId>& ids) const;
+    // After the command that it has ended: its slot is free from here on.
+    void release(Slot slot);
+
+    size_t size() const;
+
+  private:
+    struct Record {
+        Standing standing;
+        uint64_t passes = 0, failures = 0, unknowns = 0;
+        int64_t since_wall = 0, last_wall = 0;
+        uint64_t latency_ns = 0;
+        SpecPtr spec;
+        Text reason, because, warning;
+        std::unique_ptr<Damped> damped;
+        model::BackendId subscriber = 0;                      // while there are any
+        std::unique_ptr<std::vector<model::BackendId>> more;  // the others
+        base::Endpoint address;
+        int32_t code = 0;
+        uint32_t changes = 0;
+        uint8_t share = 100;
+        plugin::Verdict verdict{};
+        Sign told = Sign::none;  // by an effect
+        bool checked = false, alive = false, wants_ratio = false;
+
+        uint64_t held(uint64_t now) const;
+    };
+
+  public:
+    struct Past {
+        Standing standing;
+        std::optional<Damped> damped;
+        uint64_t passes = 0, failures = 0, unknowns = 0;
+        int64_t since_wall = 0, last_wall = 0;
+        uint64_t latency_ns = 0;
+        Text reason, because, warning;
+        int32_t code = 0;
+        uint32_t changes = 0;
+        uint8_t share = 100;
+        plugin::Verdict verdict{};
+        bool checked = false;
+    };
+
+  private:
+    static constexpr size_t stripes = 64;
+
+    std::mutex& lock_of(Slot slot) const { return locks_[slot % stripes]; }
+    static uint64_t hash_of(const base::Endpoint& address, const Spec& spec);
+
+    const uint64_t seed_;
+    const std::function<void()> wake_;
+    mutable std::array<std::mutex, stripes> locks_;  // of the records
+    Chunks<Record> records_;
+    Texts texts_;  // loop
+
+    mutable std::mutex mutex_;  // of what follows; taken before a record's
+    SlotTable table_;
+    std::vector<Slot> free_;
+    Slot used_ = 0;  // slots that ever were
+    std::vector<Command> commands_;
+};
+
+}  // namespace gorb::health

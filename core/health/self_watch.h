@@ -1,0 +1,36 @@
+// The engine's suspicion of its own machine, for all its loops together.
+//
+// Threads: any. A lock is taken only for results of another sign than the one before.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "health/detector.h"
+#include "health/engine.h"
+
+namespace gorb::health {
+
+class SelfWatch {
+  public:
+    SelfWatch(const SelfSuspicion& settings, Engine::OnSuspicion on_suspicion)
+        : on_(settings.on), on_suspicion_(std::move(on_suspicion)), detector_(settings) {}
+
+    // As Detector::turned(). Tells and logs what comes of it.
+    void turned(const base::Ip& host, Detector::Sign before, Detector::Sign after, uint64_t interval,
+                uint64_t now);
+    void tick(uint64_t now);
+    bool frozen() const { return frozen_.load(std::memory_order_relaxed); }
+    Suspicion now() const;
+
+  private:
+    void tell(const Suspicion& suspicion);
+
+    const bool on_;
+    const Engine::OnSuspicion on_suspicion_;
+    std::atomic<bool> frozen_{false};
+    mutable std::mutex mutex_;
+    Detector detector_;
+};
+
+}  // namespace gorb::health

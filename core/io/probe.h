@@ -1,0 +1,64 @@
+// Asks whether a TCP connection opens, with as little work for the kernel as it takes: SYN, SYN-ACK, RST.
+//
+// * The socket asks for TCP_DEFER_ACCEPT, which on a connecting socket holds back the last ACK. What follows
+// is the
+//   reset, so the peer drops the half-open connection: its accept() never sees it.
+// * The socket is not closed but disconnected, connect(AF_UNSPEC), which sends the reset, frees the port and
+// keeps
+//   descriptor, options and the registration with epoll. A check is two system calls and its share of an
+//   epoll_wait.
+//
+// A socket that behaves in another way is reset, closed and replaced. What of this holds on which kernel is
+// in core/README.md; tests/unit/io/probe_test.cpp shows it.
+//
+// Threads: the loop's. Cost: about 150 bytes and a descriptor for each probe that was ever in flight at once;
+// those not needed for half a minute or so are given back.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "io/loop.h"
+#include "io/socket.h"
+
+namespace gorb::io {
+
+class Probe;  // one that is in flight
+
+// How a probe ended, once; it is gone then, and its socket may be the next one's. why: 0 for a connection
+// that opened, otherwise a negative errno (-ECONNREFUSED, -ETIMEDOUT, ...).
+class ProbeEvents {
+  public:
+    virtual void probed(int why) = 0;
+
+  protected:
+    ~ProbeEvents() = default;
+};
+
+class ProbePool {
+  public:
+    explicit ProbePool(Loop& loop);
+    // Ends what is in flight without a word.
+    ~ProbePool();
+    ProbePool(const ProbePool&) = delete;
+    ProbePool& operator=(const ProbePool&) = delete;
+
+    // Begins one. `deadline` (monotonic ns, 0: none) ends it with -ETIMEDOUT. No event comes before this has
+    // returned. Fails for trouble of our own only.
+    base::Result<Probe*> start(const base::Endpoint& peer, const Way& way, uint64_t deadline,
+                               ProbeEvents& events);
+    // Ends it without an event.
+    void cancel(Probe* probe);
+
+    size_t sockets() const;  // that are open, in flight or not
+
+    static constexpr uint64_t rest_ns = 30'000'000'000;  // what was not needed for so long is closed
+
+  private:
+    friend class Probe;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gorb::io

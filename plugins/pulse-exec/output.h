@@ -1,0 +1,25 @@
+// What a program's end means: its exit status as Nagios plugins have it, its first line as the reason. Pure.
+#pragma once
+#include <gorb/plugin.hpp>
+#include <string>
+#include <string_view>
+
+namespace pulse_exec {
+
+constexpr size_t most_output = 4096;  // bytes kept of what a program writes
+constexpr size_t most_line = 256;     // bytes of the reason
+
+// The first line that is not blank, without what follows a '|' (figures for a monitoring system), trimmed, as
+// valid UTF-8 without control characters, cut where it is long. "" for none.
+std::string first_line(std::string_view output);
+
+// How a process ended.
+struct End {
+    int status = 0;  // its exit status
+    int signal = 0;  // not 0: the signal that killed it
+};
+
+// 0 PASS, 1 PASS with a warning (or FAIL, if warnings fail), 2 FAIL, 3 UNKNOWN, everything else FAIL.
+gorb::sdk::Result judge(const End& end, std::string_view output, bool warnings_fail);
+
+}  // namespace pulse_exec

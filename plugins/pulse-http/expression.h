@@ -1,0 +1,34 @@
+// A regular expression (RE2) that is searched for in what a server sent.
+//
+// Threads: one at a time. Errors: compile() throws gorb::sdk::Error with a sentence.
+// Cost: time linear in the text whatever the expression and the text are, memory at most about 1 MiB.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace pulse_http {
+
+class Regex {
+  public:
+    static constexpr size_t longest = 1024;
+
+    // `option` begins the sentence of a refusal: "\"expect-body\"".
+    static Regex compile(std::string_view pattern, std::string_view option);
+    Regex(Regex&&) noexcept;
+    Regex& operator=(Regex&&) noexcept;
+    ~Regex();
+
+    // Somewhere in `text`: ^ and $ are its two ends, unless the expression says (?m). Bytes that are no UTF-8
+    // match nothing but themselves in \C.
+    bool found_in(std::string_view text) const;
+    // "/pattern/", cut where it is long, for a reason.
+    std::string shown() const;
+
+  private:
+    struct Impl;
+    explicit Regex(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pulse_http

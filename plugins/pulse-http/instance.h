@@ -1,0 +1,58 @@
+// What all http checks of one loop share: the host's tables, settings by their arguments, readers of replies.
+//
+// Threads: the loop's.
+#pragma once
+#include <gorb/plugin.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "reply.h"
+#include "settings.h"
+
+namespace pulse_http {
+
+// What is equal for many targets: their settings and the way to them.
+struct Shared {
+    Settings settings;
+    gorb_addr source{};
+    uint32_t fwmark = 0;
+    std::string interface;
+    std::string_view key;  // of Instance's map
+    uint32_t users = 0;
+};
+
+class Instance {
+  public:
+    Instance(const gorb::sdk::Host& host, const gorb::sdk::Config& config);
+    Instance(const Instance&) = delete;
+    Instance& operator=(const Instance&) = delete;
+
+    const gorb::sdk::Host& host() const { return host_; }
+    const gorb_net& net() const { return net_; }
+    const gorb_loop& loop() const { return loop_; }
+
+    // Each take() wants a give(). Throws gorb::sdk::Error for arguments that make no settings.
+    Shared& take(const gorb::sdk::Target& target);
+    void give(Shared& shared) noexcept;
+
+    std::unique_ptr<ReplyReader> take_reader();
+    void give(std::unique_ptr<ReplyReader> reader) noexcept;
+
+    // Is there room for one more kept connection? Half of this process's descriptors, of all instances
+    // together, may be held by them. Each true wants a drop().
+    static bool keep() noexcept;
+    static void drop() noexcept;
+
+    std::string scratch;  // for a request or a reason, while one is made
+
+  private:
+    const gorb::sdk::Host& host_;
+    const gorb_net& net_;
+    const gorb_loop& loop_;
+    std::map<std::string, Shared, std::less<>> shared_;
+    std::vector<std::unique_ptr<ReplyReader>> readers_;
+};
+
+}  // namespace pulse_http

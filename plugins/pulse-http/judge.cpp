@@ -1,0 +1,35 @@
+#include "judge.h"
+
+#include "words.h"
+
+namespace pulse_http {
+
+Judgement judge_head(const ReplyReader& reply, const Expectation& expected, const HeaderRules& headers) {
+    const int status = reply.status();
+    Judgement out{expected.accepts(status), "status "};
+    if (reply.location().empty()) {
+        out.words += std::to_string(status);
+    } else {
+        out.words = "redirect to " + reply.location() + " (" + std::to_string(status) + ") not followed";
+    }
+    if (!out.pass) {
+        out.words += " (expected " + expected.text() + ")";
+        return out;
+    }
+    if (headers.empty()) return out;
+    if (std::string broken = headers.broken(reply.seen()); !broken.empty()) return {false, std::move(broken)};
+    return out;
+}
+
+std::string judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit) {
+    if (regex.found_in(reply.body())) return "";
+    std::string words = "body does not match " + regex.shown();
+    if (reply.body().empty()) return words + " (it is empty)";
+    words += " (";
+    if (reply.cut())
+        words += body_limit % 1024 == 0 ? "first " + std::to_string(body_limit / 1024) + " KiB; "
+                                        : "first " + std::to_string(body_limit) + " bytes; ";
+    return words + "it begins with \"" + printable(std::string_view(reply.body()).substr(0, 40), 40) + "\")";
+}
+
+}  // namespace pulse_http

@@ -1,0 +1,25 @@
+// Is a reply a good one, and what is said of it. Pure.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "expect.h"
+#include "expression.h"
+#include "headers.h"
+#include "reply.h"
+
+namespace pulse_http {
+
+struct Judgement {
+    bool pass = false;
+    std::string words;  // "status 503 (expected 200)"
+};
+
+// Of a reply whose head is complete: its status, then its headers. Redirects are not followed, and the words
+// say where they lead.
+Judgement judge_head(const ReplyReader& reply, const Expectation& expected, const HeaderRules& headers);
+
+// Of a reply that is done: "" when `regex` is found in what was kept of the body, else why not.
+std::string judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit);
+
+}  // namespace pulse_http

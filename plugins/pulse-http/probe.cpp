@@ -1,0 +1,336 @@
+#include "probe.h"
+
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include "judge.h"
+
+namespace pulse_http {
+
+using gorb::sdk::Result;
+using gorb::sdk::str;
+using gorb::sdk::Verdict;
+using gorb::sdk::view;
+using State = ReplyReader::State;
+
+namespace {
+
+bool is_ours(int32_t why) {
+    return gorb::sdk::our_trouble(why) || why == -ENETUNREACH;
+}
+
+std::unique_ptr<char[]> copy_of(std::string_view text) {
+    auto copy = std::make_unique<char[]>(text.size() + 1);
+    std::memcpy(copy.get(), text.data(), text.size());
+    return copy;
+}
+
+}  // namespace
+
+Probe::Probe(Instance& instance, const gorb::sdk::Target& target)
+    : instance_(instance), shared_(instance.take(target)), peer_(target.address()) {
+    try {
+        const std::string_view name = target.host_name();
+        if (!name.empty() && !shared_.settings.own_host && name != gorb::sdk::to_string(peer_)) {
+            Request::check_host(name);  // the backend's name is no more trusted than an argument
+            name_ = copy_of(name);
+        }
+    } catch (...) {
+        instance_.give(shared_);
+        throw;
+    }
+    if (shared_.settings.port != 0) peer_.port = shared_.settings.port;
+}
+
+Probe::~Probe() {
+    clear();
+    instance_.give(shared_);
+}
+
+void Probe::start(const gorb::sdk::Run& run) {
+    const Settings& settings = shared_.settings;
+    const bool again = phase_ == Phase::idle && (settings.fresh_every == 0 || uses_ < settings.fresh_every);
+    if (!again) clear();
+    run_ = run;
+    open_ = true;
+    retried_ = false;
+    habit_.started();
+    timer_ = instance_.loop().at(instance_.host().c(), run.deadline(), &Probe::on_timer, this);
+    if (!again) return connect();
+    Instance::drop();
+    reused_ = true;
+    ++uses_;
+    ask();
+}
+
+void Probe::cancel() noexcept {
+    if (!std::exchange(open_, false)) return;  // a kept connection stays
+    habit_.judged(false);
+    clear();
+}
+
+// ---- what happens to the connection ----
+
+void Probe::connect() {
+    static constexpr gorb_conn_events events = {sizeof(gorb_conn_events), &Probe::on_opened,
+                                                &Probe::on_received, &Probe::on_closed};
+    const auto& tls = shared_.settings.tls;
+    gorb_conn_options options{};
+    options.struct_size = sizeof options;
+    options.transport = tls ? GORB_TLS : GORB_TCP;
+    options.peer = peer_;
+    options.source = shared_.source;
+    options.fwmark = shared_.fwmark;
+    options.interface = str(shared_.interface);
+    if (tls) {
+        options.flags = tls->verify ? GORB_TLS_VERIFY : 0;
+        options.tls_name = str(tls->name);
+        options.tls_alpn = str("http/1.1");
+        options.tls_ca = str(tls->ca);
+        options.tls_cert = str(tls->cert);
+        options.tls_key = str(tls->key);
+    }
+    reused_ = false;
+    uses_ = 1;
+    gorb_error why{};
+    // Without a deadline of its own: it may outlive the run.
+    conn_ = instance_.net().open(instance_.host().c(), &options, &events, this, &why);
+    if (!conn_) {
+        clear();
+        return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection"));
+    }
+    phase_ = Phase::connecting;
+}
+
+void Probe::opened() {
+    const gorb_net& net = instance_.net();
+    if (shared_.settings.tls && GORB_HAS(gorb_net, &net, tls_peer)) {
+        gorb_tls_peer peer{};
+        peer.struct_size = sizeof peer;
+        not_after_ = net.tls_peer(conn_, &peer) == 0 ? peer.not_after : 0;
+    }
+    ask();
+}
+
+std::string_view Probe::request() {
+    const Request::Text& text = shared_.settings.request;
+    if (shared_.settings.own_host) return text.before;
+    std::string& out = instance_.scratch;
+    out = text.before;
+    append_default_host(out, name_ ? name_.get() : "", peer_, shared_.settings.usual_port());
+    return out += text.after;
+}
+
+void Probe::ask() {
+    const Settings& settings = shared_.settings;
+    phase_ = Phase::asking;
+    reader_ = instance_.take_reader();
+    reader_->begin({settings.to_head, settings.headers.empty() ? nullptr : &settings.headers,
+                    settings.body.has_value(), settings.body_limit});
+    const std::string_view text = request();
+    const int32_t rc = instance_.net().send(conn_, text.data(), text.size());
+    if (rc == 0) return;
+    clear();
+    answer({Verdict::unknown, gorb::sdk::errno_words(rc), -rc});
+}
+
+size_t Probe::received(std::string_view bytes) {
+    size_t used = bytes.size();
+    switch (phase_) {
+        case Phase::asking:
+        case Phase::draining:
+            used = reader_->feed(bytes);
+            read_on();
+            break;
+        case Phase::idle:  // such as 408 before the end
+            lost_while_idle();
+            break;
+        default:
+            lingered_ += static_cast<uint32_t>(std::min<size_t>(used, 1U << 20U));
+            if (lingered_ > shared_.settings.body_limit) clear();
+    }
+    return used;
+}
+
+// The reader knows more than before.
+void Probe::read_on() {
+    if (phase_ == Phase::draining) return settle();
+    const Settings& settings = shared_.settings;
+    const State state = reader_->state();
+    if (!reader_->head_complete()) {
+        if (state == State::bad) fail(reader_->problem(), 0);
+        return;
+    }
+    auto [good, words] = judge_head(*reader_, settings.expected, settings.headers);
+    if (good && settings.body) {
+        if (state == State::body) return;
+        words = state == State::bad ? reader_->problem()
+                                    : judge_body(*reader_, *settings.body, settings.body_limit);
+        good = words.empty();
+        if (good) words = "status " + std::to_string(reader_->status());
+    }
+    if (!good) return fail(std::move(words), reader_->status());
+    pass(words);
+}
+
+void Probe::closed(int32_t why, std::string_view reason) {
+    conn_ = nullptr;
+    const Phase phase = phase_;
+    if (phase == Phase::idle) return lost_while_idle();
+    if (!open_) return clear();
+    if (phase == Phase::asking && reused_ && !retried_ && !reader_->begun()) {
+        // Servers end idle connections, and this one did before our request reached it.
+        retried_ = true;
+        give_reader();
+        return connect();
+    }
+    if (phase == Phase::asking && why == 0) {
+        reader_->end();
+        if (reader_->state() == State::done) return read_on();
+    }
+    std::string words = reason.empty() ? gorb::sdk::errno_words(why) : std::string(reason);
+    if (phase == Phase::connecting) {
+        if (why == 0) words = "connection closed in the TLS handshake";
+    } else if (why == 0) {
+        words = reader_->begun() ? "connection closed in the middle of a reply"
+                                 : "connection closed before a reply";
+    } else {
+        words += reader_->begun() ? ", in the middle of a reply" : ", before a reply";
+    }
+    clear();
+    answer({is_ours(why) ? Verdict::unknown : Verdict::fail, std::move(words), -why});
+}
+
+void Probe::lost_while_idle() {
+    const uint64_t now = instance_.host().now();
+    const bool check = habit_.closed(now - std::min(now, idle_since_));
+    clear();
+    if (check) run_.recheck();
+}
+
+// The deadline.
+void Probe::late() {
+    timer_ = 0;
+    if (!open_) return clear();
+    std::string words = "timed out, ";
+    if (phase_ == Phase::connecting) {
+        words += shared_.settings.tls ? "before the connection and its TLS handshake were made"
+                                      : "before the connection was made";
+    } else {
+        words += reader_ && reader_->begun() ? "in the middle of a reply" : "before a reply";
+    }
+    clear();
+    answer(Result::fail(std::move(words), ETIMEDOUT));
+}
+
+// ---- the verdict, and what becomes of the connection ----
+
+void Probe::pass(const std::string& words) {
+    Result result = Result::pass(words, reader_->status());
+    if (shared_.settings.tls && not_after_ != 0) {
+        auto judged = judge_certificate(not_after_, std::time(nullptr), shared_.settings.tls->rule);
+        if (!judged.failure.empty()) return fail(std::move(judged.failure), reader_->status());
+        result.warning = std::move(judged.warning);
+    }
+    phase_ = Phase::draining;
+    settle();
+    answer(result);
+}
+
+void Probe::fail(std::string words, int32_t code) {
+    // A server that shall close, or said so, does it by itself; any other connection ends here: the check
+    // after a failure has a new one.
+    if (reader_->head_complete() && reader_->state() != State::bad &&
+        (!shared_.settings.keep_alive || reader_->server_closes())) {
+        linger();
+    } else {
+        clear();
+    }
+    answer(Result::fail(std::move(words), code));
+}
+
+// After the verdict, while draining.
+void Probe::settle() {
+    const State state = reader_->state();
+    if (state == State::bad || !conn_) return clear();
+    if (!shared_.settings.keep_alive) return linger();
+    if (state == State::body) {
+        if (timer_ == 0) clear();  // nobody would end it
+        return;
+    }
+    if (!reader_->reusable()) return reader_->server_closes() && !reader_->cut() ? linger() : clear();
+    if (!Instance::keep()) return clear();
+    give_reader();
+    disarm();
+    idle_since_ = instance_.host().now();
+    phase_ = Phase::idle;
+}
+
+void Probe::linger() noexcept {
+    if (!conn_ || timer_ == 0) return clear();
+    give_reader();
+    lingered_ = 0;
+    phase_ = Phase::lingering;
+}
+
+void Probe::answer(const Result& result) noexcept {
+    if (!std::exchange(open_, false)) return;
+    habit_.judged(result.verdict == Verdict::pass);
+    run_.report(result);
+}
+
+// Back to no connection, no reader, no timer.
+void Probe::clear() noexcept {
+    if (phase_ == Phase::idle) Instance::drop();
+    phase_ = Phase::none;
+    if (conn_) instance_.net().close(std::exchange(conn_, nullptr));
+    give_reader();
+    disarm();
+}
+
+void Probe::disarm() noexcept {
+    if (timer_) instance_.loop().cancel(instance_.host().c(), std::exchange(timer_, 0));
+}
+
+void Probe::give_reader() noexcept {
+    if (reader_) instance_.give(std::move(reader_));
+}
+
+// ---- from C ----
+
+template <class Fn>
+void Probe::guarded(const char* where, Fn&& fn) noexcept {
+    if (instance_.host().guarded(where, std::forward<Fn>(fn))) return;
+    clear();
+    instance_.host().guarded(where,
+                             [&] { answer(Result::unknown("the check failed by a fault of its own")); });
+}
+
+void Probe::on_opened(void* arg, gorb_conn*) noexcept {
+    auto* self = static_cast<Probe*>(arg);
+    self->guarded("opened", [&] { self->opened(); });
+}
+
+size_t Probe::on_received(void* arg, gorb_conn*, const uint8_t* data, size_t size) noexcept {
+    auto* self = static_cast<Probe*>(arg);
+    size_t used = size;
+    self->guarded("received", [&] { used = self->received({reinterpret_cast<const char*>(data), size}); });
+    return used;
+}
+
+void Probe::on_closed(void* arg, gorb_conn* conn, int32_t why) noexcept {
+    auto* self = static_cast<Probe*>(arg);
+    const gorb_net& net = self->instance_.net();
+    self->guarded("closed", [&] {
+        self->conn_ = nullptr;
+        self->closed(why, GORB_HAS(gorb_net, &net, reason) ? view(net.reason(conn)) : std::string_view());
+    });
+}
+
+void Probe::on_timer(void* arg) noexcept {
+    auto* self = static_cast<Probe*>(arg);
+    self->guarded("timer", [&] { self->late(); });
+}
+
+}  // namespace pulse_http

@@ -1,0 +1,131 @@
+#include "query.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "match/text.h"
+
+namespace pulse_udp {
+
+using namespace gorb::sdk;
+using pulse_match::Pattern;
+
+namespace {
+
+// "1s", "1.5s", "200ms"
+std::string in_words(std::chrono::nanoseconds time) {
+    const auto ms = std::chrono::round<std::chrono::milliseconds>(time).count();
+    if (ms < 1000) return std::to_string(ms) + "ms";
+    char text[32];
+    snprintf(text, sizeof text, "%g", static_cast<double>(ms) / 1000);
+    return std::string(text) + "s";
+}
+
+std::string tries(int64_t count) {
+    return count == 1 ? "1 try" : std::to_string(count) + " tries";
+}
+
+}  // namespace
+
+Exchange Exchange::parse(const Config& config) {
+    Exchange out;
+    out.step = pulse_match::RawStep::of(config).read();
+    out.wait = config.duration("wait").value_or(out.wait);
+    out.tries = config.integer("tries").value_or(out.tries);
+    return out;
+}
+
+Query::Query(const Host& host, const Exchange& exchange, Connection::Options route, const Run& run, Over over)
+    : host_(host),
+      exchange_(exchange),
+      connection_(host, *this),
+      timer_(host),
+      over_(std::move(over)),
+      started_(host.now()),
+      end_(run.deadline()),
+      given_(run.deadline() > started_ ? run.deadline() - started_ : 0) {
+    const auto given = static_cast<uint64_t>(given_.count());
+    // A little before the run's own deadline, after which nobody would hear our reason.
+    end_ = started_ + given - std::min<uint64_t>(50'000'000, given / 10);
+    if (exchange.step.expect) {
+        every_ = (end_ - started_) / static_cast<uint64_t>(exchange.tries);
+    } else {
+        end_ = std::min(end_, started_ + static_cast<uint64_t>(exchange.wait.count()));
+    }
+    route.transport = GORB_UDP;
+    route.deadline_ns = run.deadline();
+    connection_.open(route);
+}
+
+void Query::opened() {
+    timer_.at(every_ ? std::min(end_, started_ + every_) : end_, [this] { due(); });
+    send();
+}
+
+void Query::send() {
+    ++sent_;
+    const int32_t rc = connection_.send(exchange_.step.send);
+    if (rc != 0) closed(rc);
+}
+
+// Silence up to now.
+void Query::due() {
+    const uint64_t now = host_.now();
+    if (now < end_) {
+        timer_.at(std::min(end_, now + every_), [this] { due(); });
+        // The last stretch may be shorter than it should: no datagram for which there is no time.
+        if (sent_ < exchange_.tries) send();
+        return;
+    }
+    if (exchange_.step.expect)
+        return over(
+            Result::fail("no answer within " + in_words(given_) + " (" + tries(sent_) + ")", ETIMEDOUT));
+    over(Result::pass("no ICMP error within " + in_words(std::chrono::nanoseconds(end_ - started_))));
+}
+
+size_t Query::received(std::string_view datagram) {
+    const size_t size = datagram.size();
+    const std::string got = pulse_match::in_quotes(pulse_match::without_line_end(datagram));
+    if (!exchange_.step.expect) {
+        over(Result::pass("answered " + got));
+        return size;
+    }
+    const Pattern& expect = *exchange_.step.expect;
+    switch (expect.search(datagram, 0, true).outcome) {
+        case Pattern::Outcome::found:
+            over(Result::pass("answered " + got));
+            break;
+        case Pattern::Outcome::too_hard:
+            over(Result::fail("the answer takes more than " + std::to_string(Pattern::most_steps) +
+                              " steps to match against " + expect.shown() + ", got " + got));
+            break;
+        default:
+            over(Result::fail("expected " + expect.shown() + ", got " + got));
+    }
+    return size;
+}
+
+void Query::closed(int32_t why) {
+    const int32_t code = why < 0 ? -why : why;
+    if (our_trouble(why)) return over(Result::unknown(errno_words(why), code));
+    switch (code) {
+        case ECONNREFUSED:
+            return over(Result::fail("nobody listens on that port (ICMP port unreachable)", code));
+        case EMSGSIZE:
+            return over(Result::unknown("the datagram is too long to be sent", code));
+        case ETIMEDOUT:
+            return over(Result::fail("no answer within " + in_words(given_), code));
+        default:
+            return over(Result::fail(code ? errno_words(code) : "connection closed", code));
+    }
+}
+
+void Query::over(const Result& result) {
+    timer_.cancel();
+    connection_.close();
+    const Over tell = std::move(over_);
+    tell(result);  // this may be gone afterwards
+}
+
+}  // namespace pulse_udp

@@ -1,0 +1,54 @@
+// One run of a UDP check: a datagram goes out, and its answer, an ICMP error or silence decides.
+//
+// Threads: the loop's, Exchange::parse() excepted.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <gorb/plugin.hpp>
+#include <memory>
+#include <string>
+
+#include "match/step.h"
+
+namespace pulse_udp {
+
+// What the options of a target say.
+struct Exchange {
+    pulse_match::Step step;                        // nothing to send: an empty datagram
+    std::chrono::nanoseconds wait{1'000'000'000};  // without `expect`: how long silence must last
+    int64_t tries = 3;                             // with `expect`: datagrams within the timeout
+
+    // Throws sdk::Error. [any]
+    static Exchange parse(const gorb::sdk::Config& config);
+};
+
+class Query final : private gorb::sdk::ConnectionEvents {
+  public:
+    // Told once, as the last thing: it may destroy the Query. Not told when the Query is destroyed before.
+    using Over = std::function<void(const gorb::sdk::Result&)>;
+
+    // `exchange` must outlive it. `route` has the addresses and the like. Throws sdk::Error for trouble of
+    // our own.
+    Query(const gorb::sdk::Host& host, const Exchange& exchange, gorb::sdk::Connection::Options route,
+          const gorb::sdk::Run& run, Over over);
+
+  private:
+    void opened() override;
+    size_t received(std::string_view datagram) override;
+    void closed(int32_t why) override;
+    void send();
+    void due();
+    void over(const gorb::sdk::Result& result);
+
+    const gorb::sdk::Host& host_;
+    const Exchange& exchange_;
+    gorb::sdk::Connection connection_;
+    gorb::sdk::Timer timer_;
+    Over over_;
+    uint64_t started_, end_;  // when the verdict of silence is due
+    uint64_t every_ = 0;      // between two tries
+    int64_t sent_ = 0;
+    std::chrono::nanoseconds given_;  // by the run: its timeout
+};
+
+}  // namespace pulse_udp

@@ -1,0 +1,130 @@
+"""What a check costs: gorbd beside HAProxy and the floor program, in turn."""
+import time
+
+from subjects import PER_SERVICE, Floor, Gorbd, HAProxy
+from world import Farm, median, watch
+
+TCP = {"type": "tcp"}
+HTTP_KEPT = {"type": "http", "path": "/", "keep-alive": True}
+HTTP_FRESH = {"type": "http", "path": "/", "keep-alive": False}
+
+
+def in_turn(makers, farm, rounds, seconds):
+    """Figures of each maker's subject, by its name: A B C, A B C ..."""
+    figures = {}
+    for _ in range(rounds):
+        for name, make in makers.items():
+            with make() as subject:
+                time.sleep(2)
+                figure = watch(subject, farm, seconds)
+                figure.bare = getattr(subject, "bare", 0)
+                figures.setdefault(name, []).append(figure)
+    return figures
+
+
+def tell(report, title, figures, backends):
+    us = {}
+    for name, all_of in figures.items():
+        us[name] = median([f.us for f in all_of])
+        low, high = min(f.us for f in all_of), max(f.us for f in all_of)
+        report.line(f"{title} {name}: cpu a check", us[name], f"us [{low:.1f}-{high:.1f}]")
+        report.line(f"{title} {name}: of it user space", median([f.user_us for f in all_of]), "us",
+                    3 if name.startswith("gorbd") and backends >= 10000 else None)
+        report.line(f"{title} {name}: done of due", 100 * median([f.done / f.due for f in all_of]), "%")
+        report.line(f"{title} {name}: rss a backend",
+                    median([(f.memory - f.bare) / backends for f in all_of]), "B",
+                    512 if name.startswith("gorbd") and backends >= 10000 else None)
+        report.line(f"{title} {name}: rss", median([f.memory for f in all_of]) / 1e6, "MB")
+        for i, part in enumerate(("p50", "p99")):
+            late = median([f.late[i] for f in all_of])
+            if late is not None or name.startswith("gorbd"):
+                report.line(f"{title} {name}: late {part}", late, "ms")
+    return us
+
+
+def size(backends):
+    return f"{backends // 1000}k" if backends >= 1000 else str(backends)
+
+
+def tcp(report, bench, backends, interval=1.0):
+    makers = {"gorbd": lambda: Gorbd(bench.build, TCP, backends, interval),
+              "haproxy": lambda: HAProxy("tcp", backends, interval),
+              "floor": lambda: Floor(bench.build, "tcp", backends, interval)}
+    with Farm(bench.build) as farm:
+        us = tell(report, f"tcp {size(backends)}", in_turn(makers, farm, bench.rounds, bench.seconds), backends)
+    report.line(f"tcp {size(backends)}: gorbd / haproxy", us["gorbd"] / us["haproxy"], "x", 0.65)
+    report.line(f"tcp {size(backends)}: gorbd / floor", us["gorbd"] / us["floor"], "x", 1.5 if backends >= 10000 else None)
+
+
+def http(report, bench, backends, interval=1.0):
+    makers = {"gorbd-kept": lambda: Gorbd(bench.build, HTTP_KEPT, backends, interval),
+              "gorbd-fresh": lambda: Gorbd(bench.build, HTTP_FRESH, backends, interval),
+              "haproxy": lambda: HAProxy("http", backends, interval),
+              "floor-kept": lambda: Floor(bench.build, "http", backends, interval),
+              "floor-fresh": lambda: Floor(bench.build, "fresh", backends, interval)}
+    with Farm(bench.build) as farm:
+        us = tell(report, f"http {size(backends)}", in_turn(makers, farm, bench.rounds, bench.seconds), backends)
+    report.line(f"http {size(backends)}: gorbd kept / haproxy", us["gorbd-kept"] / us["haproxy"], "x", 0.25)
+    report.line(f"http {size(backends)}: gorbd fresh / haproxy", us["gorbd-fresh"] / us["haproxy"], "x", 0.9)
+    report.line(f"http {size(backends)}: gorbd kept / floor", us["gorbd-kept"] / us["floor-kept"], "x")
+    report.line(f"http {size(backends)}: gorbd fresh / floor", us["gorbd-fresh"] / us["floor-fresh"], "x")
+
+
+def many(report, bench, backends=100000, interval=5.0):
+    """100,000 backends: cost, memory, how soon all have been checked for the first time."""
+    title = f"tcp {size(backends)}"
+    with Farm(bench.build) as farm:
+        with Floor(bench.build, "tcp", backends, interval) as subject:
+            time.sleep(interval + 1)
+            figure = watch(subject, farm, bench.seconds + 2)
+            floor = figure.us
+            report.line(f"{title} floor: cpu a check", figure.us, "us")
+        start = time.monotonic()
+        with Gorbd(bench.build, TCP, backends, interval) as subject:
+            report.line(f"{title} gorbd: time to create them over REST", time.monotonic() - start, "s")
+            loaded = time.monotonic()
+            last = f"s{(backends - 1) // PER_SERVICE}"
+            while any(b["state"] == "unknown" for b in subject.backends_of(last)) and time.monotonic() < loaded + 60:
+                time.sleep(0.02)
+            report.line(f"{title} gorbd: all checked, after the last PUT", time.monotonic() - loaded, "s", 2)
+            time.sleep(interval + 1)
+            figure = watch(subject, farm, bench.seconds + 2)
+            report.line(f"{title} gorbd: cpu a check", figure.us, "us")
+            report.line(f"{title} gorbd: of it user space", figure.user_us, "us", 3)
+            report.line(f"{title} gorbd / floor", figure.us / floor, "x")
+            report.line(f"{title} gorbd: done of due", 100 * figure.done / figure.due, "%", 99, least=True)
+            report.line(f"{title} gorbd: late p99", figure.late[1], "ms", 10)
+            report.line(f"{title} gorbd: rss", figure.memory / 1e6, "MB", 100)
+            report.line(f"{title} gorbd: rss a backend", (figure.memory - subject.bare) / backends, "B", 512)
+
+
+def ramp(report, bench, kind, goal):
+    """The highest rate at which 99 % of what is due is done, on one core; and what two loops do of it."""
+    pulse, backends = (TCP if kind == "tcp" else HTTP_KEPT), 8000
+    best, us = 0, None
+    with Farm(bench.build) as farm:
+        for rate in bench.rates(kind):
+            with Gorbd(bench.build, pulse, backends, backends / rate) as subject:
+                time.sleep(1.5)
+                figure = watch(subject, farm, bench.seconds)
+                report.line(f"{kind} ramp {rate // 1000}k/s: done of due", 100 * figure.done / rate, "%")
+                report.line(f"{kind} ramp {rate // 1000}k/s: late p99", figure.late[1], "ms")
+                report.line(f"{kind} ramp {rate // 1000}k/s: cpu a check", figure.us, "us")
+                best = max(best, figure.done)
+                if figure.done < 0.97 * rate:
+                    break
+    report.line(f"{kind}: most checks on one core", best, "a second", goal, least=True)
+
+
+def loops(report, bench):
+    """Two loops on two cores against one on one: what each does of far more than it can."""
+    done = {}
+    with Farm(bench.build) as farm:
+        for _ in range(bench.rounds):
+            for n in (1, 2):
+                with Gorbd(bench.build, TCP, 8000, 8000 / 120000, loops=n) as subject:
+                    time.sleep(1.5)
+                    done.setdefault(n, []).append(watch(subject, farm, bench.seconds).done)
+    for n, values in done.items():
+        report.line(f"tcp, {n} loop{'s' * (n > 1)}: most checks", median(values), "a second")
+    report.line("tcp: two loops / one", median(done[2]) / median(done[1]), "x", 1.8, least=True)

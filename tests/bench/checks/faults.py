@@ -1,0 +1,126 @@
+"""How soon gorbd notices, and what faults, floods and time do to the other checks."""
+import http.client
+import multiprocessing
+import random
+import re
+import time
+from datetime import datetime
+
+from cost import HTTP_KEPT, TCP, size
+from subjects import Gorbd
+from world import (HOLE, PORT, VICTIM, Farm, address, descriptors, percentile, rss, time_waits, victim_address, watch)
+
+
+def detection(report, bench, pulse, backends, interval, fall, title, goal, background=0):
+    """Kills victims at random moments; the time until the log says that the driver has weight 0."""
+    victims = bench.victims
+    def where(i):
+        return (victim_address(i), VICTIM) if i < victims else (address(i), PORT)
+    pulse = {**pulse, "fall": fall, "rise": 1}
+    with Farm(bench.build, victims) as farm, \
+            Gorbd(bench.build, pulse, backends, interval, where=where) as subject:
+        if background:
+            subject.where = lambda i: (address(i + 20000), PORT)
+            subject.pulse = {**TCP, "interval": "5s", "timeout": "1s"}
+            subject.load(0, background, service="more")
+            time.sleep(3)
+        time.sleep(interval + 1.5)
+        order = random.sample(range(victims), victims)
+        killed = {}
+        for i in order:
+            time.sleep(random.uniform(0, 2 * bench.spacing))
+            killed[i] = farm.kill(i)
+        time.sleep(interval * fall + 2)
+        seen = {}
+        for line in subject.daemon.log_file.read_text(errors="replace").splitlines():
+            found = re.match(r"(\S+)Z info weight set .*backend=b(\d+)\b.* weight=0\b", line)
+            if found and int(found[2]) in killed:
+                at = datetime.fromisoformat(found[1] + "+00:00").timestamp()
+                if at * 1e3 >= killed[int(found[2])] // 1_000_000:
+                    seen.setdefault(int(found[2]), at)
+        # The log cuts off parts of a millisecond: in the middle it is half of one more.
+        delays = [seen[i] * 1e3 + 0.5 - killed[i] / 1e6 for i in seen]
+        report.line(f"{title}: noticed", len(seen), f"of {victims}", victims, least=True)
+        report.line(f"{title}: delay p50", percentile(delays, 50), "ms")
+        report.line(f"{title}: delay p99", percentile(delays, 99), "ms", goal)
+        report.line(f"{title}: delay max", max(delays, default=None), "ms")
+
+
+def blackhole(report, bench, backends=10000):
+    """Every fifth backend drops what it is sent, and its checks run into their timeout."""
+    def where(i):
+        return address(i), (HOLE if i % 5 == 0 else PORT)
+    with Farm(bench.build) as farm, Gorbd(bench.build, TCP, backends, 1.0, where=where) as subject:
+        def passes():
+            return sum(b["counts"]["passes"] for b in subject.backends_of("s1"))
+        time.sleep(4)
+        start, before = time.monotonic(), passes()
+        figure = watch(subject, farm, bench.seconds)
+        done, spent = passes() - before, time.monotonic() - start
+    report.line("20 % blackholed: the others' done of due", 100 * done / spent / 800, "%")
+    report.line("20 % blackholed: cpu a check", figure.us, "us")
+    report.line("20 % blackholed: late p50", figure.late[0], "ms")
+    report.line("20 % blackholed: late p99", figure.late[1], "ms", 10)
+
+
+def asking(host_port, path, stop, answers):
+    """Asks for one backend over a kept connection, every 2 ms, in a process of its own."""
+    conn = http.client.HTTPConnection(*host_port, timeout=60)
+    delays = []
+    while not stop.is_set():
+        start = time.monotonic()
+        conn.request("GET", path)
+        conn.getresponse().read()
+        delays.append((time.monotonic() - start) * 1e3)
+        time.sleep(0.002)
+    answers.put(delays)
+
+
+def flood(report, bench, backends=100000):
+    """Creates backends in one go while others are checked, and asks for one all the while."""
+    with Farm(bench.build) as farm, Gorbd(bench.build, TCP, 1000, 1.0) as subject:
+        time.sleep(1.5)
+        stop, answers = multiprocessing.Event(), multiprocessing.Queue()
+        asker = multiprocessing.Process(target=asking, args=(subject.daemon.address, "/service/s0/b7", stop, answers))
+        asker.start()
+        subject.late()
+        before = subject.daemon.get("/service/s0/b7").json["counts"]["passes"]
+        subject.pulse = {**TCP, "interval": "5s", "timeout": "1s"}
+        subject.where = lambda i: (address(i + 2000), PORT)
+        start = time.monotonic()
+        subject.load(0, backends, service="more")
+        spent = time.monotonic() - start
+        stop.set()
+        delays = answers.get()
+        asker.join()
+        checks = subject.daemon.get("/service/s0/b7").json["counts"]["passes"] - before
+        late = subject.late()
+    title = f"adding {size(backends)}"
+    report.line(f"{title}: time", spent, "s")
+    report.line(f"{title}: GET meanwhile p50", percentile(delays, 50), "ms")
+    report.line(f"{title}: GET meanwhile p99", percentile(delays, 99), "ms", 20)
+    report.line(f"{title}: checks of a backend that was there", checks / spent, "a second")
+    report.line(f"{title}: checks late p99", late[1], "ms", 10)
+
+
+def soak(report, bench, seconds):
+    """Checks of both kinds, some of which fail, for long: nothing may grow."""
+    def where(i):
+        return address(i), (HOLE if i % 50 == 0 else 1 if i % 50 == 1 else PORT)
+    with Farm(bench.build), Gorbd(bench.build, HTTP_KEPT, 5000, 1.0, where=where) as subject:
+        subject.pulse = {**TCP, "interval": "1s", "timeout": "1s"}
+        subject.load(0, 5000, service="tcp")
+        time.sleep(min(30, seconds / 4))
+        def now():
+            return descriptors(subject.pid), rss(subject.pid), time_waits()
+        rows = [now()]
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(min(10, seconds / 4))
+            rows.append(now())
+    third = max(1, len(rows) // 3)
+    # Highest of the last third against highest of the first: what swings does not count as growth.
+    first, last = ([max(column) for column in zip(*part)] for part in (rows[:third], rows[-third:]))
+    report.line(f"soak {seconds:.0f} s: descriptors", last[0], f"({first[0]})", first[0] * 1.02 + 10)
+    report.line(f"soak {seconds:.0f} s: rss", last[1] / 1e6, f"MB ({first[1] / 1e6:.1f})", first[1] / 1e6 * 1.02 + 0.5)
+    report.line(f"soak {seconds:.0f} s: TIME_WAIT", last[2], f"({first[2]})", first[2] + 50)

@@ -1,0 +1,5 @@
+gorb_fuzz(tcp_steps SOURCES tcp_steps_fuzz.cpp LIBS pulse_tcp_parts)
+if(GORB_FUZZ)
+    target_compile_options(pulse_tcp_parts PRIVATE -fsanitize=fuzzer-no-link)
+    target_compile_options(pulse_match PRIVATE -fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,50 @@
+"""Health that is reported through REST, for the pulse ttl."""
+import unittest
+
+from gorbd import Gorbd
+
+
+class Reports(unittest.TestCase):
+    def setUp(self):
+        self.gorbd = self.enterContext(Gorbd("--driver", "memory"))
+        self.gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+
+    def put(self, **pulse):
+        self.gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 9,
+                                            "pulse": {"type": "ttl", "interval": "100ms", "rise": 1, "fall": 1, **pulse}})
+
+    def report(self, **body):
+        reply = self.gorbd.put("/service/web/b1/pulse", body)
+        self.assertEqual(reply.status, 200, reply)
+
+    def weight(self, effective):
+        self.gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == effective, f"weight {effective}")
+
+    def test_a_report_takes_effect_at_once_with_its_share(self):
+        # The next regular check is an hour away: what happens comes from the report.
+        self.put(ttl="2h", interval="1h")
+        self.report(status="pass")
+        self.weight(100)
+        self.report(status="pass", share=40, reason="half of the disks")
+        self.weight(40)
+        shown = self.gorbd.get("/service/web/b1").json
+        self.assertIn("half of the disks", shown["last"]["reason"])
+        self.assertEqual(shown["weight"]["factors"]["share"], 40)
+        self.report(status="fail", reason="going away")
+        self.weight(0)
+        self.assertIn("going away", self.gorbd.get("/service/web/b1").json["because"])
+
+    def test_silence_brings_it_down(self):
+        self.put(ttl="1s")
+        self.report(status="pass")
+        self.weight(100)
+        self.gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "down", "down")
+        self.assertIn("no report", self.gorbd.get("/service/web/b1").json["because"])
+        self.report(status="pass")
+        self.weight(100)
+
+    def test_a_pulse_that_takes_no_reports_says_so(self):
+        self.gorbd.made("/service/web/b2", {"address": "127.0.0.1", "port": 9, "pulse": {"type": "tcp"}})
+        reply = self.gorbd.put("/service/web/b2/pulse", {"status": "pass"})
+        self.assertEqual(reply.status, 409, reply)
+        self.assertIn("tcp", reply.json["error"])

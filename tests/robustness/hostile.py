@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""A server that behaves badly, for as many clients as come.
+
+    hostile.py MODE [CERT KEY]      listens on 0.0.0.0, prints its port, and ends with its standard input
+
+MODE is what it does with a connection:
+
+    silent      says nothing
+    drip        the beginning of an HTTP reply, a byte a second
+    headers     an HTTP reply whose headers never end
+    body        an HTTP reply whose body never ends
+    babble      bytes without an end that mean nothing
+    garbage     a few such bytes, then nothing
+    cut         half a reply, then the end of the stream
+    reset       half a reply, then a reset
+    hangup      the end of the stream at once
+    handshake   the beginning of a TLS handshake, a byte a second
+    well        HTTP 200, over TLS when there is a certificate; GET /gaps: {local address: longest time between two requests}
+    full        never accepts, and its queue is full: nobody connects
+
+With CERT and KEY the handshake is made first, and the misbehaviour comes inside TLS.
+"""
+import asyncio
+import json
+import os
+import resource
+import socket
+import ssl
+import struct
+import sys
+import time
+
+HEAD = b"HTTP/1.1 200 OK\r\nServer: hostile\r\n"
+GARBAGE = bytes(range(128, 256)) + b"\r\n\r\n" + bytes(range(32))
+PIECE = 4096
+
+
+class Well:
+    """Answers, and knows how long each of its addresses went without a question."""
+
+    def __init__(self):
+        self.last, self.gaps = {}, {}
+
+    async def serve(self, reader, writer):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            if head.startswith(b"GET /gaps "):
+                body, self.gaps = json.dumps(self.gaps).encode(), {}
+            else:
+                body, now = b"", time.monotonic()
+                address = writer.get_extra_info("sockname")[0]
+                self.gaps[address] = max(self.gaps.get(address, 0), now - self.last.get(address, now))
+                self.last[address] = now
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            await writer.drain()
+
+
+async def endless(writer, begin, piece):
+    writer.write(begin)
+    while True:
+        writer.write(piece)
+        await writer.drain()
+
+
+async def slowly(writer, text):
+    for byte in text:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(1)
+    await asyncio.sleep(3600)
+
+
+async def reset(writer):
+    writer.write(HEAD)
+    await writer.drain()
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def misbehave(mode, reader, writer):
+    if mode == "silent":
+        await asyncio.sleep(3600)
+    elif mode == "drip":
+        await slowly(writer, HEAD * 1000)
+    elif mode == "headers":
+        await endless(writer, HEAD, b"X-More: and more\r\n" * (PIECE // 18))
+    elif mode == "body":
+        await endless(writer, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n" % PIECE + b"x" * PIECE + b"\r\n")
+    elif mode == "babble":
+        await endless(writer, b"", b"blah " * (PIECE // 5))
+    elif mode == "garbage":
+        writer.write(GARBAGE)
+        await writer.drain()
+        await asyncio.sleep(3600)
+    elif mode == "cut":
+        writer.write(HEAD)
+        await writer.drain()
+    elif mode == "reset":
+        await reset(writer)
+    elif mode == "handshake":
+        # A record of handshake, 16 KiB of it announced, with a ServerHello that begins.
+        await slowly(writer, b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03" + bytes(16384))
+
+
+async def main(mode, cert=None, key=None):
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # clients that go away are the rule here
+    well = Well()
+
+    async def serve(reader, writer):
+        try:
+            await (well.serve(reader, writer) if mode == "well" else misbehave(mode, reader, writer))
+        except (OSError, EOFError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    context = None
+    if cert:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("0.0.0.0", 0))
+    kept = []
+    if mode == "full":
+        sock.listen(0)
+        for _ in range(3):  # a queue of 0 holds one, or two
+            kept.append(socket.socket())
+            kept[-1].setblocking(False)
+            kept[-1].connect_ex(("127.0.0.1", sock.getsockname()[1]))
+    else:
+        sock.listen(65535)
+        sock.setblocking(False)
+        await asyncio.start_server(serve, sock=sock, ssl=context, backlog=65535,
+                                   **({"ssl_handshake_timeout": 3600} if context else {}))
+    print(sock.getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.buffer.read)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(main(*sys.argv[1:]))

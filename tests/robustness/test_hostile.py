@@ -1,0 +1,134 @@
+"""Servers that behave badly, many of each at once, and a gorbd in front of them that keeps its deadlines, its memory, its
+descriptors, its other checks and its words."""
+import http.client
+import json
+import unittest
+
+from gorbd import SLOW, wait_until
+from room import COUNT, LONG, SANITIZED, RobustTest, addresses
+
+TIMEOUT = 5.0 if LONG else 1.0
+TIMED_OUT = r"timed out"
+# For a check that ends by its deadline: how late its result may be.
+GRACE = (2.0 if LONG else 0.4) * SLOW
+
+
+class Hostile(RobustTest):
+    def mistreat(self, pulse, cases, each_kib, tls=False):
+        """`cases`: {mode: (verdict, what the reason has to match, whether the deadline has to pass)}. `each_kib`: what gorbd may
+        use for a backend while all of them are being checked."""
+        gorbd = self.daemon()
+        certificate = self.certificate() if tls else ()
+        inside = {"handshake": (), "silent": (), "full": ()}  # those that never get through the handshake
+        servers = {mode: self.server(mode, *inside.get(mode, certificate)) for mode in cases}
+        well = self.server("well")
+        healthy = addresses(20)
+        gorbd.serve("healthy", well.port, {"type": "http", "interval": "200ms", "timeout": "1s"}, healthy)
+        # One of each, so that all that is made once is there.
+        for mode, server in servers.items():
+            gorbd.serve(f"first-{mode}", server.port, {**pulse, "timeout": "300ms", "interval": "1h"}, addresses(1))
+        for mode in servers:
+            self.checked(gorbd, f"first-{mode}", 10)
+            gorbd.delete(f"/service/first-{mode}")
+        self.checked(gorbd, "healthy", 10, 2)
+        fds, memory = len(gorbd.descriptors()), gorbd.memory("VmRSS")
+        gorbd.forget_peak()
+        self.gaps(gorbd, well)
+
+        full = {**pulse, "timeout": f"{TIMEOUT}s", "interval": "1h"}
+        for mode, server in servers.items():
+            gorbd.serve(mode, server.port, full, addresses(COUNT))
+        results = {mode: self.checked(gorbd, mode, TIMEOUT + 20) for mode in servers}
+        peak = gorbd.memory("VmHWM")
+        for mode, backends in results.items():
+            self.assertEqual(len(backends), COUNT)
+            for backend in backends.values():
+                self.judge(mode, backend, *cases[mode])
+
+        gaps = self.gaps(gorbd, well)
+        self.assertEqual(len(gaps), len(healthy))
+        late = max(gaps.values()) - 0.2
+        grown = (peak - memory) / (COUNT * len(servers))
+        print(f"{COUNT} of each of {', '.join(cases)}: {grown:.1f} KiB each at the peak; "
+              f"healthy checks at most {late * 1000:.0f} ms late")
+        if not SANITIZED:
+            self.assertLess(grown, each_kib, "KiB of memory for each backend")
+        self.assertLess(late, 0.6 * SLOW, "s late was a check of a healthy backend")
+        for name, backend in gorbd.backends("healthy").items():
+            self.assertEqual((backend["state"], backend["counts"]["failures"]), ("up", 0), name)
+        for mode in servers:
+            self.assertEqual(gorbd.delete(f"/service/{mode}").status, 200)
+        # Those of the healthy checks come and go.
+        wait_until(f"descriptors return to {fds}; now {len(gorbd.descriptors())}",
+                   lambda: len(gorbd.descriptors()) <= fds + len(healthy), 10)
+        self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+
+    def judge(self, mode, backend, verdict, reason, to_the_deadline):
+        last = backend["last"]
+        words = f"{mode}: {last}"
+        self.assertEqual(last["verdict"], verdict, words)
+        self.assertRegex(last["reason"], reason, words)
+        took = last["latency"] / 1e9
+        self.assertLess(took, TIMEOUT + GRACE, words)
+        if to_the_deadline:
+            self.assertGreater(took, TIMEOUT - 0.1, words)
+
+    @staticmethod
+    def gaps(gorbd, well):
+        """The longest time between two checks of each healthy backend, since the last call."""
+        connection = http.client.HTTPConnection("127.0.0.1", well.port, timeout=20 * SLOW)
+        connection.request("GET", "/gaps")
+        gaps = json.loads(connection.getresponse().read())
+        connection.close()
+        return gaps
+
+    def test_http(self):
+        self.mistreat({"type": "http"}, {
+            "silent": ("fail", TIMED_OUT, True),
+            "drip": ("fail", TIMED_OUT, True),
+            "full": ("fail", TIMED_OUT, True),
+            "headers": ("fail", "header", False),
+            "babble": ("fail", "not an HTTP reply", False),
+            "garbage": ("fail", "not an HTTP reply", False),
+            "body": ("pass", "status 200", False),
+            "cut": ("fail", "connection closed in the middle of a reply", False),
+            "reset": ("fail", "connection (reset|closed)", False),
+            "hangup": ("fail", "connection closed before a reply", False),
+        }, each_kib=40)
+
+    def test_tcp_connect(self):
+        self.mistreat({"type": "tcp"}, {
+            "full": ("fail", TIMED_OUT, True),
+            "silent": ("pass", "connected", False),
+            "babble": ("pass", "connected", False),
+            "hangup": ("pass", "connected", False),
+        }, each_kib=8)
+
+    def test_tcp_conversation(self):
+        self.mistreat({"type": "tcp", "expect": "220 "}, {
+            "silent": ("fail", TIMED_OUT, True),
+            "handshake": ("fail", TIMED_OUT, True),
+            "full": ("fail", TIMED_OUT, True),
+            "garbage": ("fail", TIMED_OUT, True),
+            "babble": ("fail", "", False),
+            "cut": ("fail", "closed", False),
+            "reset": ("fail", "reset|closed", False),
+            "hangup": ("fail", "closed", False),
+        }, each_kib=40)
+
+    def test_https(self):
+        self.mistreat({"type": "http", "tls": True, "verify": False}, {
+            "silent": ("fail", TIMED_OUT, True),
+            "handshake": ("fail", TIMED_OUT, True),
+            "full": ("fail", TIMED_OUT, True),
+            "drip": ("fail", TIMED_OUT, True),
+            "headers": ("fail", "header", False),
+            "garbage": ("fail", "not an HTTP reply", False),
+            "cut": ("fail", "connection closed in the middle of a reply", False),
+            "reset": ("fail", "connection (reset|closed)", False),
+            "hangup": ("fail", "closed", False),
+        }, each_kib=150, tls=True)
+
+
+if __name__ == "__main__":
+    unittest.main()

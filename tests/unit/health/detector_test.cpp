@@ -1,0 +1,170 @@
+#include "health/detector.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "health/hash.h"
+
+namespace gorb::health {
+namespace {
+
+constexpr uint64_t ms = 1'000'000;
+constexpr uint64_t s = 1000 * ms;
+using Sign = Detector::Sign;
+
+// Hosts with a probe each, checked once an interval of ten seconds, one after the other.
+struct World {
+    explicit World(size_t n, SelfSuspicion settings = {}) : detector(settings), signs(n, Sign::none) {
+        all(Sign::good);
+        now += interval;
+    }
+    bool result(size_t host, Sign sign, uint64_t at) {
+        const Sign before = std::exchange(signs[host], sign);
+        return detector.turned(spread(host), before, sign, interval, at);
+    }
+    void all(Sign sign) {
+        for (size_t i = 0; i < signs.size(); ++i) result(i, sign, now + i * interval / signs.size());
+        now += interval;
+    }
+    // Seconds tick by without results that differ.
+    void idle(uint64_t time) {
+        for (uint64_t t = 0; t < time; t += interval / 20) detector.tick(now += interval / 20);
+    }
+    bool frozen() const { return detector.now().frozen; }
+
+    static constexpr uint64_t interval = 10 * s;
+    Detector detector;
+    std::vector<Sign> signs;
+    uint64_t now = 1000 * s;
+};
+
+TEST(Detector, WhenAllFailWithinAnIntervalThisMachineIsSuspectedBeforeASecondFailure) {
+    for (const size_t n : {10U, 11U, 50U, 1000U}) {
+        World w(n);
+        size_t failed = 0;
+        const uint64_t begin = w.now;
+        while (!w.frozen() && failed < n) {
+            w.result(failed, Sign::bad, begin + failed * World::interval / n);
+            ++failed;
+        }
+        EXPECT_TRUE(w.frozen()) << n;
+        EXPECT_EQ(failed, std::max<size_t>(10, (n * 7 + 9) / 10)) << n;
+        EXPECT_EQ(w.detector.now().since, begin) << "the first failure of the wave";
+        EXPECT_NE(w.detector.now().why.find("unrelated targets"), std::string::npos);
+    }
+}
+
+struct Case {
+    const char* what;
+    size_t hosts, failing;
+    SelfSuspicion settings;
+    bool frozen;
+};
+
+TEST(Detector, ThresholdAndLeastDecide) {
+    const Case table[] = {
+        {"nine of nine are fewer than the least", 9, 9, {}, false},
+        {"ten of ten", 10, 10, {}, true},
+        {"69 %", 100, 69, {}, false},
+        {"70 %", 100, 70, {}, true},
+        {"half, with a threshold of 50", 100, 50, {true, 50, 10, 10}, true},
+        {"three of three, with a least of 3", 3, 3, {true, 70, 3, 10}, true},
+        {"off", 100, 100, {false, 70, 10, 10}, false},
+        {"100 %: one that passes is enough", 100, 99, {true, 100, 10, 10}, false},
+    };
+    for (const Case& row : table) {
+        World w(row.hosts, row.settings);
+        for (size_t i = 0; i < row.failing; ++i) w.result(i, Sign::bad, w.now);
+        EXPECT_EQ(w.frozen(), row.frozen) << row.what;
+    }
+}
+
+TEST(Detector, WhatFailsOneAfterTheOtherOverManyIntervalsIsTheTargetsOwnTrouble) {
+    World w(100);
+    for (size_t i = 0; i < 100; ++i) {
+        w.result(i, Sign::bad, w.now);
+        w.idle(World::interval / 4);
+        EXPECT_FALSE(w.frozen() && i < 80) << i;
+    }
+}
+
+TEST(Detector, WhoNeverPassedDoesNotCount) {
+    World w(0);
+    w.signs.resize(100, Sign::none);
+    for (size_t i = 0; i < 100; ++i) EXPECT_FALSE(w.result(i, Sign::bad, w.now));
+    EXPECT_FALSE(w.frozen());
+}
+
+TEST(Detector, ManyPortsOfOneHostAreOneTarget) {
+    Detector detector({});
+    for (size_t port = 0; port < 100; ++port) detector.turned(7, Sign::none, Sign::good, s, 100 * s);
+    for (size_t port = 0; port < 100; ++port) detector.turned(7, Sign::good, Sign::bad, s, 100 * s);
+    EXPECT_FALSE(detector.now().frozen);
+}
+
+TEST(Detector, AHostOfWhichMostStillPassesIsWell) {
+    Detector detector({});
+    for (uint64_t host = 0; host < 20; ++host) {
+        for (int port = 0; port < 3; ++port) detector.turned(host, Sign::none, Sign::good, s, 100 * s);
+    }
+    // One service is restarted everywhere.
+    for (uint64_t host = 0; host < 20; ++host) detector.turned(host, Sign::good, Sign::bad, s, 100 * s);
+    EXPECT_FALSE(detector.now().frozen);
+    for (uint64_t host = 0; host < 20; ++host) detector.turned(host, Sign::good, Sign::bad, s, 100 * s + 1);
+    EXPECT_TRUE(detector.now().frozen);
+}
+
+TEST(Detector, ItThawsAnIntervalAfterLessThanHalfTheThresholdIsIll) {
+    World w(100);
+    for (size_t i = 0; i < 100; ++i) w.result(i, Sign::bad, w.now);
+    ASSERT_TRUE(w.frozen());
+    w.idle(2 * World::interval);
+    EXPECT_TRUE(w.frozen());
+    for (size_t i = 0; i < 65; ++i) w.result(i, Sign::good, w.now);
+    w.idle(2 * World::interval);
+    EXPECT_TRUE(w.frozen()) << "35 of 100 are ill: that is half of 70 %";
+    w.result(65, Sign::good, w.now);
+    w.idle(World::interval - s);
+    EXPECT_TRUE(w.frozen());
+    w.idle(2 * s);
+    EXPECT_FALSE(w.frozen());
+    EXPECT_EQ(w.detector.now().why, "most targets are well again");
+    // Those that stayed ill are not a new wave.
+    w.idle(5 * World::interval);
+    EXPECT_FALSE(w.frozen());
+}
+
+TEST(Detector, FailuresThatPersistAreBelievedInTheEnd) {
+    World w(100);
+    for (size_t i = 0; i < 100; ++i) w.result(i, Sign::bad, w.now);
+    w.idle(9 * World::interval);
+    EXPECT_TRUE(w.frozen());
+    w.idle(2 * World::interval);
+    EXPECT_FALSE(w.frozen());
+    EXPECT_NE(w.detector.now().why.find("believed"), std::string::npos);
+    w.idle(20 * World::interval);
+    EXPECT_FALSE(w.frozen());
+    // And it can happen again.
+    w.all(Sign::good);
+    w.idle(2 * World::interval);
+    for (size_t i = 0; i < 100; ++i) w.result(i, Sign::bad, w.now);
+    EXPECT_TRUE(w.frozen());
+}
+
+TEST(Detector, TargetsThatAreGoneAreForgotten) {
+    World w(100);
+    for (size_t i = 0; i < 95; ++i) w.result(i, Sign::none, w.now);
+    for (size_t i = 95; i < 100; ++i) w.result(i, Sign::bad, w.now);
+    EXPECT_FALSE(w.frozen()) << "five are left";
+    for (size_t i = 0; i < 100; ++i) w.result(i, Sign::none, w.now);
+    w.all(Sign::good);
+    for (size_t i = 0; i < 100; ++i) w.result(i, Sign::bad, w.now);
+    EXPECT_TRUE(w.frozen());
+    for (size_t i = 0; i < 100; ++i) w.result(i, Sign::none, w.now);
+    w.idle(2 * World::interval);
+    EXPECT_FALSE(w.frozen()) << "nobody is left to be suspicious about";
+}
+
+}  // namespace
+}  // namespace gorb::health
