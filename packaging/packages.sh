@@ -14,30 +14,20 @@ gorb_packages() {
             # Boost.DLL without Boost.Filesystem wants Boost 1.81; Debian's default is 1.74.
             echo g++ cmake ninja-build pkg-config \
                 libpoco-dev libboost1.81-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev \
-<<<<<<< HEAD
                 rapidjson-dev libexpected-dev prometheus-cpp-dev libsystemd-dev \
                 libssl-dev libre2-dev libpcre2-dev libldns-dev libnghttp2-dev
-=======
-                rapidjson-dev libexpected-dev prometheus-cpp-dev libsystemd-dev libssl-dev \
-                libpcre2-dev
->>>>>>> tcp
             ;;
         demo) # namespaces with clients and servers, and an independent witness of the kernel's table
             echo python3 curl ipvsadm iproute2 kmod util-linux
             ;;
-<<<<<<< HEAD
-        test) # frameworks, checks, and the real servers that pulses are tested against
+        test) # frameworks, checks, and the real servers that pulses and their recipes are tested against
+            # Where there is another mail server it stays: the one test that wants Exim will say so.
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
-                nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux
+                nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux \
+                redis-server mariadb-server dnsmasq-base "exim4-daemon-light|exim4-daemon-heavy|postfix|opensmtpd"
             ;;
         bench) # what gorbd is measured beside
             echo haproxy iproute2 util-linux
-=======
-        test) # frameworks, checks, the real HTTP server of a kernel test, and the servers of the pulses' recipes
-            # Where there is another mail server it stays: the one test that wants Exim will say so.
-            echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
-                redis-server mariadb-server dnsmasq-base "exim4-daemon-light|exim4-daemon-heavy|postfix|opensmtpd"
->>>>>>> tcp
             ;;
         vm) # where the running kernel has no IPVS: a guest that has
             echo qemu-system-x86 linux-image-amd64 "busybox-static|busybox" cpio kmod
