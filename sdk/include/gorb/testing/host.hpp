@@ -113,12 +113,6 @@ class FakeHost {
         return out;
     }
 
-    // The runs of which a check at once was asked for, in the order they came. Nothing follows by itself.
-    std::vector<gorb_run> rechecks() const {
-        std::lock_guard<std::mutex> lock(mutex_);
-        return rechecks_;
-    }
-
     // ---- the book ----
     std::vector<LogLine> logs() const {
         std::lock_guard<std::mutex> lock(mutex_);
