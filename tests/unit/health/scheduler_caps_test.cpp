@@ -60,6 +60,17 @@ TEST(Scheduler, AHostAtItsCapHoldsUpNoOther) {
     EXPECT_EQ(p.scheduler.running(), 0U);
 }
 
+TEST(Scheduler, OneThatIsRemovedWhenItsTurnHasComeHoldsUpNoneBehindIt) {
+    Player p(Scheduler::Caps{1000, 1});
+    p.answers = [](Slot) { return false; };
+    for (uint64_t id = 1; id <= 3; ++id) p.add(id, 100 * s, 50 * s, 7);
+    p.turn();
+    p.finish(0);
+    p.scheduler.remove(1);
+    p.turn();
+    EXPECT_EQ(p.order, (std::vector<Slot>{0, 2}));
+}
+
 TEST(Scheduler, AWaitingCheckCanBeHastenedARunningOneNot) {
     Player p;
     const Slot slot = p.add(1, 100 * s);

@@ -64,8 +64,6 @@ class PulseRunner {
         target.backend = sdk::str(backend);
         target.name = sdk::str(host_name);
         target.args = given->c();
-        target.source = source;
-        target.interface = sdk::str(interface);
         gorb_error why{};
         Probe probe = nullptr;
         host_.measured("add()", [&] { probe = ops_.add(self_, &target, &why); });
