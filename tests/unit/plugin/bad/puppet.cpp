@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -163,8 +165,21 @@ const gorb_conn_events conn_events = {
             probe.self->net->send(conn, "ping", 4);
             return;
         }
+        gorb_tls_peer peer{};
+        peer.struct_size = sizeof peer;
+        const int32_t shown = probe.self->net->tls_peer(conn, &peer);
+        if (probe.act == "tls") {
+            const std::string words = std::string(peer.subject.ptr, peer.subject.len) + " " +
+                                      std::string(peer.alpn.ptr, peer.alpn.len) +
+                                      (peer.verified ? " verified" : " not verified");
+            probe.self->net->close(conn);
+            probe.conn = nullptr;
+            probe.report(GORB_PASS, words, static_cast<int32_t>((peer.not_after - time(nullptr)) / 86400));
+            return;
+        }
+        if (shown == -EINVAL) probe.self->count("no_tls_no_peer");
         probe.report(GORB_PASS, "opened");
-        if (probe.act == "connect") {
+        if (probe.act == "connect" || probe.act == "probe" || probe.act == "old-sdk") {
             probe.self->net->close(conn);
             probe.self->net->close(conn);  // once too often
             if (probe.self->net->send(conn, "x", 1) == -ENOTCONN) probe.self->count("closed_is_closed");
@@ -175,10 +190,12 @@ const gorb_conn_events conn_events = {
         static_cast<Probe*>(arg)->report(GORB_PASS, {reinterpret_cast<const char*>(data), size});
         return size + 100;  // more than there is
     },
-    [](void* arg, gorb_conn*, int32_t why) {
+    [](void* arg, gorb_conn* conn, int32_t why) {
         auto& probe = *static_cast<Probe*>(arg);
         probe.conn = nullptr;
-        probe.report(GORB_FAIL, "closed", why);
+        const gorb_str reason = probe.self->net->reason(conn);
+        const std::string words(reason.ptr, reason.len);
+        probe.report(GORB_FAIL, words.empty() ? "closed" : words, why);
     }};
 
 gorb_conn_options conn_options(const Probe& probe, uint64_t deadline) {
@@ -189,6 +206,18 @@ gorb_conn_options conn_options(const Probe& probe, uint64_t deadline) {
                                              : uint32_t{GORB_TCP};
     options.peer = probe.addr;
     options.deadline_ns = deadline;
+    if (probe.act == "probe") options.flags = GORB_CONN_PROBE;
+    static const std::string ca = getenv("PUPPET_CA") ? getenv("PUPPET_CA") : "";
+    if (probe.act == "tls") {
+        options.flags = GORB_TLS_VERIFY;
+        options.tls_name = {"web.example", 11};
+        options.tls_alpn = {"h2", 2};
+        options.tls_ca = {ca.data(), ca.size()};
+    }
+    if (probe.act == "old-sdk") {  // what lies behind an older struct is not the host's to read
+        options.struct_size = offsetof(gorb_conn_options, deadline_ns) + sizeof(uint64_t);
+        options.interface = {reinterpret_cast<const char*>(8), 1000};
+    }
     return options;
 }
 
@@ -395,7 +424,7 @@ void start(void* p, gorb_run run, uint64_t deadline) {
                act == "no-run") {
         start_odd_report(probe);
     } else if (act == "connect" || act == "echo" || act == "udp" || act == "tls" || act == "throw-opened" ||
-               act == "open-nonsense") {
+               act == "probe" || act == "old-sdk" || act == "open-nonsense") {
         start_connection(probe, deadline);
     } else {
         use_loop(probe);  // also "never", which does nothing
