@@ -68,6 +68,7 @@ struct Session::Callbacks {
     }
     static int frame(nghttp2_session*, const nghttp2_frame* frame, void* arg) {
         if (frame->hd.type == NGHTTP2_GOAWAY) of(arg).goaway_ = true;
+        if (frame->hd.type == NGHTTP2_SETTINGS) of(arg).greeted_ = true;
         return 0;
     }
     static int stream_close(nghttp2_session*, int32_t stream, uint32_t code, void* arg) {
@@ -128,7 +129,6 @@ Session::Session() {
     worked(nghttp2_session_client_new2(&raw, Callbacks::table(), this, Callbacks::options()));
     session_.reset(raw);
     const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-                                               {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0},
                                                {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, most_body},
                                                {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, most_headers}};
     worked(nghttp2_submit_settings(raw, NGHTTP2_FLAG_NONE, settings, std::size(settings)));
@@ -176,6 +176,10 @@ std::string Session::output() {
         }
         out.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
     }
+    // nghttp2 has given up, and said GOAWAY for it.
+    if (open_ && problem_.empty() && nghttp2_session_want_read(session_.get()) == 0)
+        bad((greeted_ ? "the server breaks HTTP/2" : "the server does not speak HTTP/2") +
+            (first_.empty() ? "" : " (" + first_ + ")"));
     return out;
 }
 
@@ -193,11 +197,6 @@ void Session::feed(std::string_view bytes) {
         return bad("the server breaks HTTP/2 (" + std::string(nghttp2_strerror(static_cast<int>(used))) +
                    ")");
     }
-    // nghttp2 has given up (its GOAWAY may still be to send), with the call or without.
-    if (!ended_ && !first_.empty() && nghttp2_session_want_read(session_.get()) == 0)
-        bad("the server does not speak HTTP/2 (" + first_ + ")");
-    else if (open_ && nghttp2_session_want_read(session_.get()) == 0)
-        bad("the server breaks HTTP/2");
 }
 
 }  // namespace pulse_grpc

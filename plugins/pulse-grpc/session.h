@@ -3,7 +3,7 @@
 //
 // Errors: what the server does wrong is problem(), a sentence; std::bad_alloc is all that is thrown.
 // Cost: memory is bounded whatever the server sends: 16 KiB of headers, 4 KiB of body and 128 KiB altogether
-// for a call, a window and header table to match.
+// for a call.
 #pragma once
 #include <cstddef>
 #include <memory>
@@ -57,11 +57,13 @@ class Session {
 
     std::unique_ptr<nghttp2_session, Free> session_;
     Outcome outcome_;
-    std::string request_, problem_, first_;
-    size_t sent_ = 0;  // of request_
+    std::string request_, problem_;
+    std::string first_;  // what nghttp2 said first of an error
+    size_t sent_ = 0;    // of request_
     size_t headers_ = 0, received_ = 0;
     int32_t stream_ = 0;
     bool open_ = false, ended_ = false, goaway_ = false;
+    bool greeted_ = false;  // by the server's SETTINGS
 };
 
 }  // namespace pulse_grpc
