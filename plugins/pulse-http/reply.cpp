@@ -36,12 +36,15 @@ struct ReplyReader::Parser final : http::basic_parser<false> {
     }
     void on_header_impl(error_code&) override { in_trailer = true; }
     void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
-    size_t on_body_impl(View bytes, error_code&) override {
+    size_t on_body_impl(View bytes, error_code& error) override {
         const size_t room =
             reader.wanted_.body_limit - std::min(reader.wanted_.body_limit, reader.body_size_);
         if (reader.wanted_.keep_body) reader.body_.append(bytes.data(), std::min(bytes.size(), room));
-        if (bytes.size() > room) reader.cut_ = true;
         reader.body_size_ += bytes.size();
+        if (bytes.size() > room) {  // what follows is not looked at, however much of it is here already
+            reader.cut_ = true;
+            error = http::error::body_limit;
+        }
         return bytes.size();
     }
     void on_chunk_header_impl(std::uint64_t, View, error_code&) override {}
@@ -136,6 +139,7 @@ size_t ReplyReader::feed(std::string_view bytes) {
         parser.eager(state_ == State::body);
         const size_t now = parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
         used += now;
+        if (cut_) continue;
         line_read_ = line_read_ || now > 0;
         if (error == http::error::need_more) {
             if (state_ == State::body && bytes.size() - used > most_head)
