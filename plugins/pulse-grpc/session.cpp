@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <new>
 
 namespace pulse_grpc {
@@ -88,7 +87,7 @@ struct Session::Callbacks {
                                 nghttp2_data_source*, void* arg) {
         Session& self = of(arg);
         const size_t size = std::min(room, self.request_.size() - self.sent_);
-        std::memcpy(buffer, self.request_.data() + self.sent_, size);
+        std::copy_n(self.request_.data() + self.sent_, size, buffer);
         self.sent_ += size;
         if (self.sent_ == self.request_.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
         return static_cast<ssize_t>(size);
