@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <new>
 
 namespace pulse_grpc {
@@ -88,7 +87,7 @@ struct Session::Callbacks {
                                 nghttp2_data_source*, void* arg) {
         Session& self = of(arg);
         const size_t size = std::min(room, self.request_.size() - self.sent_);
-        std::memcpy(buffer, self.request_.data() + self.sent_, size);
+        std::copy_n(self.request_.data() + self.sent_, size, buffer);
         self.sent_ += size;
         if (self.sent_ == self.request_.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
         return static_cast<ssize_t>(size);
@@ -178,8 +177,8 @@ std::string Session::output() {
     }
     // nghttp2 has given up, and said GOAWAY for it.
     if (open_ && problem_.empty() && nghttp2_session_want_read(session_.get()) == 0)
-        bad((greeted_ ? "the server breaks HTTP/2" : "the server does not speak HTTP/2") +
-            (first_.empty() ? "" : " (" + first_ + ")"));
+        bad(greeted_ ? "the server breaks HTTP/2" + (first_.empty() ? "" : " (" + first_ + ")")
+                     : "the server does not speak HTTP/2 (it begins with \"" + begins_ + "\")");
     return out;
 }
 
@@ -187,6 +186,7 @@ void Session::feed(std::string_view bytes) {
     if (!problem_.empty()) return;
     if (received_ == 0 && stream_ == 1 && bytes.substr(0, 5) == "HTTP/")
         return bad("the server speaks HTTP/1, not HTTP/2");
+    if (!greeted_ && begins_.size() < 24) begins_ += printable(bytes.substr(0, 24 - begins_.size()), 24);
     received_ += bytes.size();
     if (received_ > most_bytes)
         return bad("more than " + std::to_string(most_bytes / 1024) + " KiB came, and the call did not end");

@@ -58,8 +58,9 @@ class Session {
     std::unique_ptr<nghttp2_session, Free> session_;
     Outcome outcome_;
     std::string request_, problem_;
-    std::string first_;  // what nghttp2 said first of an error
-    size_t sent_ = 0;    // of request_
+    std::string begins_;  // what the server said first, until its SETTINGS
+    std::string first_;   // what nghttp2 said first of an error
+    size_t sent_ = 0;     // of request_
     size_t headers_ = 0, received_ = 0;
     int32_t stream_ = 0;
     bool open_ = false, ended_ = false, goaway_ = false;

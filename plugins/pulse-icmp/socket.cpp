@@ -50,7 +50,7 @@ bool SocketKey::operator<(const SocketKey& other) const {
 }
 
 EchoSocket::EchoSocket(const gorb::sdk::Host& host, SocketKey key, Kind kind)
-    : host_(host), key_(std::move(key)), kind_(kind), watch_(host) {}
+    : key_(std::move(key)), kind_(kind), watch_(host) {}
 
 EchoSocket::~EchoSocket() {
     watch_.stop();

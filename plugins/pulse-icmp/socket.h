@@ -71,7 +71,6 @@ class EchoSocket {
     void arrived(const Echo& echo, const gorb_addr& from);
     void failed(const Echo& echo, const gorb_addr& to, const std::string& words, int err);
 
-    const gorb::sdk::Host& host_;
     const SocketKey key_;
     const Kind kind_;
     int fd_ = -1;

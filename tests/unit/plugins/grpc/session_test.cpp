@@ -130,7 +130,8 @@ TEST(GrpcSession, PingsAndSettingsAreAnswered) {
 TEST(GrpcSession, AnotherProtocolHasWords) {
     const std::pair<const char*, const char*> others[] = {
         {"HTTP/1.1 400 Bad Request\r\n\r\n", "the server speaks HTTP/1, not HTTP/2"},
-        {"SSH-2.0-OpenSSH_9.2\r\n", "the server does not speak HTTP/2"},
+        {"SSH-2.0-OpenSSH_9.2\r\n",
+         "the server does not speak HTTP/2 (it begins with \"SSH-2.0-OpenSSH_9.2??xxx\")"},
         {"220 mail.example ESMTP\r\n", "the server does not speak HTTP/2"},
         {"\x15\x03\x01\x00\x02\x02\x50 and some more bytes", "the server does not speak HTTP/2"},
     };
