@@ -6,6 +6,7 @@
 #include <future>
 #include <random>
 
+#include "base/log.h"
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
 
@@ -57,15 +58,22 @@ struct World {
         now->services.for_each([&](const std::string& name, const model::ServicePtr& service) {
             text += name + " " + service->spec.key.text() + " " + service->spec.scheduler + "\n";
             EXPECT_EQ(service->by_address.size(), service->backends.size());
+            uint32_t primaries = 0, up = 0;
             service->backends.for_each([&](const std::string& backend, const model::BackendPtr& entry) {
                 const EffectiveWeight weight = control.weight_of(service->spec, *entry, "");
                 text += " " + backend + " " + entry->spec.address.text() + " " +
                         std::to_string(entry->spec.weight) + "/" + std::to_string(weight.effective) + " " +
                         weight.why + (weight.present ? "" : " removed") + "\n";
+                const bool ready = entry->spec.admin == model::Admin::ready && entry->spec.weight > 0;
+                primaries += ready;
+                up += ready && weight.decision.cause == health::Cause::none;
                 const auto* by = service->by_address.find(entry->spec.address);
                 EXPECT_TRUE(by && *by == entry.get());
             });
             const PoolStatus pool = control.pool_of(service->spec);
+            // What was counted one change at a time is what there is.
+            EXPECT_EQ(pool.assessment.primaries, primaries);
+            EXPECT_EQ(pool.assessment.primaries_up, up);
             text += " " + pool.because + " " + std::to_string(pool.assessment.primaries) + "\n";
         });
         std::vector<std::string> table;
@@ -134,6 +142,7 @@ struct Dice {
 };
 
 TEST(Batches, ChangesThatComeTogetherEndAsIfTheyHadComeOneByOne) {
+    base::set_log_level(base::LogLevel::error);
     plugin::Registry registry;
     registry.load({GORB_PLUGINS});
     size_t changed = 0, refused = 0;
@@ -172,6 +181,7 @@ TEST(Batches, ChangesThatComeTogetherEndAsIfTheyHadComeOneByOne) {
             refused += answer.starts_with("refused");
         }
     }
+    base::set_log_level(base::LogLevel::info);
     EXPECT_GT(changed, 10'000U);
     EXPECT_GT(refused, 5'000U);
 }
