@@ -94,7 +94,7 @@ class Outside(unittest.TestCase):
     def test_the_plugins_of_gorb_are_where_the_sdk_says(self):
         self.assertTrue(self.plugins.resolve().is_relative_to(self.prefix.resolve()))
         self.assertEqual(sorted(file.name for file in self.plugins.glob("pulse-*.so")),
-                         ["pulse-http.so", "pulse-none.so", "pulse-tcp.so", "pulse-udp.so"])
+                         [f"pulse-{name}.so" for name in ("dns", "exec", "grpc", "http", "icmp", "none", "tcp", "ttl", "udp")])
         for library in self.plugins.glob("pulse-*.so"):
             self.assertEqual(self.exports(library), ["gorb_plugin_entry"])
             run(self.check, library)

@@ -60,7 +60,7 @@ class Faults(unittest.TestCase):
         self.found("other_major", "it is made for ABI 2, this is 1")
 
     def test_a_newer_minor_version(self):
-        self.found("newer_minor", "it needs minor version 1, this is 0", "there is no plugin in it")
+        self.found("newer_minor", "it needs minor version 2, this is 1", "there is no plugin in it")
 
     def test_no_entry(self):
         self.found("no_entry", "gorb_plugin_entry is missing", "it has no symbol gorb_plugin_entry")

@@ -280,6 +280,7 @@ TEST_F(PulseTest, ACheckWhoseJobStillWaitsForAWorkerHasNotBegun) {
     auto* other = add("never").value();
     start(other);
     EXPECT_FALSE(instance->cancel(other)) << "it has no job";
+    EXPECT_TRUE(turn_until([&] { return counted("done") == 1; }));  // the job looks at its probe once more
 }
 
 // Many probes on a running loop with answers from everywhere: every run is answered once or cancelled.

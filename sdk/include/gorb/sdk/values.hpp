@@ -200,6 +200,8 @@ inline bool our_trouble(int err) noexcept {
         case ENOBUFS:
         case ENOMEM:
         case EADDRNOTAVAIL:
+        case ENETUNREACH:  // connect() says so without a packet: we have no route
+        case ENODEV:
         case EADDRINUSE:
         case EAGAIN:
         case EPERM:
