@@ -20,7 +20,7 @@ gorb_packages() {
         demo) # namespaces with clients and servers, and an independent witness of the kernel's table
             echo python3 curl ipvsadm iproute2 kmod util-linux
             ;;
-        test) # frameworks, checks, and the real servers that pulses are tested against
+        test) # frameworks, checks, and the real servers that pulses and their recipes are tested against
             # Where there is another mail server it stays: the one test that wants Exim will say so.
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
                 nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux \

@@ -102,6 +102,7 @@ int wait_for_end(const sigset_t& signals, const app::Daemon& daemon) {
 
 int run(const app::Settings& settings) {
     const sigset_t signals = block_signals();
+    std::signal(SIGCHLD, SIG_DFL);  // inherited as ignored, it would hide how the programs of checks ended
     io::raise_descriptor_limit();
     base::set_log_level(settings.log_level);
     base::log_info("gorbd is starting",

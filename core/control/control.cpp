@@ -15,6 +15,7 @@
 #include "control/prepare.h"
 #include "control/pulse_pool.h"
 #include "control/slots.h"
+#include "control/touched.h"
 #include "control/vip_users.h"
 #include "control/weights.h"
 #include "model/scheduler.h"
@@ -97,8 +98,7 @@ struct Control::Impl {
     Drains drains;
     Weights weights;
     Inbox inbox;
-    std::vector<std::pair<Done, Outcome>>
-        answers;  // of changes that are done, told once the weights are settled
+    std::vector<std::pair<Done, Result<Outcome>>> answers;  // told, in order, once the weights are settled
     std::unordered_map<std::string, ipvs::ServiceRecord> service_records;  // as the kernel has them
     std::optional<std::vector<std::string>> schedulers;
     model::BackendId last_id = 0;
@@ -180,72 +180,72 @@ size_t Control::Impl::apply_batch(std::span<Submitted> changes) {
         [this] { return ++last_id; },
     };
 
-    struct Pending {
-        Submitted* submitted;
-        Prepared prepared;
-    };
-    std::vector<Pending> pending;
+    // One for each change, in order; those that are to be applied have their transaction in as many.
+    std::vector<Result<Prepared>> prepared;
     std::vector<reconcile::Transaction> transactions;
-    std::set<std::string> names;
-    std::set<model::ServiceKey> keys;
-    size_t taken = 0;
+    Touched touched(*now);
     for (Submitted& submitted : changes.first(std::min(changes.size(), batch_limit))) {
-        if (names.contains(service_name(submitted.change))) break;
-        if (const auto* put = std::get_if<PutService>(&submitted.change)) {
-            const std::string* owner = now->by_key.find(put->service.key);
-            if (keys.contains(put->service.key) || (owner && names.contains(*owner))) break;
-            keys.insert(put->service.key);
-        }
-        names.insert(service_name(submitted.change));
-        ++taken;
-        auto prepared = prepare(submitted.change, present);
-        if (!prepared) {
-            submitted.done(base::fail(prepared.error()));
-            continue;
-        }
-        if (!prepared->changed) {
-            answers.emplace_back(submitted.done, outcome(*prepared, false));
-            continue;
-        }
-        if (prepared->vip_acquire) {
-            if (auto added = vips.acquire(*prepared->vip_acquire); !added) {
-                submitted.done(base::fail(added.error()));
+        if (!touched.add(submitted.change)) break;
+        prepared.push_back(prepare(submitted.change, present));
+        if (!prepared.back() || !prepared.back()->changed) continue;
+        if (const auto& vip = prepared.back()->vip_acquire) {
+            if (auto added = vips.acquire(*vip); !added) {
+                prepared.back() = base::fail(added.error());
                 continue;
             }
         }
-        transactions.push_back(prepared->transaction);
-        pending.push_back({&submitted, std::move(*prepared)});
+        transactions.push_back(std::move(prepared.back()->transaction));
     }
 
-    std::vector<Result<reconcile::Applied>> applied = applier.apply(transactions);
-    for (size_t i = 0; i < pending.size(); ++i) {
-        Prepared& prepared = pending[i].prepared;
-        if (applied[i]) {
-            answers.emplace_back(pending[i].submitted->done, finish(prepared, *applied[i]));
-            if (applied[i]->service_was_missing) restore_destinations(prepared.service);
+    const std::vector<Result<reconcile::Applied>> applied = applier.apply(transactions);
+    std::set<std::string> incomplete;
+    size_t next = 0;
+    for (size_t i = 0; i < prepared.size(); ++i) {
+        const Done& done = changes[i].done;
+        if (!prepared[i]) {
+            answers.emplace_back(done, base::fail(std::move(prepared[i].error())));
             continue;
         }
-        if (prepared.vip_acquire) vips.release(*prepared.vip_acquire);
-        log_change(base::LogLevel::warning, "a change was refused", prepared, applied[i].error().sentence);
-        pending[i].submitted->done(base::fail(applied[i].error()));
+        Prepared& p = *prepared[i];
+        if (!p.changed) {
+            answers.emplace_back(done, outcome(p, false));
+            continue;
+        }
+        const Result<reconcile::Applied>& result = applied[next++];
+        if (result) {
+            answers.emplace_back(done, finish(p, *result));
+            if (result->service_was_missing) incomplete.insert(p.service);
+            continue;
+        }
+        if (p.vip_acquire) vips.release(*p.vip_acquire);
+        log_change(base::LogLevel::warning, "a change was refused", p, result.error().sentence);
+        answers.emplace_back(done, base::fail(result.error()));
     }
-    return taken;
+    // Not before all is as it should be now.
+    for (const std::string& service : incomplete) restore_destinations(service);
+    return prepared.size();
 }
 
 // The kernel has it: the state follows, and the health engine.
 Outcome Control::Impl::finish(Prepared& prepared, const reconcile::Applied& applied) {
     Outcome result;
     if (prepared.deletion) result = outcome(prepared, true);  // the object as it was
+    model::Snapshot then = prepared.commit(*store.snapshot());
     // The slot first: who sees the backend in the state also sees its weight.
+    std::optional<model::BackendId> put;
     if (prepared.slot) {
-        auto& [id, slot] = *prepared.slot;
-        if (!applied.dests.empty()) slot.record = applied.dests.back();
+        Slot& slot = *prepared.slot;
+        if (!applied.dests.empty()) slot.took(applied.dests.back());
         const bool asked =
             slot.member.state == health::State::unknown && slot.member.admin == model::Admin::ready;
-        if (asked && slot.present) slot.member.before = slot.record.weight;
-        slots.put(id, std::move(slot));
+        if (asked && slot.present) slot.member.before = slot.weight;
+        slot.backend = *(*then.services.find(prepared.service))->backends.find(prepared.backend);
+        slot.service = slots.name_of(prepared.service);
+        put = slot.member.id;
+        if (const Slot* old = slots.find(*put)) slot.counted = old->counted;
+        slots.put(std::move(slot));
     }
-    const model::SnapshotPtr next = store.commit(prepared.commit(*store.snapshot()));
+    const model::SnapshotPtr next = store.commit(std::move(then));
 
     if (prepared.vip_release) vips.release(*prepared.vip_release);
     if (applied.service) service_records[prepared.service] = *applied.service;
@@ -253,14 +253,18 @@ Outcome Control::Impl::finish(Prepared& prepared, const reconcile::Applied& appl
     if (service_gone) {
         service_records.erase(prepared.service);
         weights.forget(prepared.service);
-    } else {
+    } else if (put) {
+        weights.mark(prepared.service, *put);
+    } else if (prepared.backend.empty()) {
         weights.mark(prepared.service);
     }
     for (const model::BackendId id : prepared.forget) {
+        weights.gone(*slots.find(id));
         slots.erase(id);
         drains.forget(id);
         if (engine) engine->remove(id);
     }
+    if (service_gone) slots.forget_name(prepared.service);
     if (prepared.forget_check && engine) engine->remove(*prepared.forget_check);
     if (prepared.check && engine) engine->put(std::move(*prepared.check));
     if (!prepared.deletion) result = outcome(prepared, true);
@@ -292,7 +296,7 @@ void Control::Impl::restore_destinations(const std::string& name) {
         const Slot& slot = *slots.find(backend->id);
         if (!slot.present) return;
         reconcile::Transaction transaction;
-        transaction.make.push_back(Op{Op::Kind::add_dest, record_of((*service)->spec), slot.record});
+        transaction.make.push_back(Op{Op::Kind::add_dest, record_of((*service)->spec), slot.record()});
         transactions.push_back(std::move(transaction));
         ids.push_back(backend->id);
     });
@@ -300,9 +304,10 @@ void Control::Impl::restore_destinations(const std::string& name) {
     for (size_t i = 0; i < ids.size(); ++i) {
         if (applied[i]) continue;
         Slot& slot = *slots.find(ids[i]);
-        slot.not_applied = applied[i].error().sentence;
-        slot.retry_at = clock.now() + 1'000'000'000;
-        slots.publish(ids[i]);
+        Trouble& trouble = slot.trouble.change();
+        trouble.not_applied = applied[i].error().sentence;
+        trouble.retry_at = clock.now() + 1'000'000'000;
+        slots.publish(slot);
     }
 }
 

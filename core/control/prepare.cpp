@@ -84,7 +84,7 @@ Result<Prepared> put_service(const Present& present, const model::Service& wante
         old->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
             const Slot* slot = present.slot(backend->id);
             if (slot->present)
-                p.transaction.make.push_back(dest_op(Op::Kind::add_dest, record, slot->record));
+                p.transaction.make.push_back(dest_op(Op::Kind::add_dest, record, slot->record()));
         });
         p.transaction.remove.push_back(Op::remove(reconcile::kernel_key(old->spec.key)));
         p.vip_acquire = wanted.key.vip.ip;
@@ -100,14 +100,12 @@ bool all_begin_up(const model::PulseList& pulses) {
 }
 
 // What is known of a backend that becomes `spec`, from what was known of it.
-Slot slot_for(model::BackendId id, const model::Service& service, const model::Backend& spec,
-              const std::shared_ptr<const Pulses>& pulses, const model::BackendPtr& old, const Slot& was) {
+Slot slot_for(model::BackendId id, const model::Backend& spec, const model::BackendPtr& old,
+              const Slot& was) {
     Slot slot;
     if (old && old->spec.address == spec.address) {
         slot = was;
-        slot.not_applied.clear();
-        slot.attempts = 0;
-        slot.retry_at = 0;
+        slot.trouble.clear();
         const bool same_question = std::ranges::equal(old->spec.pulses, spec.pulses, {},
                                                       &model::PulseSpec::type, &model::PulseSpec::type);
         const bool back = old->spec.admin == model::Admin::maint && spec.admin != model::Admin::maint;
@@ -118,15 +116,12 @@ Slot slot_for(model::BackendId id, const model::Service& service, const model::B
         } else if (!same_question) {
             // Its health is asked in another way from now on: until there is an answer it goes on as it is.
             slot.member.state = health::State::unknown;
-            slot.member.before = slot.present ? slot.record.weight : 0;
+            slot.member.before = slot.present ? slot.weight : 0;
             slot.member.share = 100;
         }
     } else if (all_begin_up(spec.pulses)) {
         slot.member.state = health::State::up;
     }
-    slot.service = service.name;
-    slot.backend = spec.name;
-    slot.pulses = pulses;
     slot.member.id = id;
     slot.member.configured = spec.weight;
     slot.member.admin = spec.admin;
@@ -151,11 +146,11 @@ Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& 
     if (auto ok = store::check_backend_address(service, wanted); !ok) return base::fail(ok.error());
 
     model::Backend spec = wanted;
-    spec.pulses = (*pulses)->list;  // the copy that all share
+    spec.pulses = list_of(*pulses);  // the copy that all share
     const model::BackendId id = old ? old->id : present.new_id();
     const bool moves = !old || old->spec.address != spec.address;
     const Slot was = old ? *present.slot(id) : Slot{};
-    Slot slot = slot_for(id, service.spec, spec, *pulses, old, was);
+    Slot slot = slot_for(id, spec, old, was);
     slot.decision = present.decide(service.spec, slot);
     slot.present = slot.decision.present;
     const ipvs::DestRecord record = reconcile::dest_record(spec, slot.decision.effective);
@@ -166,19 +161,20 @@ Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& 
         if (old) p.transaction.remove.push_back(Op::remove(in.key, old->spec.address));
         p.transaction.keep_weight_up_to = spec.admin == model::Admin::ready ? spec.weight : 0;
         p.log = old ? "backend replaced" : "backend created";
-        slot.record = record;
+        slot.took(record);
     } else {
-        const ipvs::DestRecord edited = reconcile::keeping(record, was.record);
+        const ipvs::DestRecord before = was.record();
+        const ipvs::DestRecord edited = reconcile::keeping(record, before);
         // A change of the pulse alone is none of the kernel's business.
         if (slot.present && !was.present) {
             p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, edited));
         } else if (!slot.present && was.present) {
             p.transaction.remove.push_back(Op::remove(in.key, spec.address));
-        } else if (slot.present && !edited.same_settings(was.record)) {
+        } else if (slot.present && !edited.same_settings(before)) {
             p.transaction.make.push_back(dest_op(Op::Kind::edit_dest, in, edited));
         }
         p.log = "backend changed";
-        slot.record = edited;
+        slot.took(edited);
     }
     const bool checked = spec.admin != model::Admin::maint;
     const bool was_checked = old && old->spec.admin != model::Admin::maint;
@@ -187,7 +183,7 @@ Result<Prepared> put_backend(const Present& present, const model::ServiceEntry& 
             health::Target{id, service.spec.name, spec.name, spec.address, spec.pulses, (*pulses)->args};
     }
     if (!checked && was_checked) p.forget_check = id;
-    p.slot.emplace(id, std::move(slot));
+    p.slot = std::move(slot);
     p.commit = [name = service.spec.name, spec, id](const model::Snapshot& now) {
         return store::with_backend(now, name, spec, id);
     };
@@ -299,6 +295,19 @@ const std::string& service_name(const Change& change) {
         const std::string& operator()(const PatchBackend& c) const { return c.service; }
         const std::string& operator()(const DeleteService& c) const { return c.service; }
         const std::string& operator()(const DeleteBackend& c) const { return c.service; }
+    };
+    return std::visit(Name{}, change);
+}
+
+const std::string& backend_name(const Change& change) {
+    static const std::string none;
+    struct Name {
+        const std::string& operator()(const PutBackend& c) const { return c.backend.name; }
+        const std::string& operator()(const PatchBackend& c) const { return c.backend; }
+        const std::string& operator()(const DeleteBackend& c) const { return c.backend; }
+        const std::string& operator()(const PutService&) const { return none; }
+        const std::string& operator()(const PatchService&) const { return none; }
+        const std::string& operator()(const DeleteService&) const { return none; }
     };
     return std::visit(Name{}, change);
 }

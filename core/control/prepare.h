@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/control.h"
+#include "control/pulse_pool.h"
 #include "control/slots.h"
 #include "model/snapshot.h"
 #include "reconcile/applier.h"
@@ -35,16 +36,18 @@ struct Prepared {
     reconcile::Transaction transaction;
     std::optional<base::Ip> vip_acquire, vip_release;
     std::function<model::Snapshot(const model::Snapshot&)> commit;
-    std::optional<std::pair<model::BackendId, Slot>>
-        slot;                             // of a backend put; its record is completed by what is applied
-    std::optional<health::Target> check;  // set when the checks begin or change
+    // Of a backend put; what is applied completes it, and its backend is set when that is committed.
+    std::optional<Slot> slot;
+    std::optional<health::Target> check;           // set when the checks begin or change
     std::optional<model::BackendId> forget_check;  // set when they end and the backend stays
     std::vector<model::BackendId> forget;          // backends that are gone
     std::string log;                               // "virtual service created"
 };
 
-// The name of the service that a change is about.
+// The names of the service and of the backend that a change is about; the latter is "" for changes of a
+// service.
 const std::string& service_name(const Change& change);
+const std::string& backend_name(const Change& change);
 
 base::Result<Prepared> prepare(const Change& change, const Present& present);
 

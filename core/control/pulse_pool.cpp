@@ -52,10 +52,10 @@ Result<std::shared_ptr<const Pulses>> PulsePool::get(const model::PulseList& lis
     const size_t hash = hash_of(list);
     const auto [first, last] = known_.equal_range(hash);
     for (auto it = first; it != last; ++it) {
-        if (auto pulses = it->second.lock(); pulses && pulses->list == list) return pulses;
+        if (auto pulses = it->second.lock(); pulses && std::ranges::equal(pulses->specs, list)) return pulses;
     }
     auto made = std::make_shared<Pulses>();
-    made->list = list;
+    made->specs.assign(list.begin(), list.end());
     for (size_t i = 0; i < list.size(); ++i) {
         auto args =
             check_pulse(*registry_, list[i], list.size() == 1 ? "/pulse" : "/pulses/" + std::to_string(i));

@@ -15,9 +15,13 @@
 namespace gorb::control {
 
 struct Pulses {
-    model::PulseList list;
+    std::vector<model::PulseSpec> specs;
     std::vector<std::shared_ptr<const plugin::Config>> args;  // one for each pulse
 };
+// The specs as the list of a backend: the pulses are in use for as long as it is.
+inline model::PulseList list_of(const std::shared_ptr<const Pulses>& pulses) {
+    return model::PulseList(std::shared_ptr<const std::vector<model::PulseSpec>>(pulses, &pulses->specs));
+}
 
 class PulsePool {
   public:

@@ -1,9 +1,29 @@
 #include "control/slots.h"
 
 #include <algorithm>
-#include <utility>
+
+#include "base/check.h"
+#include "reconcile/records.h"
 
 namespace gorb::control {
+
+ipvs::DestRecord Slot::record() const {
+    GORB_CHECK(backend != nullptr);
+    ipvs::DestRecord record = reconcile::dest_record(backend->spec, weight);
+    record.tunnel_type = tunnel.get().type;
+    record.tunnel_port = tunnel.get().port;
+    record.tunnel_flags = tunnel.get().flags;
+    return record;
+}
+
+void Slot::took(const ipvs::DestRecord& record) {
+    weight = record.weight;
+    if (record.tunnel_type != 0 || record.tunnel_port != 0 || record.tunnel_flags != 0) {
+        tunnel.change() = {record.tunnel_type, record.tunnel_port, record.tunnel_flags};
+    } else {
+        tunnel.clear();
+    }
+}
 
 void set_state(Slot& slot, health::State state, uint64_t since) {
     if (slot.member.state == state) return;
@@ -17,31 +37,50 @@ void set_state(Slot& slot, health::State state, uint64_t since) {
 }
 
 Slot* Slots::find(model::BackendId id) {
-    auto it = slots_.find(id);
-    return it == slots_.end() ? nullptr : &it->second;
+    Record* record = slots_.find(id);
+    return record ? &record->slot : nullptr;
 }
 
-Slot& Slots::put(model::BackendId id, Slot slot) {
-    Slot& here = slots_.insert_or_assign(id, std::move(slot)).first->second;
-    publish(id);
-    return here;
+Slot& Slots::put(Slot slot) {
+    remember(slot);
+    const std::lock_guard lock(lock_);
+    Record& record = slots_.insert(Record{std::move(slot), {}});
+    show(record);
+    return record.slot;
 }
 
 void Slots::erase(model::BackendId id) {
-    slots_.erase(id);
     retries_.erase(id);
-    published_.with([&](auto& map) { map.erase(id); });
+    const std::lock_guard lock(lock_);
+    slots_.erase(id);
+    refusals_.erase(id);
 }
 
-void Slots::publish(model::BackendId id) {
-    const Slot& slot = slots_.at(id);
-    if (slot.retry_at) {
-        retries_[id] = slot.retry_at;
+void Slots::publish(const Slot& slot) {
+    remember(slot);
+    Record* record = slots_.find(slot.member.id);
+    GORB_CHECK(record != nullptr);
+    const std::lock_guard lock(lock_);
+    show(*record);
+}
+
+void Slots::remember(const Slot& slot) {
+    if (const uint64_t at = slot.trouble.get().retry_at) {
+        retries_[slot.member.id] = at;
     } else {
-        retries_.erase(id);
+        retries_.erase(slot.member.id);
     }
-    Published published{slot.decision, slot.present ? slot.record.weight : 0, slot.present, slot.not_applied};
-    published_.with([&](auto& map) { map.insert_or_assign(id, std::move(published)); });
+}
+
+void Slots::show(Record& record) {
+    const Slot& slot = record.slot;
+    record.shown = {slot.decision, slot.present ? slot.weight : absent};
+    const std::string& refusal = slot.trouble.get().not_applied;
+    if (refusal.empty()) {
+        refusals_.erase(slot.member.id);
+    } else {
+        refusals_[slot.member.id] = refusal;
+    }
 }
 
 uint64_t Slots::next_retry() const {
@@ -59,10 +98,13 @@ std::vector<model::BackendId> Slots::due(uint64_t now) const {
 }
 
 Slots::Published Slots::published(model::BackendId id) const {
-    return published_.with([&](const auto& map) {
-        auto it = map.find(id);
-        return it == map.end() ? Published{} : it->second;
-    });
+    const std::lock_guard lock(lock_);
+    const Record* record = slots_.find(id);
+    if (!record) return {};
+    const auto refusal = refusals_.find(id);
+    const bool present = record->shown.weight != absent;
+    return {record->shown.decision, present ? record->shown.weight : 0, present,
+            refusal == refusals_.end() ? "" : refusal->second};
 }
 
 }  // namespace gorb::control

@@ -1,35 +1,83 @@
 // What the control thread knows of each backend beside the desired state: its health as last told, the weight
-// it should have, and the record the kernel has for it; and what of that other threads may read.
+// it should have, and what the kernel has for it; and what of that other threads may read.
 //
-// Threads: published() by any thread, everything else by the control thread.
+// Threads: published() by any thread, everything else by the control thread. Readers wait for no batch: the
+// lock is held while a slot is published, put or erased.
+// Cost: 136 bytes for each backend and up to 11 to find it; what few have is kept apart.
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
-#include "base/guarded.h"
-#include "control/pulse_pool.h"
+#include "base/dense_set.h"
 #include "health/pool.h"
 #include "ipvs/driver.h"
 #include "model/snapshot.h"
 
 namespace gorb::control {
 
+// A value that few slots have: nothing but a pointer where it is as it was made.
+template <class T>
+class Seldom {
+  public:
+    Seldom() = default;
+    Seldom(const Seldom& other) : value_(other.value_ ? std::make_unique<T>(*other.value_) : nullptr) {}
+    Seldom(Seldom&&) noexcept = default;
+    Seldom& operator=(const Seldom& other) { return *this = Seldom(other); }
+    Seldom& operator=(Seldom&&) noexcept = default;
+    ~Seldom() = default;
+
+    const T& get() const {
+        static const T none;
+        return value_ ? *value_ : none;
+    }
+    T& change() {
+        if (!value_) value_ = std::make_unique<T>();
+        return *value_;
+    }
+    void clear() { value_.reset(); }
+
+  private:
+    std::unique_ptr<T> value_;
+};
+
+// What an operator configured in the kernel beyond what gorb has words for: see reconcile::keeping().
+struct Tunnel {
+    uint8_t type = 0;
+    uint16_t port = 0, flags = 0;
+};
+
+// What the kernel said to failed attempts to change a destination.
+struct Trouble {
+    std::string not_applied;  // to the last one
+    uint32_t attempts = 0;    // failed ones in a row
+    uint64_t retry_at = 0;    // monotonic ns, 0: nothing to retry
+};
+
 struct Slot {
-    std::string service, backend;
+    // As it was last committed; null until then.
+    model::BackendPtr backend;
+    const std::string* service = nullptr;  // Slots::name_of()
     health::Member member;
     // What the state was before the last change, for as long as weights are frozen.
-    health::State state_before = health::State::unknown;
     uint64_t since_before = 0;
+    health::State state_before = health::State::unknown;
+    bool present = false;  // is it in the kernel
+    uint8_t counted = 0;   // as what it is in its service's tally
+    uint32_t weight = 0;   // in the kernel, or as it would be there
     health::Decision decision;
-    std::shared_ptr<const Pulses> pulses;  // with their arguments, as the plugins checked them
-    ipvs::DestRecord record;               // as the kernel has it
-    bool present = false;                  // is it in the kernel
-    std::string not_applied;               // what the kernel said to the last attempt to change it
-    uint32_t attempts = 0;                 // failed ones in a row
-    uint64_t retry_at = 0;                 // monotonic ns, 0: nothing to retry
+    Seldom<Tunnel> tunnel;
+    Seldom<Trouble> trouble;
+
+    // The destination as the kernel has it, or would have it.
+    ipvs::DestRecord record() const;
+    // It has become this in the kernel.
+    void took(const ipvs::DestRecord& record);
 };
 
 // A new state of health, as told by the engine or set by an operation.
@@ -37,12 +85,18 @@ void set_state(Slot& slot, health::State state, uint64_t since);
 
 class Slots {
   public:
+    // Valid until the next put() or erase().
     Slot* find(model::BackendId id);
-    // Creates or replaces, and publishes.
-    Slot& put(model::BackendId id, Slot slot);
+    // Creates or replaces, and publishes. Its member says whose it is.
+    Slot& put(Slot slot);
     void erase(model::BackendId id);
     // Makes a slot's present content what other threads read.
-    void publish(model::BackendId id);
+    void publish(const Slot& slot);
+    size_t size() const { return slots_.size(); }
+
+    // The one copy of a service's name that all its slots point to; until it is forgotten.
+    const std::string* name_of(const std::string& service) { return &*names_.insert(service).first; }
+    void forget_name(const std::string& service) { names_.erase(service); }
 
     // The earliest retry_at of all, 0 for none; and whose are due.
     uint64_t next_retry() const;
@@ -57,9 +111,28 @@ class Slots {
     Published published(model::BackendId id) const;
 
   private:
-    std::unordered_map<model::BackendId, Slot> slots_;
+    static constexpr uint32_t absent = UINT32_MAX;
+    // What was published of it lies beside the slot; it is written and read under the lock.
+    struct Shown {
+        health::Decision decision;
+        uint32_t weight = absent;
+    };
+    struct Record {
+        Slot slot;
+        Shown shown;
+    };
+    struct IdOf {
+        model::BackendId operator()(const Record& record) const { return record.slot.member.id; }
+    };
+
+    void show(Record& record);  // under the lock
+    void remember(const Slot& slot);
+
+    mutable std::mutex lock_;  // of the table and of what is shown, for all but the control thread's reading
+    base::DenseSet<Record, IdOf, std::hash<model::BackendId>> slots_;
+    std::unordered_map<model::BackendId, std::string> refusals_;  // not_applied, as shown
     std::unordered_map<model::BackendId, uint64_t> retries_;
-    base::Guarded<std::unordered_map<model::BackendId, Published>> published_;
+    std::unordered_set<std::string> names_;
 };
 
 }  // namespace gorb::control

@@ -1,6 +1,7 @@
 #include "control/weights.h"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
@@ -46,7 +47,13 @@ void Weights::health_changed(const health::Changed& change) {
     set_state(*slot, change.state, change.since);
     slot->member.share = change.share;
     slot->member.ratio = change.ratio;
-    mark(slot->service);
+    mark(*slot->service, change.id);
+}
+
+void Weights::gone(const Slot& slot) {
+    const auto kept = kept_.find(*slot.service);
+    if (kept != kept_.end()) kept->second.tally.take_away(slot.counted);
+    marked_[*slot.service];  // its pool is another
 }
 
 void Weights::suspect(const health::Suspicion& suspicion, const model::Snapshot& now) {
@@ -75,18 +82,27 @@ health::Decision Weights::decide(const model::Service& service, const Slot& slot
 std::vector<std::string> Weights::settle(const model::Snapshot& now) {
     const uint64_t time = ports_.clock->now();
     for (const auto& [service, at] : steps_) {
-        if (at <= time) marked_.insert(service);
+        if (at <= time) mark(service);
     }
     Batch batch;
-    for (const std::string& name : std::exchange(marked_, {})) {
-        if (const auto* service = now.services.find(name)) reassess(**service, time, batch);
+    for (auto& [name, marks] : std::exchange(marked_, {})) {
+        const auto* service = now.services.find(name);
+        if (!service) continue;
+        std::ranges::sort(marks.backends);
+        const auto again = std::ranges::unique(marks.backends);
+        marks.backends.erase(again.begin(), again.end());
+        if (marks.all || !reassess_few((*service)->spec, marks.backends, time, batch))
+            reassess(**service, time, batch);
     }
-    for (const model::BackendId id : slots_->due(time)) {
-        const Slot& slot = *slots_->find(id);
-        const auto* service = now.services.find(slot.service);
-        GORB_CHECK(service != nullptr);
-        const bool in = std::ranges::any_of(batch.of, [&](const Batch::Of& of) { return of.id == id; });
-        if (!in) want((*service)->spec, id, *slots_->find(id), batch);
+    if (const auto due = slots_->due(time); !due.empty()) {
+        std::unordered_set<model::BackendId> in;
+        for (const Batch::Of& of : batch.of) in.insert(of.id);
+        for (const model::BackendId id : due) {
+            Slot& slot = *slots_->find(id);
+            const auto* service = now.services.find(*slot.service);
+            GORB_CHECK(service != nullptr);
+            if (!in.contains(id)) want((*service)->spec, slot, batch);
+        }
     }
     std::set<std::string> incomplete;
     apply(batch, incomplete);
@@ -99,19 +115,46 @@ uint64_t Weights::next() const {
     return first;
 }
 
+// A backend as it is to be seen now, counted so.
+health::Member Weights::look(const model::Service& service, Slot& slot, health::Tally& tally) const {
+    if (service.pool.recovery == model::Recovery::history && slot.member.back_since > 0) {
+        if (const auto view = ports_.health_of(slot.member.id)) slot.member.ratio = view->ratio;
+    }
+    const health::Member member = seen(slot);
+    slot.counted = health::Tally::kind(member);
+    tally.add(slot.counted);
+    return member;
+}
+
+// Decides for one backend, and puts what has to change into the batch. When it is to be looked at again;
+// 0: not for its own sake.
+uint64_t Weights::give(const model::Service& service, const health::Assessment& pool,
+                       const health::Member& member, Slot& slot, uint64_t now, Batch& batch) {
+    const health::Decision decision = health::decide(service, pool, member, now);
+    uint64_t at = health::next_step(service, member, now);
+    if (decision.cause == health::Cause::history) at = now + second;
+    // It has all of its weight: from now on it is one that was here all along.
+    if (at == 0 && member.state == health::State::up) slot.member.back_since = 0;
+    const bool same = decision == slot.decision;
+    slot.decision = decision;
+    if (!same || slot.present != decision.present || (slot.present && slot.weight != decision.effective))
+        want(service, slot, batch);
+    return at;
+}
+
 // Looks at a whole service and puts what has to change into the batch.
 void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch& batch) {
     const model::Service& service = entry.spec;
-    std::vector<std::pair<model::BackendId, Slot*>> backends;
+    std::vector<Slot*> slots;
     std::vector<health::Member> members;
+    slots.reserve(entry.backends.size());
+    members.reserve(entry.backends.size());
+    health::Tally tally;
     entry.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         Slot* slot = slots_->find(backend->id);
         GORB_CHECK(slot != nullptr);
-        backends.emplace_back(backend->id, slot);
-        if (service.pool.recovery == model::Recovery::history && slot->member.back_since > 0) {
-            if (const auto view = ports_.health_of(backend->id)) slot->member.ratio = view->ratio;
-        }
-        members.push_back(seen(*slot));
+        slots.push_back(slot);
+        members.push_back(look(service, *slot, tally));
     });
 
     const auto kept = kept_.find(service.name);
@@ -119,23 +162,13 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch& ba
     const bool was_met = known && kept->second.assessment.quorum_met;
     const health::Assessment pool = health::assess(service, members, known ? &was_met : nullptr);
     const std::optional<Pool> before = this->pool(service.name);
-    kept_[service.name].assessment = pool;
+    kept_[service.name] = {pool, tally};
     tell(service, before, pool);
 
     uint64_t step = 0;
-    for (size_t i = 0; i < backends.size(); ++i) {
-        Slot& slot = *backends[i].second;
-        const health::Decision decision = health::decide(service, pool, members[i], now);
-        uint64_t at = health::next_step(service, members[i], now);
-        if (decision.cause == health::Cause::history) at = now + second;
-        // It has all of its weight: from now on it is one that was here all along.
-        if (at == 0 && members[i].state == health::State::up) slot.member.back_since = 0;
+    for (size_t i = 0; i < slots.size(); ++i) {
+        const uint64_t at = give(service, pool, members[i], *slots[i], now, batch);
         if (at > 0) step = step ? std::min(step, at) : at;
-        const bool same = decision == slot.decision;
-        slot.decision = decision;
-        if (!same || slot.present != decision.present ||
-            (slot.present && slot.record.weight != decision.effective))
-            want(service, backends[i].first, slot, batch);
     }
     if (step > 0) {
         steps_[service.name] = step;
@@ -144,29 +177,56 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch& ba
     }
 }
 
+// The same for these backends alone. False where that does not do, since the others are concerned too.
+bool Weights::reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids,
+                           uint64_t now, Batch& batch) {
+    const auto kept = kept_.find(service.name);
+    if (kept == kept_.end() || !health::counts(service)) return false;
+    std::vector<std::pair<Slot*, health::Member>> few;
+    few.reserve(ids.size());
+    for (const model::BackendId id : ids) {
+        Slot* slot = slots_->find(id);
+        if (!slot) continue;
+        kept->second.tally.take_away(slot->counted);
+        few.emplace_back(slot, look(service, *slot, kept->second.tally));
+    }
+    const health::Assessment was = kept->second.assessment;
+    const health::Assessment pool = health::assess(service, kept->second.tally, &was.quorum_met);
+    if (pool.quorum_met != was.quorum_met || pool.panic != was.panic) return false;
+    kept->second.assessment = pool;
+    if (!(pool == was)) tell(service, this->pool(service.name), pool);
+    for (const auto& [slot, member] : few) {
+        const uint64_t at = give(service, pool, member, *slot, now, batch);
+        if (at == 0) continue;
+        uint64_t& step = steps_[service.name];
+        step = step ? std::min(step, at) : at;
+    }
+    return true;
+}
+
 // The operation, if one is needed, that gives the backend what was decided for it.
-void Weights::want(const model::Service& service, model::BackendId id, Slot& slot, Batch& batch) {
+void Weights::want(const model::Service& service, Slot& slot, Batch& batch) {
     const bool present = slot.decision.present;
-    ipvs::DestRecord wanted = slot.record;
-    wanted.weight = present ? slot.decision.effective : 0;
-    const bool settled = present == slot.present && (!present || wanted.same_settings(slot.record)) &&
-                         slot.not_applied.empty();
+    const uint32_t weight = present ? slot.decision.effective : 0;
+    const bool settled = present == slot.present && (!present || weight == slot.weight) &&
+                         slot.trouble.get().not_applied.empty();
     if (settled || (!present && !slot.present)) {
-        slot.record.weight = wanted.weight;
-        slot.not_applied.clear();
-        slot.retry_at = 0;
-        slots_->publish(id);
+        slot.weight = weight;
+        slot.trouble.clear();
+        slots_->publish(slot);
         return;
     }
     reconcile::Transaction transaction;
     const ipvs::ServiceRecord in = ports_.record_of(service);
     if (!present) {
-        transaction.remove.push_back(Op::remove(in.key, slot.record.address));
+        transaction.remove.push_back(Op::remove(in.key, slot.backend->spec.address));
     } else {
+        ipvs::DestRecord wanted = slot.record();
+        wanted.weight = weight;
         const auto kind = slot.present ? Op::Kind::edit_dest : Op::Kind::add_dest;
         transaction.make.push_back(Op{kind, in, wanted});
     }
-    batch.of.push_back({id, present, &service});
+    batch.of.push_back({slot.member.id, present, &service});
     batch.transactions.push_back(std::move(transaction));
 }
 
@@ -178,34 +238,34 @@ void Weights::apply(Batch& batch, std::set<std::string>& incomplete) {
         if (applied[i]) {
             slot.present = present;
             if (present) {
-                slot.record = applied[i]->dests.back();
+                slot.took(applied[i]->dests.back());
             } else {
-                slot.record.weight = 0;
+                slot.weight = 0;
             }
-            slot.not_applied.clear();
-            slot.attempts = 0;
-            slot.retry_at = 0;
-            std::vector<base::LogField> fields{{"service", slot.service},
-                                               {"backend", slot.backend},
-                                               {"weight", std::to_string(slot.record.weight)},
+            slot.trouble.clear();
+            std::vector<base::LogField> fields{{"service", *slot.service},
+                                               {"backend", slot.backend->spec.name},
+                                               {"weight", std::to_string(slot.weight)},
                                                {"configured", std::to_string(slot.member.configured)}};
             if (slot.decision.cause != health::Cause::none) {
                 const auto view = ports_.health_of(id);
                 fields.push_back({"why", health::words(*service, slot.decision, view ? view->because : "")});
             }
             base::log(base::LogLevel::info, present ? "weight set" : "destination removed", fields);
-            if (applied[i]->service_was_missing) incomplete.insert(slot.service);
+            if (applied[i]->service_was_missing) incomplete.insert(*slot.service);
         } else {
-            slot.not_applied = applied[i].error().sentence;
-            slot.retry_at =
-                ports_.clock->now() + std::min(longest_retry, second << std::min<uint32_t>(slot.attempts, 6));
-            if (slot.attempts++ == 0) {
-                base::log_error(
-                    "weight could not be set, trying again",
-                    {{"service", slot.service}, {"backend", slot.backend}, {"error", slot.not_applied}});
+            Trouble& trouble = slot.trouble.change();
+            trouble.not_applied = applied[i].error().sentence;
+            trouble.retry_at = ports_.clock->now() +
+                               std::min(longest_retry, second << std::min<uint32_t>(trouble.attempts, 6));
+            if (trouble.attempts++ == 0) {
+                base::log_error("weight could not be set, trying again",
+                                {{"service", *slot.service},
+                                 {"backend", slot.backend->spec.name},
+                                 {"error", trouble.not_applied}});
             }
         }
-        slots_->publish(id);
+        slots_->publish(slot);
     }
 }
 

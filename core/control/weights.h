@@ -3,6 +3,8 @@
 // tried again later.
 //
 // Threads: pool() by any thread, everything else by the control thread.
+// Cost: a change of some backends is O(1) for each of them, unless it makes a difference to the others as
+// well (quorum, panic) or the pool ranks them (max-down, sh, mh); then it is O(backends of the service).
 #pragma once
 #include <functional>
 #include <map>
@@ -39,8 +41,12 @@ class Weights {
     };
     Weights(Slots& slots, Ports ports) : slots_(&slots), ports_(std::move(ports)) {}
 
-    // Something of this service or of its backends changed.
-    void mark(const std::string& service) { marked_.insert(service); }
+    // Something of this service changed, or of any of its backends.
+    void mark(const std::string& service) { marked_[service].all = true; }
+    // Something of this backend changed.
+    void mark(const std::string& service, model::BackendId id) { marked_[service].backends.push_back(id); }
+    // This backend is about to be forgotten.
+    void gone(const Slot& slot);
     void forget(const std::string& service);  // it is gone
     // What the engine told of a backend's health.
     void health_changed(const health::Changed& change);
@@ -62,20 +68,29 @@ class Weights {
   private:
     struct Kept {
         health::Assessment assessment;
-        uint64_t next_step = 0;
+        health::Tally tally;  // of what its slots are counted as
+    };
+    struct Marks {
+        bool all = false;
+        std::vector<model::BackendId> backends;
     };
     struct Batch;
 
     health::Member seen(const Slot& slot) const;
     void reassess(const model::ServiceEntry& service, uint64_t now, Batch& batch);
-    void want(const model::Service& service, model::BackendId id, Slot& slot, Batch& batch);
+    bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, uint64_t now,
+                      Batch& batch);
+    health::Member look(const model::Service& service, Slot& slot, health::Tally& tally) const;
+    uint64_t give(const model::Service& service, const health::Assessment& pool, const health::Member& member,
+                  Slot& slot, uint64_t now, Batch& batch);
+    void want(const model::Service& service, Slot& slot, Batch& batch);
     void tell(const model::Service& service, const std::optional<Pool>& before,
               const health::Assessment& after);
     void apply(Batch& batch, std::set<std::string>& incomplete);
 
     Slots* slots_;
     Ports ports_;
-    std::set<std::string> marked_;
+    std::map<std::string, Marks> marked_;
     std::unordered_map<std::string, Kept> kept_;
     std::map<std::string, uint64_t> steps_;  // services with ramps: when the next step is due
     health::Suspicion suspicion_;

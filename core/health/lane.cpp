@@ -203,8 +203,8 @@ void Lane::recheck(Slot slot) {
     if (slot >= asked_.size() || scheduler_.runs(slot)) return;
     const uint64_t now = loop_.now();
     uint64_t due = now;
-    // One that asks again after each check it asked for does not get more than one a second that way.
-    if (was_asked_[slot]) due = std::max(now, scheduler_.started(slot) + 1'000'000'000);
+    // One that asks again after each check it asked for does not get more than four a second that way.
+    if (was_asked_[slot]) due = std::max(now, scheduler_.started(slot) + asked_gap);
     Tally::add(tally_.rechecks);
     asked_[slot] = true;
     scheduler_.hasten(slot, due, now);

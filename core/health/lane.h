@@ -63,6 +63,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     static constexpr size_t commands_per_turn = 1024;
     // A deadline seen so much too late says more about this process than about the target.
     static constexpr uint64_t stall = 1'000'000'000;
+    static constexpr uint64_t asked_gap =
+        250'000'000;  // ns between checks that pulses ask for one after another
 
     void post(void (Lane::*what)());
     void take_commands();

@@ -43,15 +43,23 @@ bool is_out(const Assessment& pool, const Member& m) {
     return std::pair(m.since, m.id) <= std::pair(pool.last_out_since, pool.last_out);
 }
 
+// Those that should serve now, and of which something is known: panic and max-down are about them.
+size_t serving(const Tally& tally, const Assessment& a) {
+    return tally.primaries_up + (a.backups_serve() ? tally.backups_up : 0);
+}
+size_t known(const Tally& tally, const Assessment& a) {
+    return serving(tally, a) + tally.primaries_down + (a.backups_serve() ? tally.backups_down : 0);
+}
+
 // Who of those that are down may go when only so many may: those that went first. Marks the last of them.
-void limit_down(const model::PoolPolicy& policy, std::span<const Member> members, size_t known,
+void limit_down(const model::PoolPolicy& policy, std::span<const Member> members, const Tally& tally,
                 Assessment& a) {
     if (policy.max_down >= 100) return;
     std::vector<std::pair<uint64_t, model::BackendId>> down;
     for (const Member& m : members) {
         if (eligible(m) && m.state == State::down) down.emplace_back(m.since, m.id);
     }
-    const size_t allowed = known * policy.max_down / 100;
+    const size_t allowed = known(tally, a) * policy.max_down / 100;
     if (down.size() <= allowed) return;
     a.kept = static_cast<uint32_t>(down.size() - allowed);
     if (allowed == 0) {
@@ -76,17 +84,35 @@ std::string_view pool_state_text(PoolState state) {
     return "down";
 }
 
-Assessment assess(const model::Service& service, std::span<const Member> members, const bool* was_met) {
+namespace {
+enum Kind : uint8_t { kind_eligible = 1, kind_backup = 2, kind_serves = 4, kind_down = 8 };
+}  // namespace
+
+uint8_t Tally::kind(const Member& m) {
+    if (!eligible(m)) return 0;
+    return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | (serves(m) ? kind_serves : 0) |
+                                (m.state == State::down ? kind_down : 0));
+}
+
+void Tally::count(uint8_t kind, uint32_t one) {
+    if (kind == 0) return;
+    const bool backup = kind & kind_backup;
+    (backup ? backups : primaries) += one;
+    if (kind & kind_serves) (backup ? backups_up : primaries_up) += one;
+    if (kind & kind_down) (backup ? backups_down : primaries_down) += one;
+}
+
+bool counts(const model::Service& service) {
+    return service.pool.max_down >= 100 && model::scheduler_traits(service.scheduler).slots == 0;
+}
+
+Assessment assess(const model::Service& service, const Tally& tally, const bool* was_met) {
     const model::PoolPolicy& policy = service.pool;
     Assessment a;
-    uint32_t divisor = 0;
-    for (const Member& m : members) {
-        divisor = std::gcd(divisor, m.configured);
-        if (!eligible(m)) continue;
-        ++(m.backup ? a.backups : a.primaries);
-        if (serves(m)) ++(m.backup ? a.backups_up : a.primaries_up);
-    }
-
+    a.primaries = tally.primaries;
+    a.primaries_up = tally.primaries_up;
+    a.backups = tally.backups;
+    a.backups_up = tally.backups_up;
     if (was_met && *was_met) {
         a.quorum_met = a.primaries_up + policy.hysteresis >= policy.quorum;
     } else {
@@ -94,24 +120,23 @@ Assessment assess(const model::Service& service, std::span<const Member> members
         const uint32_t regain = was_met ? policy.quorum + policy.hysteresis : policy.quorum;
         a.quorum_met = a.primaries_up >= std::max(policy.quorum, std::min(regain, a.primaries));
     }
-
-    // Panic and max-down are about those that should serve now, and of which something is known.
-    size_t known = 0, up = 0;
-    for (const Member& m : members) {
-        if (!eligible(m) || (m.backup && !a.backups_serve())) continue;
-        if (m.state == State::down) ++known;
-        if (serves(m)) {
-            ++known;
-            ++up;
-        }
-    }
-    a.panic = policy.panic_threshold > 0 && known > 0 && up * 100 < known * policy.panic_threshold;
-    if (!a.panic) limit_down(policy, members, known, a);
-
-    const bool any = a.primaries_up > 0 || (a.backups_serve() && a.backups_up > 0) || a.panic || a.kept > 0;
+    const size_t up = serving(tally, a), of = known(tally, a);
+    a.panic = policy.panic_threshold > 0 && of > 0 && up * 100 < of * policy.panic_threshold;
+    const bool any = up > 0 || a.panic;
     a.state = a.quorum_met ? PoolState::up : any ? PoolState::degraded : PoolState::down;
+    return a;
+}
 
-    if (const uint32_t slots = model::scheduler_traits(service.scheduler).slots; slots > 0 && divisor > 0) {
+Assessment assess(const model::Service& service, std::span<const Member> members, const bool* was_met) {
+    Tally tally;
+    for (const Member& m : members) tally.add(Tally::kind(m));
+    Assessment a = assess(service, tally, was_met);
+    if (!a.panic) limit_down(service.pool, members, tally, a);
+    if (a.kept > 0 && a.state == PoolState::down) a.state = PoolState::degraded;
+    if (const uint32_t slots = model::scheduler_traits(service.scheduler).slots; slots > 0) {
+        uint32_t divisor = 0;
+        for (const Member& m : members) divisor = std::gcd(divisor, m.configured);
+        if (divisor == 0) return a;
         a.divisor = divisor;
         for (const Member& m : members) {
             if (eligible(m)) a.slot_sum += m.configured / divisor;

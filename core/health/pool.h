@@ -20,15 +20,15 @@ namespace gorb::health {
 // One backend, as far as its weight depends on it. Times are monotonic ns.
 struct Member {
     model::BackendId id = 0;
+    uint64_t since = 0;       // of the state
+    uint64_t back_since = 0;  // it came back then, after being down or new; 0: it was here all along
+    double ratio = 1;         // passes among the last 100 checks
     uint32_t configured = 0;
+    uint32_t share = 100;  // per cent that its pulse asks for
+    uint32_t before = 0;   // the weight it had in the kernel when it was taken over, until its first result
     model::Admin admin = model::Admin::ready;
     bool backup = false;
     State state = State::unknown;
-    uint64_t since = 0;       // of the state
-    uint32_t share = 100;     // per cent that its pulse asks for
-    double ratio = 1;         // passes among the last 100 checks
-    uint64_t back_since = 0;  // it came back then, after being down or new; 0: it was here all along
-    uint32_t before = 0;  // the weight it had in the kernel when it was taken over, until its first result
 };
 
 enum class PoolState : uint8_t {
@@ -37,6 +37,21 @@ enum class PoolState : uint8_t {
     down,      // nobody does
 };
 std::string_view pool_state_text(PoolState state);
+
+// How many of which kind there are among the members: what can be kept up to date one member at a time.
+struct Tally {
+    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // ready, with a weight
+    uint32_t primaries_down = 0, backups_down = 0;
+
+    // What a member is counted as; 0: as nothing.
+    static uint8_t kind(const Member& member);
+    void add(uint8_t kind) { count(kind, 1); }
+    void take_away(uint8_t kind) { count(kind, UINT32_MAX); }
+    bool operator==(const Tally&) const = default;
+
+  private:
+    void count(uint8_t kind, uint32_t one);
+};
 
 // What the members are together.
 struct Assessment {
@@ -57,6 +72,9 @@ struct Assessment {
 
 // `was_met`: whether the quorum was met before, for its hysteresis; nullptr at first.
 Assessment assess(const model::Service& service, std::span<const Member> members, const bool* was_met);
+// The same from their tally, where that is enough: counts() says for which services it is.
+Assessment assess(const model::Service& service, const Tally& tally, const bool* was_met);
+bool counts(const model::Service& service);
 
 // Why a weight is what it is.
 enum class Cause : uint8_t {

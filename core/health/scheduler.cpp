@@ -63,10 +63,12 @@ void Scheduler::advance(uint64_t now, std::vector<Slot>& overdue) {
 void Scheduler::take(uint64_t now, std::vector<Start>& starts) {
     // What only moves to its host's queue costs little, but not nothing.
     size_t moves = 16 * starts_per_turn;
-    for (size_t n = 0; n < starts_per_turn && moves && ready_.first != none && running_ < caps_.running;) {
-        const Slot slot = ready_.first;
+    for (size_t n = 0; n < starts_per_turn && moves && running_ < caps_.running;) {
+        List& next = freed_.first != none ? freed_ : ready_;
+        const Slot slot = next.first;
+        if (slot == none) break;
         Record& r = records_[slot];
-        unlink(ready_, slot);
+        unlink(next, slot);
         r.busy = busy_of(r.host);
         Busy& host = busy_[r.busy];
         if (host.running >= caps_.per_host) {
@@ -113,7 +115,8 @@ bool Scheduler::runs(Slot slot) const {
 
 uint64_t Scheduler::wake() const {
     // At the cap it is the end of a check that brings the next turn.
-    return ready_.first != none && running_ < caps_.running ? 0 : next_;
+    const bool due = ready_.first != none || freed_.first != none;
+    return due && running_ < caps_.running ? 0 : next_;
 }
 
 void Scheduler::wait(Slot slot, uint64_t due, uint64_t now) {
@@ -152,23 +155,19 @@ void Scheduler::append(List& list, Slot slot) {
     list.last = slot;
 }
 
-void Scheduler::prepend(List& list, Slot slot) {
-    Record& r = records_[slot];
-    r.prev = none;
-    r.next = list.first;
-    (list.first == none ? list.last : records_[list.first].prev) = slot;
-    list.first = slot;
-}
-
 void Scheduler::unlink(List& list, Slot slot) {
     const Record& r = records_[slot];
     (r.prev == none ? list.first : records_[r.prev].next) = r.next;
     (r.next == none ? list.last : records_[r.next].prev) = r.prev;
 }
 
+uint32_t Scheduler::find_busy(uint32_t host) const {
+    return busy_by_host_.find(host, [&](uint32_t i) { return busy_[i].host == host; });
+}
+
 // The entry of a host, made where there is none.
 uint32_t Scheduler::busy_of(uint32_t host) {
-    const uint32_t known = busy_by_host_.find(host, [&](uint32_t i) { return busy_[i].host == host; });
+    const uint32_t known = find_busy(host);
     if (known != SlotTable::none) return known;
     if (free_busy_.empty()) {
         free_busy_.push_back(static_cast<uint32_t>(busy_.size()));
@@ -181,15 +180,15 @@ uint32_t Scheduler::busy_of(uint32_t host) {
     return made;
 }
 
-// A host has one check less: the first that it holds back is next, before all others, as it is due longer.
+// A host has one check less: the first that it holds back is next.
 void Scheduler::let_go(uint32_t busy) {
     Busy& host = busy_[busy];
     if (host.held.first != none && host.running < caps_.per_host) {
         const Slot slot = host.held.first;
         unlink(host.held, slot);
         --held_;
-        records_[slot].doing = Doing::ready;
-        prepend(ready_, slot);
+        records_[slot].doing = Doing::freed;
+        append(freed_, slot);
     }
     if (host.running || host.held.first != none) return;
     busy_by_host_.erase(host.host, busy);
@@ -209,6 +208,11 @@ void Scheduler::leave(Slot slot) {
             break;
         case Doing::ready:
             unlink(ready_, slot);
+            break;
+        case Doing::freed:
+            unlink(freed_, slot);
+            // The next one that its host holds back takes its place.
+            if (const uint32_t host = find_busy(r.host); host != SlotTable::none) let_go(host);
             break;
         case Doing::held:
             unlink(busy_[r.busy].held, slot);

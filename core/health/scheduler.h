@@ -72,7 +72,8 @@ class Scheduler {
 
   private:
     // `started`: runs without a deadline yet
-    enum class Doing : uint8_t { nothing, waiting, ready, held, started, running, overdue };
+    // `freed`: ready, after its host had held it back
+    enum class Doing : uint8_t { nothing, waiting, ready, held, freed, started, running, overdue };
     struct Record {
         uint64_t when = 0;  // due, or the deadline
         uint64_t started = 0;
@@ -102,8 +103,8 @@ class Scheduler {
     void into_wheel(Slot slot);
     void out_of_wheel(Slot slot);
     void append(List& list, Slot slot);
-    void prepend(List& list, Slot slot);
     void unlink(List& list, Slot slot);
+    uint32_t find_busy(uint32_t host) const;  // SlotTable::none if there is none
     uint32_t busy_of(uint32_t host);
     void let_go(uint32_t busy);
     void leave(Slot slot);
@@ -113,7 +114,7 @@ class Scheduler {
     Chunks<Record> records_;
     std::vector<List> wheel_;
     std::array<uint64_t, wheel_size / 64> used_{};  // one bit a place of the wheel that is not empty
-    List ready_;
+    List ready_, freed_;                            // those freed come first: they are due longer
     std::vector<Busy> busy_;
     std::vector<uint32_t> free_busy_;
     SlotTable busy_by_host_;

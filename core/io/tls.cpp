@@ -179,7 +179,19 @@ TlsSession::Step TlsSession::read(void* data, size_t size, size_t& got) {
 TlsSession::Step TlsSession::write(const void* data, size_t size, size_t& put) {
     ERR_clear_error();
     const int rc = SSL_write_ex(ssl_, data, size, &put);
-    return rc == 1 ? Step::done : stopped(rc, false);
+    if (rc == 1) return Step::done;
+    const Step step = stopped(rc, false);
+    if (step == Step::failed && error_ != -EPROTO) look_for_alert();
+    return step;
+}
+
+// The socket is broken; what the server said before it hung up tells more than that.
+void TlsSession::look_for_alert() {
+    ERR_clear_error();
+    char byte = 0;
+    size_t got = 0;
+    const int rc = SSL_peek_ex(ssl_, &byte, 1, &got);
+    if (rc != 1 && SSL_get_error(ssl_, rc) == SSL_ERROR_SSL) fail(-EPROTO, library_words());
 }
 
 void TlsSession::end() {

@@ -63,6 +63,7 @@ class TlsSession {
     TlsSession(const base::Ip& peer, const TlsOptions& options);
     void set_expected();
     bool set_alpn(const std::string& list);
+    void look_for_alert();
     static int on_verify(int good, X509_STORE_CTX* store);
     std::string certificate_words(X509_STORE_CTX* store) const;
     std::string library_words() const;

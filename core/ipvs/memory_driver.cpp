@@ -33,14 +33,6 @@ int check_dest(const Op& op) {
     return 0;
 }
 
-// What is sent: counters are the table's own.
-DestRecord settings_of(const DestRecord& d) {
-    DestRecord settings = d;
-    settings.active = settings.inactive = settings.persistent = 0;
-    settings.stats = {};
-    return settings;
-}
-
 base::Error read_error(std::string_view what, int os_error) {
     base::Error error;
     error.code = os_error == EPERM ? base::Errc::forbidden : base::Errc::unavailable;
@@ -50,6 +42,30 @@ base::Error read_error(std::string_view what, int os_error) {
 }
 
 }  // namespace
+
+// What is sent: counters are the table's own.
+MemoryDriver::Dest MemoryDriver::settings_of(const DestRecord& d) {
+    return {d.address,         d.forwarding,  d.weight,       d.upper_threshold,
+            d.lower_threshold, d.tunnel_port, d.tunnel_flags, d.tunnel_type};
+}
+
+DestRecord MemoryDriver::Service::read(const Dest& dest) const {
+    DestRecord out;
+    out.address = dest.address;
+    out.forwarding = dest.forwarding;
+    out.weight = dest.weight;
+    out.upper_threshold = dest.upper_threshold;
+    out.lower_threshold = dest.lower_threshold;
+    out.tunnel_type = dest.tunnel_type;
+    out.tunnel_port = dest.tunnel_port;
+    out.tunnel_flags = dest.tunnel_flags;
+    if (const auto counted = counters.find(dest.address); counted != counters.end()) {
+        out.active = counted->second.active;
+        out.inactive = counted->second.inactive;
+        out.stats = counted->second.stats;
+    }
+    return out;
+}
 
 size_t ServiceKeyHash::operator()(const ServiceKey& key) const {
     size_t h = std::hash<base::Endpoint>{}(key.vip);
@@ -105,7 +121,7 @@ base::Result<std::vector<DestRecord>> MemoryDriver::dests(const ServiceKey& key)
     }
     std::vector<DestRecord> out;
     out.reserve(found->second.dests.size());
-    for (const auto& [address, dest] : found->second.dests) out.push_back(dest);
+    found->second.dests.for_each([&](const Dest& dest) { out.push_back(found->second.read(dest)); });
     return out;
 }
 
@@ -174,27 +190,21 @@ int MemoryDriver::change_service(const Op& op) {
 }
 
 int MemoryDriver::change_dest(const Op& op, Service& service) {
-    const auto found = service.dests.find(op.dest.address);
-    const bool there = found != service.dests.end();
+    const bool there = service.dests.find(op.dest.address) != nullptr;
     if (op.kind == Kind::remove_dest) {
         if (!there) return ENOENT;
-        service.dests.erase(found);
+        service.dests.erase(op.dest.address);
+        service.counters.erase(op.dest.address);
         return 0;
     }
     if (const int wrong = check_dest(op)) return wrong;
     if (op.kind == Kind::add_dest) {
         if (there) return EEXIST;
         if (!can_be_dest(op.dest.address.ip)) return EINVAL;
-        service.dests.emplace(op.dest.address, settings_of(op.dest));
-        return 0;
+    } else if (!there) {
+        return ENOENT;
     }
-    if (!there) return ENOENT;
-    const DestRecord before = found->second;
-    found->second = op.dest;
-    found->second.active = before.active;
-    found->second.inactive = before.inactive;
-    found->second.persistent = before.persistent;
-    found->second.stats = before.stats;
+    service.dests.insert(settings_of(op.dest));
     return 0;
 }
 
@@ -247,11 +257,8 @@ bool MemoryDriver::set_counters(const ServiceKey& key, const base::Endpoint& add
     std::lock_guard lock(mutex_);
     const auto service = services_.find(key);
     if (service == services_.end()) return false;
-    const auto dest = service->second.dests.find(address);
-    if (dest == service->second.dests.end()) return false;
-    dest->second.active = active;
-    dest->second.inactive = inactive;
-    dest->second.stats = stats;
+    if (!service->second.dests.find(address)) return false;
+    service->second.counters[address] = {active, inactive, stats};
     return true;
 }
 

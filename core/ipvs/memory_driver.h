@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/dense_set.h"
 #include "ipvs/driver.h"
 
 namespace gorb::ipvs {
@@ -50,10 +51,30 @@ class MemoryDriver final : public Driver {
                       uint32_t inactive, const Stats& stats = {});
 
   private:
+    // A destination in as little as it needs: there may be very many. What nobody counted has no counters.
+    struct Dest {
+        base::Endpoint address;
+        uint32_t forwarding = 0;
+        uint32_t weight = 0;
+        uint32_t upper_threshold = 0, lower_threshold = 0;
+        uint16_t tunnel_port = 0, tunnel_flags = 0;
+        uint8_t tunnel_type = 0;
+    };
+    struct AddressOf {
+        const base::Endpoint& operator()(const Dest& dest) const { return dest.address; }
+    };
+    struct Counters {
+        uint32_t active = 0, inactive = 0;
+        Stats stats;
+    };
     struct Service {
         ServiceRecord record;
-        std::unordered_map<base::Endpoint, DestRecord> dests;
+        base::DenseSet<Dest, AddressOf, std::hash<base::Endpoint>> dests;
+        std::unordered_map<base::Endpoint, Counters> counters;
+
+        DestRecord read(const Dest& dest) const;
     };
+    static Dest settings_of(const DestRecord& record);
 
     // 0, or the errno that the kernel would answer.
     int apply_locked(const Op& op);

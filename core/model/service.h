@@ -140,9 +140,11 @@ struct PulseSpec {
 // checked alike. Never empty.
 class PulseList {
   public:
-    PulseList() : PulseList(std::vector<PulseSpec>(1)) {}
+    PulseList() : pulses_(standard()) {}
     PulseList(std::vector<PulseSpec> pulses)  // NOLINT: a list is its content
         : pulses_(std::make_shared<const std::vector<PulseSpec>>(std::move(pulses))) {}
+    // A part of something that lives as long as the list does.
+    explicit PulseList(std::shared_ptr<const std::vector<PulseSpec>> pulses) : pulses_(std::move(pulses)) {}
 
     const PulseSpec& operator[](size_t i) const { return (*pulses_)[i]; }
     size_t size() const { return pulses_->size(); }
@@ -153,6 +155,11 @@ class PulseList {
     }
 
   private:
+    static const std::shared_ptr<const std::vector<PulseSpec>>& standard() {
+        static const auto one = std::make_shared<const std::vector<PulseSpec>>(1);
+        return one;
+    }
+
     std::shared_ptr<const std::vector<PulseSpec>> pulses_;
 };
 inline constexpr size_t max_pulses = 8;

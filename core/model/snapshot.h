@@ -20,26 +20,29 @@ struct BackendEntry {
 };
 using BackendPtr = std::shared_ptr<const BackendEntry>;
 
+struct NameOf {
+    template <class Entry>
+    const std::string& operator()(const std::shared_ptr<const Entry>& entry) const {
+        return entry->spec.name;
+    }
+};
+struct AddressOf {
+    const base::Endpoint& operator()(const BackendEntry* entry) const { return entry->spec.address; }
+};
+
 struct ServiceEntry {
     Service spec;
     uint64_t revision = 0;  // of the last change to the service's own fields
-    base::PersistentMap<std::string, BackendPtr> backends;
-    base::PersistentMap<base::Endpoint, std::string> by_address;  // -> backend name
+    base::PersistentMap<std::string, BackendPtr, NameOf> backends;
+    base::PersistentMap<base::Endpoint, const BackendEntry*, AddressOf> by_address;  // those of `backends`
 };
 using ServicePtr = std::shared_ptr<const ServiceEntry>;
 
 struct Snapshot {
     uint64_t revision = 0;
-    base::PersistentMap<std::string, ServicePtr> services;
+    base::PersistentMap<std::string, ServicePtr, NameOf> services;
     base::PersistentMap<ServiceKey, std::string> by_key;  // -> service name
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 }  // namespace gorb::model
-
-template <>
-struct std::hash<gorb::model::ServiceKey> {
-    size_t operator()(const gorb::model::ServiceKey& k) const {
-        return std::hash<gorb::base::Endpoint>{}(k.vip) * 31 + static_cast<size_t>(k.protocol);
-    }
-};

@@ -190,7 +190,7 @@ base::Status Applier::release() {
     };
     std::vector<Op> ops;
     for (const auto& [key, addresses] : dests_) {
-        for (const base::Endpoint& address : addresses) ops.push_back(Op::remove(key, address));
+        addresses.for_each([&](const base::Endpoint& address) { ops.push_back(Op::remove(key, address)); });
     }
     if (!ops.empty()) {
         for (const base::Status& s : driver_->apply(ops)) keep_first(s);

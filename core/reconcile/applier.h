@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "base/dense_set.h"
 #include "ipvs/driver.h"
 
 namespace gorb::reconcile {
@@ -54,8 +55,13 @@ class Applier {
     void note(const ipvs::Op& op);
 
     ipvs::Driver* driver_;
-    std::set<ipvs::ServiceKey> services_;                         // added by us
-    std::map<ipvs::ServiceKey, std::set<base::Endpoint>> dests_;  // added by us
+    struct Itself {
+        const base::Endpoint& operator()(const base::Endpoint& address) const { return address; }
+    };
+    using Addresses = base::DenseSet<base::Endpoint, Itself, std::hash<base::Endpoint>>;
+
+    std::set<ipvs::ServiceKey> services_;          // added by us
+    std::map<ipvs::ServiceKey, Addresses> dests_;  // added by us
 };
 
 }  // namespace gorb::reconcile

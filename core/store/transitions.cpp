@@ -13,12 +13,12 @@ namespace {
 // The state with `entry` in place of the service of that name.
 Snapshot put_entry(const Snapshot& now, ServiceEntry entry) {
     Snapshot next = now;
-    if (const auto* old = now.services.find(entry.spec.name))
-        next.by_key = next.by_key.erase((*old)->spec.key);
-    next.by_key = next.by_key.insert(entry.spec.key, entry.spec.name);
-    std::string name = entry.spec.name;
-    next.services =
-        next.services.insert(std::move(name), std::make_shared<const ServiceEntry>(std::move(entry)));
+    const auto* old = now.services.find(entry.spec.name);
+    if (!old || (*old)->spec.key != entry.spec.key) {
+        if (old) next.by_key = next.by_key.erase((*old)->spec.key);
+        next.by_key = next.by_key.insert(entry.spec.key, entry.spec.name);
+    }
+    next.services = next.services.insert(std::make_shared<const ServiceEntry>(std::move(entry)));
     return next;
 }
 
@@ -38,11 +38,11 @@ base::Status check_service_key(const Snapshot& now, const model::Service& servic
 }
 
 base::Status check_backend_address(const ServiceEntry& service, const model::Backend& backend) {
-    const std::string* other = service.by_address.find(backend.address);
-    if (!other || *other == backend.name) return {};
-    return base::fail(base::Errc::exists, "backend \"" + *other + "\" of service \"" + service.spec.name +
-                                              "\" has the address and port " + backend.address.text() +
-                                              " already");
+    const auto* other = service.by_address.find(backend.address);
+    if (!other || (*other)->spec.name == backend.name) return {};
+    return base::fail(base::Errc::exists, "backend \"" + (*other)->spec.name + "\" of service \"" +
+                                              service.spec.name + "\" has the address and port " +
+                                              backend.address.text() + " already");
 }
 
 Snapshot with_service(const Snapshot& now, const model::Service& service) {
@@ -66,12 +66,12 @@ Snapshot without_service(const Snapshot& now, const std::string& name) {
 Snapshot with_backend(const Snapshot& now, const std::string& service, const model::Backend& backend,
                       model::BackendId id) {
     ServiceEntry entry = must_find(now, service);
-    if (const auto* old = entry.backends.find(backend.name)) {
+    auto made = std::make_shared<const BackendEntry>(BackendEntry{backend, id, now.revision + 1});
+    const auto* old = entry.backends.find(backend.name);
+    if (old && (*old)->spec.address != backend.address)
         entry.by_address = entry.by_address.erase((*old)->spec.address);
-    }
-    entry.by_address = entry.by_address.insert(backend.address, backend.name);
-    entry.backends = entry.backends.insert(
-        backend.name, std::make_shared<const BackendEntry>(BackendEntry{backend, id, now.revision + 1}));
+    entry.by_address = entry.by_address.insert(made.get());
+    entry.backends = entry.backends.insert(std::move(made));
     Snapshot next = put_entry(now, std::move(entry));
     next.revision = now.revision + 1;
     return next;

@@ -119,7 +119,9 @@ Search::Outcome Search::look(std::string_view text, bool last) {
     from_ = searched.from;
     end_ = searched.end;
     constexpr uint32_t freely = 256;
-    if (++tries_ > freely) next_ = text.size() + text.size() / 16;
+    const bool again =
+        pattern_->is_regex() && from_ < text.size();  // the next look sees the same bytes once more
+    if (again && ++tries_ > freely) next_ = text.size() + text.size() / 16;
     return searched.outcome;
 }
 

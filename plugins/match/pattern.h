@@ -29,6 +29,7 @@ class Pattern {
 
     // For a reason: "+PONG" in quotes, /^\+PONG/ between slashes; about 60 characters at most.
     const std::string& shown() const { return shown_; }
+    bool is_regex() const { return regex_ != nullptr; }
 
     enum class Outcome {
         found,
@@ -54,8 +55,9 @@ class Pattern {
     std::unique_ptr<Regex> regex_;  // null: bytes_ are sought
 };
 
-// One search in a reply that grows. A pattern that has to look at everything again with each piece is tried
-// less often when there are many pieces, so that a server can not make it cost more than about 300 searches.
+// One search in a reply that grows. A regular expression that has to look at the same bytes again with each
+// piece is tried less often when there are very many pieces (then only once the reply has grown by a
+// sixteenth), so that a server can not make it cost more than about 300 searches.
 class Search {
   public:
     using Outcome = Pattern::Outcome;

@@ -11,24 +11,6 @@ using namespace gorb::sdk;
 
 namespace {
 
-constexpr std::array texts{"send",     "send-hex", "expect", "expect-hex", "expect-regex",
-                           "tls-name", "ca",       "cert",   "key"};
-
-// All that Conversation::parse() reads, in a form in which equal options are equal.
-std::string key_of(const Config& config) {
-    std::string key;
-    const auto add = [&key](const std::optional<std::string_view>& value) {
-        key += value ? std::to_string(value->size()) + ":" : "-";
-        if (value) key += *value;
-    };
-    for (const char* name : texts) add(config.text(name));
-    add(config.json("steps"));
-    key += std::to_string(config.integer("limit").value_or(0));
-    key += config.boolean("tls").value_or(false) ? 't' : 'p';
-    key += config.boolean("verify").value_or(true) ? 'v' : 'n';
-    return key;
-}
-
 bool is_address(const std::string& name) {
     std::array<uint8_t, 16> out{};
     return inet_pton(AF_INET, name.c_str(), out.data()) == 1 ||
@@ -42,46 +24,6 @@ uint64_t before(uint64_t deadline, uint64_t now) {
 }
 
 }  // namespace
-
-std::shared_ptr<const Conversation> Conversation::parse(const Config& config) {
-    auto script = Script::parse(config);
-    auto out = std::make_shared<Conversation>();
-    out->tls = config.boolean("tls").value_or(false);
-    const auto text = [&config, &out](const char* name) {
-        const auto value = config.text(name);
-        if (value && !out->tls)
-            throw Error(std::string("\"") + name + R"(" is for TLS: say "tls": true as well)");
-        if (value && value->empty()) throw Error(std::string("\"") + name + "\" is empty; leave it out");
-        return std::string(value.value_or(""));
-    };
-    out->tls_name = text("tls-name");
-    out->ca = text("ca");
-    out->cert = text("cert");
-    out->key = text("key");
-    if (out->cert.empty() != out->key.empty())
-        throw Error("\"cert\" and \"key\" are given together or not at all");
-    out->verify = config.boolean("verify").value_or(true);
-    if (!script && !out->tls) return nullptr;
-    if (script) out->script = std::move(*script);
-    return out;
-}
-
-std::shared_ptr<const Conversation> Conversations::get(const Config& config) {
-    std::string key = key_of(config);
-    const auto found = known_.find(key);
-    if (found != known_.end()) {
-        if (auto conversation = found->second.lock()) return conversation;
-    }
-    auto conversation = Conversation::parse(config);
-    if (!conversation) return nullptr;
-    if (known_.size() >= sweep_at_) {
-        for (auto it = known_.begin(); it != known_.end();)
-            it = it->second.expired() ? known_.erase(it) : next(it);
-        sweep_at_ = std::max<size_t>(16, known_.size() * 2);
-    }
-    known_.insert_or_assign(std::move(key), conversation);
-    return conversation;
-}
 
 Talk::Talk(const Host& host, std::shared_ptr<const Conversation> conversation, Connection::Options route,
            std::string_view name, const Run& run, Over over)

@@ -1,39 +1,16 @@
-// A conversation with a target: the options in which it is said, and one run of it on a connection.
+// A conversation with a target: one run of it on a connection.
 //
-// Threads: the loop's, parse() excepted.
+// Threads: the loop's.
 #pragma once
 #include <functional>
 #include <gorb/plugin.hpp>
-#include <map>
 #include <memory>
 #include <string>
 
 #include "connect.h"
-#include "steps.h"
+#include "conversation.h"
 
 namespace pulse_tcp {
-
-// What the options of a target say, the same object for all targets of an instance that say the same.
-struct Conversation {
-    Script script;  // without steps: TLS alone
-    bool tls = false, verify = true;
-    std::string tls_name, ca, cert, key;  // "" for none
-
-    // nullptr: these options only connect. Throws sdk::Error. [any]
-    static std::shared_ptr<const Conversation> parse(const gorb::sdk::Config& config);
-};
-
-// The conversations of an instance. An entry goes with the last target that uses it.
-class Conversations {
-  public:
-    // As Conversation::parse(), but equal options give the same object.
-    std::shared_ptr<const Conversation> get(const gorb::sdk::Config& config);
-    size_t size() const { return known_.size(); }  // different ones in use, at most twice as many
-
-  private:
-    std::map<std::string, std::weak_ptr<const Conversation>> known_;
-    size_t sweep_at_ = 16;
-};
 
 // One run; made when it starts, gone when it ends.
 class Talk final : private gorb::sdk::ConnectionEvents {

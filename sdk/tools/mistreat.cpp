@@ -63,6 +63,7 @@ class Mistreatment {
         instances();
         probes();
         runs();
+        reports();
         bad_hosts();
     }
 
@@ -240,6 +241,56 @@ class Mistreatment {
             for (int i = 0; i < 20; ++i) pulse.start(add(pulse, silent.port()), settings_.timeout);
         });
     }
+    // What somebody sends may come at any time, and may be nonsense. (gorbd passes on PASS and FAIL only.)
+    void reports() {
+        if (!has_push()) return;
+        on_instance("a report before the first check", [&](FakeHost& host, PulseRunner& pulse) {
+            auto* probe = add(pulse, 9);
+            findings_.note("push: " + answered(pulse.push(probe, GORB_PASS, "well")));
+            whole(host, pulse, probe);
+            findings_.note(said(host));
+        });
+        on_instance("reports while a check runs, after it, and after cancel",
+                    [&](FakeHost& host, PulseRunner& pulse) {
+                        auto* probe = add(pulse, 9);
+                        for (int i = 0; i < 20; ++i) {
+                            pulse.push(probe, i % 3 ? GORB_PASS : GORB_FAIL, "report " + std::to_string(i));
+                            const gorb_run run = pulse.start(probe, settings_.timeout);
+                            pulse.push(probe, GORB_FAIL, "");
+                            host.loop().step();
+                            pulse.cancel(probe, run);
+                            pulse.push(probe, GORB_PASS, std::string(100'000, 'x'), i % 100);
+                        }
+                        const size_t asked = host.rechecks().size();
+                        if (asked) findings_.note("asked for a check " + std::to_string(asked) + " times");
+                    });
+        on_instance(
+            "reports that are nonsense are refused with a sentence", [&](FakeHost& host, PulseRunner& pulse) {
+                auto* probe = add(pulse, 9);
+                for (const uint32_t verdict : {uint32_t{GORB_UNKNOWN}, 3U, ~0U}) {
+                    const std::string why = pulse.push(probe, verdict, "?");
+                    if (why.empty())
+                        findings_.fault("a report of verdict " + std::to_string(verdict) + " was taken");
+                    if (why == "refused without a word") findings_.fault(why);
+                }
+                pulse.push(probe, GORB_PASS, "\xff\xfe", 4'000'000'000);
+                whole(host, pulse, probe);
+            });
+        on_instance("remove right after a report", [&](FakeHost& host, PulseRunner& pulse) {
+            for (int i = 0; i < 20; ++i) {
+                auto* probe = add(pulse, 9);
+                pulse.push(probe, GORB_FAIL, "down");
+                pulse.remove(probe);
+                host.loop().step();
+            }
+        });
+    }
+    bool has_push() const {
+        const auto& ops = *static_cast<const gorb_pulse_ops*>(plugin_.ops);
+        return GORB_HAS(gorb_pulse_ops, &ops, push) && ops.push;
+    }
+    static std::string answered(const std::string& why) { return why.empty() ? "taken" : why; }
+
     // Our own trouble is UNKNOWN: a FAIL here would take healthy servers out.
     void bad_hosts() {
         // A pulse may say FAIL of silence a little before the deadline; `usual` is what it says then.

@@ -43,7 +43,7 @@ def free_port(kind=socket.SOCK_STREAM):
 class Recipes(unittest.TestCase):
     def setUp(self):
         self.gorbd = self.enterContext(Gorbd("--driver", "memory"))
-        self.gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        self.services = 0
         # Servers that give up root want to read and write here.
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="gorb-recipe.")))
         self.folder.chmod(0o755)
@@ -68,10 +68,13 @@ class Recipes(unittest.TestCase):
 
         wait_until("the server listens", connects, seconds)
 
-    def check(self, pulse, port, name="b1"):
-        self.gorbd.made(f"/service/web/{name}", {"address": "127.0.0.1", "port": port, "pulse": {
+    def check(self, pulse, port, service="web"):
+        """The path of a backend with this pulse."""
+        self.services += 1
+        self.gorbd.made(f"/service/{service}", {"address": "10.0.0.1", "port": self.services})
+        self.gorbd.made(f"/service/{service}/b1", {"address": "127.0.0.1", "port": port, "pulse": {
             **pulse, "interval": "100ms", "timeout": "2s", "fall": 1, "rise": 1}})
-        return f"/service/web/{name}"
+        return f"/service/{service}/b1"
 
     def up(self, path, *words):
         backend = self.gorbd.wait_for(path, lambda b: b["state"] == "up" and self.gorbd.get(path).json, "up", 20)
@@ -105,9 +108,9 @@ class Recipes(unittest.TestCase):
         (password,) = re.findall(r"^AUTH (\S+)\r\n$", pulse["steps"][0]["send"])
         _, port = self.redis("--requirepass", password)
         self.up(self.check(pulse, port), "+PONG")
-        self.down(self.check(recipe("pulse-tcp", "redis"), port, "b2"), "-NOAUTH Authentication required")
+        self.down(self.check(recipe("pulse-tcp", "redis"), port, "without"), "-NOAUTH Authentication required")
         pulse["steps"][0]["send"] = "AUTH wrong\r\n"
-        self.down(self.check(pulse, port, "b3"), "step 1: expected", "-WRONGPASS")
+        self.down(self.check(pulse, port, "wrong"), "step 1: expected", "-WRONGPASS")
 
     def test_mysql(self):
         server = program("mariadbd", "mariadb-server")

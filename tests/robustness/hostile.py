@@ -55,10 +55,15 @@ class Well:
 
 
 async def endless(writer, begin, piece):
+    """A quarter of a MiB as fast as it goes, then slower: the machine is to be left to the one under test."""
     writer.write(begin)
+    sent = 0
     while True:
         writer.write(piece)
         await writer.drain()
+        sent += len(piece)
+        if sent > 1 << 18:
+            await asyncio.sleep(0.05)
 
 
 async def slowly(writer, text):

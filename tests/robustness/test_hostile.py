@@ -8,15 +8,16 @@ from gorbd import SLOW, wait_until
 from room import COUNT, LONG, SANITIZED, RobustTest, addresses
 
 TIMEOUT = 5.0 if LONG else 1.0
-TIMED_OUT = r"timed out"
+TIMED_OUT = "timed out"
+NOT_IN_TIME = "timed out|within the timeout"
 # For a check that ends by its deadline: how late its result may be.
 GRACE = (2.0 if LONG else 0.4) * SLOW
 
 
 class Hostile(RobustTest):
-    def mistreat(self, pulse, cases, each_kib, tls=False):
+    def mistreat(self, pulse, cases, each_kib, tls=False, reused=False, timeout=TIMEOUT):
         """`cases`: {mode: (verdict, what the reason has to match, whether the deadline has to pass)}. `each_kib`: what gorbd may
-        use for a backend while all of them are being checked."""
+        use for a backend while all of them are being checked. `reused`: it keeps sockets for half a minute, for the next checks."""
         gorbd = self.daemon()
         certificate = self.certificate() if tls else ()
         inside = {"handshake": (), "silent": (), "full": ()}  # those that never get through the handshake
@@ -35,15 +36,15 @@ class Hostile(RobustTest):
         gorbd.forget_peak()
         self.gaps(gorbd, well)
 
-        full = {**pulse, "timeout": f"{TIMEOUT}s", "interval": "1h"}
+        full = {**pulse, "timeout": f"{timeout}s", "interval": "1h"}
         for mode, server in servers.items():
             gorbd.serve(mode, server.port, full, addresses(COUNT))
-        results = {mode: self.checked(gorbd, mode, TIMEOUT + 20) for mode in servers}
+        results = {mode: self.checked(gorbd, mode, timeout + 20) for mode in servers}
         peak = gorbd.memory("VmHWM")
         for mode, backends in results.items():
             self.assertEqual(len(backends), COUNT)
             for backend in backends.values():
-                self.judge(mode, backend, *cases[mode])
+                self.judge(mode, backend, timeout, *cases[mode])
 
         gaps = self.gaps(gorbd, well)
         self.assertEqual(len(gaps), len(healthy))
@@ -58,20 +59,21 @@ class Hostile(RobustTest):
             self.assertEqual((backend["state"], backend["counts"]["failures"]), ("up", 0), name)
         for mode in servers:
             self.assertEqual(gorbd.delete(f"/service/{mode}").status, 200)
-        # Those of the healthy checks come and go.
-        wait_until(f"descriptors return to {fds}; now {len(gorbd.descriptors())}",
-                   lambda: len(gorbd.descriptors()) <= fds + len(healthy), 10)
+        # Those of the healthy checks come and go. The short form does not wait for sockets to be given back.
+        most = fds + len(healthy) + (COUNT * len(servers) if reused and not LONG else 0)
+        wait_until(f"descriptors return to {most}; now {len(gorbd.descriptors())}",
+                   lambda: len(gorbd.descriptors()) <= most, 120 if reused and LONG else 10)
         self.assertEqual(gorbd.terminate(), 0, gorbd.log())
 
-    def judge(self, mode, backend, verdict, reason, to_the_deadline):
+    def judge(self, mode, backend, timeout, verdict, reason, to_the_deadline):
         last = backend["last"]
         words = f"{mode}: {last}"
         self.assertEqual(last["verdict"], verdict, words)
         self.assertRegex(last["reason"], reason, words)
         took = last["latency"] / 1e9
-        self.assertLess(took, TIMEOUT + GRACE, words)
+        self.assertLess(took, timeout + GRACE, words)
         if to_the_deadline:
-            self.assertGreater(took, TIMEOUT - 0.1, words)
+            self.assertGreater(took, timeout * 0.9, words)
 
     @staticmethod
     def gaps(gorbd, well):
@@ -91,9 +93,9 @@ class Hostile(RobustTest):
             "babble": ("fail", "not an HTTP reply", False),
             "garbage": ("fail", "not an HTTP reply", False),
             "body": ("pass", "status 200", False),
-            "cut": ("fail", "connection closed in the middle of a reply", False),
+            "cut": ("fail", "connection (closed|reset).* in the middle of a reply", False),
             "reset": ("fail", "connection (reset|closed)", False),
-            "hangup": ("fail", "connection closed before a reply", False),
+            "hangup": ("fail", "connection (closed|reset)", False),
         }, each_kib=40)
 
     def test_tcp_connect(self):
@@ -102,21 +104,22 @@ class Hostile(RobustTest):
             "silent": ("pass", "connected", False),
             "babble": ("pass", "connected", False),
             "hangup": ("pass", "connected", False),
-        }, each_kib=8)
+        }, each_kib=8, reused=True)
 
     def test_tcp_conversation(self):
         self.mistreat({"type": "tcp", "expect": "220 "}, {
-            "silent": ("fail", TIMED_OUT, True),
-            "handshake": ("fail", TIMED_OUT, True),
-            "full": ("fail", TIMED_OUT, True),
-            "garbage": ("fail", TIMED_OUT, True),
-            "babble": ("fail", "", False),
+            "silent": ("fail", NOT_IN_TIME, True),
+            "handshake": ("fail", NOT_IN_TIME, True),
+            "full": ("fail", NOT_IN_TIME, True),
+            "garbage": ("fail", NOT_IN_TIME, True),
+            "babble": ("fail", "expected .220 ", False),
             "cut": ("fail", "closed", False),
             "reset": ("fail", "reset|closed", False),
             "hangup": ("fail", "closed", False),
         }, each_kib=40)
 
     def test_https(self):
+        # Thousands of handshakes at once, on both sides: that alone takes two processors some seconds.
         self.mistreat({"type": "http", "tls": True, "verify": False}, {
             "silent": ("fail", TIMED_OUT, True),
             "handshake": ("fail", TIMED_OUT, True),
@@ -124,10 +127,10 @@ class Hostile(RobustTest):
             "drip": ("fail", TIMED_OUT, True),
             "headers": ("fail", "header", False),
             "garbage": ("fail", "not an HTTP reply", False),
-            "cut": ("fail", "connection closed in the middle of a reply", False),
+            "cut": ("fail", "connection (closed|reset).* in the middle of a reply", False),
             "reset": ("fail", "connection (reset|closed)", False),
             "hangup": ("fail", "closed", False),
-        }, each_kib=150, tls=True)
+        }, each_kib=150, tls=True, timeout=60.0 if LONG else 8.0)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,20 @@ from subjects import Gorbd
 from world import (HOLE, PORT, VICTIM, Farm, address, descriptors, percentile, rss, time_waits, victim_address, watch)
 
 
+def noticed(log_file, offset, killed):
+    """When the driver had weight 0 of each backend that was killed, in seconds of the wall clock."""
+    seen = {}
+    with log_file.open(errors="replace") as log:
+        log.seek(offset)
+        for line in log:
+            found = re.match(r"(\S+)Z info weight set .*backend=b(\d+)\b.* weight=0\b", line)
+            if found and int(found[2]) in killed:
+                at = datetime.fromisoformat(found[1] + "+00:00").timestamp()
+                if at * 1e3 >= killed[int(found[2])] // 1_000_000:
+                    seen.setdefault(int(found[2]), at)
+    return seen
+
+
 def detection(report, bench, pulse, backends, interval, fall, title, goal, background=0):
     """Kills victims at random moments; the time until the log says that the driver has weight 0."""
     victims = bench.victims
@@ -26,18 +40,14 @@ def detection(report, bench, pulse, backends, interval, fall, title, goal, backg
             time.sleep(3)
         time.sleep(interval + 1.5)
         order = random.sample(range(victims), victims)
-        killed = {}
+        killed, offset = {}, subject.daemon.log_file.stat().st_size
         for i in order:
             time.sleep(random.uniform(0, 2 * bench.spacing))
             killed[i] = farm.kill(i)
-        time.sleep(interval * fall + 2)
-        seen = {}
-        for line in subject.daemon.log_file.read_text(errors="replace").splitlines():
-            found = re.match(r"(\S+)Z info weight set .*backend=b(\d+)\b.* weight=0\b", line)
-            if found and int(found[2]) in killed:
-                at = datetime.fromisoformat(found[1] + "+00:00").timestamp()
-                if at * 1e3 >= killed[int(found[2])] // 1_000_000:
-                    seen.setdefault(int(found[2]), at)
+        seen, end = {}, time.monotonic() + interval * fall + 20
+        while len(seen) < victims and time.monotonic() < end:
+            time.sleep(0.1)
+            seen = noticed(subject.daemon.log_file, offset, killed)
         # The log cuts off parts of a millisecond: in the middle it is half of one more.
         delays = [seen[i] * 1e3 + 0.5 - killed[i] / 1e6 for i in seen]
         report.line(f"{title}: noticed", len(seen), f"of {victims}", victims, least=True)

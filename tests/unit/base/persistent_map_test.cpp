@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <thread>
@@ -110,19 +112,7 @@ struct Counted {
     }
 };
 
-}  // namespace
-}  // namespace gorb::base
-
-template <>
-struct std::hash<gorb::base::Counted> {
-    size_t operator()(const gorb::base::Counted& c) const { return std::hash<int>{}(c.n); }
-};
-
-namespace gorb::base {
-namespace {
-
-constexpr int many =
-    16'384;  // 2^14; a random treap of them is about 2 * ln(2^14) = 19 deep on average, 35 or so at most
+constexpr int many = 16'384;  // 2^14
 
 PersistentMap<Counted, int> ascending() {
     PersistentMap<Counted, int> map;
@@ -130,17 +120,32 @@ PersistentMap<Counted, int> ascending() {
     return map;
 }
 
-TEST(PersistentMap, SortedIntegerKeysMakeATreeAndNoList) {
-    const auto map = ascending();
-    int deepest = 0;
-    for (int i = 0; i < many; ++i) {
+// The most comparisons that finding one of `keys` takes.
+int deepest(const PersistentMap<Counted, int>& map, const std::vector<int>& keys) {
+    int most = 0;
+    for (const int i : keys) {
         const Counted key(i);
         Counted::comparisons = 0;
-        ASSERT_NE(map.find(key), nullptr);
-        deepest = std::max(deepest, Counted::comparisons);
+        EXPECT_NE(map.find(key), nullptr);
+        most = std::max(most, Counted::comparisons);
     }
-    EXPECT_LE(deepest, 2 * 50);  // two comparisons a level
-    EXPECT_GE(deepest, 14);
+    return most;
+}
+
+TEST(PersistentMap, WhateverTheOrderOfKeysItIsATreeAndNoList) {
+    std::vector<int> keys(many);
+    std::iota(keys.begin(), keys.end(), 0);
+    std::vector<int> up = keys, down(keys.rbegin(), keys.rend()), mixed = keys;
+    std::shuffle(mixed.begin(), mixed.end(), std::mt19937_64(1));
+    for (const auto& order : {up, down, mixed}) {
+        PersistentMap<Counted, int> map;
+        for (const int i : order) map = map.insert(Counted(i), i);
+        EXPECT_LE(deepest(map, order), 30);
+        EXPECT_GE(deepest(map, order), 14);
+        // Nor is one that is left over from a larger one.
+        for (size_t i = 64; i < order.size(); ++i) map = map.erase(Counted(order[i]));
+        EXPECT_LE(deepest(map, {order.begin(), order.begin() + 64}), 16);
+    }
 }
 
 TEST(PersistentMap, AChangeCopiesALogarithmOfTheMap) {
@@ -158,20 +163,44 @@ TEST(PersistentMap, AChangeCopiesALogarithmOfTheMap) {
     EXPECT_GE(most, 14);
 }
 
-TEST(PersistentMap, TheShapeDependsOnTheContentOnly) {
-    PersistentMap<Counted, int> up, down;
-    for (int i = 0; i < 1'000; ++i) up = up.insert(Counted(i), i);
-    for (int i = 1'499; i >= 0; --i) down = down.insert(Counted(i), i);
-    for (int i = 1'000; i < 1'500; ++i) down = down.erase(Counted(i));
+// ---- values that have their keys in them
+
+struct Named {
+    std::string name;
+    int n = 0;
+};
+struct NameOf {
+    const std::string& operator()(const std::shared_ptr<const Named>& value) const { return value->name; }
+};
+
+TEST(PersistentMap, KeysCanLieInTheValues) {
+    PersistentMap<std::string, std::shared_ptr<const Named>, NameOf> map;
+    std::weak_ptr<const Named> last;
     for (int i = 0; i < 1'000; ++i) {
-        const Counted key(i);
-        Counted::comparisons = 0;
-        up.find(key);
-        const int cost = Counted::comparisons;
-        Counted::comparisons = 0;
-        down.find(key);
-        ASSERT_EQ(Counted::comparisons, cost);
+        auto value = std::make_shared<const Named>(Named{"name-" + std::to_string(i * 7919 % 1'000), i});
+        last = value;
+        map = map.insert(std::move(value));
     }
+    EXPECT_EQ(map.size(), 1'000U);
+    auto old = map;
+    map = map.insert(std::make_shared<const Named>(Named{"name-5", -1}));
+    EXPECT_EQ(map.size(), 1'000U);
+    EXPECT_EQ((*map.find("name-5"))->n, -1);
+    EXPECT_NE((*old.find("name-5"))->n, -1);
+    std::string before;
+    map.for_each([&](const std::string& name, const std::shared_ptr<const Named>& value) {
+        EXPECT_LT(before, name);
+        EXPECT_EQ(&name, &value->name);
+        before = name;
+    });
+    for (int i = 0; i < 1'000; ++i) map = map.erase("name-" + std::to_string(i));
+    EXPECT_TRUE(map.empty());
+    EXPECT_EQ(map.find("name-5"), nullptr);
+    EXPECT_EQ(old.size(), 1'000U);
+    EXPECT_FALSE(last.expired());
+    // Nothing outlives the last map that has it.
+    old = {};
+    EXPECT_TRUE(last.expired());
 }
 
 TEST(PersistentMap, ReadersOfOldVersionsAndAWriterDoNotMeet) {

@@ -231,16 +231,17 @@ TEST_F(ControlTest, SchedulersAreAskedOfTheDriver) {
 TEST(Slots, WhatIsPublishedIsTheDecisionAndWhatTheKernelHas) {
     Slots slots;
     Slot slot;
+    slot.member.id = 1;
     slot.present = true;
     slot.decision.effective = 7;
-    slot.record.weight = 100;
-    slots.put(1, slot);
+    slot.weight = 100;
+    slots.put(slot);
     EXPECT_EQ(slots.published(1).decision.effective, 7U);
     EXPECT_EQ(slots.published(1).weight, 100U);
     slots.find(1)->present = false;
-    slots.find(1)->retry_at = 5;
+    slots.find(1)->trouble.change().retry_at = 5;
     EXPECT_EQ(slots.published(1).weight, 100U);
-    slots.publish(1);
+    slots.publish(*slots.find(1));
     EXPECT_EQ(slots.published(1).weight, 0U);
     EXPECT_EQ(slots.next_retry(), 5U);
     EXPECT_EQ(slots.due(5), std::vector<model::BackendId>{1});

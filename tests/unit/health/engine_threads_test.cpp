@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -161,6 +163,65 @@ TEST_F(EngineThreads, TwoThreadsAtOneTargetLeaveNoStranger) {
     EXPECT_TRUE(checked(5));
     EXPECT_EQ(world.probes, 20);
     EXPECT_EQ(world.starts_of("b7"), 0U);
+}
+
+// Pulses on both loops, probes shared by several backends, pushes and reads from outside: what was told last
+// of each is what it is.
+TEST_F(EngineThreads, WhatIsToldLastOfABackendIsItsState) {
+    std::mutex mutex;
+    std::map<model::BackendId, State> last;
+    engine = std::make_unique<Engine>(world.maker(), std::vector<io::Loop*>{&one, &two},
+                                      [&](std::span<const Changed> changed) {
+                                          std::lock_guard lock(mutex);
+                                          for (const Changed& c : changed) last[c.id] = c.state;
+                                      });
+    world.answer_push(base::Status());
+    start();
+    constexpr model::BackendId n = 60;
+    const auto made = [](model::BackendId id) {
+        Target t = target(id / 3, 80);  // three share their probes
+        t.id = id;
+        t.backend = "b" + std::to_string(id / 3);
+        std::vector<model::PulseSpec> pulses(3, t.pulses[0]);
+        pulses[1].type = "http";
+        pulses[2].type = "deaf";
+        t.pulses = model::PulseList(pulses);
+        return t;
+    };
+    for (model::BackendId id = 0; id < n; ++id) engine->put(made(id));
+    std::atomic<size_t> pushed{0};
+    std::mt19937_64 random(5);
+    for (int round = 0; round < 300; ++round) {
+        const std::string backend = "b" + std::to_string(random() % (n / 3));
+        world.answer(backend + (random() % 2 ? "/http" : "/tcp"), random() % 2 ? failing() : passing());
+        engine->push(random() % n, {}, [&](base::Status) { ++pushed; });
+        const auto view = engine->read(random() % n);
+        EXPECT_TRUE(!view || view->checks.size() == 3);
+        if (round % 10 == 0) {
+            const model::BackendId id = random() % n;
+            engine->remove(id);
+            engine->put(made(id));
+        }
+        EXPECT_LE(engine->counters().backends, n);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    for (model::BackendId b = 0; b < n / 3; ++b) {
+        const std::string backend = "b" + std::to_string(b);
+        world.answer(backend + "/http", b % 2 ? passing() : failing());
+        world.answer(backend + "/tcp", passing());
+    }
+    EXPECT_TRUE(eventually([&] {
+        std::lock_guard lock(mutex);
+        for (model::BackendId id = 0; id < n; ++id) {
+            const State state = id / 3 % 2 ? State::up : State::down;
+            if (engine->read(id)->state != state || last[id] != state) return false;
+        }
+        return true;
+    }));
+    EXPECT_TRUE(eventually([&] { return pushed == 300; }));
+    EXPECT_EQ(engine->counters().probes, n);
+    stop();
+    engine.reset();
 }
 
 }  // namespace

@@ -349,23 +349,41 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             const Member& m = members[i];
             const Decision& d = w.decisions[i];
             ASSERT_LE(d.effective, m.configured);
-            if (m.admin != Admin::ready) ASSERT_EQ(d.effective, 0U);
-            if (m.state == State::unknown) ASSERT_EQ(d.effective, 0U);
-            if (!d.present) ASSERT_EQ(d.effective, 0U);
-            if (m.backup && w.pool.quorum_met) ASSERT_EQ(d.effective, 0U);
+            if (m.admin != Admin::ready) {
+                ASSERT_EQ(d.effective, 0U);
+            }
+            if (m.state == State::unknown) {
+                ASSERT_EQ(d.effective, 0U);
+            }
+            if (!d.present) {
+                ASSERT_EQ(d.effective, 0U);
+            }
+            if (m.backup && w.pool.quorum_met) {
+                ASSERT_EQ(d.effective, 0U);
+            }
             const bool serving =
                 m.admin == Admin::ready && m.configured > 0 && (!m.backup || !w.pool.quorum_met);
-            if (serving && m.state == State::up) ASSERT_GT(d.effective, 0U);
+            if (serving && m.state == State::up) {
+                ASSERT_GT(d.effective, 0U);
+            }
             if (serving && m.state != State::unknown) ++known;
             if (serving && m.state == State::down && d.effective == 0) ++down_and_out;
-            if (serving && w.pool.panic && m.state != State::unknown) ASSERT_GT(d.effective, 0U);
+            if (serving && w.pool.panic && m.state != State::unknown) {
+                ASSERT_GT(d.effective, 0U);
+            }
             // Every weight below the configured one has a reason, but for sh's division.
-            if (d.effective < m.configured && w.pool.divisor == 1) ASSERT_FALSE(words(of, d, "x").empty());
+            if (d.effective < m.configured && w.pool.divisor == 1) {
+                ASSERT_FALSE(words(of, d, "x").empty());
+            }
         }
         ASSERT_LE(down_and_out * 100, known * of.pool.max_down);
         const bool any = std::ranges::any_of(w.decisions, [](const Decision& d) { return d.effective > 0; });
-        if (w.pool.state == PoolState::down) ASSERT_FALSE(any);
-        if (w.pool.state == PoolState::degraded) ASSERT_TRUE(any);
+        if (w.pool.state == PoolState::down) {
+            ASSERT_FALSE(any);
+        }
+        if (w.pool.state == PoolState::degraded) {
+            ASSERT_TRUE(any);
+        }
     }
 }
 

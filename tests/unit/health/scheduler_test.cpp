@@ -1,88 +1,13 @@
 #include "health/scheduler.h"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
-#include <functional>
-#include <map>
 #include <random>
 
-#include "base/clock.h"
-#include "health/hash.h"
-#include "health/policy.h"
+#include "unit/health/scheduler_player.h"
 
 namespace gorb::health {
 namespace {
 
-constexpr uint64_t ms = 1'000'000;
-constexpr uint64_t s = 1000 * ms;
 constexpr uint64_t us = 1000;
-using Slot = Scheduler::Slot;
-
-// Plays the engine: one turn at each wake-up, as a loop would; every target comes at its regular places.
-struct Player {
-    explicit Player(Scheduler::Caps caps = {}) : scheduler(clock.now(), caps) {}
-
-    struct Target {
-        uint64_t id = 0, interval = 0, timeout = 0;
-    };
-    base::ManualClock clock{100 * s};
-    Scheduler scheduler;
-    std::vector<Target> targets;  // by slot
-    std::map<Slot, std::vector<uint64_t>> starts;
-    std::vector<Slot> order;  // of starts
-    size_t timeouts = 0, most_in_a_turn = 0, most_running = 0;
-    uint64_t latest = 0;
-    // Whether a check that was just started answers at once; nothing: it does.
-    std::function<bool(Slot)> answers;
-    std::function<void(Slot)> on_timeout;
-
-    uint64_t deadline(Slot slot) const { return scheduler.started(slot) + targets[slot].timeout; }
-    void finish(Slot slot) {
-        const Target& t = targets[slot];
-        scheduler.finish(slot,
-                         next_regular(spread(t.id), 0, std::max(t.interval, Scheduler::tick), 0, clock.now()),
-                         clock.now());
-    }
-    void turn() {
-        std::vector<Slot> slots;
-        scheduler.advance(clock.now(), slots);
-        for (const Slot slot : slots) {
-            ++timeouts;
-            EXPECT_GE(clock.now(), deadline(slot));
-            if (on_timeout) on_timeout(slot);
-            finish(slot);
-        }
-        std::vector<Scheduler::Start> begun;
-        scheduler.take(clock.now(), begun);
-        most_in_a_turn = std::max(most_in_a_turn, begun.size());
-        most_running = std::max(most_running, scheduler.running());
-        for (const auto& [slot, late] : begun) {
-            scheduler.limit(slot, deadline(slot));
-            latest = std::max(latest, late);
-            starts[slot].push_back(clock.now());
-            order.push_back(slot);
-            if (!answers || answers(slot)) finish(slot);
-        }
-    }
-    // Sleeps as a loop does: until the wake-up, or not at all.
-    void run_until(uint64_t end) {
-        while (scheduler.wake() <= end) {
-            if (scheduler.wake() > clock.now()) clock.advance(scheduler.wake() - clock.now());
-            turn();
-        }
-        clock.advance(end - clock.now());
-    }
-    void run_for(uint64_t time) { run_until(clock.now() + time); }
-    Slot add(uint64_t id, uint64_t interval, uint64_t timeout = 5 * s, uint32_t host = 0) {
-        const auto slot = static_cast<Slot>(targets.size());
-        targets.push_back({id, interval, timeout});
-        interval = std::max(interval, Scheduler::tick);
-        scheduler.add(slot, host ? host : slot + 1, interval,
-                      next_regular(spread(id), 0, interval, 0, clock.now()), clock.now());
-        return slot;
-    }
-};
 
 TEST(Scheduler, WithoutTargetsNothingIsEverDue) {
     Player p;
@@ -330,104 +255,6 @@ TEST(Scheduler, IdleForLongerThanTheWheelsRoundIsNoTrouble) {
     const Slot slot = p.add(11, 100 * s);
     p.run_for(1000 * s);
     EXPECT_NEAR(static_cast<double>(p.starts[slot].size()), 10.5, 1.5);
-}
-
-// A hundred thousand at once: all are started within 2 s, and those that were there before are not late.
-TEST(Scheduler, AHundredThousandNewTargetsStartWithinTwoSecondsAndMakeNoOtherLate) {
-    Player p;
-    constexpr size_t old = 1000, fresh = 100'000;
-    for (uint64_t id = 1; id <= old; ++id) p.add(id, 1 * s);
-    p.run_for(5 * s);
-    p.starts.clear();
-    p.latest = 0;
-    for (uint64_t id = 1; id <= fresh; ++id) p.add(old + id, 5 * s);
-    p.run_for(2 * s + 2 * Scheduler::tick);
-    EXPECT_EQ(p.starts.size(), old + fresh);
-    EXPECT_LE(p.latest, 2 * Scheduler::tick);
-}
-
-TEST(Scheduler, AtTheCapChecksWaitAndKeepTheirOrder) {
-    Player p(Scheduler::Caps{10, 1000});
-    p.answers = [](Slot) { return false; };
-    for (uint64_t id = 1; id <= 30; ++id) p.add(id, 100 * s, 50 * s);
-    p.turn();
-    EXPECT_EQ(p.order.size(), 10U);
-    EXPECT_EQ(p.scheduler.running(), 10U);
-    EXPECT_NE(p.scheduler.wake(), 0U) << "no turn is of use before a check has ended";
-    for (Slot slot = 0; slot < 5; ++slot) p.finish(slot);
-    EXPECT_EQ(p.scheduler.wake(), 0U);
-    p.turn();
-    ASSERT_EQ(p.order.size(), 15U);
-    for (Slot slot = 0; slot < 15; ++slot) EXPECT_EQ(p.order[slot], slot);
-    EXPECT_EQ(p.most_running, 10U);
-}
-
-TEST(Scheduler, AHostAtItsCapHoldsUpNoOther) {
-    Player p(Scheduler::Caps{1000, 3});
-    p.answers = [&](Slot slot) { return slot >= 20; };
-    for (uint64_t id = 1; id <= 20; ++id) p.add(id, 100 * s, 50 * s, 7);
-    for (uint64_t id = 21; id <= 40; ++id) p.add(id, 100 * s, 50 * s);
-    p.turn();
-    EXPECT_EQ(p.starts.size(), 23U);
-    EXPECT_EQ(p.scheduler.held_back(), 17U);
-    EXPECT_EQ(p.scheduler.running(), 3U);
-    p.order.clear();
-    p.finish(1);
-    p.finish(0);
-    p.turn();
-    EXPECT_EQ(p.order, (std::vector<Slot>{3, 4})) << "in their order";
-    p.scheduler.remove(5);  // one that is held back
-    p.finish(2);
-    p.order.clear();
-    p.turn();
-    EXPECT_EQ(p.order, std::vector<Slot>{6});
-    for (Slot slot = 3; slot < 20; ++slot) {
-        if (slot != 5) p.scheduler.remove(slot);
-    }
-    EXPECT_EQ(p.scheduler.held_back(), 0U);
-    EXPECT_EQ(p.scheduler.running(), 0U);
-}
-
-TEST(Scheduler, AWaitingCheckCanBeHastenedARunningOneNot) {
-    Player p;
-    const Slot slot = p.add(1, 100 * s);
-    p.turn();
-    p.clock.advance(1 * s);
-    p.scheduler.hasten(slot, p.clock.now(), p.clock.now());
-    EXPECT_EQ(p.scheduler.wake(), 0U);
-    p.answers = [](Slot) { return false; };
-    p.turn();
-    EXPECT_EQ(p.starts[slot].size(), 2U);
-    p.scheduler.hasten(slot, p.clock.now(), p.clock.now());
-    p.turn();
-    EXPECT_EQ(p.starts[slot].size(), 2U);
-    p.finish(slot);
-    p.scheduler.hasten(slot, p.clock.now() + 2 * s, p.clock.now());
-    p.scheduler.hasten(slot, p.clock.now() + 50 * s, p.clock.now());
-    p.run_for(2 * s + Scheduler::tick);
-    EXPECT_EQ(p.starts[slot].size(), 3U);
-}
-
-TEST(Scheduler, LatenessIsTheTimeSinceACheckWasDue) {
-    Player p;
-    p.add(1, 1 * s);
-    p.run_for(10 * s);
-    EXPECT_LE(p.latest, Scheduler::tick);
-    p.scheduler.hasten(0, p.clock.now(), p.clock.now());
-    p.clock.advance(70 * ms);
-    p.turn();
-    EXPECT_EQ(p.latest, 70 * ms);
-}
-
-TEST(Scheduler, IntervalsBelowATenthOfASecondAreKept) {
-    for (const uint64_t interval : {10 * ms, 20 * ms, 30 * ms, 50 * ms, 70 * ms}) {
-        Player p;
-        p.answers = [](Slot) { return true; };
-        const Slot slot = p.add(5, interval, 5 * ms);
-        p.run_for(10 * s);
-        EXPECT_NEAR(static_cast<double>(p.starts[slot].size()), static_cast<double>(10 * s / interval), 2)
-            << interval;
-    }
 }
 
 // Whatever is done in whatever order: one check at a time, none before its time, none forgotten.

@@ -84,10 +84,6 @@ TEST_F(PulseTest, ARefusedConnectionIsTheTargetsFault) {
     EXPECT_EQ(report.code, -ECONNREFUSED);
 }
 
-TEST_F(PulseTest, TlsIsRefusedInWords) {
-    EXPECT_THAT(check("tls").detail, HasSubstr("TLS comes later"));
-}
-
 TEST_F(PulseTest, NonsenseGivenToTheNetServiceIsRefused) {
     const Report report = check("open-nonsense");
     EXPECT_EQ(report.code, 6);

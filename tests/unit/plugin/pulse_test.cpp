@@ -3,7 +3,10 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <future>
+#include <memory>
 
 #include "unit/plugin/pulse_fixture.h"
 
@@ -216,6 +219,67 @@ TEST_F(PulseTest, ExceptionsInEveryOtherCallEndInTheLog) {
         EXPECT_THAT(log, HasSubstr(words));
     }
     EXPECT_EQ(counted("events"), 1) << "a descriptor whose handler throws is watched no longer";
+}
+
+TEST_F(PulseTest, AWarningIsReadCleanedAndOnlyWhereThereIsOne) {
+    EXPECT_EQ(check("warn").warning, "not for long");
+    EXPECT_EQ(check("pass").warning, "") << "the one before is forgotten";
+    EXPECT_EQ(check("old-result").warning, "");
+}
+
+TEST_F(PulseTest, ARecheckIsHeardOfTheNewestRunAndWhenItIsOver) {
+    instance = make().value();
+    auto* probe = add("ask").value();
+    start(probe);
+    EXPECT_THAT(rechecks, IsEmpty()) << "the caller has not heard the answer yet";
+    for (int i = 0; i < 3; ++i) loop.step();
+    EXPECT_EQ(counted("stale"), 1);
+    PushReport report;
+    EXPECT_TRUE(instance->push(probe, report));
+    EXPECT_EQ(rechecks, std::vector<PulseInstance::Tag>{tags});
+    start(probe);
+    EXPECT_TRUE(instance->push(probe, report));
+    EXPECT_THAT(rechecks, SizeIs(1)) << "nothing is asked for while a run is open";
+}
+
+TEST_F(PulseTest, APushIsAnsweredWithThePluginsWords) {
+    instance = make().value();
+    auto* probe = add("never").value();
+    PushReport report;
+    EXPECT_TRUE(instance->push(probe, report));
+    EXPECT_EQ(counted("pushes"), 1);
+    report.share = 7;
+    const auto refused = instance->push(probe, report);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, base::Errc::invalid);
+    EXPECT_EQ(refused.error().sentence, "not seven");
+    const auto threw = instance->push(add("throw-push").value(), report);
+    ASSERT_FALSE(threw);
+    EXPECT_EQ(threw.error().code, base::Errc::unavailable);
+    EXPECT_THAT(threw.error().sentence, HasSubstr("push threw"));
+}
+
+// Both workers are held: the job of a check that then ends was never begun.
+TEST_F(PulseTest, ACheckWhoseJobStillWaitsForAWorkerHasNotBegun) {
+    std::promise<void> go;
+    const std::shared_future<void> gone = go.get_future().share();
+    std::atomic<int> held{0};
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_TRUE(workers.submit([gone, &held] {
+            ++held;
+            gone.wait();
+        }));
+    }
+    ASSERT_TRUE(turn_until([&] { return held == 2; }));
+    instance = make().value();
+    auto* probe = add("work").value();
+    start(probe);
+    EXPECT_TRUE(instance->cancel(probe));
+    EXPECT_FALSE(instance->cancel(probe));
+    go.set_value();
+    auto* other = add("never").value();
+    start(other);
+    EXPECT_FALSE(instance->cancel(other)) << "it has no job";
 }
 
 // Many probes on a running loop with answers from everywhere: every run is answered once or cancelled.

@@ -74,8 +74,8 @@ TEST_P(FaultyLibrary, IsRefusedWithASentenceThatNamesTheFault) {
 
 INSTANTIATE_TEST_SUITE_P(
     Registry, FaultyLibrary,
-    testing::Values(Fault{"other_major", "built for ABI 2.0, this gorbd has ABI 1.0"},
-                    Fault{"newer_minor", "needs ABI 1.1 or later, this gorbd has ABI 1.0"},
+    testing::Values(Fault{"other_major", "built for ABI 2.0, this gorbd has ABI 1.1"},
+                    Fault{"newer_minor", "needs ABI 1.2 or later, this gorbd has ABI 1.1"},
                     Fault{"small_entry", "gorb_plugin_entry is 4 bytes"},
                     Fault{"no_table", "no list of plugins"}, Fault{"empty_table", "list of plugins is empty"},
                     Fault{"no_end", "has no end"}, Fault{"no_symbol", "does not export gorb_plugin_entry"},

@@ -29,6 +29,13 @@ class Peer {
         while (text.find(end) == std::string::npos && readable() && recv(fd_, &byte, 1, 0) == 1) text += byte;
         return text;
     }
+    // `size` bytes; fewer when the other side has ended.
+    std::string read(size_t size) {
+        std::string text;
+        char byte = 0;
+        while (text.size() < size && readable() && recv(fd_, &byte, 1, 0) == 1) text += byte;
+        return text;
+    }
     void write(std::string_view bytes) {
         while (!bytes.empty()) {
             const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);

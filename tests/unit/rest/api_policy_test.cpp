@@ -219,7 +219,7 @@ TEST_F(ApiPolicyTest, SeveralPulsesMustAllPassAndEachIsShown) {
         call("PUT", backend(2),
              R"({"address":"10.1.0.2","port":8080,"pulses":[{"type":"tcp"},{"type":"http","path":5}]})");
     EXPECT_EQ(wrong.status, 400);
-    EXPECT_EQ(pointers(wrong), "/pulses/1/args/path");
+    EXPECT_EQ(pointers(wrong), "/pulses/1/args");
 }
 
 TEST_F(ApiPolicyTest, AReportIsForPulsesThatTakeReportsAndIsReadStrictly) {

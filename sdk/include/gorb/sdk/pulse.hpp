@@ -382,6 +382,8 @@ class Pulse {
     static int32_t push(void* arg, const gorb_push* c, gorb_error* error) noexcept {
         return detail::explained(error, [&] {
             if constexpr (detail::HasPush<P>::value) {
+                if (c->verdict != GORB_PASS && c->verdict != GORB_FAIL)
+                    throw Error("a report is PASS or FAIL");
                 const Push pushed{static_cast<Verdict>(c->verdict), c->share, c->code, view(c->detail)};
                 static_cast<Probe*>(arg)->user.push(pushed);
             }

@@ -23,7 +23,8 @@ struct Report {
     uint32_t share = 100;
     int32_t code = 0;
     uint64_t latency_ns = 0;
-    std::string detail, warning;
+    std::string detail;
+    std::string warning;
 };
 
 struct LogLine {
@@ -75,10 +76,18 @@ class FakeHost {
     int32_t log_level = GORB_LOG_DEBUG;
 
     // ---- runs, as the pulse kind has them ----
-    gorb_run begin_run() {
+    // `before`: the run that the same target had before; its recheck() is stale from here on.
+    gorb_run begin_run(gorb_run before = 0) {
         std::lock_guard<std::mutex> lock(mutex_);
-        open_runs_.insert(++last_run_);
+        newest_runs_.erase(before);
+        newest_runs_.insert(++last_run_);
+        open_runs_.insert(last_run_);
         return last_run_;
+    }
+    void forget_run(gorb_run run) {  // its target is gone
+        std::lock_guard<std::mutex> lock(mutex_);
+        open_runs_.erase(run);
+        newest_runs_.erase(run);
     }
     void end_run(gorb_run run) {  // deadline or removal: a report that comes later is stale
         std::lock_guard<std::mutex> lock(mutex_);
@@ -87,6 +96,11 @@ class FakeHost {
     bool run_open(gorb_run run) const {
         std::lock_guard<std::mutex> lock(mutex_);
         return open_runs_.count(run) != 0;
+    }
+    // The runs for which recheck() asked for a check at once: of their target's newest, and over. In order.
+    std::vector<gorb_run> rechecks() const {
+        std::lock_guard<std::mutex> lock(mutex_);
+        return rechecks_;
     }
     std::vector<Report> reports() const {  // in the order they came, stale ones too
         std::lock_guard<std::mutex> lock(mutex_);
@@ -97,12 +111,6 @@ class FakeHost {
         for (const Report& one : reports())
             if (one.run == run) out.push_back(one);
         return out;
-    }
-
-    // The runs of which a check at once was asked for, in the order they came. Nothing follows by itself.
-    std::vector<gorb_run> rechecks() const {
-        std::lock_guard<std::mutex> lock(mutex_);
-        return rechecks_;
     }
 
     // ---- the book ----
@@ -387,10 +395,14 @@ class FakeHost {
     // -- the pulse kind
     static int32_t report(const gorb_host* c, gorb_run run, const gorb_result* result) {
         FakeHost& host = of(c);
-        Report copy{
-            run, 0, result->verdict, result->share, result->code, result->latency_ns, text(result->detail),
-            {}};
-        if (GORB_HAS(gorb_result, result, warning)) copy.warning = text(result->warning);
+        Report copy{run,
+                    0,
+                    result->verdict,
+                    result->share,
+                    result->code,
+                    result->latency_ns,
+                    text(result->detail),
+                    GORB_HAS(gorb_result, result, warning) ? text(result->warning) : ""};
         {
             std::lock_guard<std::mutex> lock(host.mutex_);
             if (host.open_runs_.erase(run) == 0) copy.answer = -ESTALE;
@@ -412,8 +424,8 @@ class FakeHost {
         FakeHost& host = of(c);
         if (!host.on_loop("recheck()")) return -EPERM;
         std::lock_guard<std::mutex> lock(host.mutex_);
-        if (run == 0 || run > host.last_run_) return -ESTALE;
-        host.rechecks_.push_back(run);
+        if (host.newest_runs_.count(run) == 0) return -ESTALE;
+        if (host.open_runs_.count(run) == 0) host.rechecks_.push_back(run);
         return 0;
     }
 
@@ -442,10 +454,10 @@ class FakeHost {
     std::atomic<uint64_t> generation_{0};
     // of anyone
     mutable std::mutex mutex_;
-    std::set<gorb_run> open_runs_;
+    std::set<gorb_run> open_runs_, newest_runs_;
+    std::vector<gorb_run> rechecks_;
     gorb_run last_run_ = 0;
     std::vector<Report> reports_;
-    std::vector<gorb_run> rechecks_;
     std::vector<LogLine> logs_;
     std::vector<Metric> metrics_;
     std::vector<std::string> violations_;

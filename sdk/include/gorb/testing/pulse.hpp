@@ -49,6 +49,7 @@ class PulseRunner {
 
     using Probe = void*;
     // add(). Throws std::runtime_error with the plugin's words when it refuses.
+    // `source` (family 0: any), `interface` and `fwmark` as the pulse's options of these names.
     Probe add(const gorb_addr& addr, const Values& args = {}, const std::string& host_name = "",
               uint32_t fwmark = 0, const gorb_addr& source = {}, const std::string& interface = "") {
         auto given = std::make_unique<FakeConfig>(ops_.args, args);
@@ -75,19 +76,32 @@ class PulseRunner {
         host_.measured("remove()", [&] { ops_.remove(probe); });
         auto run = runs_.find(probe);
         if (run == runs_.end()) return;
-        host_.end_run(run->second);
+        host_.forget_run(run->second);
         runs_.erase(run);
     }
 
     gorb_run start(Probe probe, std::chrono::nanoseconds timeout = std::chrono::seconds(5)) {
-        const gorb_run run = host_.begin_run();
-        runs_[probe] = run;
+        gorb_run& run_of = runs_[probe];
+        const gorb_run run = run_of = host_.begin_run(run_of);
         host_.measured("start()", [&] { ops_.start(probe, run, host_.in(timeout)); });
         return run;
     }
     void cancel(Probe probe, gorb_run run) {
         host_.end_run(run);
         host_.measured("cancel()", [&] { ops_.cancel(probe, run); });
+    }
+    // Does this pulse take reports from outside?
+    bool takes_reports() const { return GORB_HAS(gorb_pulse_ops, &ops_, push) && ops_.push; }
+    // push(). What it says against the report: "" for taken.
+    std::string push(Probe probe, uint32_t verdict, const std::string& detail = "", uint32_t share = 100,
+                     int32_t code = 0) {
+        if (!takes_reports()) return "this pulse takes no reports";
+        const gorb_push report = {sizeof(gorb_push), verdict, share, code, sdk::str(detail)};
+        gorb_error why{};
+        int32_t rc = 0;
+        host_.measured("push()", [&] { rc = ops_.push(probe, &report, &why); });
+        if (rc == 0) return "";
+        return why.text[0] ? why.text : "refused without a word";
     }
     // Turns the loop until `run` is answered. nullopt when it is not within `limit` of real time.
     std::optional<Report> wait(gorb_run run, std::chrono::milliseconds limit = std::chrono::seconds(10)) {

@@ -60,7 +60,16 @@ class FakeTls {
     Step write(const char* data, size_t size, size_t& put) {
         ERR_clear_error();
         const int rc = SSL_write_ex(ssl_, data, size, &put);
-        return rc == 1 ? Step::done : stopped(rc, false);
+        if (rc == 1) return Step::done;
+        const Step step = stopped(rc, false);
+        if (step != Step::failed || error_ == -EPROTO) return step;
+        // The socket is broken; what the server said before it hung up tells more than that.
+        ERR_clear_error();
+        char byte = 0;
+        size_t got = 0;
+        const int read = SSL_peek_ex(ssl_, &byte, 1, &got);
+        if (read != 1 && SSL_get_error(ssl_, read) == SSL_ERROR_SSL) fail(-EPROTO, library_words());
+        return step;
     }
 
     int error() const { return error_; }  // a negative errno

@@ -8,7 +8,10 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <set>
 #include <stdexcept>
@@ -162,8 +165,21 @@ const gorb_conn_events conn_events = {
             probe.self->net->send(conn, "ping", 4);
             return;
         }
+        gorb_tls_peer peer{};
+        peer.struct_size = sizeof peer;
+        const int32_t shown = probe.self->net->tls_peer(conn, &peer);
+        if (probe.act == "tls") {
+            const std::string words = std::string(peer.subject.ptr, peer.subject.len) + " " +
+                                      std::string(peer.alpn.ptr, peer.alpn.len) +
+                                      (peer.verified ? " verified" : " not verified");
+            probe.self->net->close(conn);
+            probe.conn = nullptr;
+            probe.report(GORB_PASS, words, static_cast<int32_t>((peer.not_after - time(nullptr)) / 86400));
+            return;
+        }
+        if (shown == -EINVAL) probe.self->count("no_tls_no_peer");
         probe.report(GORB_PASS, "opened");
-        if (probe.act == "connect") {
+        if (probe.act == "connect" || probe.act == "probe" || probe.act == "old-sdk") {
             probe.self->net->close(conn);
             probe.self->net->close(conn);  // once too often
             if (probe.self->net->send(conn, "x", 1) == -ENOTCONN) probe.self->count("closed_is_closed");
@@ -174,10 +190,12 @@ const gorb_conn_events conn_events = {
         static_cast<Probe*>(arg)->report(GORB_PASS, {reinterpret_cast<const char*>(data), size});
         return size + 100;  // more than there is
     },
-    [](void* arg, gorb_conn*, int32_t why) {
+    [](void* arg, gorb_conn* conn, int32_t why) {
         auto& probe = *static_cast<Probe*>(arg);
         probe.conn = nullptr;
-        probe.report(GORB_FAIL, "closed", why);
+        const gorb_str reason = probe.self->net->reason(conn);
+        const std::string words(reason.ptr, reason.len);
+        probe.report(GORB_FAIL, words.empty() ? "closed" : words, why);
     }};
 
 gorb_conn_options conn_options(const Probe& probe, uint64_t deadline) {
@@ -188,6 +206,18 @@ gorb_conn_options conn_options(const Probe& probe, uint64_t deadline) {
                                              : uint32_t{GORB_TCP};
     options.peer = probe.addr;
     options.deadline_ns = deadline;
+    if (probe.act == "probe") options.flags = GORB_CONN_PROBE;
+    static const std::string ca = getenv("PUPPET_CA") ? getenv("PUPPET_CA") : "";
+    if (probe.act == "tls") {
+        options.flags = GORB_TLS_VERIFY;
+        options.tls_name = {"web.example", 11};
+        options.tls_alpn = {"h2", 2};
+        options.tls_ca = {ca.data(), ca.size()};
+    }
+    if (probe.act == "old-sdk") {  // what lies behind an older struct is not the host's to read
+        options.struct_size = offsetof(gorb_conn_options, deadline_ns) + sizeof(uint64_t);
+        options.interface = {reinterpret_cast<const char*>(8), 1000};
+    }
     return options;
 }
 
@@ -345,6 +375,19 @@ void start(void* p, gorb_run run, uint64_t deadline) {
         probe.report(GORB_PASS, "fine", 200);
     } else if (act == "fail") {
         probe.report(GORB_FAIL, "not fine", 503);
+    } else if (act == "warn") {
+        const gorb_result result = {sizeof(gorb_result),  GORB_PASS, 100, 0, 0, {"fine", 4},
+                                    {"not for\nlong", 12}};
+        self.pulse->report(self.host, run, &result);
+    } else if (act == "old-result") {  // of an SDK that has no warning
+        gorb_result result = {sizeof(gorb_result), GORB_PASS, 100, 0, 0, {"fine", 4}, {"garbage", 7}};
+        result.struct_size = offsetof(gorb_result, warning);
+        self.pulse->report(self.host, run, &result);
+    } else if (act == "ask") {
+        if (self.pulse->recheck(self.host, run) == 0) self.count("asked_early");
+        probe.report(GORB_PASS, "fine");
+        if (self.pulse->recheck(self.host, run) == 0) self.count("asked");
+        if (self.pulse->recheck(self.host, run - (1U << 24)) == -ESTALE) self.count("stale");
     } else if (act == "twice") {
         probe.report(GORB_PASS, "first");
         if (probe.report(GORB_FAIL, "second") == -ESTALE) self.count("stale");
@@ -381,7 +424,7 @@ void start(void* p, gorb_run run, uint64_t deadline) {
                act == "no-run") {
         start_odd_report(probe);
     } else if (act == "connect" || act == "echo" || act == "udp" || act == "tls" || act == "throw-opened" ||
-               act == "open-nonsense") {
+               act == "probe" || act == "old-sdk" || act == "open-nonsense") {
         start_connection(probe, deadline);
     } else {
         use_loop(probe);  // also "never", which does nothing
@@ -395,12 +438,24 @@ void cancel(void* p, gorb_run run) {
     if (probe.act == "throw-cancel") throw std::runtime_error("cancel threw");
 }
 
+int32_t push(void* p, const gorb_push* report, gorb_error* error) {
+    auto& probe = *static_cast<Probe*>(p);
+    if (probe.act == "throw-push") throw std::runtime_error("push threw");
+    probe.self->count("pushes");
+    if (report->share == 7) {
+        std::snprintf(error->text, sizeof error->text, "not seven");
+        return -EINVAL;
+    }
+    if (probe.run && probe.self->pulse->recheck(probe.self->host, probe.run) == 0) probe.self->count("asked");
+    return 0;
+}
+
 const gorb_option options[] = {{"create", GORB_TEXT, 0, "fine", nullptr, "what create() does"},
                                {nullptr, 0, 0, nullptr, nullptr, nullptr}};
 const gorb_option args[] = {{"act", GORB_TEXT, 0, "never", nullptr, "what start() does"},
                             {nullptr, 0, 0, nullptr, nullptr, nullptr}};
 const gorb_pulse_ops ops = {sizeof(gorb_pulse_ops), args,   nullptr, &create, &destroy, &add,
-                            &remove_probe,          &start, &cancel};
+                            &remove_probe,          &start, &cancel, &push};
 const gorb_plugin plugin = {sizeof(gorb_plugin), GORB_KIND_PULSE, "puppet", "1", "for tests", options, &ops};
 const gorb_plugin* const plugins[] = {&plugin, nullptr};
 

@@ -1,16 +1,12 @@
 // Against nsd (authoritative) and unbound (recursive) as Debian ships them, on loopback, in a folder of the
 // test's own.
-#include <fcntl.h>
 #include <gmock/gmock.h>
-#include <signal.h>
-#include <sys/wait.h>
 
-#include <filesystem>
-#include <fstream>
 #include <gorb/testing.hpp>
 
 #include "dns/name_server.h"
 #include "loaded.h"
+#include "process.h"
 
 namespace plugin_test {
 namespace {
@@ -18,57 +14,6 @@ namespace {
 using gorb::testing::Report;
 using gorb::testing::Values;
 using testing::HasSubstr;
-
-class Folder {
-  public:
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "gorb-dns.XXXXXX").string();
-        if (!mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-        path = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    void write(const std::string& file, const std::string& text) const {
-        std::ofstream(path + "/" + file) << text;
-    }
-
-    std::string path;
-};
-
-// A server of `package`, in the foreground, ended with SIGTERM by its id.
-class Process {
-  public:
-    Process(const std::string& package, const std::vector<std::string>& command, const std::string& log) {
-        if (access(command[0].c_str(), X_OK) != 0)
-            throw std::runtime_error(command[0] + " is missing: apt-get install " + package);
-        std::vector<char*> raw;
-        for (const auto& word : command) raw.push_back(const_cast<char*>(word.c_str()));
-        raw.push_back(nullptr);
-        pid_ = fork();
-        if (pid_ == 0) {
-            const int fd = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-            dup2(fd, 1);
-            dup2(fd, 2);
-            execv(raw[0], raw.data());
-            _exit(127);
-        }
-    }
-    ~Process() {
-        kill(pid_, SIGTERM);
-        for (int turn = 0; turn < 500; ++turn) {
-            if (waitpid(pid_, nullptr, WNOHANG) == pid_) return;
-            usleep(10'000);
-        }
-        kill(pid_, SIGKILL);
-        waitpid(pid_, nullptr, 0);
-    }
-    Process(const Process&) = delete;
-    Process& operator=(const Process&) = delete;
-
-  private:
-    pid_t pid_ = 0;
-};
 
 // One that was free a moment ago.
 uint16_t free_port() {
@@ -129,9 +74,7 @@ class RealDns : public testing::Test {
             if (dns.run(port, ask).verdict == GORB_PASS) return;
             usleep(20'000);
         }
-        std::ifstream log(folder.path + "/log");
-        FAIL() << "the server does not answer: "
-               << std::string(std::istreambuf_iterator<char>(log), std::istreambuf_iterator<char>());
+        FAIL() << "the server does not answer: " << folder.read("log");
     }
     Report ask(uint16_t port, const Values& args) { return dns_.run(port, args); }
 

@@ -1,4 +1,4 @@
-#include "steps.h"
+#include "conversation.h"
 
 #include <gmock/gmock.h>
 
@@ -81,6 +81,27 @@ TEST(TcpSteps, OptionsThatDoNotGoTogetherAreRefused) {
     EXPECT_THAT(refusal({{"tls", "true"}, {"cert", "/etc/c.pem"}}), HasSubstr("\"key\""));
     EXPECT_THROW(refusal({{"limit", "65537"}}), std::invalid_argument);
     EXPECT_THROW(refusal({{"limit", "0"}}), std::invalid_argument);
+}
+
+TEST(TcpConversations, AreSharedByEqualOptionsAndGoWithTheLastTarget) {
+    const auto* ops = static_cast<const gorb_pulse_ops*>(plugin_test::plugin("tcp").ops);
+    Conversations conversations;
+    const auto get = [&](const Values& args) {
+        const gorb::testing::FakeConfig config(ops->args, args);
+        return conversations.get(gorb::sdk::Config(config.c()));
+    };
+    EXPECT_EQ(get({}), nullptr) << "only connecting needs none";
+    EXPECT_EQ(get({{"full-handshake", "true"}, {"limit", "10"}}), nullptr);
+    const auto first = get({{"send", "a"}, {"expect", "b"}});
+    EXPECT_EQ(get({{"expect", "b"}, {"send", "a"}, {"port", "1"}}), first);
+    for (const Values& other :
+         {Values{{"send", "ab"}}, Values{{"send", "a"}, {"expect", "b"}, {"limit", "7"}},
+          Values{{"send", "a"}, {"expect", "b"}, {"tls", "true"}},
+          Values{{"send", "a"}, {"expect-regex", "b"}}, Values{{"tls", "true"}}})
+        EXPECT_NE(get(other), first);
+    for (int i = 0; i < 1000; ++i) get({{"send", std::to_string(i)}});
+    EXPECT_LE(conversations.size(), 40u) << "those that nobody uses are forgotten";
+    EXPECT_EQ(get({{"send", "a"}, {"expect", "b"}}), first);
 }
 
 TEST(TcpDialogue, GoesThroughItsSteps) {

@@ -1,0 +1,117 @@
+// Many at once, caps, checks that are hastened, lateness, short intervals.
+#include "unit/health/scheduler_player.h"
+
+namespace gorb::health {
+namespace {
+
+// A hundred thousand at once: all are started within 2 s, and those that were there before are not late.
+TEST(Scheduler, AHundredThousandNewTargetsStartWithinTwoSecondsAndMakeNoOtherLate) {
+    Player p;
+    constexpr size_t old = 1000, fresh = 100'000;
+    for (uint64_t id = 1; id <= old; ++id) p.add(id, 1 * s);
+    p.run_for(5 * s);
+    p.starts.clear();
+    p.latest = 0;
+    for (uint64_t id = 1; id <= fresh; ++id) p.add(old + id, 5 * s);
+    p.run_for(2 * s + 2 * Scheduler::tick);
+    EXPECT_EQ(p.starts.size(), old + fresh);
+    EXPECT_LE(p.latest, 2 * Scheduler::tick);
+}
+
+TEST(Scheduler, AtTheCapChecksWaitAndKeepTheirOrder) {
+    Player p(Scheduler::Caps{10, 1000});
+    p.answers = [](Slot) { return false; };
+    for (uint64_t id = 1; id <= 30; ++id) p.add(id, 100 * s, 50 * s);
+    p.turn();
+    EXPECT_EQ(p.order.size(), 10U);
+    EXPECT_EQ(p.scheduler.running(), 10U);
+    EXPECT_NE(p.scheduler.wake(), 0U) << "no turn is of use before a check has ended";
+    for (Slot slot = 0; slot < 5; ++slot) p.finish(slot);
+    EXPECT_EQ(p.scheduler.wake(), 0U);
+    p.turn();
+    ASSERT_EQ(p.order.size(), 15U);
+    for (Slot slot = 0; slot < 15; ++slot) EXPECT_EQ(p.order[slot], slot);
+    EXPECT_EQ(p.most_running, 10U);
+}
+
+TEST(Scheduler, AHostAtItsCapHoldsUpNoOther) {
+    Player p(Scheduler::Caps{1000, 3});
+    p.answers = [&](Slot slot) { return slot >= 20; };
+    for (uint64_t id = 1; id <= 20; ++id) p.add(id, 100 * s, 50 * s, 7);
+    for (uint64_t id = 21; id <= 40; ++id) p.add(id, 100 * s, 50 * s);
+    p.turn();
+    EXPECT_EQ(p.starts.size(), 23U);
+    EXPECT_EQ(p.scheduler.held_back(), 17U);
+    EXPECT_EQ(p.scheduler.running(), 3U);
+    p.order.clear();
+    p.finish(1);
+    p.finish(0);
+    p.turn();
+    EXPECT_EQ(p.order, (std::vector<Slot>{3, 4})) << "in their order";
+    p.scheduler.remove(5);  // one that is held back
+    p.finish(2);
+    p.order.clear();
+    p.turn();
+    EXPECT_EQ(p.order, std::vector<Slot>{6});
+    for (Slot slot = 3; slot < 20; ++slot) {
+        if (slot != 5) p.scheduler.remove(slot);
+    }
+    EXPECT_EQ(p.scheduler.held_back(), 0U);
+    EXPECT_EQ(p.scheduler.running(), 0U);
+}
+
+TEST(Scheduler, OneThatIsRemovedWhenItsTurnHasComeHoldsUpNoneBehindIt) {
+    Player p(Scheduler::Caps{1000, 1});
+    p.answers = [](Slot) { return false; };
+    for (uint64_t id = 1; id <= 3; ++id) p.add(id, 100 * s, 50 * s, 7);
+    p.turn();
+    p.finish(0);
+    p.scheduler.remove(1);
+    p.turn();
+    EXPECT_EQ(p.order, (std::vector<Slot>{0, 2}));
+}
+
+TEST(Scheduler, AWaitingCheckCanBeHastenedARunningOneNot) {
+    Player p;
+    const Slot slot = p.add(1, 100 * s);
+    p.turn();
+    p.clock.advance(1 * s);
+    p.scheduler.hasten(slot, p.clock.now(), p.clock.now());
+    EXPECT_EQ(p.scheduler.wake(), 0U);
+    p.answers = [](Slot) { return false; };
+    p.turn();
+    EXPECT_EQ(p.starts[slot].size(), 2U);
+    p.scheduler.hasten(slot, p.clock.now(), p.clock.now());
+    p.turn();
+    EXPECT_EQ(p.starts[slot].size(), 2U);
+    p.finish(slot);
+    p.scheduler.hasten(slot, p.clock.now() + 2 * s, p.clock.now());
+    p.scheduler.hasten(slot, p.clock.now() + 50 * s, p.clock.now());
+    p.run_for(2 * s + Scheduler::tick);
+    EXPECT_EQ(p.starts[slot].size(), 3U);
+}
+
+TEST(Scheduler, LatenessIsTheTimeSinceACheckWasDue) {
+    Player p;
+    p.add(1, 1 * s);
+    p.run_for(10 * s);
+    EXPECT_LE(p.latest, Scheduler::tick);
+    p.scheduler.hasten(0, p.clock.now(), p.clock.now());
+    p.clock.advance(70 * ms);
+    p.turn();
+    EXPECT_EQ(p.latest, 70 * ms);
+}
+
+TEST(Scheduler, IntervalsBelowATenthOfASecondAreKept) {
+    for (const uint64_t interval : {10 * ms, 20 * ms, 30 * ms, 50 * ms, 70 * ms}) {
+        Player p;
+        p.answers = [](Slot) { return true; };
+        const Slot slot = p.add(5, interval, 5 * ms);
+        p.run_for(10 * s);
+        EXPECT_NEAR(static_cast<double>(p.starts[slot].size()), static_cast<double>(10 * s / interval), 2)
+            << interval;
+    }
+}
+
+}  // namespace
+}  // namespace gorb::health
