@@ -211,8 +211,6 @@ inline bool our_trouble(int err) noexcept {
         case EINVAL:
         case ENOTSUP:
         case ECANCELED:
-        case ENETUNREACH:
-        case ENODEV:
         case ENETDOWN:
         case ENXIO:
         case ENOENT:
