@@ -126,6 +126,8 @@ void Scheduler::wait(Slot slot, uint64_t due, uint64_t now) {
         r.doing = Doing::ready;
         append(ready_, slot);
     } else {
+        // Planned for a place of the grid; how late it is counts from there.
+        r.when = tick_of(due) * tick;
         r.doing = Doing::waiting;
         into_wheel(slot);
     }

@@ -36,7 +36,7 @@ class Scheduler {
     };
     struct Start {
         Slot slot = 0;
-        uint64_t late = 0;  // ns after it was due
+        uint64_t late = 0;  // ns after its place on the grid
     };
 
     explicit Scheduler(uint64_t now) : Scheduler(now, Caps()) {}

@@ -141,7 +141,8 @@ class Floor {
 
     void start(uint32_t i, uint64_t now) {
         Target& target = targets_[i];
-        late_.push_back(static_cast<uint32_t>((now - std::min(now, target.due)) / 1000));
+        const uint64_t planned = (target.due / tick + 1) * tick;
+        late_.push_back(static_cast<uint32_t>((now - std::min(now, planned)) / 1000));
         if (mode_ == Mode::http && target.fd >= 0) {
             sockets_[static_cast<size_t>(target.fd)].target = i;
             if (send(target.fd, request.data(), request.size(), MSG_NOSIGNAL) < 0) finish(target.fd, false);

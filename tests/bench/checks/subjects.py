@@ -145,7 +145,7 @@ class Gorbd:
 
     def late(self):
         """(p50, p99) in ms since the last call, from the histogram of lateness."""
-        now = {k: v for k, v in self.metrics().items() if k.startswith("gorb_check_late_seconds_bucket")}
+        now = {k: v for k, v in self.metrics().items() if k.startswith("gorb_check_lateness_seconds_bucket")}
         counts = sorted((float(re.search(r'"(.*)"', k)[1]), v - self.seen.get(k, 0)) for k, v in now.items())
         self.seen = now
         total = counts[-1][1] if counts else 0
