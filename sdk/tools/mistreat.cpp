@@ -293,12 +293,12 @@ class Mistreatment {
 
     // Our own trouble is UNKNOWN: a FAIL here would take healthy servers out.
     void bad_hosts() {
-        // A pulse may say FAIL of silence a little before the deadline; `usual` is what it says then.
-        auto no_blame = [&](FakeHost& host, PulseRunner& pulse, const std::string& usual = "") {
+        // A pulse may say FAIL of silence a little before the deadline; `words` is what it says then.
+        auto no_blame = [&](FakeHost& host, PulseRunner& pulse, const std::string& words = "") {
             const Peer silent(Peer::Manner::silent);
             whole(host, pulse, add(pulse, silent.port()));
             for (const Report& report : host.reports())
-                if (report.verdict == GORB_FAIL && "FAIL: " + report.detail != usual)
+                if (report.verdict == GORB_FAIL && "FAIL: " + report.detail != words)
                     findings_.fault("the target was blamed: FAIL, " + report.detail);
         };
         on_instance("no connection can be had: not the target's fault",
@@ -311,17 +311,20 @@ class Mistreatment {
                         host.fail_connect = EADDRNOTAVAIL;
                         no_blame(host, pulse);
                     });
-        on_instance("all workers are busy: not the target's fault", [&](FakeHost& host, PulseRunner& pulse) {
+        auto usual = [&] {
             FakeHost sound(testing::Clock::real);
             PulseRunner other(sound, plugin_, settings_.options);
             const Peer silent(Peer::Manner::silent);
             whole(sound, other, add(other, silent.port()));
+            return said(sound);
+        };
+        on_instance("all workers are busy: not the target's fault", [&](FakeHost& host, PulseRunner& pulse) {
             host.most_work = 0;
-            no_blame(host, pulse, said(sound));
+            no_blame(host, pulse, usual());
         });
         on_instance("no timer can be had: not the target's fault", [&](FakeHost& host, PulseRunner& pulse) {
             host.fail_timers = true;
-            no_blame(host, pulse);
+            no_blame(host, pulse, usual());
         });
         for (const char* id :
              {GORB_SERVICE_LOOP, GORB_SERVICE_NET, GORB_SERVICE_WORK, GORB_SERVICE_METRICS}) {

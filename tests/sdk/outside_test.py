@@ -108,8 +108,8 @@ class Outside(unittest.TestCase):
         folder = Path(self.folder, "make")
         shutil.copytree(self.examples / "pulse-udp-c", folder)
         run("make", "-C", folder, env=self.env)
-        self.assertEqual(self.exports(folder / "pulse-udp.so"), ["gorb_plugin_entry"])
-        run(self.check, "--arg", "send=ping", folder / "pulse-udp.so")
+        self.assertEqual(self.exports(folder / "pulse-udp-reply.so"), ["gorb_plugin_entry"])
+        run(self.check, "--arg", "send=ping", folder / "pulse-udp-reply.so")
 
     def test_the_cpp_example_by_cmake_with_its_own_tests(self):
         library = self.build("pulse-path-cpp")

@@ -216,9 +216,9 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         const bool shaking = tls_ && connected_ && !opened_;
         finish(-ETIMEDOUT, shaking ? "timed out in the TLS handshake" : "");
     }
-    void finish(int why, const std::string& words = {}) {
+    // `reason` by value: it may be the session's, which goes.
+    void finish(int why, std::string reason = {}) {  // NOLINT(performance-unnecessary-value-param)
         const bool was_open = fd_ >= 0;
-        const std::string reason = words;  // before the session goes
         release();
         if (!was_open) return;
         auto self = shared_from_this();
