@@ -193,7 +193,8 @@ std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
     v.state = r->state;
     v.since_wall = r->since_wall;
     v.since = r->since;
-    v.because = words(*r, *sum.decides, now, false);
+    // A loop may just be on its way from a check to its backends.
+    if (v.state != State::unknown) v.because = words(*r, *sum.decides, now, false);
     v.share = r->share;
     v.ratio = sum.ratio;
     // `now` was read before the lock was had: the change may be younger.
