@@ -45,7 +45,7 @@ struct Order {
 // instrumentation.
 #define GORB_EXEC_CHILD __attribute__((no_sanitize("address", "thread", "undefined"), no_stack_protector))
 
-GORB_EXEC_CHILD [[noreturn]] void give_up(Order& order, Step step) {
+[[noreturn]] GORB_EXEC_CHILD void give_up(Order& order, Step step) {
     order.error = errno;
     order.step = step;
     for (;;) syscall(SYS_exit_group, 127);

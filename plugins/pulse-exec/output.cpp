@@ -7,7 +7,6 @@ namespace pulse_exec {
 namespace {
 
 using gorb::sdk::Result;
-using gorb::sdk::Verdict;
 
 constexpr std::string_view replacement = "\xEF\xBF\xBD";  // U+FFFD
 

@@ -71,9 +71,9 @@ class ExecPulse final : private Job {
             arguments_.push_back(filled(text, values));
         environment_ = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
         for (const auto& [word, value] : values) {
-            std::string upper = word;
-            for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
-            environment_.push_back("GORB_" + upper + "=" + value);
+            std::string setting = "GORB_";
+            for (const char c : word) setting += static_cast<char>(c - 'a' + 'A');
+            environment_.push_back(std::move(setting.append("=").append(value)));
         }
         if (target.source().family) environment_.push_back("GORB_SOURCE=" + to_string(target.source()));
         if (!target.interface().empty())
