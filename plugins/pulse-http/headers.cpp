@@ -55,9 +55,12 @@ void each(std::string_view json, const std::string& option, Fn&& fn) {
     for (const auto& member : *members) {
         const std::string name(member.key().data(), member.key().size());
         if (!is_token(name) || name.size() > longest_name)
-            throw Error(option + ": \"" + printable(name, 60) + "\" is no name of a header");
+            throw Error(std::string(option)
+                            .append(": \"")
+                            .append(printable(name, 60))
+                            .append("\" is no name of a header"));
         if (std::find(names.begin(), names.end(), lower(name)) != names.end())
-            throw Error(option + ": " + name + " is there twice");
+            throw Error(std::string(option).append(": ").append(name).append(" is there twice"));
         names.push_back(lower(name));
         fn(name, member.value());
     }
