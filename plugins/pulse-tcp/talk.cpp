@@ -96,7 +96,7 @@ void Talk::closed(int32_t why) {
     over(result(code));
 }
 
-void Talk::over(Result result) {
+void Talk::over(const Result& result) {
     connection_.close();
     const Over tell = std::move(over_);
     tell(result);  // this may be gone afterwards

@@ -28,7 +28,7 @@ class Talk final : private gorb::sdk::ConnectionEvents {
     size_t received(std::string_view bytes) override;
     void closed(int32_t why) override;
     void say();
-    void over(gorb::sdk::Result result);
+    void over(const gorb::sdk::Result& result);
     gorb::sdk::Result result(int32_t code) const;  // of a dialogue that has ended
 
     const std::shared_ptr<const Conversation> conversation_;

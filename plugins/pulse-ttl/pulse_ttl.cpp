@@ -16,7 +16,8 @@ std::string in_words(uint64_t ns) {
     if (ns < second)
         std::snprintf(text.data(), text.size(), "%llums", static_cast<unsigned long long>(ns / 1000000));
     else if (ns < 10 * second && ns % second >= second / 10)
-        std::snprintf(text.data(), text.size(), "%.1fs", static_cast<double>(ns / (second / 10)) / 10);
+        std::snprintf(text.data(), text.size(), "%llu.%llus", static_cast<unsigned long long>(ns / second),
+                      static_cast<unsigned long long>(ns % second / (second / 10)));
     else
         std::snprintf(text.data(), text.size(), "%llus", static_cast<unsigned long long>(ns / second));
     return text.data();
