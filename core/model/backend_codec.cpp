@@ -9,7 +9,6 @@ namespace {
 
 using base::Fault;
 using base::ObjectReader;
-using Poco::Dynamic::Var;
 
 void read_forwarding(ObjectReader& doc, Backend& b) {
     const auto text = doc.text("method");

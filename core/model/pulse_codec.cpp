@@ -8,7 +8,6 @@
 namespace gorb::model {
 namespace {
 
-using base::Fault;
 using base::ObjectReader;
 using Poco::Dynamic::Var;
 
