@@ -1,4 +1,6 @@
 """What pool policy does to real packets: drain, ramp, quorum and backups, panic, removal."""
+import socket
+import struct
 import time
 
 import servers
@@ -63,8 +65,8 @@ class Pools(LabTest):
                     self.assertNotEqual(fresh.recv(100).split()[0].decode(), name)
             live.sendall(b"two")
             self.assertEqual(live.recv(100).decode(), f"{name} two")
-            # The kernel keeps a closed connection for a while (inactive), and the drain waits for that too.
-            self.lab.ipvsadm("--set", "0", "1", "0")
+            # Reset, so that the kernel keeps it for 10 s (CLOSE) and not for 2 min (TIME_WAIT): the drain waits for that.
+            live.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         gorbd.wait_for(path, lambda j: j["drain"]["finished"], "a finished drain", 30)
         self.assertIn("drain finished", gorbd.log())
 
