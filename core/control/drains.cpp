@@ -103,7 +103,7 @@ std::vector<Drains::Over> Drains::look(const model::Snapshot& now, ipvs::Driver&
             }
             over.push_back({drain.service, drain.backend, spec.drain_then});
         }
-        published_.with([&, key = id](auto& map) { map[key] = drain.view; });
+        published_.with([key = id, view = drain.view](auto& map) { map[key] = view; });
     }
     return over;
 }
