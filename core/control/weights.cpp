@@ -89,8 +89,7 @@ std::vector<std::string> Weights::settle(const model::Snapshot& now) {
         const auto* service = now.services.find(name);
         if (!service) continue;
         std::ranges::sort(marks.backends);
-        const auto again = std::ranges::unique(marks.backends);
-        marks.backends.erase(again.begin(), again.end());
+        marks.backends.erase(std::unique(marks.backends.begin(), marks.backends.end()), marks.backends.end());
         if (marks.all || !reassess_few((*service)->spec, marks.backends, time, batch))
             reassess(**service, time, batch);
     }
