@@ -20,14 +20,14 @@ SLOW = float(os.environ.get("GORB_SLOW", "6" if os.environ.get("GORB_IN_VM") els
 
 
 def wait_until(what, condition, seconds=10.0, every=0.02):
-    """The first true value of condition(); AssertionError naming `what` when there is none in time."""
+    """The first true value of condition(); AssertionError naming `what` (or what() then says) when there is none in time."""
     end = time.monotonic() + seconds * SLOW
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds * SLOW:.0f} s: {what}")
+            raise AssertionError(f"not within {seconds * SLOW:.0f} s: {what() if callable(what) else what}")
         time.sleep(every)
 
 
@@ -119,7 +119,7 @@ class Gorbd:
 
     def wait_for(self, path, condition, what, seconds=10.0):
         """Waits until condition(GET path as JSON)."""
-        return wait_until(f"{path}: {what}; at last {self.get(path)}", lambda: condition(self.get(path).json), seconds)
+        return wait_until(lambda: f"{path}: {what}; at last {self.get(path)}", lambda: condition(self.get(path).json), seconds)
 
     def ended(self, seconds=10.0):
         """The exit status, once it ends by itself."""
