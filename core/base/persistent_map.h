@@ -110,7 +110,9 @@ class PersistentMap {
     // A node of `count` items, item(0) .. item(count - 1).
     template <class T, class Item>
     static Ptr make(size_t count, Item&& item) {
-        Ptr node(new (::operator new(Node::head + count * sizeof(T))) Node);
+        const size_t size =
+            Node::head + count * sizeof(T);  // NOLINT(bugprone-sizeof-expression): pointers too
+        Ptr node(new (::operator new(size)) Node);
         node->leaf = std::is_same_v<T, Entry>;
         for (size_t i = 0; i < count; ++i) {
             new (node->template items<T>() + i) T(item(i));

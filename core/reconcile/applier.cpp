@@ -190,7 +190,8 @@ base::Status Applier::release() {
     };
     std::vector<Op> ops;
     for (const auto& [key, addresses] : dests_) {
-        addresses.for_each([&](const base::Endpoint& address) { ops.push_back(Op::remove(key, address)); });
+        addresses.for_each(
+            [&ops, &of = key](const base::Endpoint& address) { ops.push_back(Op::remove(of, address)); });
     }
     if (!ops.empty()) {
         for (const base::Status& s : driver_->apply(ops)) keep_first(s);

@@ -192,7 +192,7 @@ class Floor {
         if (mode_ == Mode::tcp) {
             sockaddr none_at_all{};
             none_at_all.sa_family = AF_UNSPEC;
-            connect(fd, &none_at_all, sizeof(none_at_all));
+            static_cast<void>(connect(fd, &none_at_all, sizeof(none_at_all)));
             pool_.push_back(fd);
         } else if (mode_ == Mode::fresh || !good) {
             close(fd);
