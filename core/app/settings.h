@@ -37,9 +37,9 @@ struct Settings {
     unsigned workers = 4;
     unsigned worker_queue = 1024;
     std::chrono::nanoseconds blocked_after = std::chrono::seconds(1);
-    unsigned max_in_flight = 0;  // checks of one loop at once, 0: what the descriptor limit allows
-    unsigned max_per_host = 64;  // of one loop to one address, 0: no limit
-    bool suspicion = true;       // does the engine suspect this machine when most fails at once
+    unsigned max_in_flight = 0;          // checks of one loop at once, 0: what the descriptor limit allows
+    unsigned max_per_host = 64;          // of one loop to one address, 0: no limit
+    bool suspicion = true;               // does the engine suspect this machine when most fails at once
     unsigned suspicion_threshold = 70;   // per cent
     unsigned suspicion_least = 10;       // unrelated targets
     unsigned suspicion_thaw_after = 10;  // intervals, 0: never

@@ -122,7 +122,8 @@ base::Result<std::unique_ptr<TlsSession>> TlsSession::make(int fd, const base::I
     BIO* bio = made->ssl_ ? BIO_new(method()) : nullptr;
     if (!bio) return base::fail(base::Errc::io, "OpenSSL makes no session: out of memory", ENOMEM);
     // A BIO carries one pointer, and a descriptor fits.
-    BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));  // NOLINT(performance-no-int-to-ptr)
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(fd)));
     BIO_set_init(bio, 1);
     SSL_set_bio(made->ssl_, bio, bio);
     SSL_set_connect_state(made->ssl_);
