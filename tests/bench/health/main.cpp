@@ -49,7 +49,7 @@ class Echo final : public Checker {
         report_.detail = "connected";
     }
     gorb::base::Result<Probe> add(const plugin::ProbeTarget&, Tag tag) override {
-        return reinterpret_cast<Probe>(uintptr_t{tag} + 1);
+        return reinterpret_cast<Probe>(uintptr_t{tag} + 1);  // NOLINT(performance-no-int-to-ptr)
     }
     void remove(Probe) override {}
     void start(Probe probe, uint64_t) override {
