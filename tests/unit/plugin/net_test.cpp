@@ -7,7 +7,6 @@
 namespace gorb::plugin {
 namespace {
 
-using testing::HasSubstr;
 using tls_test::Identity;
 using tls_test::PemFile;
 using tls_test::TlsPeer;
