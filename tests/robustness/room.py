@@ -29,7 +29,7 @@ def may_be_first():
 
 
 FIRST = may_be_first()
-COUNT = int(os.environ.get("GORB_ROBUSTNESS_COUNT", "10000" if LONG else "50" if SANITIZED else "500" if FIRST else "100"))
+COUNT = int(os.environ.get("GORB_ROBUSTNESS_COUNT", "10000" if LONG else "50" if SANITIZED else "200" if FIRST else "100"))
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
 # Out of 127.0.0.0/8: one address for each backend, so that no two are the same target.
 NETS = iter(range(1, 250))
