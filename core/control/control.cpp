@@ -266,7 +266,7 @@ Outcome Control::Impl::finish(Prepared& prepared, const reconcile::Applied& appl
     }
     if (service_gone) slots.forget_name(prepared.service);
     if (prepared.forget_check && engine) engine->remove(*prepared.forget_check);
-    if (prepared.check && engine) engine->put(std::move(*prepared.check));
+    if (prepared.check && engine) engine->put(*prepared.check);
     if (!prepared.deletion) result = outcome(prepared, true);
     if (result.backend && !prepared.deletion) drains.follow(prepared.service, *result.backend);
     result.snapshot = next;

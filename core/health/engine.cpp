@@ -67,7 +67,7 @@ Engine::Engine(const MakeChecker& make, std::vector<io::Loop*> loops, OnChanged 
 
 Engine::~Engine() = default;
 
-void Engine::put(Target target) {
+void Engine::put(const Target& target) {
     const model::BackendId id = target.id;
     const Board::Effect effect = impl_->crew.board->put(target, impl_->clock->now(), impl_->clock->wall());
     if (effect.tell) impl_->crew.home(id).note(id);

@@ -84,7 +84,7 @@ class Engine {
     // `on_changed` is told of every state that is another than before (of a new target: than unknown).
     // The first check of a new probe comes at once, those of many added together paced over 2 s for each
     // 100,000 (at most their interval); later ones at hash(probe) within the interval.
-    void put(Target target);
+    void put(const Target& target);
     // Ends its checks. What a loop is just about to tell may still come, nothing after that.
     void remove(model::BackendId id);
 

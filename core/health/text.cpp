@@ -49,7 +49,7 @@ Text Texts::of(std::string_view words) {
     for (const Text& text : recent_) {
         if (text.view() == words) return text;
     }
-    const Text made(words);
+    Text made(words);
     recent_[oldest_] = made;
     oldest_ = (oldest_ + 1) % recent_.size();
     return made;

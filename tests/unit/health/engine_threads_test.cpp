@@ -194,7 +194,7 @@ TEST_F(EngineThreads, WhatIsToldLastOfABackendIsItsState) {
     for (int round = 0; round < 300; ++round) {
         const std::string backend = "b" + std::to_string(random() % (n / 3));
         world.answer(backend + (random() % 2 ? "/http" : "/tcp"), random() % 2 ? failing() : passing());
-        engine->push(random() % n, {}, [&](base::Status) { ++pushed; });
+        engine->push(random() % n, {}, [&](const base::Status&) { ++pushed; });
         const auto view = engine->read(random() % n);
         EXPECT_TRUE(!view || view->checks.size() == 3);
         if (round % 10 == 0) {

@@ -85,6 +85,7 @@ TEST(Text, ThoseOfLateAreShared) {
 TEST(Text, MayBeCopiedByManyThreads) {
     const Text text("words");
     std::vector<std::thread> threads;
+    threads.reserve(3);
     for (int t = 0; t < 3; ++t) {
         threads.emplace_back([&] {
             for (int i = 0; i < 10'000; ++i) {
