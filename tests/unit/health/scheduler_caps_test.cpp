@@ -108,7 +108,8 @@ TEST(Scheduler, IntervalsBelowATenthOfASecondAreKept) {
         p.answers = [](Slot) { return true; };
         const Slot slot = p.add(5, interval, 5 * ms);
         p.run_for(10 * s);
-        EXPECT_NEAR(static_cast<double>(p.starts[slot].size()), static_cast<double>(10 * s) / static_cast<double>(interval), 2)
+        EXPECT_NEAR(static_cast<double>(p.starts[slot].size()),
+                    static_cast<double>(10 * s) / static_cast<double>(interval), 2)
             << interval;
     }
 }

@@ -13,7 +13,6 @@ namespace {
 
 using testing::Contains;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 constexpr uint64_t second = 1'000'000'000;
 constexpr int pending = 4711;
