@@ -6,7 +6,6 @@ namespace plugin_test {
 namespace {
 
 using gorb::testing::address;
-using gorb::testing::FakeHost;
 using gorb::testing::PulseRunner;
 using gorb::testing::Report;
 using gorb::testing::Values;
