@@ -24,7 +24,7 @@ gorb_packages() {
             # Where there is another mail server it stays: the one test that wants Exim will say so.
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
                 nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux \
-                redis-server mariadb-server dnsmasq-base "exim4-daemon-light|exim4-daemon-heavy|postfix|opensmtpd"
+                redis-server mariadb-server dnsmasq-base nginx-light "exim4-daemon-light|exim4-daemon-heavy|postfix|opensmtpd"
             ;;
         bench) # what gorbd is measured beside
             echo haproxy iproute2 util-linux

@@ -1,7 +1,22 @@
-"""Backends for the daemon's checks: on loopback, in threads of the test, on ports of the kernel's choice."""
+"""Backends for the daemon's checks: on loopback, in threads of the test, on ports of the kernel's choice; and what those of
+Debian's packages need to be started by a test."""
 import http.server
+import os
+import shutil
 import socket
 import threading
+
+
+def program(name, package):
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    assert found, f"{name} is missing; Debian's package is {package}"
+    return found
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class HttpBackend:

@@ -15,6 +15,7 @@ import unittest
 from pathlib import Path
 
 from gorbd import SLOW, Gorbd, wait_until
+from servers import free_port, program
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 
@@ -25,18 +26,6 @@ def recipe(plugin, name, language="json"):
     found = re.findall(rf"<!-- recipe: {name} -->\n+```{language}\n(.*?)```", text, re.DOTALL)
     assert len(found) == 1, f"the README of {plugin} has {len(found)} recipes {name}"
     return json.loads(found[0])["pulse"] if language == "json" else found[0]
-
-
-def program(name, package):
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    assert found, f"{name} is missing; Debian's package is {package}"
-    return found
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Recipes(unittest.TestCase):
