@@ -95,9 +95,11 @@ class Outside(unittest.TestCase):
         self.assertTrue(self.plugins.resolve().is_relative_to(self.prefix.resolve()))
         self.assertEqual(sorted(file.name for file in self.plugins.glob("pulse-*.so")),
                          [f"pulse-{name}.so" for name in ("dns", "exec", "grpc", "http", "icmp", "none", "tcp", "ttl", "udp")])
+        needs = {"pulse-dns.so": ["--arg", "name=example.org"]}
         for library in self.plugins.glob("pulse-*.so"):
             self.assertEqual(self.exports(library), ["gorb_plugin_entry"])
-            run(self.check, library)
+            if library.name != "pulse-exec.so":  # It wants a folder of programs; sdk.check_exec has one.
+                run(self.check, *needs.get(library.name, []), library)
 
     def test_the_c_example_by_cmake(self):
         library = self.build("pulse-udp-c")
