@@ -43,6 +43,7 @@ class Process {
         if (access(command[0].c_str(), X_OK) != 0)
             throw std::runtime_error(command[0] + " is missing: apt-get install " + package);
         std::vector<char*> raw;
+        raw.reserve(command.size() + 1);
         for (const auto& word : command) raw.push_back(const_cast<char*>(word.c_str()));
         raw.push_back(nullptr);
         pid_ = fork();

@@ -347,6 +347,7 @@ TEST_F(ExecTest, AThousandRunsLeaveNoProcessAndNoDescriptor) {
     const size_t before = descriptors();
     for (int turn = 0; turn < 10; ++turn) {
         std::vector<gorb_run> runs;
+        runs.reserve(probes.size());
         for (auto* probe : probes) runs.push_back(pulse().start(probe, seconds(60)));
         for (size_t i = 0; i < runs.size(); ++i)
             ASSERT_EQ(wait(runs[i]).verdict, i % 3 == 1 ? GORB_FAIL : GORB_PASS) << i;

@@ -14,7 +14,6 @@ namespace {
 
 using gorb::testing::address;
 using gorb::testing::Clock;
-using gorb::testing::FakeConfig;
 using gorb::testing::FakeHost;
 using gorb::testing::PulseRunner;
 using gorb::testing::Report;
@@ -313,8 +312,12 @@ TEST(PulseIcmp, WhatTheNetworkSaysFailsWithItsWords) {
     with_both([](const std::string& kind) {
         const Router router;
         Icmp icmp(kind);
-        for (const char* well : {"10.77.0.1", "fd77::1"})
-            EXPECT_EQ(icmp.run(well).verdict, GORB_PASS) << well;
+        for (const char* well : {"10.77.0.1", "fd77::1"}) {
+            Report report = icmp.run(well);
+            // A new link has to find its neighbour first.
+            for (int i = 0; i < 10 && report.verdict != GORB_PASS; ++i) report = icmp.run(well);
+            EXPECT_EQ(report.verdict, GORB_PASS) << well << ": " << report.detail;
+        }
         const std::pair<const char*, const char*> said[] = {
             {"10.78.0.1", "prohibited by an administrator, says 10.77.0.1"},
             {"10.79.0.1", "host unreachable, says 10.77.0.1"},
