@@ -313,7 +313,7 @@ TEST(PulseHttpAlive, WithoutTimersChecksGoOnAndNothingIsLeftHanging) {
     EXPECT_TRUE(closing.nothing()) << "nobody would end it";
 }
 
-TEST(PulseHttpAlive, APassOnAKeptConnectionIsQuick) {
+TEST(PulseHttpAlive, ManyPassesShareOneKeptConnection) {
     const KeepServer server(&always_ok);
     Checked http(server.port(), {{"fresh-every", "0"}});
     for (int i = 0; i < 200; ++i) ASSERT_EQ(http.check().verdict, GORB_PASS);
