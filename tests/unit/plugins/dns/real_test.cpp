@@ -13,7 +13,6 @@ namespace {
 
 using gorb::testing::Report;
 using gorb::testing::Values;
-using testing::HasSubstr;
 
 // One that was free a moment ago.
 uint16_t free_port() {

@@ -12,7 +12,6 @@
 namespace plugin_test {
 namespace {
 
-using gorb::testing::address;
 using gorb::testing::Clock;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -279,6 +278,7 @@ TEST_F(ExecTest, NoMoreThanSoManyRunAndTheOthersWaitInTheirOrder) {
            "set -e; mkdir \"$(dirname \"$0\")/busy\"; sleep 0.02; rmdir \"$(dirname \"$0\")/busy\"; echo "
            "$GORB_BACKEND");
     std::vector<gorb_run> runs;
+    runs.reserve(8);
     for (int i = 0; i < 8; ++i) runs.push_back(pulse().start(add("check")));
     for (const gorb_run one : runs) wait(one);
     std::string order;
@@ -342,6 +342,7 @@ TEST_F(ExecTest, AThousandRunsLeaveNoProcessAndNoDescriptor) {
     script("bad", "echo bad; exit 2");
     copy("/bin/true", "coreutils");
     std::vector<void*> probes;
+    probes.reserve(100);
     for (int i = 0; i < 100; ++i) probes.push_back(add(i % 3 == 0 ? "well" : i % 3 == 1 ? "bad" : "true"));
     run("true");
     const size_t before = descriptors();
