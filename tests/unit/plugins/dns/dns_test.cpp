@@ -13,7 +13,6 @@ using gorb::testing::Report;
 using gorb::testing::Values;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::HasSubstr;
 using testing::StartsWith;
 
 const Values www = {{"name", "www.example"}};
