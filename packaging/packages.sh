@@ -15,7 +15,7 @@ gorb_packages() {
             echo g++ cmake ninja-build pkg-config \
                 libpoco-dev libboost1.81-dev libnl-3-dev libnl-genl-3-dev libnl-route-3-dev \
                 rapidjson-dev libexpected-dev prometheus-cpp-dev libsystemd-dev \
-                libssl-dev libre2-dev libpcre2-dev libldns-dev libnghttp2-dev
+                libssl-dev libsqlite3-dev libre2-dev libpcre2-dev libldns-dev libnghttp2-dev
             ;;
         demo) # namespaces with clients and servers, and an independent witness of the kernel's table
             echo python3 curl ipvsadm iproute2 kmod util-linux

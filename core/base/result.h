@@ -20,6 +20,7 @@ enum class Errc {
     unsupported,  // the kernel or this build does not have it (a scheduler, a pulse type)
     forbidden,    // a capability is missing
     unavailable,  // something needed is not there now (a kernel module, a full queue, a shutdown)
+    no_space,     // the disk is full
     refused,      // the kernel said no for another reason
     timeout,      // no answer in time
     io,           // a system call failed

@@ -78,6 +78,8 @@ struct Service {
     // Prefix length by which clients are grouped for persistence: 1..32 or 1..128; 32 or 128 means each for
     // itself.
     uint8_t netmask = 32;
+    // It goes with its last backend; set by a deletion that waits for connections, not by documents.
+    bool deleting = false;
     PoolPolicy pool;
 
     bool operator==(const Service&) const = default;

@@ -30,9 +30,16 @@ struct AddressOf {
     const base::Endpoint& operator()(const BackendEntry* entry) const { return entry->spec.address; }
 };
 
+// Where a service comes from. The numbers are those of the store's file.
+enum class Origin : uint8_t {
+    api,   // REST, or imported
+    file,  // a declarative file, which is applied again at every start and SIGHUP
+};
+
 struct ServiceEntry {
     Service spec;
     uint64_t revision = 0;  // of the last change to the service's own fields
+    Origin origin = Origin::api;
     base::PersistentMap<std::string, BackendPtr, NameOf> backends;
     base::PersistentMap<base::Endpoint, const BackendEntry*, AddressOf> by_address;  // those of `backends`
 };

@@ -57,6 +57,8 @@ int status_of(base::Errc code) {
             return 503;
         case base::Errc::timeout:
             return 504;
+        case base::Errc::no_space:
+            return 507;
     }
     return 500;
 }
