@@ -28,51 +28,6 @@
 
 namespace gorb::control {
 
-// The condition of an If-Match header (RFC 9110, 13.1.1).
-struct Match {
-    bool any = false;               // "*"
-    std::vector<std::string> tags;  // entity tags without quotes
-};
-
-struct PutService {
-    model::Service service;
-    std::optional<Match> match;
-};
-struct PutBackend {
-    std::string service;
-    model::Backend backend;
-    std::optional<Match> match;
-};
-struct PatchService {
-    std::string service;
-    std::string body;  // JSON text
-    std::optional<Match> match;
-};
-struct PatchBackend {
-    std::string service, backend;
-    std::string body;
-    std::optional<Match> match;
-};
-struct DeleteService {
-    std::string service;
-    std::optional<Match> match;
-};
-struct DeleteBackend {
-    std::string service, backend;
-    std::optional<Match> match;
-};
-using Change = std::variant<PutService, PutBackend, PatchService, PatchBackend, DeleteService, DeleteBackend>;
-
-// What became of a change. For a deletion, the object as it was.
-struct Outcome {
-    model::SnapshotPtr snapshot;  // the state with the change in it
-    model::ServicePtr service;
-    model::BackendPtr backend;  // null for changes of a service
-    bool changed = false;       // false: it was so already
-};
-
-using Done = std::function<void(base::Result<Outcome>)>;
-
 // What a backend's weight is, and why: the factors it is made of, each with its reason in words ("" where it
 // takes nothing away).
 struct EffectiveWeight {

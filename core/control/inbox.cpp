@@ -43,6 +43,14 @@ void Inbox::put(const health::Suspicion& suspicion) {
     filled_.notify_one();
 }
 
+void Inbox::reply(std::function<void()> reply) {
+    {
+        std::lock_guard lock(mutex_);
+        content_.replies.push_back(std::move(reply));
+    }
+    filled_.notify_one();
+}
+
 void Inbox::close() {
     {
         std::lock_guard lock(mutex_);
@@ -53,9 +61,10 @@ void Inbox::close() {
 
 Inbox::Content Inbox::take(uint64_t until, uint64_t now) {
     std::unique_lock lock(mutex_);
+    const bool was_closed = content_.closed;
     auto something = [&] {
-        return content_.closed || !content_.changes.empty() || !content_.questions.empty() ||
-               !content_.health.empty() || content_.suspicion;
+        return content_.closed != was_closed || !content_.changes.empty() || !content_.questions.empty() ||
+               !content_.replies.empty() || !content_.health.empty() || content_.suspicion;
     };
     if (until == 0) {
         filled_.wait(lock, something);

@@ -27,6 +27,7 @@ class Inbox {
     struct Content {
         std::vector<Submitted> changes;
         std::vector<std::function<void()>> questions;
+        std::vector<std::function<void()>> replies;  // to what the control thread asked of others
         std::unordered_map<model::BackendId, health::Changed> health;
         std::optional<health::Suspicion> suspicion;
         bool closed = false;
@@ -37,7 +38,9 @@ class Inbox {
     bool put(std::function<void()> question);
     void put(std::span<const health::Changed> changes);
     void put(const health::Suspicion& suspicion);
-    // Nothing comes in any more; what is in is still taken.
+    // Taken even when closed.
+    void reply(std::function<void()> reply);
+    // Nothing but replies comes in any more; what is in is still taken.
     void close();
 
     // Waits until there is something, or the monotonic time `until` (ns; 0: for ever), or closed.

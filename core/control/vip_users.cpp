@@ -1,5 +1,7 @@
 #include "control/vip_users.h"
 
+#include <utility>
+
 #include "base/log.h"
 
 namespace gorb::control {
@@ -10,9 +12,13 @@ base::Status VipUsers::acquire(const base::Ip& address) {
     if (it == uses_.end()) {
         auto added = table_->add(address);
         if (!added) return base::fail(added.error());
-        base::log_info(*added ? "VIP added" : "VIP is on this host already, it will stay",
+        const bool ours = *added || earlier_.erase(address) > 0;
+        base::log_info(*added ? "VIP added"
+                       : ours ? "VIP was added by an earlier run"
+                              : "VIP is on this host already, it will stay",
                        {{"vip", address.text()}});
-        it = uses_.emplace(address, Use{0, *added}).first;
+        if (*added) noted_(address, true);
+        it = uses_.emplace(address, Use{0, ours}).first;
     }
     ++it->second.services;
     return {};
@@ -33,9 +39,19 @@ void VipUsers::release_all() {
     uses_.clear();
 }
 
+void VipUsers::remember(const std::vector<base::Ip>& added) {
+    earlier_.insert(added.begin(), added.end());
+}
+
+void VipUsers::release_unused() {
+    if (!table_) return;
+    for (const base::Ip& address : std::exchange(earlier_, {})) remove(address);
+}
+
 void VipUsers::remove(const base::Ip& address) {
     if (auto removed = table_->remove(address)) {
         base::log_info("VIP removed", {{"vip", address.text()}});
+        noted_(address, false);
     } else {
         base::log_error("VIP could not be removed",
                         {{"vip", address.text()}, {"error", removed.error().sentence}});

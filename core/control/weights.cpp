@@ -79,6 +79,12 @@ health::Decision Weights::decide(const model::Service& service, const Slot& slot
     return health::decide(service, pool, member, ports_.clock->now());
 }
 
+void Weights::decide_all(const model::ServiceEntry& service) {
+    marked_.erase(service.spec.name);
+    Batch unused;
+    reassess(service, ports_.clock->now(), unused);
+}
+
 std::vector<std::string> Weights::settle(const model::Snapshot& now) {
     const uint64_t time = ports_.clock->now();
     for (const auto& [service, at] : steps_) {

@@ -57,6 +57,9 @@ class Weights {
     // prepared.
     health::Decision decide(const model::Service& service, const Slot& slot) const;
 
+    // Decides for all backends of a service, and leaves it to the caller to make the kernel so.
+    void decide_all(const model::ServiceEntry& service);
+
     // Does all that is due. Names of services whose other destinations have to be put back, because somebody
     // removed the service.
     std::vector<std::string> settle(const model::Snapshot& now);

@@ -30,6 +30,18 @@ Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Pro
     return {at, lanes_[at]->subscribe(target.address, spec, target.id, target.wants_ratio, past, wall)};
 }
 
+namespace {
+
+Probes::Past known_from_before(State state, int64_t wall) {
+    Probes::Past past;
+    past.standing.state = state;
+    past.since_wall = wall;
+    past.because = Text("known from before gorbd was started");
+    return past;
+}
+
+}  // namespace
+
 Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     std::vector<SpecPtr> specs;
     specs.reserve(target.pulses.size());
@@ -79,6 +91,7 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
             used[i] = true;
             past = lane(before[i]).past(before[i].slot);
         }
+        if (fresh && target.known != State::unknown) past = known_from_before(target.known, wall);
         refs.push_back(subscribe(target, spec, past ? &*past : nullptr, wall));
     }
     for (const Ref& ref : before) lane(ref).unsubscribe(ref.slot, target.id);

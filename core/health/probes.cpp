@@ -45,7 +45,7 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         r.standing = beginning(spec->pulse);
         r.since_wall = wall;
         if (past) {
-            if (past->standing.counted) r.standing = past->standing;
+            if (past->standing.counted || past->standing.state != State::unknown) r.standing = past->standing;
             r.passes = past->passes;
             r.failures = past->failures;
             r.unknowns = past->unknowns;

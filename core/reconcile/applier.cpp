@@ -1,6 +1,7 @@
 #include "reconcile/applier.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 
 #include "base/log.h"
@@ -11,6 +12,23 @@ namespace gorb::reconcile {
 using base::Errc;
 using ipvs::Op;
 using Kind = ipvs::Op::Kind;
+using Exists = Transaction::Exists;
+
+namespace {
+
+base::Error in_the_way(const Op& op) {
+    const bool service = op.kind == Kind::add_service;
+    std::string what = service ? "a virtual service " + op.service.key.text()
+                               : "a destination " + op.dest.address.text() + " in " + op.service.key.text();
+    return {Errc::exists,
+            "the kernel has " + what +
+                " that gorb did not make: PUT with ?adopt=true takes it over, GET "
+                "/kernel shows it",
+            {},
+            EEXIST};
+}
+
+}  // namespace
 
 struct Applier::Work {
     const Transaction* transaction = nullptr;
@@ -20,47 +38,24 @@ struct Applier::Work {
 };
 
 base::Status Applier::one(const Op& op) {
-    auto results = driver_->apply({&op, 1});
-    if (results.front()) note(op);
-    return results.front();
-}
-
-// Keeps track of what is ours.
-void Applier::note(const Op& op) {
-    const ipvs::ServiceKey& key = op.service.key;
-    switch (op.kind) {
-        case Kind::add_service:
-            services_.insert(key);
-            break;
-        case Kind::add_dest:
-            dests_[key].insert(op.dest.address);
-            break;
-        case Kind::remove_service:
-            services_.erase(key);
-            dests_.erase(key);
-            break;
-        case Kind::remove_dest:
-            if (auto it = dests_.find(key); it != dests_.end()) {
-                it->second.erase(op.dest.address);
-                if (it->second.empty()) dests_.erase(it);
-            }
-            break;
-        case Kind::edit_service:
-        case Kind::edit_dest:
-            break;
-    }
+    return driver_->apply({&op, 1}).front();
 }
 
 // The entry to be added is there: it becomes what the addition says, and can become again what it was.
 base::Status Applier::take_over(const Op& op, Work& work) {
+    const Exists exists = work.transaction->exists;
+    if (exists == Exists::refuse) return base::fail(in_the_way(op));
+    const bool adopts = exists == Exists::adopt;
     if (op.kind == Kind::add_service) {
         auto found = driver_->service(op.service.key);
         if (!found) return base::fail(found.error());
         if (!*found) return one(op);  // gone again in between
         ipvs::ServiceRecord record = keeping(op.service, **found);
         if (auto edited = one(Op::edit(record)); !edited) return edited;
-        base::log_info("took over a virtual service that was in the kernel already",
-                       {{"vip", op.service.key.text()}});
+        if (adopts) {
+            base::log_info("adopted a virtual service that was in the kernel already",
+                           {{"vip", op.service.key.text()}});
+        }
         work.undo.push_back(Op::edit(**found));
         work.applied.service = record;
         return {};
@@ -72,11 +67,13 @@ base::Status Applier::take_over(const Op& op, Work& work) {
     Op edit = op;
     edit.kind = Kind::edit_dest;
     edit.dest = keeping(op.dest, *found);
-    if (const auto& limit = work.transaction->keep_weight_up_to)
-        edit.dest.weight = std::min(found->weight, *limit);
+    const auto& limit = work.transaction->keep_weight_up_to;
+    if (adopts && limit) edit.dest.weight = std::min(found->weight, *limit);
     if (auto edited = one(edit); !edited) return edited;
-    base::log_info("took over a destination that was in the kernel already",
-                   {{"vip", op.service.key.text()}, {"destination", op.dest.address.text()}});
+    if (adopts) {
+        base::log_info("adopted a destination that was in the kernel already",
+                       {{"vip", op.service.key.text()}, {"destination", op.dest.address.text()}});
+    }
     work.undo.push_back(Op::edit(op.service.key, *found));
     work.applied.dests.push_back(edit.dest);
     return {};
@@ -111,7 +108,6 @@ base::Status Applier::put_back(const Op& op, Work& work) {
 void Applier::settle(const Op& op, const base::Status& result, Work& work) {
     const bool adds = op.kind == Kind::add_service || op.kind == Kind::add_dest;
     if (result) {
-        note(op);
         if (op.kind == Kind::add_service) work.undo.push_back(Op::remove(op.service.key));
         if (op.kind == Kind::add_dest) work.undo.push_back(Op::remove(op.service.key, op.dest.address));
         if (op.kind == Kind::add_dest || op.kind == Kind::edit_dest) work.applied.dests.push_back(op.dest);
@@ -162,11 +158,8 @@ std::vector<base::Result<Applied>> Applier::apply(std::span<const Transaction> t
         if (works[i].error) continue;
         for (size_t k = 0; k < transactions[i].remove.size(); ++k, ++next) {
             const base::Status& result = results[next];
-            if (result || result.error().code == Errc::not_found) {
-                note(ops[next]);
-            } else if (!works[i].error) {
-                works[i].error = result.error();
-            }
+            const bool gone = result || result.error().code == Errc::not_found;
+            if (!gone && !works[i].error) works[i].error = result.error();
         }
     }
 
@@ -181,32 +174,6 @@ std::vector<base::Result<Applied>> Applier::apply(std::span<const Transaction> t
         }
     }
     return answers;
-}
-
-base::Status Applier::release() {
-    base::Status first;
-    auto keep_first = [&](const base::Status& s) {
-        if (!s && s.error().code != Errc::not_found && first) first = s;
-    };
-    std::vector<Op> ops;
-    for (const auto& [key, addresses] : dests_) {
-        addresses.for_each(
-            [&ops, &of = key](const base::Endpoint& address) { ops.push_back(Op::remove(of, address)); });
-    }
-    if (!ops.empty()) {
-        for (const base::Status& s : driver_->apply(ops)) keep_first(s);
-    }
-    ops.clear();
-    for (const ipvs::ServiceKey& key : services_) {
-        auto left = driver_->dests(key);
-        if (left && left->empty()) ops.push_back(Op::remove(key));
-    }
-    if (!ops.empty()) {
-        for (const base::Status& s : driver_->apply(ops)) keep_first(s);
-    }
-    dests_.clear();
-    services_.clear();
-    return first;
 }
 
 }  // namespace gorb::reconcile

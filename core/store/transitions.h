@@ -1,8 +1,8 @@
 // The steps from one desired state to the next, as pure functions: a Snapshot in, a new Snapshot out.
 //
-// Each gives the new state the next revision. Whether a step is allowed is asked first, by the check_*
-// functions.
+// Whether a step is allowed is asked first, by the check_* functions.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -15,14 +15,30 @@ base::Status check_service_key(const model::Snapshot& now, const model::Service&
 // Errc::exists naming the other backend of the same service if one has the same address and port.
 base::Status check_backend_address(const model::ServiceEntry& service, const model::Backend& backend);
 
-// Creates the service or replaces its own fields, keeping its backends.
-model::Snapshot with_service(const model::Snapshot& now, const model::Service& service);
-model::Snapshot without_service(const model::Snapshot& now, const std::string& name);
+// Each gives the new state the revision of what it puts, or the one it is given; revisions only grow, but
+// need not be without gaps.
+
+// Creates the service or replaces its own fields, keeping its backends; `row`'s backends are not looked at.
+model::Snapshot with_service(const model::Snapshot& now, const model::ServiceEntry& row);
+model::Snapshot without_service(const model::Snapshot& now, const std::string& name, uint64_t revision);
 
 // Creates or replaces a backend of a service that exists.
 model::Snapshot with_backend(const model::Snapshot& now, const std::string& service,
-                             const model::Backend& backend, model::BackendId id);
+                             const model::BackendPtr& row);
 model::Snapshot without_backend(const model::Snapshot& now, const std::string& service,
-                                const std::string& backend);
+                                const std::string& backend, uint64_t revision);
+
+// A state from nothing, service by service with all that is in them.
+class Builder {
+  public:
+    void add(model::Service spec, uint64_t revision, model::Origin origin);
+    void add(model::BackendPtr backend);  // to the service added last
+    model::Snapshot finish(uint64_t revision);
+
+  private:
+    void close();
+    model::Snapshot made_;
+    std::optional<model::ServiceEntry> open_;
+};
 
 }  // namespace gorb::store

@@ -1,0 +1,75 @@
+#include "control/adopt.h"
+
+#include <linux/ip_vs.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "model/rules.h"
+
+namespace gorb::control {
+namespace {
+
+using base::Errc;
+
+std::string called(const base::Endpoint& address) {
+    std::string name = address.ip.text() + "-" + std::to_string(address.port);
+    std::ranges::replace(name, ':', '.');
+    return name;
+}
+
+}  // namespace
+
+base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
+                                           const std::vector<ipvs::DestRecord>& dests,
+                                           const std::string& name, const model::PulseList& pulses) {
+    const auto no = [&](const std::string& what) {
+        return base::fail(Errc::unsupported, service.key.text() + " can not be adopted: " + what);
+    };
+    if (service.key.fwmark != 0) return no("gorb has no virtual services by firewall mark");
+    if (service.key.protocol != IPPROTO_TCP && service.key.protocol != IPPROTO_UDP)
+        return no("gorb has virtual services of tcp and udp only");
+    model::ConfigService out;
+    model::Service& spec = out.spec;
+    spec.key.protocol = static_cast<model::Protocol>(service.key.protocol);
+    spec.key.vip = service.key.vip;
+    spec.name = name.empty()
+                    ? std::string(model::protocol_text(spec.key.protocol)) + "-" + called(spec.key.vip)
+                    : name;
+    spec.scheduler = service.scheduler;
+    spec.flags = service.flags & (model::flag_fallback | model::flag_port);
+    if (service.flags & IP_VS_SVC_F_PERSISTENT) spec.persistence_s = service.timeout_s;
+    spec.netmask = service.netmask;
+    for (const ipvs::DestRecord& dest : dests) {
+        model::Backend backend;
+        backend.name = called(dest.address);
+        backend.address = dest.address;
+        const std::string which = "its destination " + dest.address.text() + " has ";
+        switch (dest.forwarding & IP_VS_CONN_F_FWD_MASK) {
+            case IP_VS_CONN_F_MASQ:
+            case IP_VS_CONN_F_LOCALNODE:
+                backend.forwarding = model::Forwarding::nat;
+                break;
+            case IP_VS_CONN_F_TUNNEL:
+                backend.forwarding = model::Forwarding::tunnel;
+                break;
+            case IP_VS_CONN_F_DROUTE:
+                backend.forwarding = model::Forwarding::dr;
+                break;
+            default:
+                return no(which + "a forwarding method that gorb does not know");
+        }
+        if (dest.weight > model::max_weight)
+            return no(which + "weight " + std::to_string(dest.weight) + ", gorb goes up to " +
+                      std::to_string(model::max_weight));
+        backend.weight = dest.weight;
+        backend.upper_threshold = dest.upper_threshold;
+        backend.lower_threshold = dest.lower_threshold;
+        backend.pulses = pulses;
+        out.backends.push_back(std::move(backend));
+    }
+    std::ranges::sort(out.backends, {}, &model::Backend::name);
+    return out;
+}
+
+}  // namespace gorb::control

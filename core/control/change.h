@@ -1,0 +1,96 @@
+// What can be asked of the desired state, and what comes of it.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "ipvs/driver.h"
+#include "model/config.h"
+#include "model/snapshot.h"
+
+namespace gorb::control {
+
+// The condition of an If-Match header (RFC 9110, 13.1.1).
+struct Match {
+    bool any = false;               // "*"
+    std::vector<std::string> tags;  // entity tags without quotes
+};
+
+// `adopt`: a kernel entry with this address that gorb did not make is taken over instead of being in the way.
+struct PutService {
+    model::Service service;
+    std::optional<Match> match;
+    bool adopt = false;
+};
+struct PutBackend {
+    std::string service;
+    model::Backend backend;
+    std::optional<Match> match;
+    bool adopt = false;
+};
+struct PatchService {
+    std::string service;
+    std::string body;  // JSON text
+    std::optional<Match> match;
+};
+struct PatchBackend {
+    std::string service, backend;
+    std::string body;
+    std::optional<Match> match;
+};
+// `drain`: how long to wait for the connections to end; 0: not at all. Then it is drained first, and goes
+// when none is left or the time is over.
+struct DeleteService {
+    std::string service;
+    std::optional<Match> match;
+    base::Nanos drain{0};
+};
+struct DeleteBackend {
+    std::string service, backend;
+    std::optional<Match> match;
+    base::Nanos drain{0};
+};
+
+// The whole desired state becomes this. `match` is of the state as a whole.
+struct PutConfig {
+    model::Config config;
+    std::optional<Match> match;
+    bool force = false;  // past the guard against mass deletion
+};
+// The same for the services of Origin::file alone.
+struct Declare {
+    model::Config config;
+    bool force = false;
+};
+// A virtual service of the kernel that is not ours, with all its destinations, becomes one.
+struct Adopt {
+    ipvs::ServiceKey key;
+    std::string name;         // "" for one made of the key
+    model::PulseList pulses;  // of its backends
+};
+
+using Change = std::variant<PutService, PutBackend, PatchService, PatchBackend, DeleteService, DeleteBackend,
+                            PutConfig, Declare, Adopt>;
+
+// How many objects a change of many has made, changed and removed.
+struct Counts {
+    size_t added = 0, changed = 0, removed = 0;
+    size_t refused = 0;  // by the kernel: they are tried again
+};
+
+// What became of a change. For a deletion, the object as it was.
+struct Outcome {
+    model::SnapshotPtr snapshot;  // the state with the change in it
+    model::ServicePtr service;    // null for PutConfig and Declare
+    model::BackendPtr backend;    // null for changes of a service
+    bool changed = false;         // false: it was so already
+    bool later = false;           // a deletion that waits for connections has begun
+    Counts counts;                // of PutConfig, Declare and Adopt
+};
+
+using Done = std::function<void(base::Result<Outcome>)>;
+
+}  // namespace gorb::control

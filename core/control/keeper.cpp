@@ -1,0 +1,155 @@
+#include "control/keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+
+namespace gorb::control {
+namespace {
+
+constexpr uint64_t second = 1'000'000'000;
+// What is known of health after a power cut may be as old as this.
+constexpr uint64_t health_period = second;
+constexpr uint64_t longest_wait = 30 * second;
+
+uint64_t earlier(uint64_t a, uint64_t b) {
+    return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
+}
+
+}  // namespace
+
+size_t Keeper::NameHash::operator()(const store::BackendName& name) const {
+    return std::hash<std::string>{}(name.service) * 31 + std::hash<std::string>{}(name.backend);
+}
+
+Keeper::Keeper(std::unique_ptr<store::Database> database, const base::Clock& clock, Post post, All all)
+    : database_(std::move(database)), clock_(&clock), post_(std::move(post)), all_(std::move(all)) {}
+
+Keeper::~Keeper() = default;
+
+void Keeper::send(store::Write write, std::function<void(base::Status)> done) {
+    ++in_flight_;
+    database_->write(std::move(write), [this, done = std::move(done)](base::Status status) {
+        post_([this, done, status = std::move(status)] {
+            --in_flight_;
+            if (!status) failed(status.error());
+            if (status) failures_ = 0;
+            done(status);
+        });
+    });
+}
+
+void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
+    if (!database_) {
+        done({});
+        return;
+    }
+    if (!debts_.empty()) debts_at_ = 1;
+    pay(clock_->now());
+    send(std::move(write), [this, done = std::move(done)](const base::Status& status) {
+        // Written on top of what could not be taken back before it: taking that back now might undo this one.
+        if (status && in_arrears_) rewrite_at_ = clock_->now();
+        done(status);
+    });
+}
+
+void Keeper::owe(store::Write write) {
+    if (!database_ || write.empty()) return;
+    debts_.push_back(std::move(write));
+    if (debts_at_ == 0) debts_at_ = clock_->now();
+}
+
+void Keeper::owe_health(const store::BackendName& name, const store::Health& health) {
+    if (!database_) return;
+    health_.insert_or_assign(name, health);
+    if (health_at_ == 0) health_at_ = clock_->now() + health_period;
+}
+
+// A debt that can not be written comes back in front of the later ones.
+void Keeper::pay(uint64_t now) {
+    if (paying_ || debts_.empty() || debts_at_ > now) return;
+    paying_ = true;
+    debts_at_ = 0;
+    auto debts = std::make_shared<std::vector<store::Write>>(std::exchange(debts_, {}));
+    const auto open = std::make_shared<size_t>(debts->size());
+    const auto refused = std::make_shared<std::vector<store::Write>>();
+    for (const store::Write& debt : *debts) {
+        send(debt, [this, debt, open, refused](const base::Status& status) {
+            if (!status) refused->push_back(debt);
+            if (--*open > 0) return;
+            paying_ = false;
+            in_arrears_ = !refused->empty();
+            debts_.insert(debts_.begin(), refused->begin(), refused->end());
+            if (!debts_.empty() && debts_at_ == 0) debts_at_ = clock_->now() + second;
+        });
+    }
+}
+
+void Keeper::failed(const base::Error& error) {
+    if (failures_++ == 0) base::log_error("the store refused a change", {{"error", error.sentence}});
+    if (database_->lost() && rewrite_at_ == 0 && !rewriting_) rewrite_at_ = clock_->now();
+}
+
+// The file is gone or damaged, and all there is to know is here.
+void Keeper::rewrite() {
+    rewriting_ = true;
+    rewrite_at_ = 0;
+    debts_.clear();
+    debts_at_ = 0;
+    in_arrears_ = false;
+    base::log_error("the store is not what it should be: it is made anew from what is known",
+                    {{"path", database_->status().path}});
+    ++in_flight_;
+    database_->rewrite(all_(), [this](base::Status status) {
+        post_([this, status = std::move(status)] {
+            --in_flight_;
+            rewriting_ = false;
+            if (status) {
+                base::log_warning("the store has been made anew", {{"path", database_->status().path}});
+                return;
+            }
+            base::log_error("the store can not be made anew, trying again",
+                            {{"error", status.error().sentence}});
+            rewrite_at_ = clock_->now() + std::min(longest_wait, second << std::min(failures_++, 5U));
+        });
+    });
+}
+
+void Keeper::look() {
+    if (!database_) return;
+    const uint64_t now = clock_->now();
+    if (rewrite_at_ != 0 && rewrite_at_ <= now && in_flight_ == 0) rewrite();
+    if (rewriting_) return;
+    if (debts_at_ != 0) pay(now);
+    if (health_at_ == 0 || health_at_ > now) return;
+    health_at_ = 0;
+    store::Write write;
+    for (auto& [name, health] : std::exchange(health_, {})) write.health.emplace_back(name, health);
+    send(write, [this, health = write.health](const base::Status& status) {
+        if (status) return;
+        // What has become known since is newer.
+        for (const auto& [name, state] : health) health_.emplace(name, state);
+        health_at_ = clock_->now() + std::min(longest_wait, second << std::min(failures_, 5U));
+    });
+}
+
+uint64_t Keeper::next() const {
+    if (!database_) return 0;
+    const uint64_t debts = paying_ ? 0 : debts_at_;
+    const uint64_t rewriting = in_flight_ == 0 ? rewrite_at_ : 0;
+    return earlier(rewriting, rewriting_ ? 0 : earlier(debts, health_at_));
+}
+
+void Keeper::settle() {
+    if (debts_at_ != 0) debts_at_ = 1;
+    if (health_at_ != 0) health_at_ = 1;
+    look();
+}
+
+StoreStatus Keeper::status() const {
+    if (!database_) return {};
+    return {true, database_->status(), database_->lost()};
+}
+
+}  // namespace gorb::control

@@ -1,0 +1,80 @@
+// The control thread's side of the database: what was changed goes there, in order, and comes back when it is
+// durable. Without a database everything is durable at once.
+//
+// A debt is what has to be written although nobody waits for it: that a refused change is taken back, that
+// entries have left the kernel, the last health of backends. It is written when there is time, before any
+// later change, and tried again until it is.
+//
+// Threads: one (the control thread), but status(), by any. `post` must run what it is given on the control
+// thread later.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/guarded.h"
+#include "store/database.h"
+
+namespace gorb::control {
+
+struct StoreStatus {
+    bool durable = false;  // false: the store is memory
+    store::Database::Status database;
+    bool lost = false;
+};
+
+class Keeper {
+  public:
+    using Post = std::function<void(std::function<void()>)>;
+    // Everything there is to keep, to make the file anew.
+    using All = std::function<store::Loaded()>;
+
+    Keeper(std::unique_ptr<store::Database> database, const base::Clock& clock, Post post, All all);
+    ~Keeper();
+
+    bool durable() const { return database_ != nullptr; }
+    // A change. `done` is called at once when there is no database, else later; never before an earlier
+    // one's.
+    void write(store::Write write, std::function<void(base::Status)> done);
+    void owe(store::Write write);
+    // The newest of each backend counts.
+    void owe_health(const store::BackendName& name, const store::Health& health);
+    void forget_health(const store::BackendName& name) { health_.erase(name); }
+
+    // Writes debts that are due, and makes a lost file anew.
+    void look();
+    // When look() is wanted, monotonic ns; 0: never.
+    uint64_t next() const;
+    // Is anything on its way to the database? For the end: what was accepted is written.
+    bool busy() const { return in_flight_ > 0; }
+    // Writes every debt now, even if it was not due.
+    void settle();
+
+    StoreStatus status() const;  // [any]
+
+  private:
+    struct NameHash {
+        size_t operator()(const store::BackendName& name) const;
+    };
+    void send(store::Write write, std::function<void(base::Status)> done);
+    void pay(uint64_t now);
+    void rewrite();
+    void failed(const base::Error& error);
+
+    std::unique_ptr<store::Database> database_;
+    const base::Clock* clock_;
+    Post post_;
+    All all_;
+    size_t in_flight_ = 0;
+    std::vector<store::Write> debts_;
+    std::unordered_map<store::BackendName, store::Health, NameHash> health_;
+    bool paying_ = false, rewriting_ = false;
+    bool in_arrears_ = false;                                 // a debt was refused and is still owed
+    uint64_t debts_at_ = 0, health_at_ = 0, rewrite_at_ = 0;  // 0: not wanted
+    uint32_t failures_ = 0;                                   // in a row
+};
+
+}  // namespace gorb::control

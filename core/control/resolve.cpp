@@ -1,0 +1,463 @@
+#include "control/resolve.h"
+
+#include <algorithm>
+
+#include "model/codec.h"
+#include "model/rules.h"
+#include "store/transitions.h"
+
+namespace gorb::control {
+
+using base::Errc;
+using base::Result;
+using base::Status;
+using Kind = Step::Kind;
+
+namespace {
+
+std::string quoted(const std::string& name) {
+    return "\"" + name + "\"";
+}
+
+Result<model::ServicePtr> find_service(const model::Snapshot& now, const std::string& name) {
+    if (const auto* entry = now.services.find(name)) return *entry;
+    return base::fail(Errc::not_found, "there is no service " + quoted(name));
+}
+
+Result<model::BackendPtr> find_backend(const model::ServiceEntry& service, const std::string& name) {
+    if (const auto* entry = service.backends.find(name)) return *entry;
+    return base::fail(Errc::not_found,
+                      "service " + quoted(service.spec.name) + " has no backend " + quoted(name));
+}
+
+std::string words(const std::string& service) {
+    return "service " + quoted(service);
+}
+std::string words(const std::string& service, const std::string& backend) {
+    return "backend " + quoted(backend) + " of service " + quoted(service);
+}
+
+// RFC 9110, 13.1.1. `tag` is the object's present one, nullopt if there is no object.
+Status check_match(const std::optional<Match>& match, const std::string& what,
+                   const std::optional<std::string>& tag) {
+    if (!match) return {};
+    if (!tag) return base::fail(Errc::stale, "If-Match was given, but there is no " + what);
+    if (match->any || std::ranges::find(match->tags, *tag) != match->tags.end()) return {};
+    return base::fail(Errc::stale, what + " has changed: its ETag is \"" + *tag + "\"");
+}
+
+base::Error exists_with_other_content(const std::string& what) {
+    return {Errc::exists, "specified object already exists: " + what +
+                              " has other content; to replace it, send If-Match with its ETag or *, to "
+                              "change single fields, PATCH it"};
+}
+
+// ---- steps of one object
+
+Result<Resolved> put_service(const Present& present, model::Service wanted, const model::ServicePtr& old,
+                             bool adopt) {
+    Resolved r;
+    r.service = wanted.name;
+    if (old && old->spec == wanted) return r;
+    if (auto ok = store::check_service_key(present.snapshot, wanted); !ok) return base::fail(ok.error());
+    if (old) {
+        std::vector<base::Fault> faults;
+        old->backends.for_each([&](const std::string& name, const model::BackendPtr& backend) {
+            if (faults.size() >= 8) return;
+            for (base::Fault& fault : model::backend_in_service_violations(wanted, backend->spec)) {
+                faults.push_back({"", "does not suit backend " + quoted(name) + ": " + fault.what});
+            }
+        });
+        if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
+    }
+    const bool moves = !old || old->spec.key != wanted.key;
+    if (moves && !adopt && present.foreign(wanted.key)) {
+        return base::fail(Errc::exists,
+                          "the kernel has a virtual service " + wanted.key.text() +
+                              " that gorb did not make: PUT with ?adopt=true takes it over, POST "
+                              "/kernel/adopt takes it over with its destinations, GET /kernel shows it");
+    }
+    r.log = !old ? "virtual service created" : moves ? "virtual service replaced" : "virtual service changed";
+    Step step;
+    step.kind = Kind::put_service;
+    step.service = wanted.name;
+    step.revision = present.new_revision();
+    auto row = std::make_shared<model::ServiceEntry>();
+    row->spec = std::move(wanted);
+    row->revision = step.revision;
+    row->origin = old ? old->origin : model::Origin::api;
+    step.service_row = std::move(row);
+    step.old_service = old;
+    step.adopt = adopt;
+    r.steps.push_back(std::move(step));
+    return r;
+}
+
+// The step that puts a backend. `service` as it was, null if it comes with the same change.
+Result<Step> backend_step(const Present& present, const std::string& service_name,
+                          const model::ServicePtr& service, const model::Backend& wanted,
+                          const model::BackendPtr& old) {
+    auto pulses = present.pulses(wanted.pulses);
+    if (!pulses) return base::fail(pulses.error());
+    Step step;
+    step.kind = Kind::put_backend;
+    step.service = service_name;
+    step.backend = wanted.name;
+    step.pulses = *pulses;
+    step.old_service = service;
+    step.old_backend = old;
+    step.revision = present.new_revision();
+    auto row = std::make_shared<model::BackendEntry>();
+    row->spec = wanted;
+    row->spec.pulses = list_of(*pulses);  // the copy that all share
+    row->id = old ? old->id : present.new_id();
+    row->revision = step.revision;
+    step.backend_row = std::move(row);
+    return step;
+}
+
+Result<Resolved> put_backend(const Present& present, const model::ServicePtr& service,
+                             const model::Backend& wanted, const model::BackendPtr& old, bool adopt) {
+    Resolved r;
+    r.service = service->spec.name;
+    r.backend = wanted.name;
+    if (old && old->spec == wanted) return r;
+    if (auto faults = model::backend_in_service_violations(service->spec, wanted); !faults.empty())
+        return base::fail(base::faults_error(std::move(faults)));
+    if (auto ok = store::check_backend_address(*service, wanted); !ok) return base::fail(ok.error());
+    auto step = backend_step(present, service->spec.name, service, wanted, old);
+    if (!step) return base::fail(step.error());
+    step->adopt = adopt;
+    const bool moves = !old || old->spec.address != wanted.address;
+    r.log = !old ? "backend created" : moves ? "backend replaced" : "backend changed";
+    r.steps.push_back(std::move(*step));
+    return r;
+}
+
+Step drop_backend(const Present& present, const model::ServicePtr& service, const model::BackendPtr& old) {
+    Step step;
+    step.kind = Kind::drop_backend;
+    step.service = service->spec.name;
+    step.backend = old->spec.name;
+    step.old_service = service;
+    step.old_backend = old;
+    step.revision = present.new_revision();
+    return step;
+}
+
+Step drop_service(const Present& present, const model::ServicePtr& old) {
+    Step step;
+    step.kind = Kind::drop_service;
+    step.service = old->spec.name;
+    step.old_service = old;
+    step.revision = present.new_revision();
+    return step;
+}
+
+// ---- many objects
+
+void append(Resolved& r, Resolved&& more) {
+    for (Step& step : more.steps) r.steps.push_back(std::move(step));
+}
+
+std::string under(const std::string& service, const std::string& backend, const std::string& pointer) {
+    return "/services/" + service + "/backends/" + backend + pointer;
+}
+
+// From the state as it is to the config's; services that are not in it go when `concerns` says so.
+Result<Resolved> become(const Present& present, const model::Config& config, model::Origin origin,
+                        const std::function<bool(const model::ServiceEntry&)>& concerns) {
+    Resolved r;
+    r.many = true;
+    const model::Snapshot& now = present.snapshot;
+    std::vector<base::Fault> faults;
+    for (const model::ConfigService& wanted : config.services) {
+        const auto* found = now.services.find(wanted.spec.name);
+        const model::ServicePtr old = found ? *found : nullptr;
+        if (!old || !(old->spec == wanted.spec) || old->origin != origin) {
+            Step step;
+            step.kind = Kind::put_service;
+            step.service = wanted.spec.name;
+            step.old_service = old;
+            step.revision = present.new_revision();
+            auto row = std::make_shared<model::ServiceEntry>();
+            row->spec = wanted.spec;
+            row->revision = step.revision;
+            row->origin = origin;
+            step.service_row = std::move(row);
+            r.steps.push_back(std::move(step));
+            ++(old ? r.counts.changed : r.counts.added);
+        }
+        if (old) {
+            old->backends.for_each([&](const std::string& name, const model::BackendPtr& backend) {
+                const auto at = std::ranges::lower_bound(wanted.backends, name, {}, &model::Backend::name);
+                if (at != wanted.backends.end() && at->name == name) return;
+                r.steps.push_back(drop_backend(present, old, backend));
+                ++r.counts.removed;
+            });
+        }
+        for (const model::Backend& backend : wanted.backends) {
+            const auto* there = old ? old->backends.find(backend.name) : nullptr;
+            const model::BackendPtr before = there ? *there : nullptr;
+            if (before && before->spec == backend) continue;
+            auto step = backend_step(present, wanted.spec.name, old, backend, before);
+            if (!step) {
+                for (const base::Fault& fault : step.error().faults) {
+                    if (faults.size() < 64)
+                        faults.push_back({under(wanted.spec.name, backend.name, fault.pointer), fault.what});
+                }
+                if (step.error().faults.empty()) return base::fail(step.error());
+                continue;
+            }
+            r.steps.push_back(std::move(*step));
+            ++(before ? r.counts.changed : r.counts.added);
+        }
+    }
+    if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
+    now.services.for_each([&](const std::string& name, const model::ServicePtr& old) {
+        const auto at = std::ranges::lower_bound(
+            config.services, name, {}, [](const auto& s) -> const auto& { return s.spec.name; });
+        if (at != config.services.end() && at->spec.name == name) return;
+        if (concerns && !concerns(*old)) return;
+        r.counts.removed += 1 + old->backends.size();
+        r.steps.push_back(drop_service(present, old));
+    });
+    return r;
+}
+
+// Keys of the config's services that are another service's, which stays.
+Status check_keys(const model::Snapshot& now, const model::Config& config,
+                  const std::function<bool(const model::ServiceEntry&)>& concerns) {
+    for (const model::ConfigService& wanted : config.services) {
+        const std::string* owner = now.by_key.find(wanted.spec.key);
+        if (!owner || *owner == wanted.spec.name) continue;
+        const model::ServiceEntry& other = **now.services.find(*owner);
+        const auto at = std::ranges::lower_bound(
+            config.services, *owner, {}, [](const auto& s) -> const auto& { return s.spec.name; });
+        const bool moves = at != config.services.end() && at->spec.name == *owner;
+        if (moves || !concerns || concerns(other)) continue;
+        return store::check_service_key(now, wanted.spec);
+    }
+    return {};
+}
+
+Status check_foreign(const Present& present, const Resolved& r) {
+    for (const Step& step : r.steps) {
+        if (step.kind != Kind::put_service) continue;
+        const model::ServiceKey& key = step.service_row->spec.key;
+        if (present.snapshot.by_key.find(key) || !present.foreign(key)) continue;
+        return base::fail(Errc::exists, "the kernel has a virtual service " + key.text() +
+                                            " that gorb did not make, and " + words(step.service) +
+                                            " would be in its place: POST /kernel/adopt takes it over first");
+    }
+    return {};
+}
+
+// A service whose connections are waited for: its backends are drained, and it goes with the last of them.
+Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base::Nanos drain) {
+    Resolved r;
+    r.many = true;
+    r.later = true;
+    r.service = old->spec.name;
+    r.log = "virtual service will be removed when its connections have ended";
+    model::Service spec = old->spec;
+    spec.deleting = true;
+    auto put = put_service(present, std::move(spec), old, false);
+    append(r, std::move(*put));
+    old->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        model::Backend wanted = backend->spec;
+        wanted.admin = model::Admin::drain;
+        wanted.drain_then = model::DrainThen::remove;
+        wanted.drain_timeout = drain;
+        if (auto step = backend_step(present, old->spec.name, old, wanted, backend))
+            r.steps.push_back(std::move(*step));
+    });
+    return r;
+}
+
+// ---- one function for each kind of change
+
+Result<Resolved> resolve_one(const PutService& change, const Present& present) {
+    const auto* found = present.snapshot.services.find(change.service.name);
+    const model::ServicePtr old = found ? *found : nullptr;
+    const std::string what = words(change.service.name);
+    std::optional<std::string> tag;
+    if (old) tag = present.etag(old->revision);
+    if (auto ok = check_match(change.match, what, tag); !ok) return base::fail(ok.error());
+    if (old && !change.match && !(old->spec == change.service))
+        return base::fail(exists_with_other_content(what));
+    return put_service(present, change.service, old, change.adopt);
+}
+
+Result<Resolved> resolve_one(const PatchService& change, const Present& present) {
+    auto old = find_service(present.snapshot, change.service);
+    if (!old) return base::fail(old.error());
+    if (auto ok = check_match(change.match, words(change.service), present.etag((*old)->revision)); !ok)
+        return base::fail(ok.error());
+    auto wanted = model::patch_service((*old)->spec, change.body);
+    if (!wanted) return base::fail(wanted.error());
+    return put_service(present, std::move(*wanted), *old, false);
+}
+
+Result<Resolved> resolve_one(const DeleteService& change, const Present& present) {
+    auto old = find_service(present.snapshot, change.service);
+    if (!old) return base::fail(old.error());
+    if (auto ok = check_match(change.match, words(change.service), present.etag((*old)->revision)); !ok)
+        return base::fail(ok.error());
+    if (change.drain > base::Nanos(0) && !(*old)->backends.empty())
+        return leave_slowly(present, *old, change.drain);
+    Resolved r;
+    r.service = change.service;
+    r.deletion = true;
+    r.log = "virtual service removed";
+    r.steps.push_back(drop_service(present, *old));
+    return r;
+}
+
+Result<Resolved> resolve_one(const PutBackend& change, const Present& present) {
+    auto service = find_service(present.snapshot, change.service);
+    if (!service) return base::fail(service.error());
+    const auto* found = (*service)->backends.find(change.backend.name);
+    const model::BackendPtr old = found ? *found : nullptr;
+    const std::string what = words(change.service, change.backend.name);
+    std::optional<std::string> tag;
+    if (old) tag = present.etag(old->revision);
+    if (auto ok = check_match(change.match, what, tag); !ok) return base::fail(ok.error());
+    if (old && !change.match && !(old->spec == change.backend))
+        return base::fail(exists_with_other_content(what));
+    return put_backend(present, *service, change.backend, old, change.adopt);
+}
+
+Result<Resolved> resolve_one(const PatchBackend& change, const Present& present) {
+    auto service = find_service(present.snapshot, change.service);
+    if (!service) return base::fail(service.error());
+    auto old = find_backend(**service, change.backend);
+    if (!old) return base::fail(old.error());
+    const std::string what = words(change.service, change.backend);
+    if (auto ok = check_match(change.match, what, present.etag((*old)->revision)); !ok)
+        return base::fail(ok.error());
+    auto wanted = model::patch_backend((*old)->spec, change.body);
+    if (!wanted) return base::fail(wanted.error());
+    return put_backend(present, *service, *wanted, *old, false);
+}
+
+Result<Resolved> resolve_one(const DeleteBackend& change, const Present& present) {
+    auto service = find_service(present.snapshot, change.service);
+    if (!service) return base::fail(service.error());
+    auto old = find_backend(**service, change.backend);
+    if (!old) return base::fail(old.error());
+    const std::string what = words(change.service, change.backend);
+    if (auto ok = check_match(change.match, what, present.etag((*old)->revision)); !ok)
+        return base::fail(ok.error());
+    if (change.drain > base::Nanos(0)) {
+        model::Backend wanted = (*old)->spec;
+        wanted.admin = model::Admin::drain;
+        wanted.drain_then = model::DrainThen::remove;
+        wanted.drain_timeout = change.drain;
+        auto r = put_backend(present, *service, wanted, *old, false);
+        if (r) r->later = true;
+        if (r && !r->log.empty()) r->log = "backend will be removed when its connections have ended";
+        return r;
+    }
+    Resolved r;
+    r.service = change.service;
+    r.backend = change.backend;
+    r.deletion = true;
+    r.log = "backend removed";
+    r.steps.push_back(drop_backend(present, *service, *old));
+    return r;
+}
+
+Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
+    if (auto ok = check_match(change.match, "the configuration", present.etag(present.snapshot.revision));
+        !ok)
+        return base::fail(ok.error());
+    auto r = become(present, change.config, model::Origin::api, {});
+    if (!r) return r;
+    if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
+    r->log = "configuration replaced";
+    return r;
+}
+
+Result<Resolved> resolve_one(const Declare& change, const Present& present) {
+    const auto from_file = [](const model::ServiceEntry& s) { return s.origin == model::Origin::file; };
+    if (auto ok = check_keys(present.snapshot, change.config, from_file); !ok) return base::fail(ok.error());
+    auto r = become(present, change.config, model::Origin::file, from_file);
+    if (!r) return r;
+    if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
+    r->log = "declarative files applied";
+    return r;
+}
+
+Result<Resolved> resolve_one(const Adopt& change, const Present& present) {
+    auto found = present.found(change);
+    if (!found) return base::fail(found.error());
+    if (present.snapshot.services.find(found->spec.name)) {
+        return base::fail(Errc::exists, "there is a service " + quoted(found->spec.name) +
+                                            " already: name the adopted one otherwise");
+    }
+    if (auto ok = store::check_service_key(present.snapshot, found->spec); !ok) return base::fail(ok.error());
+    Resolved r;
+    r.many = true;
+    r.service = found->spec.name;
+    r.log = "virtual service adopted";
+    auto put = put_service(present, found->spec, nullptr, true);
+    if (!put) return put;
+    append(r, std::move(*put));
+    for (const model::Backend& backend : found->backends) {
+        if (auto faults = model::backend_in_service_violations(found->spec, backend); !faults.empty())
+            return base::fail(base::faults_error(std::move(faults)));
+        auto step = backend_step(present, r.service, nullptr, backend, nullptr);
+        if (!step) return base::fail(step.error());
+        step->adopt = true;
+        r.steps.push_back(std::move(*step));
+    }
+    r.counts.added = r.steps.size();
+    return r;
+}
+
+}  // namespace
+
+const std::string& service_name(const Change& change) {
+    static const std::string none;
+    struct Name {
+        const std::string& operator()(const PutService& c) const { return c.service.name; }
+        const std::string& operator()(const PutBackend& c) const { return c.service; }
+        const std::string& operator()(const PatchService& c) const { return c.service; }
+        const std::string& operator()(const PatchBackend& c) const { return c.service; }
+        const std::string& operator()(const DeleteService& c) const { return c.service; }
+        const std::string& operator()(const DeleteBackend& c) const { return c.service; }
+        const std::string& operator()(const PutConfig&) const { return none; }
+        const std::string& operator()(const Declare&) const { return none; }
+        const std::string& operator()(const Adopt& c) const { return c.name; }
+    };
+    return std::visit(Name{}, change);
+}
+
+const std::string& backend_name(const Change& change) {
+    static const std::string none;
+    struct Name {
+        const std::string& operator()(const PutBackend& c) const { return c.backend.name; }
+        const std::string& operator()(const PatchBackend& c) const { return c.backend; }
+        const std::string& operator()(const DeleteBackend& c) const { return c.backend; }
+        const std::string& operator()(const PutService&) const { return none; }
+        const std::string& operator()(const PatchService&) const { return none; }
+        const std::string& operator()(const DeleteService&) const { return none; }
+        const std::string& operator()(const PutConfig&) const { return none; }
+        const std::string& operator()(const Declare&) const { return none; }
+        const std::string& operator()(const Adopt&) const { return none; }
+    };
+    return std::visit(Name{}, change);
+}
+
+bool concerns_many(const Change& change) {
+    if (const auto* deletion = std::get_if<DeleteService>(&change)) return deletion->drain > base::Nanos(0);
+    return std::holds_alternative<PutConfig>(change) || std::holds_alternative<Declare>(change) ||
+           std::holds_alternative<Adopt>(change);
+}
+
+Result<Resolved> resolve(const Change& change, const Present& present) {
+    return std::visit([&](const auto& c) { return resolve_one(c, present); }, change);
+}
+
+}  // namespace gorb::control

@@ -1,0 +1,66 @@
+// What a change means for the desired state: the steps to take, and the rows that make them durable.
+//
+// Nothing is changed here; a change that is not allowed comes back as its Error. Functions of their
+// arguments, but for the check() of the pulses' plugins.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/change.h"
+#include "control/pulse_pool.h"
+#include "model/snapshot.h"
+
+namespace gorb::control {
+
+// One object of the desired state before and after.
+struct Step {
+    enum class Kind : uint8_t { put_service, put_backend, drop_service, drop_backend };
+    Kind kind{};
+    std::string service, backend;  // names; backend is "" for steps of a service
+    // As it is to be: null for drops. A service's row has no backends in it.
+    model::ServicePtr service_row;
+    model::BackendPtr backend_row;
+    std::shared_ptr<const Pulses> pulses;  // of put_backend
+    // As it was, null for what is new. Of steps of a backend the service as it was, null where that is new
+    // too.
+    model::ServicePtr old_service;
+    model::BackendPtr old_backend;
+    uint64_t revision = 0;
+    bool adopt = false;
+};
+
+struct Resolved {
+    std::vector<Step> steps;       // none: the state is so already
+    std::string service, backend;  // of changes of one object
+    bool deletion = false;
+    bool later = false;  // a deletion that waits
+    bool many = false;   // refusals of the kernel are not undone but tried again
+    std::string log;     // "virtual service created"
+    Counts counts;
+};
+
+// What a change is checked against.
+struct Present {
+    const model::Snapshot& snapshot;
+    std::function<base::Result<std::shared_ptr<const Pulses>>(const model::PulseList&)> pulses;
+    std::function<std::string(uint64_t revision)> etag;
+    std::function<model::BackendId()> new_id;
+    std::function<uint64_t()> new_revision;
+    // Of a service that is to be new: is its key in the kernel, and not ours.
+    std::function<bool(const model::ServiceKey&)> foreign;
+    // Of Adopt: what the kernel has. Errc::not_found if there is none.
+    std::function<base::Result<model::ConfigService>(const Adopt&)> found;
+};
+
+// The names of the service and of the backend that a change is about, "" for changes of many; the latter is
+// "" for changes of a service.
+const std::string& service_name(const Change& change);
+const std::string& backend_name(const Change& change);
+// Does it stand alone in its batch?
+bool concerns_many(const Change& change);
+
+base::Result<Resolved> resolve(const Change& change, const Present& present);
+
+}  // namespace gorb::control

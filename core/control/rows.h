@@ -1,0 +1,21 @@
+// A step of the desired state as what follows from it: the next state, and the rows that make it durable.
+// Pure.
+#pragma once
+#include "control/resolve.h"
+#include "model/snapshot.h"
+#include "store/database.h"
+
+namespace gorb::control {
+
+// The state after a step.
+model::Snapshot after(const model::Snapshot& now, const Step& step);
+
+// The kernel entries that stop being wanted with a step. They are leaving until the kernel is known to have
+// let them go.
+std::vector<store::Leaving> leaving_of(const Step& step);
+
+// The rows of a step, and those that take it back.
+void write(store::Write& out, const Step& step);
+void unwrite(store::Write& out, const Step& step, uint64_t revision);
+
+}  // namespace gorb::control

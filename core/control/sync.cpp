@@ -1,0 +1,449 @@
+#include "control/sync.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "reconcile/records.h"
+
+namespace gorb::control {
+
+using base::Errc;
+using base::Result;
+using ipvs::Op;
+using reconcile::Entry;
+using OpKind = ipvs::Op::Kind;
+
+namespace {
+
+constexpr uint64_t second = 1'000'000'000;
+constexpr uint64_t longest_retry = 60 * second;
+// Somebody may change the table while it is read and written: then it is read again, so often.
+constexpr int attempts = 3;
+constexpr uint32_t lines_a_second = 100;
+
+uint64_t pause_after(uint32_t failures) {
+    return std::min(longest_retry, second << std::min<uint32_t>(failures, 6));
+}
+
+std::string text(const Entry& entry) {
+    return entry.dest ? entry.dest->text() + " in " + entry.service.text() : entry.service.text();
+}
+
+// The table is another than it was when it was read.
+bool surprised(const base::Error& error) {
+    return error.code == Errc::exists || error.code == Errc::not_found;
+}
+
+bool removes(const Op& op) {
+    return op.kind == OpKind::remove_service || op.kind == OpKind::remove_dest;
+}
+
+}  // namespace
+
+Entry entry_of(const store::Leaving& leaving) {
+    return {reconcile::kernel_key(leaving.service), leaving.backend};
+}
+
+void SyncCounts::add(const SyncCounts& more) {
+    services += more.services;
+    added += more.added;
+    edited += more.edited;
+    removed += more.removed;
+    refused += more.refused;
+    drift += more.drift;
+}
+
+// One pass: what is wanted, what was found, and what came of it.
+struct Sync::Round {
+    Why why{};
+    std::map<ipvs::ServiceKey, const model::ServiceEntry*> of;
+    reconcile::Table wanted, found;
+    std::set<Entry> leaving;  // and what is ours, but not to be there at the moment
+    std::map<Entry, std::string> refused;
+    std::set<Entry> left_alone;  // drift that is only reported
+    std::set<ipvs::ServiceKey> again;
+    SyncCounts counts;
+};
+
+Result<std::optional<reconcile::TableService>> Sync::read(const ipvs::ServiceKey& key,
+                                                          const reconcile::Table* table) const {
+    using Found = std::optional<reconcile::TableService>;
+    if (table) {
+        const auto at = table->find(key);
+        return at == table->end() ? Found{} : Found{at->second};
+    }
+    auto record = ports_.driver->service(key);
+    if (!record) return base::fail(record.error());
+    if (!*record) return Found{};
+    auto dests = ports_.driver->dests(key);
+    if (!dests && dests.error().code == Errc::not_found) return Found{};
+    if (!dests) return base::fail(dests.error());
+    reconcile::TableService found{std::move(**record), {}};
+    for (ipvs::DestRecord& dest : *dests) {
+        const base::Endpoint address = dest.address;
+        found.dests.emplace(address, std::move(dest));
+    }
+    return Found{std::move(found)};
+}
+
+// What is wanted of a service: the weights as they are decided now. A backend of which nothing is known keeps
+// the weight that it has in the kernel until it has been checked.
+void Sync::want(const model::ServiceEntry& service, Round& round) {
+    const ipvs::ServiceKey key = reconcile::kernel_key(service.spec.key);
+    const auto found = round.found.find(key);
+    if (found != round.found.end() && round.why != Why::drift) {
+        service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            Slot& slot = *ports_.slots->find(backend->id);
+            const auto dest = found->second.dests.find(backend->spec.address);
+            const bool asked = slot.member.state == health::State::unknown && !slot.present &&
+                               slot.member.admin == model::Admin::ready;
+            if (asked && dest != found->second.dests.end())
+                slot.member.before = std::min(dest->second.weight, slot.member.configured);
+        });
+    }
+    if (round.why != Why::drift) ports_.weights->decide_all(service);
+    reconcile::TableService& wanted = round.wanted[key];
+    wanted.record = reconcile::service_record(service.spec);
+    service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        const Slot& slot = *ports_.slots->find(backend->id);
+        const base::Endpoint& address = backend->spec.address;
+        if (slot.decision.present) {
+            wanted.dests.emplace(address, reconcile::dest_record(backend->spec, slot.decision.effective));
+        } else {
+            round.leaving.insert({key, address});
+        }
+    });
+    const auto first = ports_.leaving->lower_bound({service.spec.key, {}});
+    for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at)
+        round.leaving.insert(entry_of(*at));
+}
+
+bool Sync::is_drift(const reconcile::Step& step, const Round& round) const {
+    const auto service = round.of.find(step.entry.service);
+    if (service == round.of.end()) return false;
+    const model::ServiceEntry& entry = *service->second;
+    const auto found = round.found.find(step.entry.service);
+    if (!step.entry.dest) {
+        const auto record = ports_.records->find(entry.spec.name);
+        if (record == ports_.records->end()) return false;  // it was never made
+        return found == round.found.end() || !found->second.record.same_settings(record->second);
+    }
+    const auto* backend = entry.by_address.find(*step.entry.dest);
+    if (!backend) return false;  // something that leaves
+    const Slot& slot = *ports_.slots->find((*backend)->id);
+    if (!slot.trouble.get().not_applied.empty()) return false;
+    if (found == round.found.end()) return slot.present;
+    const auto dest = found->second.dests.find(*step.entry.dest);
+    if (dest == found->second.dests.end()) return slot.present;
+    return !slot.present || !dest->second.same_settings(slot.record());
+}
+
+// Somebody may have flushed a table of thousands.
+bool Sync::worth_a_line() {
+    const uint64_t now = ports_.clock->now();
+    if (now >= lines_since_ + second) {
+        lines_since_ = now;
+        lines_ = 0;
+    }
+    if (++lines_ == lines_a_second)
+        base::log_warning("more drift than is written out here: GET /events and /metrics have more");
+    return lines_ < lines_a_second;
+}
+
+// Says what somebody else did, and what was made of it.
+void Sync::tell(const reconcile::Step& step, const std::string& refused) {
+    const std::string entry = text(step.entry);
+    const bool repaired = ports_.repair && refused.empty();
+    const std::string what = repaired        ? "drift repaired: somebody had changed what is ours"
+                             : ports_.repair ? "drift could not be repaired"
+                                             : "drift: somebody has changed what is ours";
+    const auto words = [](const std::string& s) { return s.empty() ? std::string("not there") : s; };
+    if (worth_a_line()) {
+        std::vector<base::LogField> fields{
+            {"entry", entry}, {"found", words(step.before)}, {"wanted", words(step.after)}};
+        if (!refused.empty()) fields.push_back({"error", refused});
+        base::log(base::LogLevel::warning, what, fields);
+    }
+    ports_.events->add({0, ports_.clock->wall(), "drift", entry, words(step.before), words(step.after),
+                        refused.empty() ? what : what + ": " + refused});
+    drift_.with([&](auto& map) {
+        if (repaired) {
+            map.erase(step.entry);
+        } else {
+            map.try_emplace(step.entry,
+                            Drift{step.entry, words(step.after), words(step.before), ports_.clock->wall()});
+        }
+    });
+}
+
+void Sync::carry_out(Round& round) {
+    const reconcile::Plan plan = reconcile::plan(round.wanted, round.found, round.leaving);
+    std::vector<Op> ops;
+    std::vector<const reconcile::Step*> steps;
+    std::vector<bool> drifted;
+    for (const reconcile::Step& step : plan.steps) {
+        const bool drift = round.why == Why::drift && is_drift(step, round);
+        if (drift) {
+            ++round.counts.drift;
+            const bool known = drift_.with([&](const auto& map) { return map.contains(step.entry); });
+            if (!ports_.repair) {
+                round.left_alone.insert(step.entry);
+                if (!known) tell(step, "");
+                continue;
+            }
+        }
+        ops.push_back(step.op);
+        steps.push_back(&step);
+        drifted.push_back(drift);
+    }
+    const auto results = ops.empty() ? std::vector<base::Status>{} : ports_.driver->apply(ops);
+    std::vector<Entry> gone = plan.gone;
+    for (size_t i = 0; i < ops.size(); ++i) {
+        const base::Status& result = results[i];
+        const bool went = removes(ops[i]) && (result || result.error().code == Errc::not_found);
+        if (went) gone.push_back(steps[i]->entry);
+        if (result || went) {
+            const bool adds = ops[i].kind == OpKind::add_service || ops[i].kind == OpKind::add_dest;
+            ++(went ? round.counts.removed : adds ? round.counts.added : round.counts.edited);
+            round.refused.erase(steps[i]->entry);
+        } else {
+            round.refused[steps[i]->entry] = result.error().sentence;
+            if (surprised(result.error())) round.again.insert(steps[i]->entry.service);
+        }
+        if (drifted[i]) tell(*steps[i], result || went ? "" : result.error().sentence);
+    }
+    // What is not seen any more need not be reported.
+    if (round.why == Why::drift) {
+        drift_.with([&](auto& map) {
+            for (const auto& [key, service] : round.of) {
+                auto at = map.lower_bound(Entry{key, {}});
+                while (at != map.end() && at->first.service == key)
+                    at = round.left_alone.contains(at->first) || round.refused.contains(at->first)
+                             ? std::next(at)
+                             : map.erase(at);
+            }
+        });
+    }
+    confirm(gone);
+}
+
+void Sync::confirm(std::span<const Entry> gone) {
+    for (const Entry& entry : gone) {
+        const store::Leaving leaving{
+            {static_cast<model::Protocol>(entry.service.protocol), entry.service.vip}, entry.dest};
+        if (entry.dest) {
+            if (ports_.leaving->erase(leaving) > 0) ports_.left(leaving);
+            continue;
+        }
+        // With a service go its destinations.
+        auto at = ports_.leaving->lower_bound({leaving.service, {}});
+        while (at != ports_.leaving->end() && at->service == leaving.service) {
+            ports_.left(*at);
+            at = ports_.leaving->erase(at);
+        }
+    }
+}
+
+void Sync::refuse(const std::string& service, const std::string& words) {
+    Refusal& refusal = refusals_[service];
+    refusal.words = words;
+    refusal.retry_at = ports_.clock->now() + pause_after(refusal.attempts);
+    if (refusal.attempts++ == 0) {
+        base::log_error("virtual service could not be made, trying again",
+                        {{"service", service}, {"error", words}});
+        ports_.events->add({0, ports_.clock->wall(), "refused", service, "", "", words});
+    }
+    shown_.with([&](auto& map) { map[service] = words; });
+}
+
+void Sync::forget(const std::string& service) {
+    if (refusals_.erase(service) > 0) shown_.with([&](auto& map) { map.erase(service); });
+}
+
+// What came of it, for the slots: they are what the kernel has now.
+void Sync::settle(Round& round) {
+    for (const auto& [key, service] : round.of) {
+        const auto found = round.found.find(key);
+        const bool had = found != round.found.end();
+        const auto no = round.refused.find({key, std::nullopt});
+        if (no == round.refused.end()) {
+            const ipvs::ServiceRecord record = reconcile::service_record(service->spec);
+            (*ports_.records)[service->spec.name] =
+                had ? reconcile::keeping(record, found->second.record) : record;
+            forget(service->spec.name);
+        } else {
+            refuse(service->spec.name, no->second);
+            ++round.counts.refused;
+        }
+        service->backends.for_each([&, of = &key](const std::string&, const model::BackendPtr& backend) {
+            const Entry entry{*of, backend->spec.address};
+            if (round.left_alone.contains(entry)) return;
+            Slot& slot = *ports_.slots->find(backend->id);
+            const ipvs::DestRecord* was = nullptr;
+            if (had) {
+                const auto dest = found->second.dests.find(backend->spec.address);
+                if (dest != found->second.dests.end()) was = &dest->second;
+            }
+            const auto refused = round.refused.find(entry);
+            if (refused == round.refused.end()) {
+                slot.present = slot.decision.present;
+                ipvs::DestRecord record = reconcile::dest_record(backend->spec, slot.decision.effective);
+                if (was) record = reconcile::keeping(record, *was);
+                slot.took(record);
+                if (!slot.present) slot.weight = 0;
+                slot.trouble.clear();
+            } else {
+                ++round.counts.refused;
+                slot.present = was != nullptr;
+                slot.weight = was ? was->weight : 0;
+                Trouble& trouble = slot.trouble.change();
+                trouble.not_applied = refused->second;
+                trouble.retry_at = ports_.clock->now() + pause_after(trouble.attempts);
+                if (trouble.attempts++ == 0) {
+                    base::log_error("destination could not be made, trying again",
+                                    {{"service", service->spec.name},
+                                     {"backend", backend->spec.name},
+                                     {"error", trouble.not_applied}});
+                }
+            }
+            ports_.slots->publish(slot);
+        });
+    }
+}
+
+SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why,
+                          const reconcile::Table* table) {
+    Round round;
+    round.why = why;
+    round.counts.services = services.size();
+    std::vector<const model::ServiceEntry*> open;
+    for (const model::ServicePtr& service : services) open.push_back(service.get());
+    for (int attempt = 0; attempt < attempts && !open.empty(); ++attempt) {
+        round.wanted.clear();
+        round.leaving.clear();
+        round.again.clear();
+        for (const model::ServiceEntry* service : open) {
+            const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
+            auto found = read(key, attempt == 0 ? table : nullptr);
+            if (!found) {
+                refuse(service->spec.name, found.error().sentence);
+                ++round.counts.refused;
+                continue;
+            }
+            round.of[key] = service;
+            round.found.erase(key);
+            std::erase_if(round.refused, [&](const auto& r) { return r.first.service == key; });
+            if (*found) round.found.emplace(key, std::move(**found));
+            want(*service, round);
+        }
+        carry_out(round);
+        open.clear();
+        for (const ipvs::ServiceKey& key : round.again) {
+            const auto service = round.of.find(key);
+            if (service != round.of.end()) open.push_back(service->second);
+        }
+    }
+    settle(round);
+    return round.counts;
+}
+
+SyncCounts Sync::leave(const model::Snapshot& now) {
+    Round round;
+    round.why = Why::change;
+    for (const store::Leaving& leaving : *ports_.leaving) {
+        if (now.by_key.find(leaving.service)) continue;
+        const Entry entry = entry_of(leaving);
+        round.leaving.insert(entry);
+        if (round.found.contains(entry.service)) continue;
+        auto found = read(entry.service, nullptr);
+        if (!found) {
+            round.refused[entry] = found.error().sentence;
+            round.leaving.erase(entry);
+        } else if (*found) {
+            round.found.emplace(entry.service, std::move(**found));
+        }
+    }
+    if (!round.leaving.empty()) carry_out(round);
+    round.counts.refused = round.refused.size();
+    if (round.refused.empty()) {
+        leave_at_ = 0;
+        leave_attempts_ = 0;
+    } else {
+        const auto& [entry, words] = *round.refused.begin();
+        leave_at_ = ports_.clock->now() + pause_after(leave_attempts_);
+        if (leave_attempts_++ == 0) {
+            base::log_error("could not be removed from the kernel, trying again",
+                            {{"entry", text(entry)}, {"error", words}});
+        }
+    }
+    return round.counts;
+}
+
+base::Status Sync::release(const model::Snapshot& now) {
+    base::Status first;
+    std::vector<Op> ops;
+    const auto apply = [&] {
+        if (ops.empty()) return;
+        for (const base::Status& s : ports_.driver->apply(ops)) {
+            if (!s && s.error().code != Errc::not_found && first) first = s;
+        }
+        ops.clear();
+    };
+    std::set<ipvs::ServiceKey> keys;
+    now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
+        const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
+        keys.insert(key);
+        service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            if (ports_.slots->find(backend->id)->present)
+                ops.push_back(Op::remove(key, backend->spec.address));
+        });
+    });
+    for (const store::Leaving& leaving : *ports_.leaving) {
+        const Entry entry = entry_of(leaving);
+        if (entry.dest) {
+            ops.push_back(Op::remove(entry.service, *entry.dest));
+        } else {
+            keys.insert(entry.service);
+        }
+    }
+    apply();
+    for (const ipvs::ServiceKey& key : keys) {
+        const auto left = ports_.driver->dests(key);
+        if (left && left->empty()) ops.push_back(Op::remove(key));
+    }
+    apply();
+    return first;
+}
+
+std::vector<std::string> Sync::due(uint64_t now) const {
+    std::vector<std::string> names;
+    for (const auto& [name, refusal] : refusals_) {
+        if (refusal.retry_at <= now) names.push_back(name);
+    }
+    return names;
+}
+
+uint64_t Sync::next() const {
+    uint64_t first = leave_at_;
+    for (const auto& [name, refusal] : refusals_)
+        first = first ? std::min(first, refusal.retry_at) : refusal.retry_at;
+    return first;
+}
+
+std::string Sync::refused(const std::string& service) const {
+    return shown_.with([&](const auto& map) {
+        const auto at = map.find(service);
+        return at == map.end() ? std::string() : at->second;
+    });
+}
+
+std::vector<Drift> Sync::drift() const {
+    return drift_.with([](const auto& map) {
+        std::vector<Drift> out;
+        for (const auto& [entry, drift] : map) out.push_back(drift);
+        return out;
+    });
+}
+
+}  // namespace gorb::control

@@ -1,0 +1,116 @@
+// Makes the kernel's table as it is wanted, for some services at a time: reads what it has of them, plans,
+// applies, and tells the slots what came of it. For the start, for changes of many objects, and for drift;
+// single changes and weights go their own, shorter way.
+//
+// Threads: drift() and refused() by any, everything else by the control thread.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/guarded.h"
+#include "control/events.h"
+#include "control/slots.h"
+#include "control/weights.h"
+#include "ipvs/driver.h"
+#include "model/snapshot.h"
+#include "reconcile/plan.h"
+#include "store/database.h"
+
+namespace gorb::control {
+
+// Entries whose removal from the kernel has not been confirmed.
+using LeavingSet = std::set<store::Leaving>;
+
+// What the kernel has, or last took, of each service of ours, by name.
+using ServiceRecords = std::unordered_map<std::string, ipvs::ServiceRecord>;
+
+struct SyncCounts {
+    size_t services = 0;                                     // looked at
+    size_t added = 0, edited = 0, removed = 0, refused = 0;  // operations
+    size_t drift = 0;                                        // entries that somebody else had changed
+    void add(const SyncCounts& more);
+};
+
+// A difference that somebody else made.
+struct Drift {
+    reconcile::Entry entry;
+    std::string before, after;  // what should be, what is
+    int64_t since_wall = 0;     // when it was noticed
+};
+
+class Sync {
+  public:
+    enum class Why : uint8_t { start, change, drift };
+
+    struct Ports {
+        ipvs::Driver* driver = nullptr;
+        Slots* slots = nullptr;
+        Weights* weights = nullptr;
+        ServiceRecords* records = nullptr;
+        LeavingSet* leaving = nullptr;
+        Events* events = nullptr;
+        const base::Clock* clock = nullptr;
+        std::function<void(const store::Leaving&)> left;  // confirmed
+        bool repair = true;                               // false: drift is only reported
+    };
+    explicit Sync(Ports ports) : ports_(std::move(ports)) {}
+
+    // These services, with all that is leaving them. `table`: what the kernel has, when it has been read
+    // already; else each service is read by itself.
+    SyncCounts services(std::span<const model::ServicePtr> services, Why why,
+                        const reconcile::Table* table = nullptr);
+    // What is leaving and belongs to no service of `now`.
+    SyncCounts leave(const model::Snapshot& now);
+    // Removes all that is ours; a service keeps standing while somebody else's destinations are in it.
+    base::Status release(const model::Snapshot& now);
+
+    // Services that the kernel refused, whose time for another attempt has come; the next such time
+    // (monotonic ns, 0 for none).
+    std::vector<std::string> due(uint64_t now) const;
+    uint64_t next() const;
+    void forget(const std::string& service);
+
+    // What the kernel said to the last attempt to make a service, "" when it took it. [any]
+    std::string refused(const std::string& service) const;
+    // Differences that were seen and are not repaired. [any]
+    std::vector<Drift> drift() const;
+
+  private:
+    struct Round;
+    base::Result<std::optional<reconcile::TableService>> read(const ipvs::ServiceKey& key,
+                                                              const reconcile::Table* table) const;
+    void want(const model::ServiceEntry& service, Round& round);
+    void carry_out(Round& round);
+    void settle(Round& round);
+    bool is_drift(const reconcile::Step& step, const Round& round) const;
+    bool worth_a_line();
+    void tell(const reconcile::Step& step, const std::string& refused);
+    void confirm(std::span<const reconcile::Entry> gone);
+
+    struct Refusal {
+        std::string words;
+        uint32_t attempts = 0;
+        uint64_t retry_at = 0;
+    };
+    void refuse(const std::string& service, const std::string& words);
+
+    Ports ports_;
+    std::unordered_map<std::string, Refusal> refusals_;
+    uint64_t leave_at_ = 0;
+    uint32_t leave_attempts_ = 0;
+    uint64_t lines_since_ = 0;
+    uint32_t lines_ = 0;
+    base::Guarded<std::unordered_map<std::string, std::string>> shown_;  // refusals, for others
+    base::Guarded<std::map<reconcile::Entry, Drift>> drift_;
+};
+
+reconcile::Entry entry_of(const store::Leaving& leaving);
+
+}  // namespace gorb::control
