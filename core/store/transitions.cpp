@@ -15,7 +15,11 @@ Snapshot put_entry(const Snapshot& now, ServiceEntry entry) {
     Snapshot next = now;
     const auto* old = now.services.find(entry.spec.name);
     if (!old || (*old)->spec.key != entry.spec.key) {
-        if (old) next.by_key = next.by_key.erase((*old)->spec.key);
+        // Two services may be exchanging their keys: then the other one has this one's already.
+        if (old) {
+            const std::string* owner = now.by_key.find((*old)->spec.key);
+            if (owner && *owner == entry.spec.name) next.by_key = next.by_key.erase((*old)->spec.key);
+        }
         next.by_key = next.by_key.insert(entry.spec.key, entry.spec.name);
     }
     next.services = next.services.insert(std::make_shared<const ServiceEntry>(std::move(entry)));
@@ -68,8 +72,11 @@ Snapshot with_backend(const Snapshot& now, const std::string& service, const mod
     ServiceEntry entry = must_find(now, service);
     auto made = std::make_shared<const BackendEntry>(BackendEntry{backend, id, now.revision + 1});
     const auto* old = entry.backends.find(backend.name);
-    if (old && (*old)->spec.address != backend.address)
-        entry.by_address = entry.by_address.erase((*old)->spec.address);
+    if (old && (*old)->spec.address != backend.address) {
+        const auto* owner = entry.by_address.find((*old)->spec.address);
+        if (owner && *owner == old->get())  // else another backend has taken it over
+            entry.by_address = entry.by_address.erase((*old)->spec.address);
+    }
     entry.by_address = entry.by_address.insert(made.get());
     entry.backends = entry.backends.insert(std::move(made));
     Snapshot next = put_entry(now, std::move(entry));

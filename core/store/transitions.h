@@ -1,7 +1,8 @@
 // The steps from one desired state to the next, as pure functions: a Snapshot in, a new Snapshot out.
 //
 // Each gives the new state the next revision. Whether a step is allowed is asked first, by the check_*
-// functions.
+// functions. Within a larger change that ends well, keys and addresses may be taken over by edits before
+// their present owner has been given another; what is dropped is dropped before.
 #pragma once
 #include <string>
 
