@@ -2,6 +2,7 @@
 
 #include <Poco/JSON/Array.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace gorb::base {
@@ -66,36 +67,43 @@ std::string pointer_token(std::string_view token) {
 }
 
 ObjectReader::ObjectReader(Poco::JSON::Object::Ptr object, std::string pointer, std::vector<Fault>& faults)
-    : object_(std::move(object)), pointer_(std::move(pointer)), faults_(&faults) {}
-
-bool ObjectReader::has(const std::string& name) const {
-    return object_->has(name);
+    : object_(std::move(object)), pointer_(std::move(pointer)), faults_(&faults) {
+    members_.reserve(object_->size());
+    for (const auto& member : *object_) members_.push_back({&member.first, &member.second});
 }
 
-std::optional<Var> ObjectReader::any(const std::string& name) {
-    asked_.insert(name);
-    if (!object_->has(name)) return std::nullopt;
-    return object_->get(name);
+const ObjectReader::Member* ObjectReader::find(std::string_view name) const {
+    const auto at = std::lower_bound(members_.begin(), members_.end(), name,
+                                     [](const Member& m, std::string_view n) { return *m.name < n; });
+    return at != members_.end() && *at->name == name ? &*at : nullptr;
 }
 
-std::optional<std::string> ObjectReader::text(const std::string& name) {
-    const auto v = any(name);
+const Var* ObjectReader::any(std::string_view name) {
+    (asked_ += name) += '\0';
+    const Member* member = find(name);
+    if (!member) return nullptr;
+    members_[static_cast<size_t>(member - members_.data())].asked = true;
+    return member->value;
+}
+
+std::optional<std::string> ObjectReader::text(std::string_view name) {
+    const Var* v = any(name);
     if (!v) return std::nullopt;
     if (v->type() == typeid(std::string)) return v->extract<std::string>();
     fault(name, "must be a text");
     return std::nullopt;
 }
 
-std::optional<bool> ObjectReader::boolean(const std::string& name) {
-    const auto v = any(name);
+std::optional<bool> ObjectReader::boolean(std::string_view name) {
+    const Var* v = any(name);
     if (!v) return std::nullopt;
     if (v->type() == typeid(bool)) return v->extract<bool>();
     fault(name, "must be true or false");
     return std::nullopt;
 }
 
-std::optional<int64_t> ObjectReader::integer(const std::string& name, int64_t min, int64_t max) {
-    const auto v = any(name);
+std::optional<int64_t> ObjectReader::integer(std::string_view name, int64_t min, int64_t max) {
+    const Var* v = any(name);
     if (!v) return std::nullopt;
     if (v->type() == typeid(Poco::Int64)) {
         const int64_t i = v->extract<Poco::Int64>();
@@ -105,12 +113,12 @@ std::optional<int64_t> ObjectReader::integer(const std::string& name, int64_t mi
     return std::nullopt;
 }
 
-ObjectReader ObjectReader::element(const std::string& name, size_t index, Poco::JSON::Object::Ptr object) {
+ObjectReader ObjectReader::element(std::string_view name, size_t index, Poco::JSON::Object::Ptr object) {
     return {std::move(object), pointer_to(name) + "/" + std::to_string(index), *faults_};
 }
 
-std::optional<ObjectReader> ObjectReader::object(const std::string& name) {
-    const auto v = any(name);
+std::optional<ObjectReader> ObjectReader::object(std::string_view name) {
+    const Var* v = any(name);
     if (!v) return std::nullopt;
     if (is_object(*v)) return ObjectReader(v->extract<Poco::JSON::Object::Ptr>(), pointer_to(name), *faults_);
     fault(name, "must be an object, {...}");
@@ -119,28 +127,38 @@ std::optional<ObjectReader> ObjectReader::object(const std::string& name) {
 
 std::vector<std::string> ObjectReader::rest() const {
     std::vector<std::string> names;
-    for (const auto& member : *object_) {
-        if (!asked_.contains(member.first)) names.push_back(member.first);
+    for (const Member& member : members_) {
+        if (!member.asked) names.push_back(*member.name);
     }
     return names;
 }
 
-void ObjectReader::fault(const std::string& name, std::string what) {
+void ObjectReader::fault(std::string_view name, std::string what) {
     faults_->push_back({pointer_to(name), std::move(what)});
 }
 
-std::string ObjectReader::pointer_to(const std::string& name) const {
+std::string ObjectReader::pointer_to(std::string_view name) const {
     return pointer_ + "/" + pointer_token(name);
+}
+
+std::set<std::string_view> ObjectReader::known() const {
+    std::set<std::string_view> names;
+    for (std::string_view left = asked_; !left.empty();) {
+        const size_t end = left.find('\0');
+        names.insert(left.substr(0, end));
+        left.remove_prefix(end + 1);
+    }
+    return names;
 }
 
 void ObjectReader::finish() {
     const std::vector<std::string> unknown = rest();
     if (unknown.empty()) return;
-    std::string known;
-    for (const std::string& name : asked_) known += (known.empty() ? "" : ", ") + name;
+    std::string names;
+    for (const std::string_view name : known()) (names += names.empty() ? "" : ", ") += name;
     constexpr size_t most = 20;  // a report is for reading
     for (size_t i = 0; i < unknown.size() && i < most; ++i) {
-        fault(unknown[i], "is not known here; known are: " + known);
+        fault(unknown[i], "is not known here; known are: " + names);
     }
 }
 

@@ -45,29 +45,40 @@ class ObjectReader {
     // `pointer` is where the object stands, "" for the document. `faults` must outlive the reader.
     ObjectReader(Poco::JSON::Object::Ptr object, std::string pointer, std::vector<Fault>& faults);
 
-    bool has(const std::string& name) const;
-    std::optional<std::string> text(const std::string& name);
-    std::optional<bool> boolean(const std::string& name);
+    bool has(std::string_view name) const { return find(name) != nullptr; }
+    std::optional<std::string> text(std::string_view name);
+    std::optional<bool> boolean(std::string_view name);
     // A JSON number without fraction (5.0 has none) within the range; `min..max` is named in the fault.
-    std::optional<int64_t> integer(const std::string& name, int64_t min, int64_t max);
-    std::optional<ObjectReader> object(const std::string& name);
+    std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max);
+    std::optional<ObjectReader> object(std::string_view name);
     // Reads element `index` of the array that is member `name`.
-    ObjectReader element(const std::string& name, size_t index, Poco::JSON::Object::Ptr object);
-    // Whatever it is.
-    std::optional<Poco::Dynamic::Var> any(const std::string& name);
+    ObjectReader element(std::string_view name, size_t index, Poco::JSON::Object::Ptr object);
+    // Whatever it is, for as long as the document lives; nullptr if there is none.
+    const Poco::Dynamic::Var* any(std::string_view name);
     // Names of members not asked for so far, sorted.
     std::vector<std::string> rest() const;
 
-    void fault(const std::string& name, std::string what);  // at member `name` of this object
-    std::string pointer_to(const std::string& name) const;
+    void fault(std::string_view name, std::string what);  // at member `name` of this object
+    std::string pointer_to(std::string_view name) const;
     // `known` completes the sentence: "is not known here; known are: address, port"
     void finish();
 
+    std::vector<Fault>& faults() { return *faults_; }
+
   private:
+    struct Member {
+        const std::string* name;
+        const Poco::Dynamic::Var* value;
+        bool asked = false;
+    };
+    const Member* find(std::string_view name) const;
+    std::set<std::string_view> known() const;
+
     Poco::JSON::Object::Ptr object_;
+    std::vector<Member> members_;  // of object_, by name
     std::string pointer_;
     std::vector<Fault>* faults_;
-    std::set<std::string> asked_;
+    std::string asked_;  // every name, there or not, each with a NUL behind it
 };
 
 // The one Error for collected faults: names the first field in its sentence, holds all of them.

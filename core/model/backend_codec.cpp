@@ -50,20 +50,18 @@ void read_settings(ObjectReader& doc, Mode mode, Backend& b) {
     doc.finish();
 }
 
-base::Result<Backend> finish(Backend b, std::vector<Fault> faults, const ObjectReader& doc) {
-    add_violations(faults, backend_violations(b), address_name(doc));
+void check(ObjectReader& doc, const Backend& b) {
+    add_violations(doc.faults(), backend_violations(b), address_name(doc));
+}
+
+base::Result<Backend> result(Backend b, std::vector<Fault> faults) {
     if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
     return b;
 }
 
 }  // namespace
 
-base::Result<Backend> read_backend(std::string name, std::string_view body) {
-    if (auto violation = name_violation(name)) return base::fail(base::Errc::invalid, std::move(*violation));
-    auto object = base::parse_json_object(body);
-    if (!object) return base::fail(std::move(object.error()));
-    std::vector<Fault> faults;
-    ObjectReader doc(*object, "", faults);
+Backend read_backend(std::string name, ObjectReader& doc) {
     Backend b;
     b.name = std::move(name);
     if (const auto ip = read_address(doc)) {
@@ -77,7 +75,18 @@ base::Result<Backend> read_backend(std::string name, std::string_view body) {
         doc.fault("port", "is missing; it must be a whole number from 0 to 65535");
     }
     read_settings(doc, Mode::create, b);
-    return finish(std::move(b), std::move(faults), doc);
+    check(doc, b);
+    return b;
+}
+
+base::Result<Backend> read_backend(std::string name, std::string_view body) {
+    if (auto violation = name_violation(name)) return base::fail(base::Errc::invalid, std::move(*violation));
+    auto object = base::parse_json_object(body);
+    if (!object) return base::fail(std::move(object.error()));
+    std::vector<Fault> faults;
+    ObjectReader doc(*object, "", faults);
+    Backend b = read_backend(std::move(name), doc);
+    return result(std::move(b), std::move(faults));
 }
 
 base::Result<Backend> patch_backend(const Backend& now, std::string_view body) {
@@ -92,7 +101,8 @@ base::Result<Backend> patch_backend(const Backend& now, std::string_view body) {
     if (const auto port = read_port(doc); port && *port != now.address.port) doc.fault("port", refusal);
     Backend b = now;
     read_settings(doc, Mode::patch, b);
-    return finish(std::move(b), std::move(faults), doc);
+    check(doc, b);
+    return result(std::move(b), std::move(faults));
 }
 
 void write_backend_options(base::JsonWriter& out, const Backend& b) {

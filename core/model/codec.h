@@ -34,6 +34,12 @@ struct Defaults {
 base::Result<Service> read_service(std::string name, std::string_view body, const Defaults& defaults);
 base::Result<Backend> read_backend(std::string name, std::string_view body);
 
+// The same from an object within a larger document. What is wrong is added to doc.faults(), with pointers as
+// those of `doc`, which must be ""; the value counts only if there are none. Members that were taken from
+// `doc` before are the caller's.
+Service read_service(std::string name, base::ObjectReader& doc, const Defaults& defaults);
+Backend read_backend(std::string name, base::ObjectReader& doc);
+
 // PATCH: only what the document names; key fields (address/host, port, protocol of a service; address/host,
 // port of a backend) are accepted only with their present value, otherwise a Fault that says why and what to
 // do instead. Merges the document into `now` (RFC 7396 within `pulse` and its args: null removes an argument;
@@ -44,6 +50,8 @@ base::Result<Backend> patch_backend(const Backend& now, std::string_view body);
 // The `options` object as GET shows it; what it writes, read_*() reads back to the same value.
 void write_service_options(base::JsonWriter& out, const Service& service);
 void write_backend_options(base::JsonWriter& out, const Backend& backend);
+// Its members, into the object that is open.
+void write_service_members(base::JsonWriter& out, const Service& service);
 
 // "sh-fallback|sh-port" for flags of a service with that scheduler; "" for none.
 std::string flags_text(const std::string& scheduler, uint32_t flags);

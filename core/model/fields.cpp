@@ -22,7 +22,7 @@ bool is_object(const Var& v) {
     return v.type() == typeid(Object::Ptr);
 }
 
-std::optional<base::Ip> read_ip(ObjectReader& doc, const std::string& name) {
+std::optional<base::Ip> read_ip(ObjectReader& doc, std::string_view name) {
     const auto text = doc.text(name);
     if (!text) return std::nullopt;
     auto ip = base::Ip::parse(*text);
@@ -41,13 +41,13 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-bool reset(ObjectReader& doc, const std::string& name, Mode mode) {
+bool reset(ObjectReader& doc, std::string_view name, Mode mode) {
     if (mode != Mode::patch) return false;
     const auto value = doc.any(name);
     return value && value->isEmpty();
 }
 
-void read_duration(ObjectReader& doc, const std::string& name, Mode mode, base::Nanos fallback,
+void read_duration(ObjectReader& doc, std::string_view name, Mode mode, base::Nanos fallback,
                    base::Nanos& to) {
     const auto value = doc.any(name);
     if (!value) return;
@@ -74,7 +74,7 @@ std::string percent_text(uint32_t percent) {
     return std::to_string(percent) + "%";
 }
 
-void read_percent(ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t min,
+void read_percent(ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
                   uint32_t max, uint32_t& to) {
     const auto value = doc.any(name);
     if (!value) return;
@@ -99,7 +99,7 @@ void read_percent(ObjectReader& doc, const std::string& name, Mode mode, uint32_
     to = static_cast<uint32_t>(percent);
 }
 
-void read_whole(ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t min,
+void read_whole(ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
                 uint32_t max, uint32_t& to) {
     if (reset(doc, name, mode)) {
         to = fallback;
@@ -108,7 +108,7 @@ void read_whole(ObjectReader& doc, const std::string& name, Mode mode, uint32_t 
     }
 }
 
-void read_flag(ObjectReader& doc, const std::string& name, Mode mode, bool fallback, bool& to) {
+void read_flag(ObjectReader& doc, std::string_view name, Mode mode, bool fallback, bool& to) {
     if (reset(doc, name, mode)) {
         to = fallback;
     } else if (const auto flag = doc.boolean(name)) {

@@ -18,24 +18,24 @@ namespace gorb::model {
 enum class Mode { create, patch };
 
 // A member that is reset to its default by null in a PATCH (RFC 7396). True: so it was.
-bool reset(base::ObjectReader& doc, const std::string& name, Mode mode);
+bool reset(base::ObjectReader& doc, std::string_view name, Mode mode);
 
 // The readers of one member below leave `to` as it is where the document has none, give it `fallback` for a
 // null in a PATCH, and make a fault of what they can not read.
 
 // A duration text or whole seconds, at most 24 h of those.
-void read_duration(base::ObjectReader& doc, const std::string& name, Mode mode, base::Nanos fallback,
+void read_duration(base::ObjectReader& doc, std::string_view name, Mode mode, base::Nanos fallback,
                    base::Nanos& to);
 // "10%" or 10, within min..max.
-void read_percent(base::ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback,
-                  uint32_t min, uint32_t max, uint32_t& to);
+void read_percent(base::ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
+                  uint32_t max, uint32_t& to);
 std::string percent_text(uint32_t percent);  // "10%"
-void read_whole(base::ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t min,
+void read_whole(base::ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
                 uint32_t max, uint32_t& to);
-void read_flag(base::ObjectReader& doc, const std::string& name, Mode mode, bool fallback, bool& to);
+void read_flag(base::ObjectReader& doc, std::string_view name, Mode mode, bool fallback, bool& to);
 // One of the words that `text_of` gives for `all`, in any case. True: there was a good one.
 template <class E>
-bool read_word(base::ObjectReader& doc, const std::string& name, std::initializer_list<E> all,
+bool read_word(base::ObjectReader& doc, std::string_view name, std::initializer_list<E> all,
                std::string_view (*text_of)(E), E& to);
 
 // ASCII only
@@ -63,7 +63,7 @@ Poco::Dynamic::Var merge_patch(const std::optional<Poco::Dynamic::Var>& target,
                                const Poco::Dynamic::Var& patch);
 
 template <class E>
-bool read_word(base::ObjectReader& doc, const std::string& name, std::initializer_list<E> all,
+bool read_word(base::ObjectReader& doc, std::string_view name, std::initializer_list<E> all,
                std::string_view (*text_of)(E), E& to) {
     const auto text = doc.text(name);
     if (!text) return false;

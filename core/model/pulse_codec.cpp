@@ -14,7 +14,7 @@ using Poco::Dynamic::Var;
 // Less than a document may have, so that what was written beside `type` can be written inside `args`.
 constexpr size_t max_arg_levels = 16;
 
-void read_count(ObjectReader& doc, const std::string& name, Mode mode, uint32_t fallback, uint32_t most,
+void read_count(ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t most,
                 uint32_t& to) {
     if (reset(doc, name, mode)) {
         to = fallback;

@@ -181,8 +181,11 @@ void read_settings(ObjectReader& doc, Mode mode, Service& s) {
     doc.finish();
 }
 
-base::Result<Service> finish(Service s, std::vector<Fault> faults, const ObjectReader& doc) {
-    add_violations(faults, service_violations(s), address_name(doc));
+void check(ObjectReader& doc, const Service& s) {
+    add_violations(doc.faults(), service_violations(s), address_name(doc));
+}
+
+base::Result<Service> result(Service s, std::vector<Fault> faults) {
     if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
     return s;
 }
@@ -197,12 +200,7 @@ std::string netmask_text(uint8_t prefix) {
 
 }  // namespace
 
-base::Result<Service> read_service(std::string name, std::string_view body, const Defaults& defaults) {
-    if (auto violation = name_violation(name)) return base::fail(base::Errc::invalid, std::move(*violation));
-    auto object = base::parse_json_object(body);
-    if (!object) return base::fail(std::move(object.error()));
-    std::vector<Fault> faults;
-    ObjectReader doc(*object, "", faults);
+Service read_service(std::string name, ObjectReader& doc, const Defaults& defaults) {
     Service s;
     s.name = std::move(name);
     if (const auto ip = read_address(doc)) {
@@ -222,7 +220,18 @@ base::Result<Service> read_service(std::string name, std::string_view body, cons
     s.key.protocol = read_protocol(doc).value_or(Protocol::tcp);
     s.netmask = static_cast<uint8_t>(s.key.vip.ip.bits());
     read_settings(doc, Mode::create, s);
-    return finish(std::move(s), std::move(faults), doc);
+    check(doc, s);
+    return s;
+}
+
+base::Result<Service> read_service(std::string name, std::string_view body, const Defaults& defaults) {
+    if (auto violation = name_violation(name)) return base::fail(base::Errc::invalid, std::move(*violation));
+    auto object = base::parse_json_object(body);
+    if (!object) return base::fail(std::move(object.error()));
+    std::vector<Fault> faults;
+    ObjectReader doc(*object, "", faults);
+    Service s = read_service(std::move(name), doc, defaults);
+    return result(std::move(s), std::move(faults));
 }
 
 base::Result<Service> patch_service(const Service& now, std::string_view body) {
@@ -239,7 +248,8 @@ base::Result<Service> patch_service(const Service& now, std::string_view body) {
     if (const auto p = read_protocol(doc); p && *p != now.key.protocol) doc.fault("protocol", refusal);
     Service s = now;
     read_settings(doc, Mode::patch, s);
-    return finish(std::move(s), std::move(faults), doc);
+    check(doc, s);
+    return result(std::move(s), std::move(faults));
 }
 
 std::string flags_text(const std::string& scheduler, uint32_t flags) {
@@ -255,9 +265,8 @@ std::string flags_text(const std::string& scheduler, uint32_t flags) {
     return out;
 }
 
-void write_service_options(base::JsonWriter& out, const Service& s) {
+void write_service_members(base::JsonWriter& out, const Service& s) {
     const std::string address = s.key.vip.ip.text();
-    out.StartObject();
     base::key(out, "host");
     base::value(out, address);
     base::key(out, "address");
@@ -283,6 +292,11 @@ void write_service_options(base::JsonWriter& out, const Service& s) {
         }
     }
     write_pool(out, s.pool);
+}
+
+void write_service_options(base::JsonWriter& out, const Service& s) {
+    out.StartObject();
+    write_service_members(out, s);
     out.EndObject();
 }
 

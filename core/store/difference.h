@@ -17,8 +17,9 @@ struct Difference {
     bool empty() const;
 };
 
-// From `now` to exactly `wanted`. Only services for which `concerns` holds are dropped (those that are not in
-// `wanted`); an empty function: all.
+// From `now` to exactly `wanted`. Apply drops, then edits, then additions (of services before backends): a
+// key or an address may go from one object to another. Only services for which `concerns` holds are dropped
+// (those that are not in `wanted`); an empty function: all.
 Difference difference(const model::Snapshot& now, const model::Config& wanted,
                       const std::function<bool(const model::ServiceEntry&)>& concerns = {});
 

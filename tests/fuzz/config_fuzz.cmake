@@ -1,0 +1,1 @@
+gorb_fuzz(config SOURCES config_fuzz.cpp LIBS gorb_model)
