@@ -1,28 +1,29 @@
-// The one owner of the desired state: takes changes in order, makes the kernel so, and only then calls them
-// done.
+// The one owner of the desired state: takes changes in order, makes them durable and the kernel so, and only
+// then calls them done.
 //
-// A change is checked against the state, applied by the driver, and committed; what the kernel refuses is
-// undone and leaves no trace. Changes that wait together are applied in one batch. Changes of health become
-// weights the same way.
+// A change is checked against the state, written to the store, applied by the driver, and committed; what the
+// kernel refuses is taken back and leaves no trace. Changes that wait together are written and applied in one
+// batch. Changes of health become weights the same way.
 //
 // Threads: submit, snapshot, view and the rest marked [any] by any thread. `done` is called on the control
 // thread and must only hand the answer on. The driver belongs to the control thread.
 #pragma once
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/result.h"
+#include "control/change.h"
 #include "control/drains.h"
+#include "control/events.h"
+#include "control/keeper.h"
+#include "control/sync.h"
 #include "health/engine.h"
 #include "health/pool.h"
 #include "ipvs/driver.h"
 #include "ipvs/vip.h"
-#include "model/codec.h"
 #include "model/snapshot.h"
 #include "plugin/registry.h"
 
@@ -49,20 +50,51 @@ struct PoolStatus {
     bool on_down_remove = false;  // the failure action in force
 };
 
+// What a configuration would change.
+struct Preview {
+    struct Object {
+        std::string action;  // "add", "edit", "remove"
+        std::string service, backend;
+    };
+    Counts counts;
+    std::vector<Object> objects;
+    std::vector<std::string> operations;  // of the kernel, in order, in words
+    std::string guard;                    // why it would be refused without force, "" when it would not
+};
+
+// Whose the entries of the kernel's table are, at one instant.
+struct Ownership {
+    model::SnapshotPtr snapshot;
+    LeavingSet leaving;
+    std::vector<Drift> drift;  // seen and not repaired
+};
+
+struct Totals {
+    uint64_t rounds = 0, drift = 0, refused = 0;
+    int64_t last_round_wall = 0;
+};
+
 struct Options {
     bool release_on_exit = false;
+    bool force = false;                             // start past the guard against mass deletion
+    uint64_t reconcile_period_ns = 30'000'000'000;  // 0: only when asked
+    bool repair_drift = true;                       // false: drift is only reported
+    reconcile::Guard guard;
 };
 
 class Control {
   public:
+    // `database` null: the store is memory.
     Control(std::unique_ptr<ipvs::Driver> driver, std::unique_ptr<ipvs::VipTable> vips,
-            const plugin::Registry& registry, Options options);
+            const plugin::Registry& registry, Options options,
+            std::unique_ptr<store::Database> database = nullptr);
     ~Control();  // stop()
 
     // The engine tells this control about health (on_changed -> health_changed), and is told what to check by
     // it. Before start().
     void connect(health::Engine& engine);
-    void start();
+    // Loads the store and makes the kernel as it should be, before it returns. Once.
+    base::Status start();
     // Finishes what was submitted, refuses what comes later, releases when told to, and joins.
     void stop();
 
@@ -73,8 +105,22 @@ class Control {
     void push(const std::string& service, const std::string& backend, const health::Push& push,
               const std::function<void(base::Status)>& done);
 
+    // What a configuration would do, without doing it. [any]
+    void preview(model::Config config, std::function<void(base::Result<Preview>)> done);
+    // Looks for drift now, everywhere. [any]
+    void reconcile(std::function<void(base::Result<SyncCounts>)> done);
+    void ownership(std::function<void(base::Result<Ownership>)> done);  // [any]
+    // What the kernel should have of the services of `snapshot`, as decided now. [any]
+    reconcile::Table wanted(const model::Snapshot& snapshot) const;
+    // What the kernel said to the last attempt to make a service, "" when it took it. [any]
+    std::string refused(const std::string& service) const;
+    std::vector<Event> events(uint64_t after) const;  // [any]
+    StoreStatus store() const;                        // [any]
+    Totals totals() const;                            // [any]
+
     model::SnapshotPtr snapshot() const;  // [any]
-    // The ETag of an object's revision, without quotes: it names this run of the daemon as well.
+    // The ETag of an object's revision, without quotes. It names the store as well; with the store in memory,
+    // this run of the daemon.
     std::string etag(uint64_t revision) const;  // [any]
     // `because`: of its health, health::View::because. [any]
     EffectiveWeight weight_of(const model::Service& service, const model::BackendEntry& backend,

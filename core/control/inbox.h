@@ -13,7 +13,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "control/control.h"
+#include "control/change.h"
+#include "health/health.h"
 
 namespace gorb::control {
 

@@ -17,6 +17,14 @@ uint64_t earlier(uint64_t a, uint64_t b) {
     return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
 }
 
+// Nothing but entries that have left: those come by the thousand.
+bool only_confirms(const store::Write& write) {
+    return !write.left.empty() && write.revision == 0 && write.drop_backends.empty() &&
+           write.drop_services.empty() && write.put_services.empty() && write.put_backends.empty() &&
+           write.health.empty() && write.leaving.empty() && write.vips_added.empty() &&
+           write.vips_removed.empty();
+}
+
 }  // namespace
 
 size_t Keeper::NameHash::operator()(const store::BackendName& name) const {
@@ -40,6 +48,10 @@ void Keeper::send(store::Write write, std::function<void(base::Status)> done) {
     });
 }
 
+base::Result<store::Loaded> Keeper::load() {
+    return database_ ? database_->load() : store::Loaded{};
+}
+
 void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
     if (!database_) {
         done({});
@@ -56,7 +68,12 @@ void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
 
 void Keeper::owe(store::Write write) {
     if (!database_ || write.empty()) return;
-    debts_.push_back(std::move(write));
+    if (!debts_.empty() && only_confirms(debts_.back()) && only_confirms(write)) {
+        auto& left = debts_.back().left;
+        left.insert(left.end(), write.left.begin(), write.left.end());
+    } else {
+        debts_.push_back(std::move(write));
+    }
     if (debts_at_ == 0) debts_at_ = clock_->now();
 }
 

@@ -36,6 +36,8 @@ class Keeper {
     ~Keeper();
 
     bool durable() const { return database_ != nullptr; }
+    // What the database has, nothing without one. Once, before anything is written.
+    base::Result<store::Loaded> load();
     // A change. `done` is called at once when there is no database, else later; never before an earlier
     // one's.
     void write(store::Write write, std::function<void(base::Status)> done);

@@ -4,6 +4,7 @@
 
 #include "model/codec.h"
 #include "model/rules.h"
+#include "store/difference.h"
 #include "store/transitions.h"
 
 namespace gorb::control {
@@ -15,26 +16,26 @@ using Kind = Step::Kind;
 
 namespace {
 
-std::string quoted(const std::string& name) {
+std::string in_quotes(const std::string& name) {
     return "\"" + name + "\"";
 }
 
 Result<model::ServicePtr> find_service(const model::Snapshot& now, const std::string& name) {
     if (const auto* entry = now.services.find(name)) return *entry;
-    return base::fail(Errc::not_found, "there is no service " + quoted(name));
+    return base::fail(Errc::not_found, "there is no service " + in_quotes(name));
 }
 
 Result<model::BackendPtr> find_backend(const model::ServiceEntry& service, const std::string& name) {
     if (const auto* entry = service.backends.find(name)) return *entry;
     return base::fail(Errc::not_found,
-                      "service " + quoted(service.spec.name) + " has no backend " + quoted(name));
+                      "service " + in_quotes(service.spec.name) + " has no backend " + in_quotes(name));
 }
 
 std::string words(const std::string& service) {
-    return "service " + quoted(service);
+    return "service " + in_quotes(service);
 }
 std::string words(const std::string& service, const std::string& backend) {
-    return "backend " + quoted(backend) + " of service " + quoted(service);
+    return "backend " + in_quotes(backend) + " of service " + in_quotes(service);
 }
 
 // RFC 9110, 13.1.1. `tag` is the object's present one, nullopt if there is no object.
@@ -54,8 +55,23 @@ base::Error exists_with_other_content(const std::string& what) {
 
 // ---- steps of one object
 
-Result<Resolved> put_service(const Present& present, model::Service wanted, const model::ServicePtr& old,
-                             bool adopt) {
+Step service_step(const Present& present, const model::Service& wanted, model::Origin origin,
+                  const model::ServicePtr& old) {
+    Step step;
+    step.kind = Kind::put_service;
+    step.service = wanted.name;
+    step.old_service = old;
+    step.revision = present.new_revision();
+    auto row = std::make_shared<model::ServiceEntry>();
+    row->spec = wanted;
+    row->revision = step.revision;
+    row->origin = origin;
+    step.service_row = std::move(row);
+    return step;
+}
+
+Result<Resolved> put_service(const Present& present, const model::Service& wanted,
+                             const model::ServicePtr& old, bool adopt) {
     Resolved r;
     r.service = wanted.name;
     if (old && old->spec == wanted) return r;
@@ -65,7 +81,7 @@ Result<Resolved> put_service(const Present& present, model::Service wanted, cons
         old->backends.for_each([&](const std::string& name, const model::BackendPtr& backend) {
             if (faults.size() >= 8) return;
             for (base::Fault& fault : model::backend_in_service_violations(wanted, backend->spec)) {
-                faults.push_back({"", "does not suit backend " + quoted(name) + ": " + fault.what});
+                faults.push_back({"", "does not suit backend " + in_quotes(name) + ": " + fault.what});
             }
         });
         if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
@@ -78,18 +94,8 @@ Result<Resolved> put_service(const Present& present, model::Service wanted, cons
                               "/kernel/adopt takes it over with its destinations, GET /kernel shows it");
     }
     r.log = !old ? "virtual service created" : moves ? "virtual service replaced" : "virtual service changed";
-    Step step;
-    step.kind = Kind::put_service;
-    step.service = wanted.name;
-    step.revision = present.new_revision();
-    auto row = std::make_shared<model::ServiceEntry>();
-    row->spec = std::move(wanted);
-    row->revision = step.revision;
-    row->origin = old ? old->origin : model::Origin::api;
-    step.service_row = std::move(row);
-    step.old_service = old;
-    step.adopt = adopt;
-    r.steps.push_back(std::move(step));
+    r.steps.push_back(service_step(present, wanted, old ? old->origin : model::Origin::api, old));
+    r.steps.back().adopt = adopt;
     return r;
 }
 
@@ -160,68 +166,62 @@ void append(Resolved& r, Resolved&& more) {
     for (Step& step : more.steps) r.steps.push_back(std::move(step));
 }
 
-std::string under(const std::string& service, const std::string& backend, const std::string& pointer) {
-    return "/services/" + service + "/backends/" + backend + pointer;
+const model::ConfigService& service_of(const model::Config& config, const std::string& name) {
+    return *std::ranges::lower_bound(
+        config.services, name, {}, [](const auto& s) -> const auto& { return s.spec.name; });
 }
 
-// From the state as it is to the config's; services that are not in it go when `concerns` says so.
+// From the state as it is to the config's; services that are not in it go when `concerns` says so. What is
+// dropped comes first: its key or address may be another's.
 Result<Resolved> become(const Present& present, const model::Config& config, model::Origin origin,
                         const std::function<bool(const model::ServiceEntry&)>& concerns) {
     Resolved r;
     r.many = true;
     const model::Snapshot& now = present.snapshot;
-    std::vector<base::Fault> faults;
+    const auto old_service = [&](const std::string& name) {
+        const auto* found = now.services.find(name);
+        return found ? *found : nullptr;
+    };
+    const store::Difference d = store::difference(now, config, concerns);
+    for (const auto& [service, backend] : d.drop_backends) {
+        ++r.counts.removed;
+        if (std::ranges::binary_search(d.drop_services, service)) continue;  // goes with it
+        const model::ServicePtr old = old_service(service);
+        r.steps.push_back(drop_backend(present, old, *old->backends.find(backend)));
+    }
+    for (const std::string& name : d.drop_services) {
+        ++r.counts.removed;
+        r.steps.push_back(drop_service(present, old_service(name)));
+    }
     for (const model::ConfigService& wanted : config.services) {
-        const auto* found = now.services.find(wanted.spec.name);
-        const model::ServicePtr old = found ? *found : nullptr;
-        if (!old || !(old->spec == wanted.spec) || old->origin != origin) {
-            Step step;
-            step.kind = Kind::put_service;
-            step.service = wanted.spec.name;
-            step.old_service = old;
-            step.revision = present.new_revision();
-            auto row = std::make_shared<model::ServiceEntry>();
-            row->spec = wanted.spec;
-            row->revision = step.revision;
-            row->origin = origin;
-            step.service_row = std::move(row);
-            r.steps.push_back(std::move(step));
-            ++(old ? r.counts.changed : r.counts.added);
-        }
-        if (old) {
-            old->backends.for_each([&](const std::string& name, const model::BackendPtr& backend) {
-                const auto at = std::ranges::lower_bound(wanted.backends, name, {}, &model::Backend::name);
-                if (at != wanted.backends.end() && at->name == name) return;
-                r.steps.push_back(drop_backend(present, old, backend));
-                ++r.counts.removed;
-            });
-        }
-        for (const model::Backend& backend : wanted.backends) {
-            const auto* there = old ? old->backends.find(backend.name) : nullptr;
-            const model::BackendPtr before = there ? *there : nullptr;
-            if (before && before->spec == backend) continue;
-            auto step = backend_step(present, wanted.spec.name, old, backend, before);
-            if (!step) {
-                for (const base::Fault& fault : step.error().faults) {
-                    if (faults.size() < 64)
-                        faults.push_back({under(wanted.spec.name, backend.name, fault.pointer), fault.what});
-                }
-                if (step.error().faults.empty()) return base::fail(step.error());
+        const model::ServicePtr old = old_service(wanted.spec.name);
+        if (old && old->spec == wanted.spec && old->origin == origin) continue;
+        r.steps.push_back(service_step(present, wanted.spec, origin, old));
+        ++(old ? r.counts.changed : r.counts.added);
+    }
+    std::vector<base::Fault> faults;
+    for (const auto* names : {&d.edit_backends, &d.add_backends}) {
+        for (const auto& [service, backend] : *names) {
+            const model::ServicePtr old = old_service(service);
+            const auto* before = old ? old->backends.find(backend) : nullptr;
+            const auto& wanted = *std::ranges::lower_bound(service_of(config, service).backends, backend, {},
+                                                           &model::Backend::name);
+            auto step = backend_step(present, service, old, wanted, before ? *before : nullptr);
+            if (step) {
+                r.steps.push_back(std::move(*step));
                 continue;
             }
-            r.steps.push_back(std::move(*step));
-            ++(before ? r.counts.changed : r.counts.added);
+            if (step.error().faults.empty()) return base::fail(step.error());
+            for (const base::Fault& fault : step.error().faults) {
+                if (faults.size() < 64)
+                    faults.push_back(
+                        {"/services/" + service + "/backends/" + backend + fault.pointer, fault.what});
+            }
         }
     }
+    r.counts.added += d.add_backends.size();
+    r.counts.changed += d.edit_backends.size();
     if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
-    now.services.for_each([&](const std::string& name, const model::ServicePtr& old) {
-        const auto at = std::ranges::lower_bound(
-            config.services, name, {}, [](const auto& s) -> const auto& { return s.spec.name; });
-        if (at != config.services.end() && at->spec.name == name) return;
-        if (concerns && !concerns(*old)) return;
-        r.counts.removed += 1 + old->backends.size();
-        r.steps.push_back(drop_service(present, old));
-    });
     return r;
 }
 
@@ -241,8 +241,18 @@ Status check_keys(const model::Snapshot& now, const model::Config& config,
     return {};
 }
 
+// Nothing that is to be new may be in the kernel already, made by somebody else.
 Status check_foreign(const Present& present, const Resolved& r) {
     for (const Step& step : r.steps) {
+        if (step.kind == Kind::put_backend && step.old_service) {
+            const base::Endpoint& address = step.backend_row->spec.address;
+            const model::ServiceKey& in = step.old_service->spec.key;
+            if (step.old_service->by_address.find(address) || !present.foreign_backend(in, address)) continue;
+            return base::fail(Errc::exists, "the kernel has a destination " + address.text() + " in " +
+                                                in.text() + " that gorb did not make, and " +
+                                                words(step.service, step.backend) +
+                                                " would be in its place: PUT it with ?adopt=true first");
+        }
         if (step.kind != Kind::put_service) continue;
         const model::ServiceKey& key = step.service_row->spec.key;
         if (present.snapshot.by_key.find(key) || !present.foreign(key)) continue;
@@ -262,7 +272,7 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
     r.log = "virtual service will be removed when its connections have ended";
     model::Service spec = old->spec;
     spec.deleting = true;
-    auto put = put_service(present, std::move(spec), old, false);
+    auto put = put_service(present, spec, old, false);
     append(r, std::move(*put));
     old->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         model::Backend wanted = backend->spec;
@@ -296,7 +306,7 @@ Result<Resolved> resolve_one(const PatchService& change, const Present& present)
         return base::fail(ok.error());
     auto wanted = model::patch_service((*old)->spec, change.body);
     if (!wanted) return base::fail(wanted.error());
-    return put_service(present, std::move(*wanted), *old, false);
+    return put_service(present, *wanted, *old, false);
 }
 
 Result<Resolved> resolve_one(const DeleteService& change, const Present& present) {
@@ -393,7 +403,7 @@ Result<Resolved> resolve_one(const Adopt& change, const Present& present) {
     auto found = present.found(change);
     if (!found) return base::fail(found.error());
     if (present.snapshot.services.find(found->spec.name)) {
-        return base::fail(Errc::exists, "there is a service " + quoted(found->spec.name) +
+        return base::fail(Errc::exists, "there is a service " + in_quotes(found->spec.name) +
                                             " already: name the adopted one otherwise");
     }
     if (auto ok = store::check_service_key(present.snapshot, found->spec); !ok) return base::fail(ok.error());

@@ -1,6 +1,6 @@
 #include "control/touched.h"
 
-#include "control/prepare.h"
+#include "control/resolve.h"
 
 namespace gorb::control {
 

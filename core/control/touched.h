@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "control/control.h"
+#include "control/change.h"
 #include "model/snapshot.h"
 
 namespace gorb::control {

@@ -40,13 +40,22 @@ const model::Backend& find(const model::Config& config, const std::pair<std::str
 
 model::Snapshot applied(model::Snapshot now, const Difference& d, const model::Config& wanted) {
     model::BackendId id = 1000;
-    for (const auto& [s, b] : d.drop_backends) now = without_backend(now, s, b);
-    for (const auto& s : d.drop_services) now = without_service(now, s);
+    for (const auto& [s, b] : d.drop_backends) now = without_backend(now, s, b, now.revision + 1);
+    for (const auto& s : d.drop_services) now = without_service(now, s, now.revision + 1);
     for (const auto* names : {&d.edit_services, &d.add_services}) {
-        for (const auto& s : *names) now = with_service(now, find(wanted, s).spec);
+        for (const auto& s : *names) {
+            model::ServiceEntry row;
+            row.spec = find(wanted, s).spec;
+            row.revision = now.revision + 1;
+            now = with_service(now, row);
+        }
     }
     for (const auto* names : {&d.edit_backends, &d.add_backends}) {
-        for (const auto& b : *names) now = with_backend(now, b.first, find(wanted, b), ++id);
+        for (const auto& b : *names) {
+            now = with_backend(now, b.first,
+                               std::make_shared<const model::BackendEntry>(
+                                   model::BackendEntry{find(wanted, b), ++id, now.revision + 1}));
+        }
     }
     return now;
 }

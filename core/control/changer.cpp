@@ -1,0 +1,441 @@
+#include "control/changer.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "control/adopt.h"
+#include "control/rows.h"
+#include "control/touched.h"
+#include "reconcile/records.h"
+
+namespace gorb::control {
+
+using base::Errc;
+using base::Result;
+
+namespace {
+
+constexpr size_t batch_limit = 512;
+// Services that are brought into the kernel in one go.
+constexpr size_t services_at_once = 256;
+
+// One line about a change, with the fields that it has.
+void log_change(base::LogLevel level, std::string_view message, const Resolved& about,
+                const std::string& error = {}) {
+    std::vector<base::LogField> fields;
+    if (!about.service.empty()) fields.push_back({"service", about.service});
+    if (!about.backend.empty()) fields.push_back({"backend", about.backend});
+    if (about.many) {
+        fields.push_back({"added", std::to_string(about.counts.added)});
+        fields.push_back({"changed", std::to_string(about.counts.changed)});
+        fields.push_back({"removed", std::to_string(about.counts.removed)});
+        if (about.counts.refused > 0) fields.push_back({"refused", std::to_string(about.counts.refused)});
+    }
+    if (!error.empty()) fields.push_back({"error", error});
+    base::log(level, message, fields);
+}
+
+bool forced(const Change& change) {
+    if (const auto* put = std::get_if<PutConfig>(&change)) return put->force;
+    if (const auto* declare = std::get_if<Declare>(&change)) return declare->force;
+    return true;  // it names what it removes
+}
+
+}  // namespace
+
+void Changer::take(std::vector<Submitted>&& changes) {
+    for (Submitted& submitted : changes) waiting_.push_back(std::move(submitted));
+}
+
+void Changer::answer(const Done& done, Result<Outcome> result) {
+    answers_.emplace_back(done, std::move(result));
+}
+
+void Changer::go_on() {
+    while (!under_way_ && !waiting_.empty()) {
+        const size_t count = std::min(waiting_.size(), batch_limit);
+        std::vector<Submitted> changes(
+            std::make_move_iterator(waiting_.begin()),
+            std::make_move_iterator(waiting_.begin() + static_cast<ptrdiff_t>(count)));
+        auto batch = std::make_shared<Batch>();
+        const size_t taken = resolve_some(changes, *batch);
+        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(taken));
+        for (size_t i = changes.size(); i > taken; --i) waiting_[i - taken - 1] = std::move(changes[i - 1]);
+        if (batch->items.empty()) continue;
+        under_way_ = true;
+        p_->keeper.write(batch->write, [this, batch](const base::Status& status) {
+            under_way_ = false;
+            durable(*batch, status);
+        });
+    }
+}
+
+Present Changer::present(const model::Snapshot& now) {
+    return {
+        now,
+        [this](const model::PulseList& list) { return p_->pulses.get(list); },
+        [this](uint64_t revision) { return p_->identity + "-" + std::to_string(revision); },
+        [this] { return ++p_->last_id; },
+        [this] { return ++p_->last_revision; },
+        [this](const model::ServiceKey& key) {
+            if (p_->leaving.contains({key, {}})) return false;
+            const auto found = p_->driver->service(reconcile::kernel_key(key));
+            return found && *found;  // what can not be read says so when it is changed
+        },
+        [this, read = std::map<model::ServiceKey, base::Result<std::vector<ipvs::DestRecord>>>()](
+            const model::ServiceKey& key, const base::Endpoint& address) mutable {
+            if (p_->leaving.contains({key, address})) return false;
+            auto at = read.find(key);
+            if (at == read.end()) at = read.emplace(key, p_->driver->dests(reconcile::kernel_key(key))).first;
+            return at->second &&
+                   std::ranges::any_of(*at->second, [&](const auto& d) { return d.address == address; });
+        },
+        [this](const Adopt& adopt) -> Result<model::ConfigService> {
+            auto service = p_->driver->service(adopt.key);
+            if (!service) return base::fail(service.error());
+            if (!*service) {
+                return base::fail(Errc::not_found, "the kernel has no virtual service " + adopt.key.text() +
+                                                       "; GET /kernel lists those it has");
+            }
+            auto dests = p_->driver->dests(adopt.key);
+            if (!dests) return base::fail(dests.error());
+            return adopted(**service, *dests, adopt.name, adopt.pulses);
+        },
+    };
+}
+
+// Would too much of what the kernel has of ours go with it?
+base::Status Changer::guard(const Change& change, const Resolved& resolved) {
+    if (forced(change)) return {};
+    reconcile::Plan plan;
+    const auto in_kernel = [&](const model::ServiceEntry& service) {
+        size_t n = p_->records.contains(service.spec.name) ? 1 : 0;
+        service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            if (p_->slots.find(backend->id)->present) ++n;
+        });
+        return n;
+    };
+    p_->store.snapshot()->services.for_each(
+        [&](const std::string&, const model::ServicePtr& service) { plan.ours += in_kernel(*service); });
+    for (const Step& step : resolved.steps) {
+        if (step.kind == Step::Kind::drop_service) plan.removals += in_kernel(*step.old_service);
+        if (step.kind == Step::Kind::drop_backend && p_->slots.find(step.old_backend->id)->present)
+            ++plan.removals;
+    }
+    const std::string words = reconcile::too_much(plan, p_->guard);
+    if (words.empty()) return {};
+    p_->events.add({0, p_->clock.wall(), "guard", "", "", "", words});
+    return base::fail(Errc::exists, words);
+}
+
+// Resolves as many of the first changes as do not touch each other, and says how many those were.
+size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
+    const model::SnapshotPtr now = p_->store.snapshot();
+    const Present present = this->present(*now);
+    Touched touched(*now);
+    size_t taken = 0;
+    for (Submitted& submitted : changes) {
+        const bool many = concerns_many(submitted.change);
+        if (many && taken > 0) break;
+        if (!many && !touched.add(submitted.change)) break;
+        ++taken;
+        auto resolved = resolve(submitted.change, present);
+        if (resolved && resolved->many) {
+            if (auto ok = guard(submitted.change, *resolved); !ok) resolved = base::fail(ok.error());
+        }
+        if (!resolved) {
+            answer(submitted.done, base::fail(resolved.error()));
+        } else if (resolved->steps.empty()) {
+            answer(submitted.done, outcome(*resolved));
+        } else {
+            for (const Step& step : resolved->steps) write(batch.write, step);
+            batch.items.push_back({std::move(submitted.done), std::move(*resolved)});
+        }
+        if (many) break;
+    }
+    return taken;
+}
+
+void Changer::durable(Batch& batch, const base::Status& status) {
+    if (!status) {
+        for (Item& item : batch.items) {
+            log_change(base::LogLevel::warning, "a change could not be stored", item.resolved,
+                       status.error().sentence);
+            answer(item.done, base::fail(status.error()));
+        }
+    } else if (batch.items.front().resolved.many) {
+        apply_many(batch.items.front());
+    } else {
+        apply_ones(batch);
+    }
+}
+
+void Changer::apply_ones(Batch& batch) {
+    const Known known = p_->known();
+    const model::SnapshotPtr now = p_->store.snapshot();
+    std::vector<Result<Prepared>> prepared;
+    std::vector<reconcile::Transaction> transactions;
+    for (const Item& item : batch.items) {
+        const Step& step = item.resolved.steps.front();
+        const model::Service& service = step.old_service ? step.old_service->spec : step.service_row->spec;
+        prepared.push_back(prepare(step, service, known));
+        if (const auto& vip = prepared.back()->vip_acquire) {
+            if (auto added = p_->vips.acquire(*vip); !added) {
+                prepared.back() = base::fail(added.error());
+                continue;
+            }
+        }
+        transactions.push_back(std::move(prepared.back()->transaction));
+    }
+    const std::vector<Result<reconcile::Applied>> applied = p_->applier.apply(transactions);
+    std::set<std::string> incomplete;
+    std::vector<std::pair<Item*, base::Error>> refused;
+    size_t next = 0;
+    for (size_t i = 0; i < batch.items.size(); ++i) {
+        Item& item = batch.items[i];
+        if (!prepared[i]) {
+            refused.emplace_back(&item, prepared[i].error());
+            continue;
+        }
+        const Result<reconcile::Applied>& result = applied[next++];
+        if (result) {
+            accept(item, *prepared[i], *result);
+            if (result->service_was_missing) incomplete.insert(item.resolved.service);
+            continue;
+        }
+        if (prepared[i]->vip_acquire) p_->vips.release(*prepared[i]->vip_acquire);
+        refused.emplace_back(&item, result.error());
+    }
+    // Not before all is as it should be now.
+    for (const std::string& service : incomplete) p_->restore_destinations(service);
+    if (!refused.empty()) refuse(refused);
+}
+
+// The rows are taken back before anybody is told.
+void Changer::refuse(std::vector<std::pair<Item*, base::Error>>& refused) {
+    store::Write undo;
+    for (const auto& [item, error] : refused) {
+        log_change(base::LogLevel::warning, "a change was refused", item->resolved, error.sentence);
+        for (const Step& step : item->resolved.steps) unwrite(undo, step, ++p_->last_revision);
+    }
+    ++undoing_;
+    auto told = std::make_shared<std::vector<std::pair<Done, base::Error>>>();
+    for (auto& [item, error] : refused) told->emplace_back(std::move(item->done), std::move(error));
+    p_->keeper.write(undo, [this, undo, told](const base::Status& status) {
+        --undoing_;
+        if (!status) p_->keeper.owe(undo);
+        for (auto& [done, error] : *told) answer(done, base::fail(std::move(error)));
+    });
+}
+
+// What a step means for the slots, the checks and the drains, once it is part of the state.
+void Changer::follow_up(const Step& step, Prepared& prepared) {
+    if (prepared.vip_release) p_->vips.release(*prepared.vip_release);
+    if (step.kind == Step::Kind::drop_service) {
+        p_->records.erase(step.service);
+        p_->sync.forget(step.service);
+        p_->weights.forget(step.service);
+    } else if (step.kind == Step::Kind::put_backend) {
+        p_->weights.mark(step.service, step.backend_row->id);
+    } else if (step.kind == Step::Kind::put_service) {
+        p_->weights.mark(step.service);
+    }
+    for (const model::BackendId id : prepared.forget) {
+        const Slot& slot = *p_->slots.find(id);
+        p_->keeper.forget_health({step.service, slot.backend->spec.name});
+        if (step.kind != Step::Kind::drop_service) p_->weights.gone(slot);
+        p_->slots.erase(id);
+        p_->drains.forget(id);
+        if (p_->engine) p_->engine->remove(id);
+    }
+    if (step.kind == Step::Kind::drop_service) p_->slots.forget_name(step.service);
+    if (prepared.forget_check && p_->engine) p_->engine->remove(*prepared.forget_check);
+    if (prepared.check && p_->engine) p_->engine->put(*prepared.check);
+    if (step.kind == Step::Kind::put_backend) p_->drains.follow(step.service, *step.backend_row);
+}
+
+// A service that is to go with its last backend goes now, if that was it.
+void Changer::after_removal(const std::string& name) {
+    const model::SnapshotPtr now = p_->store.snapshot();
+    const auto* service = now->services.find(name);
+    if (!service || !(*service)->spec.deleting || !(*service)->backends.empty()) return;
+    waiting_.push_front({DeleteService{name, {}, base::Nanos(0)}, [](const Result<Outcome>&) {}});
+}
+
+// The kernel has it: the state follows, and the health engine.
+void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& applied) {
+    Resolved& r = item.resolved;
+    const Step& step = r.steps.front();
+    Outcome result;
+    if (r.deletion) result = outcome(r);  // the object as it was
+    // The slot first: who sees the backend in the state also sees its weight.
+    if (prepared.slot) {
+        Slot& slot = *prepared.slot;
+        if (!applied.dests.empty()) slot.took(applied.dests.back());
+        const bool asked =
+            slot.member.state == health::State::unknown && slot.member.admin == model::Admin::ready;
+        if (asked && slot.present) slot.member.before = slot.weight;
+        slot.backend = step.backend_row;
+        slot.service = p_->slots.name_of(r.service);
+        const Slot* old = p_->slots.find(slot.member.id);
+        if (old) slot.counted = old->counted;
+        const bool forgotten = old && old->member.state != slot.member.state;
+        const Slot& put = p_->slots.put(std::move(slot));
+        if (forgotten) p_->remember_health(put);
+    }
+    p_->store.commit(after(*p_->store.snapshot(), step));
+    if (applied.service) p_->records[r.service] = *applied.service;
+    p_->left(leaving_of(step));
+    if (step.kind == Step::Kind::put_service) p_->leaving.erase({step.service_row->spec.key, {}});
+    follow_up(step, prepared);
+    if (!r.deletion) result = outcome(r);
+    result.snapshot = p_->store.snapshot();
+    result.changed = true;
+    if (r.deletion) after_removal(r.service);
+    log_change(base::LogLevel::info, r.log, r);
+    answer(item.done, std::move(result));
+}
+
+// The state first, then the kernel, service by service.
+void Changer::apply_many(Item& item) {
+    Resolved& r = item.resolved;
+    model::Snapshot now = *p_->store.snapshot();
+    const Known known = p_->known();
+    std::set<std::string> touched;
+    std::vector<std::pair<const Step*, Prepared>> done;
+    done.reserve(r.steps.size());
+    for (const Step& step : r.steps) {
+        const auto* service = now.services.find(step.service);
+        Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
+        if (prepared.vip_acquire) {
+            if (auto added = p_->vips.acquire(*prepared.vip_acquire); !added) {
+                ++r.counts.refused;
+                log_change(base::LogLevel::error, "the VIP could not be added", r, added.error().sentence);
+            }
+        }
+        if (prepared.slot) {
+            Slot& slot = *prepared.slot;
+            const Slot* old = p_->slots.find(slot.member.id);
+            const bool stays = old && old->backend->spec.address == step.backend_row->spec.address;
+            slot.present = stays && old->present;
+            slot.weight = slot.present ? old->weight : 0;
+            slot.backend = step.backend_row;
+            slot.service = p_->slots.name_of(step.service);
+            if (old) slot.counted = old->counted;
+            p_->slots.put(std::move(slot));
+        }
+        for (store::Leaving& entry : leaving_of(step)) p_->leaving.insert(std::move(entry));
+        if (step.kind == Step::Kind::put_service) p_->leaving.erase({step.service_row->spec.key, {}});
+        if (step.kind == Step::Kind::drop_service) {
+            touched.erase(step.service);
+        } else {
+            touched.insert(step.service);
+        }
+        now = after(now, step);
+        done.emplace_back(&step, std::move(prepared));
+    }
+    p_->store.commit(std::move(now));
+    for (auto& [step, prepared] : done) follow_up(*step, prepared);
+
+    const model::SnapshotPtr then = p_->store.snapshot();
+    std::vector<model::ServicePtr> services;
+    SyncCounts counts;
+    const auto bring = [&] {
+        counts.add(p_->sync.services(services, Sync::Why::change));
+        services.clear();
+    };
+    for (const std::string& name : touched) {
+        services.push_back(*then->services.find(name));
+        if (services.size() == services_at_once) bring();
+    }
+    if (!services.empty()) bring();
+    counts.add(p_->sync.leave(*then));
+    r.counts.refused += counts.refused;
+    log_change(base::LogLevel::info, r.log, r);
+    Outcome result = outcome(r);
+    result.changed = true;
+    answer(item.done, std::move(result));
+    if (r.later) after_removal(r.service);
+}
+
+Outcome Changer::outcome(const Resolved& resolved) const {
+    Outcome result;
+    result.snapshot = p_->store.snapshot();
+    result.later = resolved.later;
+    result.counts = resolved.counts;
+    if (const auto* service = result.snapshot->services.find(resolved.service)) {
+        result.service = *service;
+        if (const auto* backend = (*service)->backends.find(resolved.backend)) result.backend = *backend;
+    }
+    return result;
+}
+
+// The same as apply_many(), with nothing done.
+Result<Preview> Changer::preview(const model::Config& config) {
+    const model::SnapshotPtr now = p_->store.snapshot();
+    auto resolved = resolve(PutConfig{config, {}, false}, present(*now));
+    if (!resolved) return base::fail(resolved.error());
+    Preview out;
+    out.counts = resolved->counts;
+    if (auto ok = guard(PutConfig{}, *resolved); !ok) out.guard = ok.error().sentence;
+
+    const Known known = p_->known();
+    model::Snapshot then = *now;
+    std::set<std::string> touched;
+    std::map<model::BackendId, health::Decision> decided;
+    LeavingSet leaving = p_->leaving;
+    for (const Step& step : resolved->steps) {
+        const auto* service = then.services.find(step.service);
+        const Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
+        if (prepared.slot) decided[prepared.slot->member.id] = prepared.slot->decision;
+        for (store::Leaving& entry : leaving_of(step)) leaving.insert(std::move(entry));
+        touched.insert(step.service);
+        then = after(then, step);
+        const bool drop = step.kind == Step::Kind::drop_service || step.kind == Step::Kind::drop_backend;
+        const bool is_new = step.kind == Step::Kind::put_service ? !step.old_service : !step.old_backend;
+        out.objects.push_back({drop ? "remove" : is_new ? "add" : "edit", step.service, step.backend});
+    }
+    reconcile::Table wanted, found;
+    std::set<reconcile::Entry> going;
+    for (const store::Leaving& entry : leaving) going.insert(entry_of(entry));
+    for (const std::string& name : touched) {
+        const auto* service = then.services.find(name);
+        if (!service) continue;
+        const ipvs::ServiceKey key = reconcile::kernel_key((*service)->spec.key);
+        reconcile::TableService& want = wanted[key];
+        want.record = reconcile::service_record((*service)->spec);
+        (*service)->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            const auto at = decided.find(backend->id);
+            const health::Decision decision =
+                at == decided.end() ? p_->slots.find(backend->id)->decision : at->second;
+            const base::Endpoint& address = backend->spec.address;
+            if (decision.present)
+                want.dests.emplace(address, reconcile::dest_record(backend->spec, decision.effective));
+        });
+        going.insert({key, {}});  // to be read; what is wanted stays
+    }
+    for (const reconcile::Entry& entry : going) {
+        if (found.contains(entry.service)) continue;
+        auto record = p_->driver->service(entry.service);
+        if (!record) return base::fail(record.error());
+        if (!*record) continue;
+        auto dests = p_->driver->dests(entry.service);
+        if (!dests) return base::fail(dests.error());
+        reconcile::TableService& has = found[entry.service];
+        has.record = std::move(**record);
+        for (ipvs::DestRecord& dest : *dests) has.dests.emplace(dest.address, dest);
+    }
+    for (const reconcile::Step& step : reconcile::plan(wanted, found, going).steps) {
+        std::string words = step.op.text();
+        if (!step.before.empty() && !step.after.empty())
+            words += ": " + step.before + " -> " + step.after;
+        else if (!step.after.empty())
+            words += ": " + step.after;
+        out.operations.push_back(std::move(words));
+    }
+    return out;
+}
+
+}  // namespace gorb::control

@@ -1,0 +1,67 @@
+// Takes changes of the desired state in order: resolves what waits together, has it made durable, and only
+// then makes the kernel and the state in memory so, and answers.
+//
+// While the database writes, the control thread goes on with everything else: health is not held up by a
+// disk. What the kernel refuses of a single change is taken back in the store before the refusal is answered;
+// of a change of many objects it is shown and tried again.
+//
+// Threads: one (the control thread).
+#pragma once
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "control/control.h"
+#include "control/parts.h"
+
+namespace gorb::control {
+
+class Changer {
+  public:
+    explicit Changer(Parts& parts) : p_(&parts) {}
+
+    void take(std::vector<Submitted>&& changes);
+    // Begins with what waits, if nothing is under way.
+    void go_on();
+    bool idle() const { return waiting_.empty() && !under_way_ && undoing_ == 0; }
+
+    // Told, in order, once the weights are settled.
+    std::vector<std::pair<Done, base::Result<Outcome>>> answers() { return std::exchange(answers_, {}); }
+
+    // What a configuration would change, and what the kernel would be told.
+    base::Result<Preview> preview(const model::Config& config);
+
+  private:
+    struct Item {
+        Done done;
+        Resolved resolved;
+    };
+    struct Batch {
+        std::vector<Item> items;
+        store::Write write;
+    };
+
+    Present present(const model::Snapshot& now);
+    base::Status guard(const Change& change, const Resolved& resolved);
+    size_t resolve_some(std::span<Submitted> changes, Batch& batch);
+    void durable(Batch& batch, const base::Status& status);
+    void apply_ones(Batch& batch);
+    void apply_many(Item& item);
+    void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
+    void refuse(std::vector<std::pair<Item*, base::Error>>& refused);
+    void follow_up(const Step& step, Prepared& prepared);
+    void after_removal(const std::string& service);
+    void answer(const Done& done, base::Result<Outcome> result);
+    Outcome outcome(const Resolved& resolved) const;
+
+    Parts* p_;
+    std::deque<Submitted> waiting_;
+    bool under_way_ = false;
+    size_t undoing_ = 0;
+    std::vector<std::pair<Done, base::Result<Outcome>>> answers_;
+};
+
+}  // namespace gorb::control

@@ -1,0 +1,119 @@
+#include "control/parts.h"
+
+#include <random>
+
+#include "reconcile/records.h"
+
+namespace gorb::control {
+namespace {
+
+std::string run_tag() {
+    constexpr char digits[] = "0123456789abcdef";
+    std::random_device random;
+    std::string tag;
+    for (int i = 0; i < 8; ++i) tag += digits[random() % 16];
+    return tag;
+}
+
+store::Health::State stored(health::State state) {
+    switch (state) {
+        case health::State::up:
+            return store::Health::State::up;
+        case health::State::down:
+            return store::Health::State::down;
+        case health::State::unknown:
+            break;
+    }
+    return store::Health::State::unknown;
+}
+
+}  // namespace
+
+Parts::Parts(Makings makings)
+    : driver(std::move(makings.driver)),
+      applier(*driver),
+      pulses(*makings.registry),
+      identity(run_tag()),
+      drains(clock),
+      weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
+                      [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; }}),
+      sync({driver.get(), &slots, &weights, &records, &leaving, &events, &clock,
+            [this](const store::Leaving& entry) {
+                store::Write write;
+                write.left.push_back(entry);
+                keeper.owe(std::move(write));
+            },
+            makings.repair}),
+      keeper(
+          std::move(makings.database), clock,
+          [this](std::function<void()> reply) { inbox.reply(std::move(reply)); },
+          [this] { return everything(); }),
+      vips(std::move(makings.vips),
+           [this](const base::Ip& address, bool added) {
+               store::Write write;
+               if (added) {
+                   vips_added.insert(address);
+                   write.vips_added.push_back(address);
+               } else {
+                   vips_added.erase(address);
+                   write.vips_removed.push_back(address);
+               }
+               keeper.owe(std::move(write));
+           }),
+      guard(makings.guard) {}
+
+ipvs::ServiceRecord Parts::record_of(const model::Service& service) const {
+    ipvs::ServiceRecord record = reconcile::service_record(service);
+    const auto it = records.find(service.name);
+    return it == records.end() ? record : reconcile::keeping(std::move(record), it->second);
+}
+
+Known Parts::known() {
+    return {[this](const model::Service& service, const Slot& slot) { return decide(service, slot); },
+            [this](model::BackendId id) { return slots.find(id); },
+            [this](const model::Service& service) { return record_of(service); },
+            [this](const store::Leaving& entry) { return leaving.contains(entry); }};
+}
+
+store::Health Parts::health_of(const Slot& slot) const {
+    const auto wall = [&](uint64_t at) {
+        return at == 0 ? 0 : clock.wall() - static_cast<int64_t>(clock.now()) + static_cast<int64_t>(at);
+    };
+    return {stored(slot.member.state), wall(slot.member.since), wall(slot.member.back_since)};
+}
+
+void Parts::remember_health(const Slot& slot) {
+    if (keeper.durable()) keeper.owe_health({*slot.service, slot.backend->spec.name}, health_of(slot));
+}
+
+void Parts::left(const std::vector<store::Leaving>& entries) {
+    if (entries.empty()) return;
+    for (const store::Leaving& entry : entries) leaving.erase(entry);
+    store::Write write;
+    write.left = entries;
+    keeper.owe(std::move(write));
+}
+
+store::Loaded Parts::everything() {
+    store::Loaded all;
+    const model::SnapshotPtr now = store.snapshot();
+    all.identity = identity;
+    all.revision = last_revision;
+    now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
+        store::Loaded::ServiceRow row{service->spec, service->revision, service->origin, {}};
+        service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            row.backends.push_back({backend->spec, backend->revision, health_of(*slots.find(backend->id))});
+        });
+        all.services.push_back(std::move(row));
+    });
+    all.leaving.assign(leaving.begin(), leaving.end());
+    all.vips.assign(vips_added.begin(), vips_added.end());
+    return all;
+}
+
+void Parts::restore_destinations(const std::string& name) {
+    const model::SnapshotPtr now = store.snapshot();
+    if (const auto* service = now->services.find(name)) sync.services({service, 1}, Sync::Why::change);
+}
+
+}  // namespace gorb::control

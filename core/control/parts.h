@@ -1,0 +1,79 @@
+// What the control thread works with: one of each, made in this order.
+//
+// Threads: the control thread, but for what each part allows others.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "control/drains.h"
+#include "control/events.h"
+#include "control/inbox.h"
+#include "control/keeper.h"
+#include "control/prepare.h"
+#include "control/pulse_pool.h"
+#include "control/slots.h"
+#include "control/sync.h"
+#include "control/vip_users.h"
+#include "control/weights.h"
+#include "health/engine.h"
+#include "ipvs/driver.h"
+#include "reconcile/applier.h"
+#include "reconcile/plan.h"
+#include "store/store.h"
+
+namespace gorb::control {
+
+struct Parts {
+    struct Makings {
+        std::unique_ptr<ipvs::Driver> driver;
+        std::unique_ptr<ipvs::VipTable> vips;
+        std::unique_ptr<store::Database> database;  // null: the store is memory
+        const plugin::Registry* registry = nullptr;
+        reconcile::Guard guard;
+        bool repair = true;
+    };
+    explicit Parts(Makings makings);
+
+    // The service with what the kernel has of it beyond the spec.
+    ipvs::ServiceRecord record_of(const model::Service& service) const;
+    health::Decision decide(const model::Service& service, const Slot& slot) const {
+        return weights.decide(service, slot);
+    }
+    Known known();
+    store::Health health_of(const Slot& slot) const;
+    // The backend's health is another: it is to be remembered.
+    void remember_health(const Slot& slot);
+    // Entries are known to be out of the kernel.
+    void left(const std::vector<store::Leaving>& entries);
+    // All that the store should have.
+    store::Loaded everything();
+    // Somebody removed a service of ours and it has just been put back: its other destinations go back too.
+    void restore_destinations(const std::string& service);
+
+    base::SystemClock clock;
+    std::unique_ptr<ipvs::Driver> driver;
+    reconcile::Applier applier;
+    PulsePool pulses;
+    health::Engine* engine = nullptr;
+    Inbox inbox;
+    Events events;
+    store::Store store;
+    std::string identity;  // in ETags: of the database, or of this run
+    LeavingSet leaving;
+    std::set<base::Ip> vips_added;
+    ServiceRecords records;
+    Slots slots;
+    Drains drains;
+    Weights weights;
+    Sync sync;
+    Keeper keeper;
+    VipUsers vips;
+    const reconcile::Guard guard;
+    uint64_t last_revision = 0;
+    model::BackendId last_id = 0;
+};
+
+}  // namespace gorb::control

@@ -1,0 +1,53 @@
+// Rounds through all services that look for drift, a few services at a time, so that nothing else waits for
+// long.
+//
+// Threads: one (the control thread).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "control/sync.h"
+#include "model/snapshot.h"
+
+namespace gorb::control {
+
+class Rounds {
+  public:
+    using Done = std::function<void(base::Result<SyncCounts>)>;
+
+    // `period` in ns, 0: only when asked.
+    Rounds(Sync& sync, const base::Clock& clock, uint64_t period)
+        : sync_(&sync), clock_(&clock), period_(period), at_(period ? clock.now() + period : 0) {}
+
+    // A whole round that begins now; `done` when it is over.
+    void ask(Done done);
+    // Goes on with a round that is under way, or begins one that is due. False when there is nothing more to
+    // do now.
+    bool step(const model::Snapshot& now);
+    uint64_t next() const { return under_way_ ? 1 : at_; }  // monotonic ns, 0: never
+
+    struct Totals {
+        uint64_t rounds = 0, drift = 0, refused = 0;
+        int64_t last_wall = 0;  // end of the last round
+    };
+    const Totals& totals() const { return totals_; }
+
+  private:
+    void begin(const model::Snapshot& now);
+    void end();
+
+    Sync* sync_;
+    const base::Clock* clock_;
+    uint64_t period_, at_;
+    bool under_way_ = false;
+    std::vector<std::string> names_;  // of services that are still to be looked at, the next one last
+    SyncCounts counts_;
+    std::vector<Done> waiting_, asked_;  // for the round under way, for the next one
+    Totals totals_;
+};
+
+}  // namespace gorb::control

@@ -1,0 +1,177 @@
+#include "control/starter.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "reconcile/table.h"
+#include "store/transitions.h"
+
+namespace gorb::control {
+namespace {
+
+constexpr size_t services_at_once = 1024;
+
+health::State state_of(store::Health::State state) {
+    switch (state) {
+        case store::Health::State::up:
+            return health::State::up;
+        case store::Health::State::down:
+            return health::State::down;
+        case store::Health::State::unknown:
+            break;
+    }
+    return health::State::unknown;
+}
+
+class Starter {
+  public:
+    explicit Starter(Parts& parts) : p_(&parts) {}
+
+    void take(store::Loaded& loaded) {
+        if (!loaded.identity.empty()) p_->identity = loaded.identity;
+        p_->leaving.insert(loaded.leaving.begin(), loaded.leaving.end());
+        p_->vips_added.insert(loaded.vips.begin(), loaded.vips.end());
+        p_->vips.remember(loaded.vips);
+        p_->last_revision = loaded.revision;
+        store::Builder builder;
+        for (store::Loaded::ServiceRow& service : loaded.services) {
+            const std::string* name = p_->slots.name_of(service.spec.name);
+            builder.add(std::move(service.spec), service.revision, service.origin);
+            for (store::Loaded::BackendRow& row : service.backends) builder.add(backend(name, row));
+        }
+        p_->store.commit(builder.finish(std::max<uint64_t>(loaded.revision, 1)));
+        p_->last_revision = std::max<uint64_t>(p_->last_revision, 1);
+    }
+
+    base::Result<SyncCounts> kernel(bool force) {
+        const model::SnapshotPtr now = p_->store.snapshot();
+        auto table = reconcile::read_table(*p_->driver);
+        if (!table) return base::fail(table.error());
+        SyncCounts counts;
+        std::vector<model::ServicePtr> some;
+        const auto bring = [&] {
+            counts.add(p_->sync.services(some, Sync::Why::start, &*table));
+            some.clear();
+        };
+        now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
+            if (auto added = p_->vips.acquire(service->spec.key.vip.ip); !added) {
+                base::log_error("the VIP could not be added",
+                                {{"service", service->spec.name}, {"error", added.error().sentence}});
+            }
+            some.push_back(service);
+            if (some.size() == services_at_once) bring();
+        });
+        if (!some.empty()) bring();
+        if (allowed(*now, *table, force)) counts.add(p_->sync.leave(*now));
+        p_->vips.release_unused();
+        return counts;
+    }
+
+    void checks() {
+        for (const health::Target& target : targets_) p_->engine->put(target);
+        p_->store.snapshot()->services.for_each(
+            [&](const std::string& name, const model::ServicePtr& service) {
+                service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+                    p_->drains.follow(name, *backend);
+                });
+                if (service->spec.deleting && service->backends.empty())
+                    p_->inbox.put(Submitted{DeleteService{name, {}, base::Nanos(0)},
+                                            [](const base::Result<Outcome>&) {}});
+            });
+    }
+
+    size_t backends() const { return backends_; }
+
+  private:
+    model::BackendPtr backend(const std::string* service, store::Loaded::BackendRow& row) {
+        ++backends_;
+        auto entry = std::make_shared<model::BackendEntry>();
+        entry->spec = std::move(row.spec);
+        entry->id = ++p_->last_id;
+        entry->revision = row.revision;
+        auto pulses = p_->pulses.get(entry->spec.pulses);
+        if (pulses) entry->spec.pulses = list_of(*pulses);
+
+        Slot slot;
+        health::Member& member = slot.member;
+        member.id = entry->id;
+        member.configured = entry->spec.weight;
+        member.admin = entry->spec.admin;
+        member.backup = entry->spec.backup;
+        const bool checked = entry->spec.admin != model::Admin::maint;
+        if (checked && pulses) {
+            member.state = state_of(row.health.state);
+            member.since = monotonic(row.health.since);
+            member.back_since = monotonic(row.health.back);
+            health::Target target{entry->id,           *service,           entry->spec.name,
+                                  entry->spec.address, entry->spec.pulses, (*pulses)->args};
+            target.known = member.state;
+            targets_.push_back(std::move(target));
+        } else if (checked) {
+            base::log_error(
+                "a backend can not be checked: it keeps the weight that it has in the kernel",
+                {{"service", *service}, {"backend", entry->spec.name}, {"error", pulses.error().sentence}});
+        }
+        slot.service = service;
+        slot.backend = entry;
+        p_->slots.put(std::move(slot));
+        return entry;
+    }
+
+    // Never 0, which means that it is not known: it may have been before this machine was started.
+    uint64_t monotonic(int64_t wall) const {
+        if (wall == 0) return 0;
+        const int64_t ago = std::max<int64_t>(p_->clock.wall() - wall, 0);
+        return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(p_->clock.now()) - ago, 1));
+    }
+
+    // What is leaving goes, unless it is most of what there is.
+    bool allowed(const model::Snapshot& now, const reconcile::Table& table, bool force) {
+        reconcile::Table wanted, of;
+        std::set<reconcile::Entry> leaving;
+        for (const store::Leaving& entry : p_->leaving) {
+            if (now.by_key.find(entry.service)) continue;
+            leaving.insert(entry_of(entry));
+            const auto found = table.find(entry_of(entry).service);
+            if (found != table.end()) of.insert(*found);
+        }
+        reconcile::Plan plan = reconcile::plan(wanted, of, leaving);
+        now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
+            plan.ours += 1 + service->backends.size();
+        });
+        const std::string words = reconcile::too_much(plan, p_->guard);
+        if (words.empty() || force) return true;
+        base::log_error(
+            "what earlier changes removed stays in the kernel for now: start with --force to let it go",
+            {{"why", words}});
+        p_->events.add({0, p_->clock.wall(), "guard", "", "", "", words});
+        return false;
+    }
+
+    Parts* p_;
+    std::vector<health::Target> targets_;
+    size_t backends_ = 0;
+};
+
+}  // namespace
+
+base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force) {
+    Started started;
+    started.services = loaded.services.size();
+    Starter starter(parts);
+    starter.take(loaded);
+    started.backends = starter.backends();
+    auto kernel = starter.kernel(force);
+    if (!kernel) return base::fail(kernel.error());
+    started.kernel = *kernel;
+    if (parts.engine) starter.checks();
+    parts.events.add({0, parts.clock.wall(), "start", "", "", "",
+                      "started with " + std::to_string(started.services) + " virtual services and " +
+                          std::to_string(started.backends) + " backends; in the kernel " +
+                          std::to_string(kernel->added) + " entries were added, " +
+                          std::to_string(kernel->edited) + " changed, " + std::to_string(kernel->removed) +
+                          " removed"});
+    return started;
+}
+
+}  // namespace gorb::control

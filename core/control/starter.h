@@ -1,0 +1,19 @@
+// The start: from what the store has to a state, slots, a kernel that is as it should be, and checks.
+#pragma once
+#include "base/result.h"
+#include "control/parts.h"
+#include "store/database.h"
+
+namespace gorb::control {
+
+struct Started {
+    size_t services = 0, backends = 0;
+    SyncCounts kernel;
+};
+
+// Once, before the control thread runs. What the kernel refuses, and a pulse whose plugin is missing, is
+// logged and shown, and does not keep the rest from starting; an error is that the kernel's table can not be
+// read. `force`: past the guard against mass deletion.
+base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force);
+
+}  // namespace gorb::control
