@@ -59,6 +59,31 @@ base::Result<Backend> result(Backend b, std::vector<Fault> faults) {
     return b;
 }
 
+// Everything but the key: members of the object that is open.
+void write_settings(base::JsonWriter& out, const Backend& b) {
+    base::key(out, "weight");
+    out.Uint(b.weight);
+    base::key(out, "method");
+    base::value(out, forwarding_text(b.forwarding));
+    base::key(out, "backup");
+    out.Bool(b.backup);
+    base::key(out, "admin");
+    base::value(out, admin_text(b.admin));
+    if (b.drain_timeout != base::Nanos(0)) {
+        base::key(out, "drain-timeout");
+        base::value(out, base::duration_text(b.drain_timeout));
+    }
+    if (b.drain_then != DrainThen::maint) {
+        base::key(out, "drain-then");
+        base::value(out, drain_then_text(b.drain_then));
+    }
+    write_pulses(out, b.pulses);
+    base::key(out, "upper-threshold");
+    out.Uint(b.upper_threshold);
+    base::key(out, "lower-threshold");
+    out.Uint(b.lower_threshold);
+}
+
 }  // namespace
 
 Backend read_backend(std::string name, ObjectReader& doc) {
@@ -89,6 +114,18 @@ base::Result<Backend> read_backend(std::string name, std::string_view body) {
     return result(std::move(b), std::move(faults));
 }
 
+base::Result<Backend> read_backend_settings(const base::Endpoint& address, std::string_view settings) {
+    auto object = base::parse_json_object(settings);
+    if (!object) return base::fail(std::move(object.error()));
+    std::vector<Fault> faults;
+    ObjectReader doc(*object, "", faults);
+    Backend b;
+    b.address = address;
+    read_settings(doc, Mode::create, b);
+    check(doc, b);
+    return result(std::move(b), std::move(faults));
+}
+
 base::Result<Backend> patch_backend(const Backend& now, std::string_view body) {
     auto object = base::parse_json_object(body);
     if (!object) return base::fail(std::move(object.error()));
@@ -114,27 +151,13 @@ void write_backend_options(base::JsonWriter& out, const Backend& b) {
     base::value(out, address);
     base::key(out, "port");
     out.Uint(b.address.port);
-    base::key(out, "weight");
-    out.Uint(b.weight);
-    base::key(out, "method");
-    base::value(out, forwarding_text(b.forwarding));
-    base::key(out, "backup");
-    out.Bool(b.backup);
-    base::key(out, "admin");
-    base::value(out, admin_text(b.admin));
-    if (b.drain_timeout != base::Nanos(0)) {
-        base::key(out, "drain-timeout");
-        base::value(out, base::duration_text(b.drain_timeout));
-    }
-    if (b.drain_then != DrainThen::maint) {
-        base::key(out, "drain-then");
-        base::value(out, drain_then_text(b.drain_then));
-    }
-    write_pulses(out, b.pulses);
-    base::key(out, "upper-threshold");
-    out.Uint(b.upper_threshold);
-    base::key(out, "lower-threshold");
-    out.Uint(b.lower_threshold);
+    write_settings(out, b);
+    out.EndObject();
+}
+
+void write_backend_settings(base::JsonWriter& out, const Backend& b) {
+    out.StartObject();
+    write_settings(out, b);
     out.EndObject();
 }
 

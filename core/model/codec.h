@@ -53,6 +53,13 @@ void write_backend_options(base::JsonWriter& out, const Backend& backend);
 // Its members, into the object that is open.
 void write_service_members(base::JsonWriter& out, const Service& service);
 
+// The same without what the kernel knows the object by (address, port, protocol), for who keeps that beside
+// it; most backends of a site have equal settings. Reading checks the whole object, like read_*().
+void write_service_settings(base::JsonWriter& out, const Service& service);
+void write_backend_settings(base::JsonWriter& out, const Backend& backend);
+base::Result<Service> read_service_settings(const ServiceKey& key, std::string_view settings);
+base::Result<Backend> read_backend_settings(const base::Endpoint& address, std::string_view settings);
+
 // "sh-fallback|sh-port" for flags of a service with that scheduler; "" for none.
 std::string flags_text(const std::string& scheduler, uint32_t flags);
 

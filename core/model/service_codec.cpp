@@ -198,6 +198,27 @@ std::string netmask_text(uint8_t prefix) {
     return mask.text();
 }
 
+// Everything but the key: members of the object that is open.
+void write_settings(base::JsonWriter& out, const Service& s) {
+    base::key(out, "method");
+    base::value(out, s.scheduler);
+    base::key(out, "flags");
+    base::value(out, flags_text(s.scheduler, s.flags));
+    base::key(out, "persistent");
+    out.Bool(s.persistence_s != 0);
+    if (s.persistence_s != 0) {
+        base::key(out, "persistence-timeout");
+        out.Uint(s.persistence_s);
+        base::key(out, "netmask");
+        if (s.key.vip.ip.v4()) {
+            base::value(out, netmask_text(s.netmask));
+        } else {
+            out.Uint(s.netmask);
+        }
+    }
+    write_pool(out, s.pool);
+}
+
 }  // namespace
 
 Service read_service(std::string name, ObjectReader& doc, const Defaults& defaults) {
@@ -231,6 +252,19 @@ base::Result<Service> read_service(std::string name, std::string_view body, cons
     std::vector<Fault> faults;
     ObjectReader doc(*object, "", faults);
     Service s = read_service(std::move(name), doc, defaults);
+    return result(std::move(s), std::move(faults));
+}
+
+base::Result<Service> read_service_settings(const ServiceKey& key, std::string_view settings) {
+    auto object = base::parse_json_object(settings);
+    if (!object) return base::fail(std::move(object.error()));
+    std::vector<Fault> faults;
+    ObjectReader doc(*object, "", faults);
+    Service s;
+    s.key = key;
+    s.netmask = static_cast<uint8_t>(key.vip.ip.bits());
+    read_settings(doc, Mode::create, s);
+    check(doc, s);
     return result(std::move(s), std::move(faults));
 }
 
@@ -275,28 +309,18 @@ void write_service_members(base::JsonWriter& out, const Service& s) {
     out.Uint(s.key.vip.port);
     base::key(out, "protocol");
     base::value(out, protocol_text(s.key.protocol));
-    base::key(out, "method");
-    base::value(out, s.scheduler);
-    base::key(out, "flags");
-    base::value(out, flags_text(s.scheduler, s.flags));
-    base::key(out, "persistent");
-    out.Bool(s.persistence_s != 0);
-    if (s.persistence_s != 0) {
-        base::key(out, "persistence-timeout");
-        out.Uint(s.persistence_s);
-        base::key(out, "netmask");
-        if (s.key.vip.ip.v4()) {
-            base::value(out, netmask_text(s.netmask));
-        } else {
-            out.Uint(s.netmask);
-        }
-    }
-    write_pool(out, s.pool);
+    write_settings(out, s);
 }
 
 void write_service_options(base::JsonWriter& out, const Service& s) {
     out.StartObject();
     write_service_members(out, s);
+    out.EndObject();
+}
+
+void write_service_settings(base::JsonWriter& out, const Service& s) {
+    out.StartObject();
+    write_settings(out, s);
     out.EndObject();
 }
 

@@ -106,10 +106,15 @@ class Database {
     virtual Status status() const = 0;
 };
 
+struct OpenOptions {
+    std::string vfs;  // how SQLite reaches the disk: one of its VFS by name, "" for the standard one
+};
+
 // Opens `directory`/gorb.db, or makes it (directory 0700, file 0600). Refused, and left as it is: a file that
 // is damaged, no database of gorb, or of a newer version. An older version is brought up to date, in one
 // transaction, after a copy was put beside it.
-base::Result<std::unique_ptr<Database>> open_database(const std::filesystem::path& directory);
+base::Result<std::unique_ptr<Database>> open_database(const std::filesystem::path& directory,
+                                                      const OpenOptions& options = {});
 
 // ---- for the command line; none needs the daemon to be stopped but restore()
 

@@ -1,0 +1,251 @@
+#include "store/durable.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "store/opening.h"
+
+namespace gorb::store {
+namespace {
+
+using base::Errc;
+using base::fail;
+using base::Result;
+
+constexpr int checkpoint_pages = 1000;  // of the WAL, as SQLite does by itself
+
+int count_pages(void* pages, sqlite3*, const char*, int in_wal) {
+    *static_cast<int*>(pages) = in_wal;
+    return SQLITE_OK;
+}
+
+}  // namespace
+
+Durable::Durable(Paths paths, OpenOptions options, const Schema& schema, Lock lock, Connection file,
+                 RowWriter rows)
+    : paths_(std::move(paths)),
+      options_(std::move(options)),
+      schema_(schema),
+      lock_(std::move(lock)),
+      file_(std::move(file)),
+      rows_(std::move(rows)) {
+    status_.with([&](Status& s) { s.path = paths_.database.string(); });
+    remember();
+    thread_ = std::thread([this] { run(); });
+}
+
+Durable::~Durable() {
+    {
+        std::lock_guard lock(queue_lock_);
+        ending_ = true;
+    }
+    more_.notify_one();
+    thread_.join();
+    // A file that was refused, or is not the one we opened, stays as it is.
+    if (!file_ || lost_ || !accepted_ || !changed().value_or("?").empty()) return;
+    sqlite3_busy_timeout(file_.raw(), 200);  // of who reads meanwhile; the WAL is good without this too
+    sqlite3_wal_checkpoint_v2(file_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    file_.keep_wal(false);
+}
+
+Result<Loaded> Durable::load() {
+    std::lock_guard lock(io_);
+    const std::string path = paths_.database.string();
+    if (!file_) return fail(Errc::unavailable, path + " is not open: it was lost and could not be made anew");
+    auto all = read_rows(file_, path);
+    if (!all) {
+        if (all.error().code != Errc::io && all.error().code != Errc::internal) return all;
+        return fail(damaged(path, all.error().sentence));
+    }
+    accepted_ = true;
+    return all;
+}
+
+Database::Status Durable::status() const {
+    Status now = status_.with([](const Status& s) { return s; });
+    for (const auto& file : {paths_.database, paths_.wal}) {
+        if (const auto found = look(file); found && found->there)
+            now.bytes += static_cast<uint64_t>(found->size);
+    }
+    return now;
+}
+
+// ---- the queue
+
+void Durable::write(Write write, Done done) {
+    submit({std::move(write), nullptr, std::move(done)});
+}
+
+void Durable::rewrite(Loaded all, Done done) {
+    submit({{}, std::make_unique<Loaded>(std::move(all)), std::move(done)});
+}
+
+void Durable::submit(Job job) {
+    {
+        std::lock_guard lock(queue_lock_);
+        queue_.push_back(std::move(job));
+    }
+    more_.notify_one();
+}
+
+void Durable::run() {
+    for (;;) {
+        {
+            std::unique_lock lock(queue_lock_);
+            more_.wait(lock, [this] { return ending_ || !queue_.empty() || !work_.empty(); });
+            if (work_.empty()) {
+                work_.swap(queue_);
+            } else {
+                std::move(queue_.begin(), queue_.end(), std::back_inserter(work_));
+                queue_.clear();
+            }
+            if (work_.empty()) return;
+        }
+        write_some();
+    }
+}
+
+// One transaction, or one rewrite.
+void Durable::write_some() {
+    Answers answers;
+    base::Status all_of_them;
+    if (work_.front().all) {
+        std::lock_guard lock(io_);
+        answers.push_back(make_anew(*work_.front().all));
+    } else {
+        std::lock_guard lock(io_);
+        all_of_them = transaction(answers);
+    }
+    status_.with([&](Status& s) {
+        for (const auto& own : answers) {
+            const base::Status& answer = all_of_them ? own : all_of_them;
+            ++s.writes;
+            if (!answer) ++s.refused;
+            s.trouble = answer ? "" : answer.error().sentence;
+        }
+    });
+    for (base::Status& own : answers) {
+        Job job = std::move(work_.front());
+        work_.pop_front();
+        if (job.done) job.done(all_of_them ? std::move(own) : all_of_them);
+    }
+    // After the answers: nobody waits for it.
+    std::lock_guard lock(io_);
+    if (file_ && !lost_ && wal_pages_ >= checkpoint_pages) checkpoint();
+}
+
+// ---- a transaction
+
+base::Error Durable::refused(int code, const std::string& doing) {
+    base::Error error = file_.error(code, doing);
+    const Trouble trouble = trouble_of(code, error.os_error);
+    if (trouble == Trouble::full) {
+        error.sentence =
+            "the disk of " + paths_.directory.string() +
+            " is full: nothing can be changed until there is room again; no restart is needed then";
+    } else if (trouble == Trouble::damaged) {
+        lose("is damaged (" + error.sentence + ")");
+        error.code = Errc::unavailable;
+    }
+    return error;
+}
+
+void Durable::roll_back() {
+    if (sqlite3_get_autocommit(file_.raw()) == 0) file_.exec("ROLLBACK");
+}
+
+// One write as a whole or not at all. What it gives is everybody's trouble; its own is in `answer`.
+int Durable::apply_one(const Write& write, base::Status& answer) {
+    int code = savepoint_.run();
+    if (code == SQLITE_OK) code = rows_.apply(write);
+    if (code == SQLITE_OK) return release_.run();
+    if (trouble_of(code, 0) != Trouble::defect || sqlite3_get_autocommit(file_.raw()) != 0) return code;
+    answer = fail(file_.error(code, "a change does not fit what " + paths_.database.string() + " holds"));
+    base::log_error("a write to the database was wrong", {{"error", answer.error().sentence}});
+    code = back_.run();
+    return code == SQLITE_OK ? release_.run() : code;
+}
+
+base::Status Durable::transaction(Answers& answers) {
+    const std::string doing = "can not write " + paths_.database.string();
+    // As many as would be refused together; the loop below may leave some for the next transaction.
+    const auto count = [this] {
+        size_t n = 0;
+        while (n < work_.size() && n < most_writes && !work_[n].all) ++n;
+        return n;
+    };
+    const auto refuse = [&](base::Error error) -> base::Status {
+        answers.resize(std::max(answers.size(), size_t{1}));
+        return fail(std::move(error));
+    };
+    if (base::Status good = check_files(); !good) {
+        answers.resize(count());
+        return good;
+    }
+    if (!begin_) {
+        // Not in the constructor: it would have to fail.
+        int code = file_.prepare("BEGIN IMMEDIATE", begin_);
+        if (code == SQLITE_OK) code = file_.prepare("COMMIT", commit_);
+        if (code == SQLITE_OK) code = file_.prepare("SAVEPOINT one", savepoint_);
+        if (code == SQLITE_OK) code = file_.prepare("RELEASE one", release_);
+        if (code == SQLITE_OK) code = file_.prepare("ROLLBACK TO one", back_);
+        if (code != SQLITE_OK) return refuse(refused(code, doing));
+        sqlite3_wal_hook(file_.raw(), count_pages, &wal_pages_);
+    }
+    if (uncertain_) overwrite_refused();
+    if (const int code = begin_.run(); code != SQLITE_OK) {
+        answers.resize(count());
+        return fail(refused(code, doing));
+    }
+    rows_.taken_bytes();  // of what was refused
+    size_t bytes = 0;
+    for (size_t n = count(); answers.size() < n && bytes < most_bytes;) {
+        base::Status& answer = answers.emplace_back();
+        const int code = apply_one(work_[answers.size() - 1].write, answer);
+        if (code != SQLITE_OK) {
+            base::Error error = refused(code, doing);
+            roll_back();
+            return fail(std::move(error));
+        }
+        bytes += rows_.taken_bytes();
+    }
+    if (const int code = commit_.run(); code != SQLITE_OK) {
+        base::Error error = refused(code, doing);
+        roll_back();
+        uncertain_ = true;
+        overwrite_refused();
+        return fail(std::move(error));
+    }
+    status_.with([](Status& s) { ++s.transactions; });
+    // It may have gone into a file that was removed meanwhile.
+    base::Status still = check_files();
+    if (still) remember();
+    return still;
+}
+
+// The pages of a transaction that failed at its end may stand in the WAL, whole: a start after a crash would
+// take them for good. Another transaction in their place ends that.
+void Durable::overwrite_refused() {
+    int code = begin_.run();
+    if (code == SQLITE_OK) code = rows_.count_refused();
+    if (code == SQLITE_OK) code = commit_.run();
+    if (code == SQLITE_OK) {
+        uncertain_ = false;
+    } else {
+        roll_back();
+    }
+}
+
+void Durable::checkpoint() {
+    const int code =
+        sqlite3_wal_checkpoint_v2(file_.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+    if (code == SQLITE_OK || code == SQLITE_BUSY) {
+        remember();
+        return;
+    }
+    const base::Error error = refused(code, "can not move the WAL into " + paths_.database.string());
+    base::log_warning("the database's log can not be emptied", {{"error", error.sentence}});
+    wal_pages_ = 0;  // with the next transaction it is tried again
+}
+
+}  // namespace gorb::store

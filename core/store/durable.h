@@ -1,0 +1,98 @@
+// The database as a thread that writes: what waits together becomes one transaction.
+//
+// Before each transaction the files are looked at: SQLite would go on writing into a file that nobody finds
+// again.
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/guarded.h"
+#include "store/database.h"
+#include "store/files.h"
+#include "store/rows.h"
+#include "store/schema.h"
+#include "store/sqlite.h"
+
+namespace gorb::store {
+
+class Durable final : public Database {
+  public:
+    // `rows` are prepared on `file`.
+    Durable(Paths paths, OpenOptions options, const Schema& schema, Lock lock, Connection file,
+            RowWriter rows);
+    ~Durable() override;
+
+    base::Result<Loaded> load() override;
+    void write(Write write, Done done) override;
+    bool lost() const override { return lost_; }
+    void rewrite(Loaded all, Done done) override;
+    Status status() const override;
+
+    // Of one transaction.
+    static constexpr size_t most_writes = 4096;
+    static constexpr size_t most_bytes = 8 << 20;
+
+  private:
+    struct Job {
+        Write write;
+        std::unique_ptr<Loaded> all;  // a rewrite() if set
+        Done done;
+    };
+    // What each job of a transaction is answered.
+    using Answers = std::vector<base::Status>;
+
+    void submit(Job job);
+    void run();
+    void write_some();
+    // Does jobs from the front of `work_` and says how many: one for each answer. The answers are good only
+    // if it gives no error; else that one is everybody's.
+    base::Status transaction(Answers& answers);
+    int apply_one(const Write& write, base::Status& answer);
+    base::Error refused(int code, const std::string& doing);
+    void roll_back();
+    void overwrite_refused();
+    base::Status make_anew(Loaded& all);
+    void checkpoint();
+
+    // ---- whether the files are what they were
+    void remember();
+    // Why not; "" if they are. An error where that can not be said.
+    base::Result<std::string> changed();
+    // Whether what is in a file that became shorter is whole: another program may have packed it.
+    base::Result<std::string> shortened(const std::string& which);
+    base::Status check_files();
+    void lose(std::string why);
+
+    const Paths paths_;
+    const OpenOptions options_;
+    const Schema schema_;
+
+    // Of the database's thread, and of load() until there is work.
+    std::mutex io_;
+    Lock lock_;
+    Connection file_;
+    RowWriter rows_;
+    Statement begin_, commit_, savepoint_, release_, back_;
+    int wal_pages_ = 0;
+    bool accepted_ = false;   // load() has read all of it
+    bool uncertain_ = false;  // a refused transaction may stand at the end of the WAL
+    Look database_, wal_;     // as they were after the last transaction
+    std::string why_lost_;
+    std::deque<Job> work_;
+
+    std::atomic<bool> lost_{false};
+    base::Guarded<Status> status_;
+
+    std::mutex queue_lock_;
+    std::condition_variable more_;
+    std::deque<Job> queue_;
+    bool ending_ = false;
+    std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace gorb::store

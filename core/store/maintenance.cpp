@@ -1,0 +1,112 @@
+// backup(), check() and restore().
+#include <unistd.h>
+
+#include "store/opening.h"
+#include "store/rows.h"
+
+namespace gorb::store {
+namespace {
+
+using base::Errc;
+using base::fail;
+using base::Result;
+using base::Status;
+
+constexpr unsigned most_findings = 20;
+
+// What is not whole is no copy of anything.
+Status whole(Connection& file, const std::string& path) {
+    const auto found = findings(file, path, 1);
+    if (!found) return fail(found.error());
+    if (found->empty()) return {};
+    return fail(damaged(path, *found));
+}
+
+// Revisions go up only, also over a restore: an ETag from before it must not fit another state after it.
+Status raise_revision(const Paths& paths) {
+    const auto database = look(paths.database);
+    if (!database || !database->there) return {};
+    uint64_t revision = 0;
+    {
+        auto old = open_to_read(paths.database, schema());
+        if (!old) return {};  // damaged, as may be why there is a restore
+        old->keep_wal(true);
+        auto words = old->value("SELECT revision FROM meta", "");
+        if (!words) return {};
+        revision = std::strtoull(words->c_str(), nullptr, 10);
+    }
+    auto made = Connection::open(paths.made, SQLITE_OPEN_READWRITE);
+    if (!made) return fail(std::move(made.error()));
+    RowWriter rows;
+    Write write;
+    write.revision = revision;
+    int code = rows.prepare(*made);
+    if (code == SQLITE_OK) code = rows.apply(write);
+    if (code != SQLITE_OK) return fail(made->error(code, "can not write " + paths.made.string()));
+    return {};
+}
+
+}  // namespace
+
+Status backup(const std::filesystem::path& directory, const std::filesystem::path& to) {
+    const Paths paths(directory);
+    const auto target = look(to);
+    if (!target) return fail(target.error());
+    if (target->there) return fail(Errc::exists, to.string() + " is there already; name another file");
+    auto file = open_to_read(paths.database, schema());
+    if (!file) return fail(std::move(file.error()));
+    const auto part = with_suffix(to, ".part-" + std::to_string(::getpid()));
+    Status done = remove_database(part);
+    if (done) done = copy_database(*file, part);
+    if (done) {
+        auto copy = Connection::open(part, SQLITE_OPEN_READONLY);
+        done = copy ? whole(*copy, paths.database.string()) : Status(fail(std::move(copy.error())));
+    }
+    if (done) done = rename_new(part, to);
+    if (!done) {
+        (void)remove_database(part);
+        return done;
+    }
+    return sync_directory(to.parent_path());
+}
+
+Result<std::string> check(const std::filesystem::path& directory) {
+    const Paths paths(directory);
+    auto file = open_to_read(paths.database, schema());
+    if (!file) {
+        const Errc code = file.error().code;
+        if (code == Errc::io || code == Errc::unsupported) return file.error().sentence;
+        return fail(std::move(file.error()));
+    }
+    auto found = findings(*file, paths.database.string(), most_findings);
+    if (!found || found->empty()) return found;
+    return damaged(paths.database.string(), *found).sentence;
+}
+
+Status restore(const std::filesystem::path& directory, const std::filesystem::path& from) {
+    const Paths paths(directory);
+    {
+        auto copy = open_to_read(from, schema());
+        if (!copy) return fail(std::move(copy.error()));
+        if (Status good = whole(*copy, from.string()); !good) return good;
+    }
+    if (Status made = make_directory(directory); !made) return made;
+    const auto lock = Lock::take(paths.lock);
+    if (!lock) return fail(lock.error());
+    const auto next = look(paths.next);
+    if (!next) return fail(next.error());
+    if (next->there) {
+        if (Status ended = finish_replacing(paths, "replaced"); !ended) return ended;
+    }
+    if (Status removed = remove_database(paths.made); !removed) return removed;
+    {
+        auto copy = open_to_read(from, schema());
+        if (!copy) return fail(std::move(copy.error()));
+        if (Status copied = copy_database(*copy, paths.made); !copied) return copied;
+    }
+    if (Status raised = raise_revision(paths); !raised) return raised;
+    if (Status synced = sync_file(paths.made); !synced) return synced;
+    return replace_database(paths, "before-restore");
+}
+
+}  // namespace gorb::store
