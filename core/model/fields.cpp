@@ -4,6 +4,7 @@
 #include <Poco/JSON/Object.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
 #include "base/duration.h"
@@ -164,6 +165,16 @@ void add_violations(std::vector<Fault>& faults, std::vector<Fault> violations,
         }
         if (!misread(violation.pointer)) faults.push_back(std::move(violation));
     }
+}
+
+std::optional<int64_t> dotted_prefix(std::string_view text) {
+    const auto mask = base::Ip::parse(text);
+    if (!mask || !mask->v4()) return std::nullopt;
+    const auto& b = mask->bytes;
+    const uint32_t bits = uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3];
+    const int ones = std::countl_one(bits);
+    if (std::popcount(bits) != ones) return std::nullopt;
+    return ones;
 }
 
 size_t levels(const Var& value) {

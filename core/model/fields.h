@@ -50,6 +50,9 @@ std::optional<uint16_t> read_port(base::ObjectReader& doc);
 // Whole seconds, or a duration text of whole seconds, within the range of persistence.
 std::optional<uint32_t> persistence_seconds(const Poco::Dynamic::Var& value);
 
+// "255.255.255.0" -> 24; nullopt if the ones do not come first.
+std::optional<int64_t> dotted_prefix(std::string_view text);
+
 // Adds the rules' violations to the faults found in reading: what was misread already is not reported twice,
 // and "/address" is pointed to by the name that the document used.
 void add_violations(std::vector<base::Fault>& faults, std::vector<base::Fault> violations,

@@ -1,7 +1,6 @@
 // Virtual services: JSON to value and back.
 #include <Poco/JSON/Array.h>
 
-#include <bit>
 #include <charconv>
 
 #include "model/codec.h"
@@ -130,17 +129,6 @@ void read_persistence(ObjectReader& doc, Service& s) {
     } else {
         s.persistence_s = *seconds;
     }
-}
-
-// "255.255.255.0" -> 24; nullopt if the ones do not come first.
-std::optional<int64_t> dotted_prefix(std::string_view text) {
-    const auto mask = base::Ip::parse(text);
-    if (!mask || !mask->v4()) return std::nullopt;
-    const auto& b = mask->bytes;
-    const uint32_t bits = uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3];
-    const int ones = std::countl_one(bits);
-    if (std::popcount(bits) != ones) return std::nullopt;
-    return ones;
 }
 
 std::optional<int64_t> netmask_prefix(const Var& value, bool dotted) {
