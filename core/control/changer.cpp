@@ -49,8 +49,8 @@ void Changer::take(std::vector<Submitted>&& changes) {
     for (Submitted& submitted : changes) waiting_.push_back(std::move(submitted));
 }
 
-void Changer::answer(const Done& done, Result<Outcome> result) {
-    answers_.emplace_back(done, std::move(result));
+void Changer::answer(Batch& batch) {
+    for (Item& item : batch.items) answers_.emplace_back(std::move(item.done), std::move(*item.result));
 }
 
 void Changer::go_on() {
@@ -63,11 +63,14 @@ void Changer::go_on() {
         const size_t taken = resolve_some(changes, *batch);
         waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(taken));
         for (size_t i = changes.size(); i > taken; --i) waiting_[i - taken - 1] = std::move(changes[i - 1]);
-        if (batch->items.empty()) continue;
+        if (batch->write.empty()) {
+            answer(*batch);
+            continue;
+        }
         under_way_ = true;
         p_->keeper.write(batch->write, [this, batch](const base::Status& status) {
             under_way_ = false;
-            durable(*batch, status);
+            durable(batch, status);
         });
     }
 }
@@ -145,88 +148,98 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
         if (resolved && resolved->many) {
             if (auto ok = guard(submitted.change, *resolved); !ok) resolved = base::fail(ok.error());
         }
+        Item item{std::move(submitted.done), {}, {}};
         if (!resolved) {
-            answer(submitted.done, base::fail(resolved.error()));
-        } else if (resolved->steps.empty()) {
-            answer(submitted.done, outcome(*resolved));
+            item.result = base::fail(resolved.error());
         } else {
-            for (const Step& step : resolved->steps) write(batch.write, step);
-            batch.items.push_back({std::move(submitted.done), std::move(*resolved)});
+            item.resolved = std::move(*resolved);
+            for (const Step& step : item.resolved.steps) write(batch.write, step);
+            if (item.resolved.steps.empty()) item.result = outcome(item.resolved);
         }
+        batch.items.push_back(std::move(item));
         if (many) break;
     }
     return taken;
 }
 
-void Changer::durable(Batch& batch, const base::Status& status) {
-    if (!status) {
-        for (Item& item : batch.items) {
+void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& status) {
+    if (status && batch->items.front().resolved.many) {
+        apply_many(batch->items.front());
+        answer(*batch);
+    } else if (status) {
+        apply_ones(batch);
+    } else {
+        for (Item& item : batch->items) {
+            if (item.result) continue;
             log_change(base::LogLevel::warning, "a change could not be stored", item.resolved,
                        status.error().sentence);
-            answer(item.done, base::fail(status.error()));
+            item.result = base::fail(status.error());
         }
-    } else if (batch.items.front().resolved.many) {
-        apply_many(batch.items.front());
-    } else {
-        apply_ones(batch);
+        answer(*batch);
     }
 }
 
-void Changer::apply_ones(Batch& batch) {
+void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
     const Known known = p_->known();
-    const model::SnapshotPtr now = p_->store.snapshot();
-    std::vector<Result<Prepared>> prepared;
+    struct Work {
+        Item* item;
+        Prepared prepared;
+    };
+    std::vector<Work> works;
     std::vector<reconcile::Transaction> transactions;
-    for (const Item& item : batch.items) {
+    bool refused = false;
+    const auto refuse = [&](Item& item, const base::Error& error) {
+        log_change(base::LogLevel::warning, "a change was refused", item.resolved, error.sentence);
+        item.result = base::fail(error);
+        refused = true;
+    };
+    for (Item& item : batch->items) {
+        if (item.result) continue;
         const Step& step = item.resolved.steps.front();
         const model::Service& service = step.old_service ? step.old_service->spec : step.service_row->spec;
-        prepared.push_back(prepare(step, service, known));
-        if (const auto& vip = prepared.back()->vip_acquire) {
+        Prepared prepared = prepare(step, service, known);
+        if (const auto& vip = prepared.vip_acquire) {
             if (auto added = p_->vips.acquire(*vip); !added) {
-                prepared.back() = base::fail(added.error());
+                refuse(item, added.error());
                 continue;
             }
         }
-        transactions.push_back(std::move(prepared.back()->transaction));
+        transactions.push_back(std::move(prepared.transaction));
+        works.push_back({&item, std::move(prepared)});
     }
     const std::vector<Result<reconcile::Applied>> applied = p_->applier.apply(transactions);
     std::set<std::string> incomplete;
-    std::vector<std::pair<Item*, base::Error>> refused;
-    size_t next = 0;
-    for (size_t i = 0; i < batch.items.size(); ++i) {
-        Item& item = batch.items[i];
-        if (!prepared[i]) {
-            refused.emplace_back(&item, prepared[i].error());
-            continue;
+    for (size_t i = 0; i < works.size(); ++i) {
+        auto& [item, prepared] = works[i];
+        if (applied[i]) {
+            accept(*item, prepared, *applied[i]);
+            if (applied[i]->service_was_missing) incomplete.insert(item->resolved.service);
+        } else {
+            if (prepared.vip_acquire) p_->vips.release(*prepared.vip_acquire);
+            refuse(*item, applied[i].error());
         }
-        const Result<reconcile::Applied>& result = applied[next++];
-        if (result) {
-            accept(item, *prepared[i], *result);
-            if (result->service_was_missing) incomplete.insert(item.resolved.service);
-            continue;
-        }
-        if (prepared[i]->vip_acquire) p_->vips.release(*prepared[i]->vip_acquire);
-        refused.emplace_back(&item, result.error());
     }
     // Not before all is as it should be now.
     for (const std::string& service : incomplete) p_->restore_destinations(service);
-    if (!refused.empty()) refuse(refused);
+    if (refused) {
+        undo(batch);
+    } else {
+        answer(*batch);
+    }
 }
 
-// The rows are taken back before anybody is told.
-void Changer::refuse(std::vector<std::pair<Item*, base::Error>>& refused) {
+// The rows of what the kernel refused are taken back before anybody is told.
+void Changer::undo(const std::shared_ptr<Batch>& batch) {
     store::Write undo;
-    for (const auto& [item, error] : refused) {
-        log_change(base::LogLevel::warning, "a change was refused", item->resolved, error.sentence);
-        for (const Step& step : item->resolved.steps) unwrite(undo, step, ++p_->last_revision);
+    for (const Item& item : batch->items) {
+        if (*item.result) continue;
+        for (const Step& step : item.resolved.steps) unwrite(undo, step);
     }
     ++undoing_;
-    auto told = std::make_shared<std::vector<std::pair<Done, base::Error>>>();
-    for (auto& [item, error] : refused) told->emplace_back(std::move(item->done), std::move(error));
-    p_->keeper.write(undo, [this, undo, told](const base::Status& status) {
+    p_->keeper.write(undo, [this, undo, batch](const base::Status& status) {
         --undoing_;
         if (!status) p_->keeper.owe(undo);
-        for (auto& [done, error] : *told) answer(done, base::fail(std::move(error)));
+        answer(*batch);
     });
 }
 
@@ -295,7 +308,7 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     result.changed = true;
     if (r.deletion) after_removal(r.service);
     log_change(base::LogLevel::info, r.log, r);
-    answer(item.done, std::move(result));
+    item.result = std::move(result);
 }
 
 // The state first, then the kernel, service by service.
@@ -356,7 +369,7 @@ void Changer::apply_many(Item& item) {
     log_change(base::LogLevel::info, r.log, r);
     Outcome result = outcome(r);
     result.changed = true;
-    answer(item.done, std::move(result));
+    item.result = std::move(result);
     if (r.later) after_removal(r.service);
 }
 

@@ -38,7 +38,9 @@ class Changer {
     struct Item {
         Done done;
         Resolved resolved;
+        std::optional<base::Result<Outcome>> result;  // once it is known
     };
+    // Answered together, in order.
     struct Batch {
         std::vector<Item> items;
         store::Write write;
@@ -47,14 +49,14 @@ class Changer {
     Present present(const model::Snapshot& now);
     base::Status guard(const Change& change, const Resolved& resolved);
     size_t resolve_some(std::span<Submitted> changes, Batch& batch);
-    void durable(Batch& batch, const base::Status& status);
-    void apply_ones(Batch& batch);
+    void durable(const std::shared_ptr<Batch>& batch, const base::Status& status);
+    void apply_ones(const std::shared_ptr<Batch>& batch);
     void apply_many(Item& item);
     void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
-    void refuse(std::vector<std::pair<Item*, base::Error>>& refused);
+    void undo(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);
     void after_removal(const std::string& service);
-    void answer(const Done& done, base::Result<Outcome> result);
+    void answer(Batch& batch);
     Outcome outcome(const Resolved& resolved) const;
 
     Parts* p_;

@@ -61,10 +61,10 @@ void Inbox::close() {
 
 Inbox::Content Inbox::take(uint64_t until, uint64_t now) {
     std::unique_lock lock(mutex_);
-    const bool was_closed = content_.closed;
     auto something = [&] {
-        return content_.closed != was_closed || !content_.changes.empty() || !content_.questions.empty() ||
-               !content_.replies.empty() || !content_.health.empty() || content_.suspicion;
+        return (content_.closed && !told_closed_) || !content_.changes.empty() ||
+               !content_.questions.empty() || !content_.replies.empty() || !content_.health.empty() ||
+               content_.suspicion;
     };
     if (until == 0) {
         filled_.wait(lock, something);
@@ -73,7 +73,7 @@ Inbox::Content Inbox::take(uint64_t until, uint64_t now) {
     }
     Content taken = std::move(content_);
     content_ = Content{};
-    content_.closed = taken.closed;
+    content_.closed = told_closed_ = taken.closed;
     return taken;
 }
 

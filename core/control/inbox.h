@@ -51,6 +51,7 @@ class Inbox {
     std::mutex mutex_;
     std::condition_variable filled_;
     Content content_;
+    bool told_closed_ = false;  // take() has said so
 };
 
 }  // namespace gorb::control

@@ -65,8 +65,8 @@ void write(store::Write& out, const Step& step) {
     }
 }
 
-void unwrite(store::Write& out, const Step& step, uint64_t revision) {
-    out.revision = std::max(out.revision, revision);
+void unwrite(store::Write& out, const Step& step) {
+    out.revision = std::max(out.revision, step.revision);
     for (store::Leaving& entry : leaving_of(step)) out.left.push_back(std::move(entry));
     if (step.kind == Kind::put_service || step.kind == Kind::drop_service) {
         if (!step.old_service) {

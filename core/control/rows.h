@@ -16,6 +16,6 @@ std::vector<store::Leaving> leaving_of(const Step& step);
 
 // The rows of a step, and those that take it back.
 void write(store::Write& out, const Step& step);
-void unwrite(store::Write& out, const Step& step, uint64_t revision);
+void unwrite(store::Write& out, const Step& step);
 
 }  // namespace gorb::control

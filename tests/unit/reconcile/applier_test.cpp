@@ -34,26 +34,44 @@ struct ApplierTest : testing::Test {
     static Op edit(const ipvs::ServiceRecord& s, const ipvs::DestRecord& d) {
         return Op{Op::Kind::edit_dest, s, d};
     }
-    base::Result<Applied> apply(Transaction t) { return applier.apply({&t, 1}).front(); }
+    using Ops = std::vector<Op>;
+    static Transaction made(Ops make, Ops remove = {}) {
+        Transaction t;
+        t.make = std::move(make);
+        t.remove = std::move(remove);
+        return t;
+    }
+    static Transaction adopting(Ops make, std::optional<uint32_t> limit = {}) {
+        Transaction t = made(std::move(make));
+        t.exists = Transaction::Exists::adopt;
+        t.keep_weight_up_to = limit;
+        return t;
+    }
+    static Transaction refusing(Ops make) {
+        Transaction t = made(std::move(make));
+        t.exists = Transaction::Exists::refuse;
+        return t;
+    }
+    base::Result<Applied> apply(const Transaction& t) { return applier.apply({&t, 1}).front(); }
     std::vector<ipvs::DestRecord> dests(const ipvs::ServiceRecord& s) { return *driver.dests(s.key); }
 };
 
 TEST_F(ApplierTest, ARefusedTransactionLeavesNothingBehind) {
     driver.fail_op(2, ENOMEM);
     auto refused =
-        apply({{Op::add(web()), add(web(), dest("10.1.0.1:80")), add(web(), dest("10.1.0.2:80"))}, {}, {}});
+        apply(made({Op::add(web()), add(web(), dest("10.1.0.1:80")), add(web(), dest("10.1.0.2:80"))}));
     ASSERT_FALSE(refused);
     EXPECT_TRUE(driver.services()->empty());
 }
 
 TEST_F(ApplierTest, RemovalsWaitForEverythingToBeMade) {
-    ASSERT_TRUE(apply({{Op::add(web())}, {}, {}}));
+    ASSERT_TRUE(apply(made({Op::add(web())})));
     driver.fail_op(1, ENOMEM);
-    EXPECT_FALSE(apply({{Op::add(web("10.0.0.2:80"))}, {Op::remove(web().key)}, {}}));
+    EXPECT_FALSE(apply(made({Op::add(web("10.0.0.2:80"))}, {Op::remove(web().key)})));
     EXPECT_TRUE(*driver.service(web().key));
 }
 
-TEST_F(ApplierTest, AnExistingServiceIsTakenOverWithWhatTheDesiredStateHasNoWordFor) {
+TEST_F(ApplierTest, AnAdoptedServiceKeepsWhatTheDesiredStateHasNoWordFor) {
     auto found = web();
     found.scheduler = "rr";
     found.flags = IP_VS_SVC_F_ONEPACKET;
@@ -61,35 +79,35 @@ TEST_F(ApplierTest, AnExistingServiceIsTakenOverWithWhatTheDesiredStateHasNoWord
     auto wanted = web();
     wanted.key.protocol = 17;
     ASSERT_TRUE(driver.apply(std::vector{Op::add(found)}).front());
-    ASSERT_TRUE(apply({{Op::add(wanted)}, {}, {}}));
+    ASSERT_TRUE(apply(adopting({Op::add(wanted)})));
     auto now = **driver.service(wanted.key);
     EXPECT_EQ(now.scheduler, "wrr");
     EXPECT_EQ(now.flags, static_cast<uint32_t>(IP_VS_SVC_F_ONEPACKET));
 }
 
-TEST_F(ApplierTest, ARefusedTransactionGivesATakenOverEntryItsSettingsBack) {
+TEST_F(ApplierTest, ARefusedTransactionGivesAnAdoptedEntryItsSettingsBack) {
     auto found = web();
     found.scheduler = "rr";
     ASSERT_TRUE(driver.apply(std::vector{Op::add(found)}).front());
     // 1: add refused as existing, 2: the destination, 3: the edit
     driver.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::add_dest ? ENOMEM : 0; });
-    EXPECT_FALSE(apply({{Op::add(web()), add(web(), dest("10.1.0.1:80"))}, {}, {}}));
+    EXPECT_FALSE(apply(made({Op::add(web()), add(web(), dest("10.1.0.1:80"))})));
     EXPECT_EQ((**driver.service(found.key)).scheduler, "rr");
 }
 
-TEST_F(ApplierTest, ATakenOverDestinationKeepsItsWeightUpToTheLimit) {
+TEST_F(ApplierTest, AnAdoptedDestinationKeepsItsWeightUpToTheLimit) {
     ASSERT_TRUE(driver
                     .apply(std::vector{Op::add(web()), Op::add(web().key, dest("10.1.0.1:80", 300)),
                                        Op::add(web().key, dest("10.1.0.2:80", 30))})
                     .front());
-    auto one = apply({{add(web(), dest("10.1.0.1:80", 0))}, {}, 100});
-    auto two = apply({{add(web(), dest("10.1.0.2:80", 0))}, {}, 100});
+    auto one = apply(adopting({add(web(), dest("10.1.0.1:80", 0))}, 100));
+    auto two = apply(adopting({add(web(), dest("10.1.0.2:80", 0))}, 100));
     ASSERT_TRUE(one && two);
     EXPECT_EQ(one->dests.at(0).weight, 100U);
     EXPECT_EQ(two->dests.at(0).weight, 30U);
 }
 
-TEST_F(ApplierTest, ATakenOverTunnelKeepsItsEncapsulation) {
+TEST_F(ApplierTest, AnAdoptedTunnelKeepsItsEncapsulation) {
     auto found = dest("10.1.0.1:80", 1);
     found.forwarding = IP_VS_CONN_F_TUNNEL;
     found.tunnel_type = 1;
@@ -97,28 +115,28 @@ TEST_F(ApplierTest, ATakenOverTunnelKeepsItsEncapsulation) {
     ASSERT_TRUE(driver.apply(std::vector{Op::add(web()), Op::add(web().key, found)}).back());
     auto wanted = dest("10.1.0.1:80", 5);
     wanted.forwarding = IP_VS_CONN_F_TUNNEL;
-    ASSERT_TRUE(apply({{add(web(), wanted)}, {}, {}}));
+    ASSERT_TRUE(apply(adopting({add(web(), wanted)})));
     EXPECT_EQ(dests(web()).at(0).tunnel_port, 6080);
     EXPECT_EQ(dests(web()).at(0).weight, 5U);
 }
 
 TEST_F(ApplierTest, AnEditPutsBackWhatSomebodyRemoved) {
-    ASSERT_TRUE(apply({{Op::add(web()), add(web(), dest("10.1.0.1:80"))}, {}, {}}));
+    ASSERT_TRUE(apply(made({Op::add(web()), add(web(), dest("10.1.0.1:80"))})));
     ASSERT_TRUE(driver.apply(std::vector{Op::remove(web().key, dest("10.1.0.1:80").address)}).front());
-    auto put_back = apply({{edit(web(), dest("10.1.0.1:80", 7))}, {}, {}});
+    auto put_back = apply(made({edit(web(), dest("10.1.0.1:80", 7))}));
     ASSERT_TRUE(put_back);
     EXPECT_FALSE(put_back->service_was_missing);
     EXPECT_EQ(dests(web()).at(0).weight, 7U);
 
     ASSERT_TRUE(driver.flush());
-    put_back = apply({{edit(web(), dest("10.1.0.1:80", 9))}, {}, {}});
+    put_back = apply(made({edit(web(), dest("10.1.0.1:80", 9))}));
     ASSERT_TRUE(put_back);
     EXPECT_TRUE(put_back->service_was_missing);
     EXPECT_EQ(dests(web()).at(0).weight, 9U);
 }
 
 TEST_F(ApplierTest, RemovingWhatIsGoneAlreadySucceeds) {
-    EXPECT_TRUE(apply({{}, {Op::remove(web().key)}, {}}));
+    EXPECT_TRUE(apply(made({}, {Op::remove(web().key)})));
 }
 
 TEST_F(ApplierTest, TransactionsOfOneBatchDoNotSufferFromEachOther) {
@@ -137,19 +155,26 @@ TEST_F(ApplierTest, TransactionsOfOneBatchDoNotSufferFromEachOther) {
     EXPECT_EQ(driver.services()->size(), 2U);
 }
 
-TEST_F(ApplierTest, ReleaseRemovesWhatItMadeAndNothingElse) {
-    ASSERT_TRUE(driver.apply(std::vector{Op::add(web("10.0.0.9:80"))}).front());  // somebody else's
-    ASSERT_TRUE(apply({{Op::add(web()), add(web(), dest("10.1.0.1:80"))}, {}, {}}));
-    ASSERT_TRUE(apply({{Op::add(web("10.0.0.2:80"))}, {}, {}}));
-    // Somebody else's destination in a service of ours, and ours in somebody else's service.
-    ASSERT_TRUE(driver.apply(std::vector{Op::add(web("10.0.0.2:80").key, dest("10.1.0.7:80"))}).front());
-    ASSERT_TRUE(apply({{add(web("10.0.0.9:80"), dest("10.1.0.1:80"))}, {}, {}}));
+TEST_F(ApplierTest, WhatIsForeignIsInTheWayAndStaysAsItIs) {
+    auto found = web();
+    found.scheduler = "rr";
+    ASSERT_TRUE(driver.apply(Ops{Op::add(found), Op::add(web().key, dest("10.1.0.1:80", 30))}).back());
+    const auto service = apply(refusing({Op::add(web())}));
+    ASSERT_FALSE(service);
+    EXPECT_EQ(service.error().code, base::Errc::exists);
+    EXPECT_NE(service.error().sentence.find("10.0.0.1:80/tcp"), std::string::npos);
+    EXPECT_NE(service.error().sentence.find("adopt"), std::string::npos);
+    const auto backend = apply(refusing({add(web(), dest("10.1.0.1:80", 5))}));
+    ASSERT_FALSE(backend);
+    EXPECT_NE(backend.error().sentence.find("10.1.0.1:80"), std::string::npos);
+    EXPECT_EQ((**driver.service(web().key)).scheduler, "rr");
+    EXPECT_EQ(dests(web()).at(0).weight, 30U);
+}
 
-    ASSERT_TRUE(applier.release());
-    EXPECT_FALSE(*driver.service(web().key));
-    EXPECT_EQ(dests(web("10.0.0.2:80")).size(), 1U);
-    EXPECT_TRUE(*driver.service(web("10.0.0.9:80").key));
-    EXPECT_TRUE(dests(web("10.0.0.9:80")).empty());
+TEST_F(ApplierTest, WhatIsOursBecomesWhatIsWanted) {
+    ASSERT_TRUE(driver.apply(Ops{Op::add(web()), Op::add(web().key, dest("10.1.0.1:80", 30))}).back());
+    ASSERT_TRUE(apply(made({Op::add(web()), add(web(), dest("10.1.0.1:80", 5))})));
+    EXPECT_EQ(dests(web()).at(0).weight, 5U);
 }
 
 TEST(Records, PersistenceReachesTheRecord) {
