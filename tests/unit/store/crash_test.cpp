@@ -56,9 +56,9 @@ TEST(PowerCut, LosesNothingThatWasCalledDone) {
     }
     EXPECT_EQ(done, last);
     ASSERT_GE(cuts.size(), 200U);
-    if (cuts.size() > 400) {
+    if (cuts.size() > 250) {
         std::ranges::shuffle(cuts, random);
-        cuts.resize(400);
+        cuts.resize(250);
     }
     uint64_t after_some = 0;
     for (const Cut& cut : cuts) {

@@ -30,12 +30,12 @@ Loaded make(const fs::path& folder, uint64_t seed, size_t services) {
 
 TEST(Damage, AFlippedByteChangesNothingOrIsRefused) {
     const Folder folder;
-    const Loaded all = make(folder.store(), 11, 60);
+    const Loaded all = make(folder.store(), 11, 25);
     const std::string good = bytes_of(folder.file());
     ASSERT_GT(good.size(), 50'000U);
     std::mt19937_64 random(4242);
     int refused = 0;
-    for (int round = 0; round < 400; ++round) {
+    for (int round = 0; round < 250; ++round) {
         std::string bad = good;
         // The header and the schema, whose bytes are few, as often as the rest.
         const size_t at = random() % (round % 4 == 0 ? 100 : round % 4 == 1 ? 8192 : bad.size());
