@@ -64,7 +64,8 @@ class Durable final : public Database {
     // Why not; "" if they are. An error where that can not be said.
     base::Result<std::string> changed();
     // Whether what is in a file that became shorter is whole: another program may have packed it.
-    base::Result<std::string> shortened(const std::string& which);
+    // `what` if not; `size` is the database's.
+    base::Result<std::string> shortened(const std::string& what, int64_t size);
     base::Status check_files();
     void lose(std::string why);
 

@@ -16,14 +16,17 @@ void Durable::remember() {
     if (const auto now = look(paths_.wal)) wal_ = *now;
 }
 
-Result<std::string> Durable::shortened(const std::string& which) {
+Result<std::string> Durable::shortened(const std::string& what, int64_t size) {
+    constexpr int64_t page = 512;  // the least
+    // SQLite takes such a file for a new one, and would remove the WAL.
+    if (size < page) return what;
     // Through a connection of its own: ours has pages in memory.
     auto other = Connection::open(paths_.database, SQLITE_OPEN_READWRITE, options_.vfs);
     if (!other) return fail(std::move(other.error()));
     other->keep_wal(true);
     const auto words = other->value("PRAGMA quick_check(1)", "can not check " + paths_.database.string());
     if (words && *words == "ok") return std::string();
-    return which + " was cut off";
+    return what;
 }
 
 Result<std::string> Durable::changed() {
@@ -34,8 +37,8 @@ Result<std::string> Durable::changed() {
     if (!database->same_file(database_)) return std::string("was replaced by another file");
     if (wal_.there && !wal->there) return std::string("has lost its log, gorb.db-wal");
     if (wal_.there && !wal->same_file(wal_)) return std::string("has another log, gorb.db-wal, than its own");
-    if (database->size < database_.size) return shortened("it");
-    if (wal->size < wal_.size) return shortened("its log, gorb.db-wal,");
+    if (database->size < database_.size) return shortened("was cut off", database->size);
+    if (wal->size < wal_.size) return shortened("has a log, gorb.db-wal, that was cut off", database->size);
     return std::string();
 }
 

@@ -26,11 +26,12 @@ Status whole(Connection& file, const std::string& path) {
 Status raise_revision(const Paths& paths) {
     const auto database = look(paths.database);
     if (!database || !database->there) return {};
+    const auto wal = look(paths.wal);
     uint64_t revision = 0;
     {
         auto old = open_to_read(paths.database, schema());
         if (!old) return {};  // damaged, as may be why there is a restore
-        old->keep_wal(true);
+        old->keep_wal(!wal || wal->size > 0);  // it is kept as it is
         auto words = old->value("SELECT revision FROM meta", "");
         if (!words) return {};
         revision = std::strtoull(words->c_str(), nullptr, 10);

@@ -143,13 +143,16 @@ Result<std::string> findings(Connection& file, const std::string& path, unsigned
     for (unsigned n = 0; code == SQLITE_ROW && n < most; ++n, code = statement.step())
         add("a row of " + std::string(statement.text(0)) + " refers to one of " +
             std::string(statement.text(2)) + " that is not there");
+    if (code != SQLITE_DONE && code != SQLITE_ROW) add(file.error(code, "its references").sentence);
     statement = {};
-    if (const auto version = file.value("PRAGMA user_version", "");
-        version && *version == std::to_string(schema().version)) {
-        if (const auto rows = read_rows(file, path); !rows) {
-            if (rows.error().code != Errc::io) return base::fail(rows.error());
-            add(rows.error().sentence);
-        }
+    const auto version = file.value("PRAGMA user_version", "");
+    if (version && *version == std::to_string(schema().version)) {
+        RowWriter rows;
+        code = rows.prepare(file);
+        if (code != SQLITE_OK) add(file.error(code, "its tables").sentence);
+        const auto all = read_rows(file, path);
+        if (!all && all.error().code != Errc::io) return base::fail(all.error());
+        if (!all) add(all.error().sentence);
     }
     if (!found.empty()) file.keep_wal(true);
     return found;

@@ -114,6 +114,10 @@ base::Result<int64_t> read_version(Connection& file, const std::string& path, co
                               ", this one knows up to " + std::to_string(schema.version) +
                               "): install that version again, or `gorbd --restore` a copy from before it");
     }
+    const int64_t oldest = schema.steps.empty() ? schema.version : schema.steps.front().from;
+    if (version && *version < oldest)
+        return base::fail(
+            damaged(path, "its schema is " + std::to_string(*version) + ", which no gorbd has written"));
     return version;
 }
 

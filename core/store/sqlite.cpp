@@ -65,6 +65,25 @@ std::string_view Statement::text(int column) const {
 
 // ---- Connection
 
+namespace {
+
+// What the system said. SQLite hands on that of an opening, but not that of a writing into the WAL.
+int system_error(sqlite3* db, int code) {
+    if (const int error = sqlite3_system_errno(db); error != 0) return error;
+    if ((code & 0xff) != SQLITE_IOERR) return 0;
+    for (const int which : {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER}) {
+        sqlite3_file* file = nullptr;
+        int error = 0;
+        if (sqlite3_file_control(db, "main", which, static_cast<void*>(&file)) != SQLITE_OK) continue;
+        if (!file || !file->pMethods) continue;
+        if (file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) == SQLITE_OK && error != 0)
+            return error;
+    }
+    return 0;
+}
+
+}  // namespace
+
 base::Result<Connection> Connection::open(const std::filesystem::path& file, int flags,
                                           const std::string& vfs) {
     Connection made;
@@ -102,7 +121,7 @@ base::Result<std::string> Connection::value(const char* sql, const std::string& 
 }
 
 base::Error Connection::error(int code, const std::string& doing) const {
-    const int os_error = raw() ? sqlite3_system_errno(raw()) : 0;
+    const int os_error = raw() ? system_error(raw(), code) : 0;
     base::Error error{base::Errc::unavailable, doing + ": ", {}, os_error};
     const Trouble trouble = trouble_of(code, os_error);
     if (trouble == Trouble::full) {

@@ -23,7 +23,7 @@ enum class Trouble : uint8_t {
     passing,  // I/O error, read-only, locked by another program, no memory
     damaged,  // the file is not what SQLite wrote
 };
-// `os_error` is sqlite3_system_errno() of the failure.
+// `os_error` is what the system said, 0 if that is not known.
 Trouble trouble_of(int code, int os_error);
 
 class Statement {

@@ -1,0 +1,162 @@
+// backup, check and restore, while a database is in use and while it is not.
+#include <thread>
+
+#include "unit/store/store_helpers.h"
+
+namespace gorb::store {
+namespace {
+
+TEST(Backup, IsWholeWhileADaemonWrites) {
+    const Folder folder;
+    auto db = opened(folder.store());
+    ASSERT_TRUE(db->load());
+    ASSERT_TRUE(put(*db, numbered(1)));
+    std::atomic<bool> over{false};
+    std::thread writer([&] {
+        for (uint64_t n = 2; !over; ++n) EXPECT_TRUE(put(*db, numbered(n)));
+    });
+    for (int i = 0; i < 10; ++i) {
+        const fs::path copy = folder / ("copy" + std::to_string(i));
+        const uint64_t before = db->status().writes;
+        const auto done = backup(folder.store(), copy);
+        EXPECT_TRUE(done) << done.error().sentence;
+        EXPECT_TRUE(restore(folder / ("other" + std::to_string(i)), copy));
+        const Loaded all = reopened(folder / ("other" + std::to_string(i)));
+        EXPECT_GE(all.revision, before);
+        EXPECT_EQ(difference_of(all, state_at(all.revision)), "");
+        EXPECT_EQ(check(folder.store()).value_or("not checked"), "");
+    }
+    over = true;
+    writer.join();
+    EXPECT_EQ(names(folder / "", "copy").size(), 10U);  // and nothing beside them
+}
+
+TEST(Backup, RefusesATargetThatIsThereAndADatabaseThatIsNot) {
+    const Folder folder;
+    EXPECT_EQ(backup(folder.store(), folder / "copy").error().code, base::Errc::not_found);
+    opened(folder.store());
+    write_bytes(folder / "copy", "precious");
+    EXPECT_EQ(backup(folder.store(), folder / "copy").error().code, base::Errc::exists);
+    EXPECT_EQ(bytes_of(folder / "copy"), "precious");
+    EXPECT_TRUE(backup(folder.store(), folder / "copy2"));
+    EXPECT_EQ(backup(folder.store(), folder / "nowhere" / "copy").error().code, base::Errc::unavailable);
+}
+
+TEST(Backup, OfADamagedDatabaseIsRefused) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load() && put(*db, numbered(1)));
+    }
+    std::string bytes = bytes_of(folder.file());
+    const size_t at = bytes.find("10.1.0.2:80");
+    ASSERT_NE(at, std::string::npos);
+    bytes[at + 7] = '9';
+    write_bytes(folder.file(), bytes);
+    const auto done = backup(folder.store(), folder / "copy");
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, base::Errc::io);
+    EXPECT_FALSE(fs::exists(folder / "copy"));
+    const std::string words = check(folder.store()).value();
+    EXPECT_NE(words.find("does not fit its CRC"), std::string::npos) << words;
+    EXPECT_NE(words.find("--restore"), std::string::npos) << words;
+    EXPECT_EQ(bytes_of(folder.file()), bytes);
+}
+
+TEST(Check, SaysWhenThereIsNothing) {
+    const Folder folder;
+    EXPECT_EQ(check(folder.store()).error().code, base::Errc::not_found);
+    EXPECT_FALSE(fs::exists(folder.store()));
+}
+
+TEST(Restore, PutsTheCopyInPlaceAndKeepsTheOldOne) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load());
+        for (uint64_t n = 1; n <= 5; ++n) ASSERT_TRUE(put(*db, numbered(n)));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+        for (uint64_t n = 6; n <= 9; ++n) ASSERT_TRUE(put(*db, numbered(n)));
+        const auto refused = restore(folder.store(), folder / "copy");
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, base::Errc::unavailable);
+        EXPECT_NE(refused.error().sentence.find(std::to_string(getpid())), std::string::npos)
+            << refused.error().sentence;
+    }
+    const std::string copy = bytes_of(folder / "copy");
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    Loaded all = reopened(folder.store());
+    EXPECT_EQ(all.revision, 9U);  // no revision is used twice
+    all.revision = 5;
+    EXPECT_EQ(difference_of(all, state_at(5)), "");
+    EXPECT_EQ(bytes_of(folder / "copy"), copy);
+    const auto kept = names(folder.store(), "gorb.db.before-restore-");
+    ASSERT_EQ(kept.size(), 1U);
+    ASSERT_TRUE(restore(folder.store(), folder.store() / kept[0]));
+    EXPECT_EQ(difference_of(reopened(folder.store()), state_at(9)), "");
+}
+
+TEST(Restore, TakesTheLogOfADatabaseThatWasKilled) {
+    const Folder folder;
+    auto db = opened(folder.store());
+    ASSERT_TRUE(db->load() && put(*db, numbered(1)) && put(*db, numbered(2)));
+    for (const char* name : {"gorb.db", "gorb.db-wal"}) {
+        fs::create_directories(folder / "raw");
+        write_bytes(folder / "raw" / name, bytes_of(folder.store() / name));
+    }
+    db.reset();
+    ASSERT_TRUE(restore(folder / "other", folder / "raw" / "gorb.db"));
+    EXPECT_EQ(difference_of(reopened(folder / "other"), state_at(2)), "");
+}
+
+TEST(Restore, RefusesWhatIsNoWholeDatabaseAndLeavesTheOldOne) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load() && put(*db, numbered(1)));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+    }
+    const std::string good = bytes_of(folder / "copy");
+    write_bytes(folder / "cut", good.substr(0, good.size() - 4096));
+    write_bytes(folder / "empty", "");
+    write_bytes(folder / "text", "hello " + std::string(4096, 'x'));
+    for (const char* name : {"cut", "empty", "text", "nothing"}) {
+        const auto refused = restore(folder.store(), folder / name);
+        ASSERT_FALSE(refused) << name;
+        EXPECT_NE(refused.error().sentence.find(name), std::string::npos) << refused.error().sentence;
+    }
+    EXPECT_EQ(names(folder.store(), "gorb.db"), std::vector<std::string>{"gorb.db"});
+    EXPECT_EQ(difference_of(reopened(folder.store()), state_at(1)), "");
+}
+
+TEST(Restore, InPlaceOfADamagedOneIsTheWayOut) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load() && put(*db, numbered(1)));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+    }
+    write_bytes(folder.file(), bytes_of(folder.file()).substr(0, 5000));
+    ASSERT_NE(refusal(folder.store()), "");
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    EXPECT_EQ(difference_of(reopened(folder.store()), state_at(1)), "");
+}
+
+TEST(Restore, CutShortAtAnyStepEndsAtTheNextStart) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load() && put(*db, numbered(1)));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+    }
+    // As replace_database() leaves it after its first step, and after its second.
+    for (const bool moved : {false, true}) {
+        fs::copy_file(folder / "copy", folder.store() / "gorb.db.next");
+        if (moved) fs::rename(folder.file(), folder.store() / "gorb.db.lost-x");
+        EXPECT_EQ(difference_of(reopened(folder.store()), state_at(1)), "");
+        EXPECT_FALSE(fs::exists(folder.store() / "gorb.db.next"));
+    }
+}
+
+}  // namespace
+}  // namespace gorb::store
