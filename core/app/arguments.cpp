@@ -40,6 +40,18 @@ constexpr std::array flags = {
     Flag{"vip-interface", "", "NAME", "gorbd.vip-interface", "interface to add VIPs to (also -vipi)"},
     Flag{"release-on-exit", "", "", "gorbd.release-on-exit",
          "at exit, remove from the kernel what this daemon made"},
+    Flag{"state-directory", "", "DIR", "",
+         "keep the desired state on disk, here (default: /var/lib/gorb; with --driver memory it is kept in "
+         "memory unless this is given)"},
+    Flag{"import", "", "FILE", "",
+         "put the services of FILE into the store and exit; it has the form of GET /config, or is the output "
+         "of ipvsadm -Sn"},
+    Flag{"backup", "", "FILE", "", "write a copy of the store to FILE and exit; gorbd may be running"},
+    Flag{"check-store", "", "", "", "check the store, every page and row, and exit"},
+    Flag{"restore", "", "FILE", "", "put a copy that --backup wrote in place of the store and exit"},
+    Flag{"force", "", "", "",
+         "with --import: replace what the store has; at a start: remove more of the kernel's table than the "
+         "guard against mass deletion allows"},
     Flag{"plugin-dir", "", "DIR", "", "look for plugins here (may be given again)"},
     Flag{"plugins", "", "", "", "list the plugins and exit"},
     Flag{"verbose", "v", "", "", "log at level debug"},
@@ -61,7 +73,7 @@ constexpr std::array upstream = {
              "configuration file is given with --config FILE"},
     Upstream{"store", "",
              "-store: gorbd does not read services from an external store; put them through the REST API, or "
-             "share state through a store plugin when there is one"},
+             "give files of them (--import, or [store] declared in the configuration)"},
     Upstream{"store-sync-time", "", "-store-sync-time: there is no external store to be read (see -store)"},
     Upstream{"store-service-path", "",
              "-store-service-path: there is no external store to be read (see -store)"},
@@ -108,6 +120,13 @@ Result<std::vector<std::string>> normalise(const std::vector<std::string>& words
     return out;
 }
 
+std::optional<Action> action_with_file(const std::string& name) {
+    if (name == "import") return Action::import;
+    if (name == "backup") return Action::backup;
+    if (name == "restore") return Action::restore;
+    return std::nullopt;
+}
+
 Poco::Util::OptionSet option_set() {
     Poco::Util::OptionSet set;
     for (const Flag& flag : flags) {
@@ -140,6 +159,19 @@ Result<Arguments> read_arguments(const std::vector<std::string>& words) {
         if (name == "config") arguments.config = value;
         if (name == "check-config") arguments.action = Action::check_config;
         if (name == "plugins") arguments.action = Action::list_plugins;
+        if (name == "check-store") arguments.action = Action::check_store;
+        if (name == "force") arguments.force = true;
+        if (const auto action = action_with_file(name)) {
+            if (!arguments.file.empty())
+                return base::fail(Errc::invalid, "only one of --import, --backup and --restore can be done");
+            if (value.empty()) return base::fail(Errc::invalid, "--" + name + " needs the name of a file");
+            arguments.action = *action;
+            arguments.file = value;
+        }
+        if (name == "state-directory") {
+            arguments.options.emplace_back("store.store", "disk");
+            arguments.options.emplace_back("store.directory", value);
+        }
         if (name == "version") arguments.action = Action::version;
         if (name == "help") arguments.action = Action::help;
         if (name == "verbose") arguments.options.emplace_back("gorbd.log-level", "debug");

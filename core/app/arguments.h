@@ -10,11 +10,24 @@
 
 namespace gorb::app {
 
-enum class Action : uint8_t { run, check_config, list_plugins, version, help };
+enum class Action : uint8_t {
+    run,
+    check_config,
+    list_plugins,
+    import,       // file
+    backup,       // to file
+    check_store,  //
+    restore,      // from file
+    version,
+    help
+};
 
 struct Arguments {
     Action action = Action::run;
     std::optional<std::filesystem::path> config;  // --config
+    std::filesystem::path file;                   // of import, backup and restore
+    // Of import: what the store has already is replaced. Of a start: past the guard against mass deletion.
+    bool force = false;
     std::vector<std::pair<std::string, std::string>>
         options;  // "section.key" -> text, in order; they win over files
 };

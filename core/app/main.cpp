@@ -9,6 +9,8 @@
 #include "app/arguments.h"
 #include "app/daemon.h"
 #include "app/deadline.h"
+#include "app/declared.h"
+#include "app/import.h"
 #include "app/installation.h"
 #include "app/notify.h"
 #include "app/plugin_options.h"
@@ -30,6 +32,11 @@ constexpr std::chrono::seconds shutdown_limit{10};
 
 int complain(const base::Error& error, int status) {
     std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
+    // The sentence has the first fault.
+    for (size_t i = 1; i < error.faults.size(); ++i) {
+        const base::Fault& fault = error.faults[i];
+        std::fprintf(stderr, "    %s %s\n", fault.pointer.c_str(), fault.what.c_str());
+    }
     return status;
 }
 
@@ -42,6 +49,7 @@ base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
     for (const auto& [key, text] : arguments.options) {
         if (auto set = app::set_option(settings, key, text); !set) return base::fail(set.error());
     }
+    settings.force = arguments.force;
     return settings;
 }
 
@@ -63,13 +71,30 @@ int list_plugins(const app::Settings& settings) {
     return registry.refused().empty() ? 0 : exit_failure;
 }
 
+// The declarative files with the pulses of their backends.
+base::Status check_declared(const app::Settings& settings, const plugin::Registry& registry) {
+    if (settings.declared.empty()) return {};
+    const auto config = app::read_declared(settings.declared, app::document_defaults(settings));
+    if (!config) return base::fail(config.error());
+    auto pulses = app::check_pulses(*config, registry);
+    if (!pulses) pulses.error().sentence = settings.declared.string() + ": " + pulses.error().sentence;
+    return pulses;
+}
+
 int check_config(const app::Settings& settings) {
     plugin::Registry registry;
-    if (!settings.plugin_options.empty()) registry.load(app::plugin_directories(settings));
+    if (!settings.plugin_options.empty() || !settings.declared.empty())
+        registry.load(app::plugin_directories(settings));
     if (auto options = app::pulse_options(registry, settings); !options)
         return complain(options.error(), exit_usage);
+    if (auto declared = check_declared(settings, registry); !declared)
+        return complain(declared.error(), exit_usage);
     std::puts("the configuration is good");
     return 0;
+}
+
+int done(const base::Status& status) {
+    return status ? 0 : complain(status.error(), exit_failure);
 }
 
 // Blocked in every thread, so that only wait_for_end() sees them.
@@ -145,6 +170,14 @@ int main(int argc, char** argv) {
             return check_config(*settings);
         case app::Action::list_plugins:
             return list_plugins(*settings);
+        case app::Action::import:
+            return done(app::import_file(*settings, arguments->file, arguments->force));
+        case app::Action::backup:
+            return done(app::backup_store(*settings, arguments->file));
+        case app::Action::check_store:
+            return done(app::check_store(*settings));
+        case app::Action::restore:
+            return done(app::restore_store(*settings, arguments->file));
         default:
             return run(*settings);
     }

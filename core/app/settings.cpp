@@ -62,6 +62,23 @@ Status read(const std::string& text, DriverKind& out) {
     return {};
 }
 
+template <class E>
+Status read_either(const std::string& text, E first, const char* first_text, E second,
+                   const char* second_text, E& out) {
+    if (text != first_text && text != second_text)
+        return wrong(std::string(first_text) + " or " + second_text);
+    out = text == first_text ? first : second;
+    return {};
+}
+
+// Of a folder: a relative one would mean another place for every start.
+Status read(const std::string& text, std::filesystem::path& out, bool may_be_empty) {
+    if (text.empty() ? !may_be_empty : text.front() != '/')
+        return wrong(std::string("an absolute path") + (may_be_empty ? ", or empty" : ""));
+    out = text;
+    return {};
+}
+
 // IFNAMSIZ of <net/if.h>: at most 15 characters, no slash and no space.
 Status read_interface(const std::string& text, std::string& out) {
     if (text.size() > 15 || text.find_first_of("/ \t") != std::string::npos) {
@@ -107,6 +124,24 @@ const std::vector<Option>& options() {
              }
              return {};
          }},
+        {"store.store",
+         [](Settings& s, const std::string& t) -> Status {
+             StoreKind kind{};
+             auto ok = read_either(t, StoreKind::disk, "disk", StoreKind::memory, "memory", kind);
+             if (ok) s.store = kind;
+             return ok;
+         }},
+        {"store.directory", [](Settings& s, const std::string& t) { return read(t, s.directory, false); }},
+        {"store.declared", [](Settings& s, const std::string& t) { return read(t, s.declared, true); }},
+        {"reconcile.period", [](Settings& s, const std::string& t) { return read(t, s.period); }},
+        {"reconcile.drift",
+         [](Settings& s, const std::string& t) {
+             return read_either(t, Drift::repair, "repair", Drift::report, "report", s.drift);
+         }},
+        {"reconcile.guard-share",
+         [](Settings& s, const std::string& t) { return read_number(t, s.guard_share, 0, 100); }},
+        {"reconcile.guard-least",
+         [](Settings& s, const std::string& t) { return read_number(t, s.guard_least, 0, 1'000'000); }},
         {"health.loops", [](Settings& s, const std::string& t) { return read_number(t, s.loops, 1, 64); }},
         {"health.workers",
          [](Settings& s, const std::string& t) { return read_number(t, s.workers, 1, 256); }},
@@ -204,6 +239,11 @@ Status read_file(Settings& settings, const std::filesystem::path& file) {
 
 }  // namespace
 
+StoreKind store_kind(const Settings& settings) {
+    if (settings.store) return *settings.store;
+    return settings.driver == DriverKind::memory ? StoreKind::memory : StoreKind::disk;
+}
+
 std::vector<std::string> option_keys() {
     std::vector<std::string> keys;
     for (const Option& option : options()) keys.emplace_back(option.key);
@@ -231,7 +271,8 @@ Status set_option(Settings& settings, const std::string& key, const std::string&
             return base::fail(
                 Errc::invalid,
                 "unknown key \"" + key +
-                    "\"; known sections are [gorbd], [plugins], [plugin.NAME], [health] and [rest]");
+                    "\"; known sections are [gorbd], [plugins], [plugin.NAME], [store], [reconcile], "
+                    "[health] and [rest]");
         }
         return base::fail(Errc::invalid, "unknown key \"" + key.substr(dot + 1) + "\" in section [" +
                                              section + "]; known there are: " + known);

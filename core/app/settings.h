@@ -17,9 +17,12 @@
 namespace gorb::app {
 
 enum class DriverKind : uint8_t { kernel, memory };
+enum class StoreKind : uint8_t { disk, memory };
+enum class Drift : uint8_t { repair, report };
 
 struct Settings {
     std::filesystem::path config;  // the file that was read, "" for none
+    bool force = false;            // --force: past the guard against mass deletion at the start
     // [gorbd]
     std::string listen = "127.0.0.1:4672";  // ADDRESS:PORT; without an address all of them
     DriverKind driver = DriverKind::kernel;
@@ -32,6 +35,15 @@ struct Settings {
     std::vector<std::filesystem::path> plugin_directories;  // empty: those of this installation
     // [plugin.NAME]: the options of a plugin's instances, as written, for plugin_options.h
     std::map<std::string, std::map<std::string, std::string>> plugin_options;
+    // [store]
+    std::optional<StoreKind> store;  // as chosen; store_kind() decides
+    std::filesystem::path directory = "/var/lib/gorb";
+    std::filesystem::path declared;  // folder of declarative *.json files, "" for none
+    // [reconcile]
+    std::chrono::nanoseconds period = std::chrono::seconds(30);
+    Drift drift = Drift::repair;
+    unsigned guard_share = 50;  // per cent, 100: no guard
+    size_t guard_least = 20;
     // [health]
     unsigned loops = 1;
     unsigned workers = 4;
@@ -48,6 +60,10 @@ struct Settings {
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
     std::chrono::nanoseconds request_timeout = std::chrono::seconds(10);
 };
+
+// Where the desired state is kept: as chosen, else on disk; but with the memory driver in memory, so that
+// trying out needs no directory to write to.
+StoreKind store_kind(const Settings& settings);
 
 // Sets one option, "section.key", to what its text says. Errc::invalid names what would be right, or the
 // known keys.

@@ -37,8 +37,11 @@ class Config(unittest.TestCase):
         self.assertIn("lissen", said)
 
     def test_a_wrong_value_is_named_with_file_and_line(self):
-        for line in ("driver = floppy", "listen = nowhere", "flush-on-start = perhaps"):
-            status, said = self.check(f"[gorbd]\n{line}\n")
+        for section, line in (("gorbd", "driver = floppy"), ("gorbd", "listen = nowhere"),
+                              ("gorbd", "flush-on-start = perhaps"), ("store", "store = tape"),
+                              ("store", "directory = here"), ("reconcile", "drift = ignore"),
+                              ("reconcile", "guard-share = 200"), ("reconcile", "period = soon")):
+            status, said = self.check(f"[{section}]\n{line}\n")
             self.assertNotEqual(status, 0, line)
             self.assertIn("gorb.ini:2", said)
         self.assertIn("[rest]", (ROOT / "conf" / "gorb.ini").read_text())
@@ -70,7 +73,8 @@ class Config(unittest.TestCase):
         status, said = run_gorbd("--help")
         self.assertEqual(status, 0)
         for option in ("--config", "--check-config", "--driver", "--listen", "--flush", "--interface", "--vip-interface",
-                       "--plugin-dir", "--plugins", "--release-on-exit"):
+                       "--plugin-dir", "--plugins", "--release-on-exit", "--state-directory", "--import", "--force",
+                       "--backup", "--check-store", "--restore"):
             self.assertIn(option, said)
         status, said = run_gorbd("--version")
         self.assertEqual(status, 0)

@@ -67,6 +67,33 @@ TEST_F(SettingsTest, AWrongValueSaysWhatWouldBeRight) {
     EXPECT_NE(complaint("[gorbd]\nflush-on-start = perhaps\n").find("true or false"), std::string::npos);
 }
 
+TEST_F(SettingsTest, TheStoreIsOnDiskButWithTheMemoryDriverOnlyWhenChosen) {
+    Settings settings;
+    EXPECT_EQ(store_kind(settings), StoreKind::disk);
+    EXPECT_EQ(settings.directory, "/var/lib/gorb");
+    settings.driver = DriverKind::memory;
+    EXPECT_EQ(store_kind(settings), StoreKind::memory);
+    ASSERT_TRUE(set_option(settings, "store.directory", "/srv/gorb"));  // where, not whether
+    EXPECT_EQ(store_kind(settings), StoreKind::memory);
+    ASSERT_TRUE(set_option(settings, "store.store", "disk"));
+    EXPECT_EQ(store_kind(settings), StoreKind::disk);
+    settings.driver = DriverKind::kernel;
+    ASSERT_TRUE(set_option(settings, "store.store", "memory"));
+    EXPECT_EQ(store_kind(settings), StoreKind::memory);
+}
+
+TEST_F(SettingsTest, StoreAndReconcilerSayWhatWouldBeRight) {
+    EXPECT_NE(complaint("[store]\nstore = tape\n").find("disk or memory"), std::string::npos);
+    EXPECT_NE(complaint("[store]\ndirectory = here\n").find("absolute path"), std::string::npos);
+    EXPECT_NE(complaint("[store]\ndirectory =\n").find("absolute path"), std::string::npos);
+    EXPECT_EQ(complaint("[store]\ndeclared =\n"), "");
+    EXPECT_NE(complaint("[store]\ndeclared = here\n").find("or empty"), std::string::npos);
+    EXPECT_NE(complaint("[reconcile]\ndrift = ignore\n").find("repair or report"), std::string::npos);
+    EXPECT_NE(complaint("[reconcile]\nperiod = 30\n").find("duration"), std::string::npos);
+    EXPECT_NE(complaint("[reconcile]\nguard-share = 101\n").find("from 0 to 100"), std::string::npos);
+    EXPECT_NE(complaint("[reconcile]\nguards = 1\n").find("guard-least"), std::string::npos);
+}
+
 TEST_F(SettingsTest, WhatIsNotIniAndWhatIsGivenTwiceAreErrorsWithALine) {
     EXPECT_NE(complaint("[gorbd]\nlisten\n").find(":2: must be"), std::string::npos);
     EXPECT_NE(complaint("[gorbd\n").find(":1: \"]\""), std::string::npos);
@@ -116,7 +143,10 @@ TEST_F(SettingsTest, TheShippedFileNamesEveryOptionWithItsDefault) {
             changed.blocked_after == defaults.blocked_after &&
             changed.max_connections == defaults.max_connections &&
             changed.idle_timeout == defaults.idle_timeout &&
-            changed.request_timeout == defaults.request_timeout)
+            changed.request_timeout == defaults.request_timeout && changed.directory == defaults.directory &&
+            changed.declared == defaults.declared && store_kind(changed) == store_kind(defaults) &&
+            changed.period == defaults.period && changed.drift == defaults.drift &&
+            changed.guard_share == defaults.guard_share && changed.guard_least == defaults.guard_least)
             << key << " is not at its default";
     }
     EXPECT_EQ(named, option_keys());
@@ -160,10 +190,35 @@ TEST(Arguments, PluginDirectoriesAddUp) {
     EXPECT_EQ(settings.plugin_directories, (std::vector<std::filesystem::path>{"/a", "/b"}));
 }
 
+TEST(Arguments, ActionsOnTheStoreHaveTheirFile) {
+    auto read = read_arguments({"--import", "/tmp/x", "--force"});
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->action, Action::import);
+    EXPECT_EQ(read->file, "/tmp/x");
+    EXPECT_TRUE(read->force);
+    EXPECT_EQ(read_arguments({"--backup=/tmp/y"})->action, Action::backup);
+    EXPECT_EQ(read_arguments({"--restore=/tmp/y"})->action, Action::restore);
+    EXPECT_EQ(read_arguments({"--check-store"})->action, Action::check_store);
+    EXPECT_NE(read_arguments({"--import"}).error().sentence.find("needs a value"), std::string::npos);
+    EXPECT_NE(read_arguments({"--import="}).error().sentence.find("needs the name"), std::string::npos);
+    EXPECT_NE(read_arguments({"--import=a", "--backup=b"}).error().sentence.find("only one"),
+              std::string::npos);
+}
+
+TEST(Arguments, AStateDirectoryMeansAStoreOnDisk) {
+    auto read = read_arguments({"--driver", "memory", "--state-directory", "/srv/gorb"});
+    ASSERT_TRUE(read);
+    Settings settings;
+    for (const auto& [key, text] : read->options) ASSERT_TRUE(set_option(settings, key, text));
+    EXPECT_EQ(store_kind(settings), StoreKind::disk);
+    EXPECT_EQ(settings.directory, "/srv/gorb");
+}
+
 TEST(Arguments, HelpNamesEveryOption) {
     const std::string text = help_text();
     for (const char* word :
-         {"--config", "--listen", "--flush", "--vip-interface", "--driver", "--release-on-exit"}) {
+         {"--config", "--listen", "--flush", "--vip-interface", "--driver", "--release-on-exit", "--import",
+          "--force", "--backup", "--check-store", "--restore", "--state-directory"}) {
         EXPECT_NE(text.find(word), std::string::npos) << word;
     }
 }

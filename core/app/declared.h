@@ -1,0 +1,32 @@
+// Whole desired states from files: those of --import, and the folder of declarative files.
+#pragma once
+#include <filesystem>
+#include <string>
+
+#include "app/settings.h"
+#include "base/result.h"
+#include "model/config.h"
+#include "plugin/registry.h"
+
+namespace gorb::app {
+
+// What documents may leave open: the address of [gorbd] interface.
+model::Defaults document_defaults(const Settings& settings);
+
+// One file: with "{" as its first character a document as GET /config gives it, else the output of
+// ipvsadm -Sn. Errors begin with the file's name.
+base::Result<model::Config> read_document(const std::filesystem::path& file, const model::Defaults& defaults);
+
+// Every *.json of `folder` but hidden ones, in the order of their names, as one state. A service that is in
+// two files, or two services of one address, port and protocol, are errors as well. Errors name file and
+// pointer, and nothing is half read.
+base::Result<model::Config> read_declared(const std::filesystem::path& folder,
+                                          const model::Defaults& defaults);
+
+// Are all pulses of loaded plugins, with arguments that these take? Faults as those of read_config().
+base::Status check_pulses(const model::Config& config, const plugin::Registry& registry);
+
+// "2 virtual services, 1 backend"
+std::string count_text(const model::Config& config);
+
+}  // namespace gorb::app

@@ -1,0 +1,110 @@
+#include "app/declared.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace gorb::app {
+namespace {
+
+struct DeclaredTest : testing::Test {
+    std::filesystem::path folder;
+
+    void SetUp() override {
+        std::string name = (std::filesystem::temp_directory_path() / "gorb-declared-XXXXXX").string();
+        ASSERT_NE(mkdtemp(name.data()), nullptr);
+        folder = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(folder); }
+    std::filesystem::path write(const std::string& name, const std::string& text) {
+        std::ofstream(folder / name) << text;
+        return folder / name;
+    }
+    std::string complaint() {
+        const auto read = read_declared(folder, {});
+        return read ? "" : read.error().sentence;
+    }
+};
+
+TEST_F(DeclaredTest, AllFilesTogetherAreOneState) {
+    write("20.json", R"({"services": {"a": {"address": "10.0.0.2", "port": 80}}})");
+    write("10.json", R"({"services": {"web": {"address": "10.0.0.1", "port": 80, "backends": {
+                         "b1": {"address": "10.1.0.1", "port": 80}}}}})");
+    write("README", "not read");
+    write(".hidden.json", "not read");
+    write("30.json~", "not read");
+    const auto read = read_declared(folder, {});
+    ASSERT_TRUE(read) << read.error().sentence;
+    ASSERT_EQ(read->services.size(), 2U);
+    EXPECT_EQ(read->services[0].spec.name, "a");
+    EXPECT_EQ(read->services[1].spec.name, "web");
+    EXPECT_EQ(count_text(*read), "2 virtual services, 1 backend");
+}
+
+TEST_F(DeclaredTest, AnEmptyFolderIsTheEmptyState) {
+    ASSERT_TRUE(read_declared(folder, {}));
+    EXPECT_TRUE(read_declared(folder, {})->services.empty());
+}
+
+TEST_F(DeclaredTest, AFaultNamesFileAndPointer) {
+    write("10.json", R"({"services": {"web": {"address": "10.0.0.1", "port": 80}}})");
+    const auto bad =
+        write("20.json", R"({"services": {"dns": {"address": "10.0.0.1", "port": -1, "x": 1}}})");
+    const auto read = read_declared(folder, {});
+    ASSERT_FALSE(read);
+    EXPECT_TRUE(read.error().sentence.starts_with(bad.string() + ": /services/dns/port "))
+        << read.error().sentence;
+    EXPECT_EQ(read.error().faults.size(), 2U);
+    write("20.json", "{");
+    EXPECT_TRUE(complaint().starts_with(bad.string() + ": this is not JSON")) << complaint();
+}
+
+TEST_F(DeclaredTest, AServiceInTwoFilesIsAnErrorThatNamesBoth) {
+    const std::string web = R"({"services": {"web": {"address": "10.0.0.1", "port": 80}}})";
+    const auto first = write("10.json", web);
+    const auto second = write("20.json", web);
+    EXPECT_EQ(complaint(), second.string() + ": /services/web is in " + first.string() + " already");
+    write("20.json", R"({"services": {"shop": {"address": "10.0.0.1", "port": 80}}})");
+    EXPECT_EQ(complaint(), second.string() +
+                               ": /services/shop has the address, port and protocol "
+                               "10.0.0.1:80/tcp that service \"web\" in " +
+                               first.string() + " has");
+}
+
+TEST_F(DeclaredTest, WhatCanNotBeReadIsAnError) {
+    std::filesystem::create_directory(folder / "10.json");
+    EXPECT_NE(complaint().find("10.json: it is no file"), std::string::npos) << complaint();
+    std::filesystem::remove(folder / "10.json");
+    std::filesystem::create_symlink("nowhere", folder / "10.json");
+    EXPECT_NE(complaint().find("10.json: there is none"), std::string::npos) << complaint();
+    EXPECT_FALSE(read_declared(folder / "missing", {}));
+}
+
+TEST_F(DeclaredTest, ADocumentIsReadByItsFirstCharacter) {
+    const auto json = write("a", "\n {\"services\": {\"web\": {\"address\": \"10.0.0.1\", \"port\": 80}}}");
+    ASSERT_TRUE(read_document(json, {}));
+    EXPECT_EQ(read_document(json, {})->services[0].spec.name, "web");
+    const auto saved = write("b", "-A -t 10.0.0.1:80 -s wrr\n-a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 1\n");
+    ASSERT_TRUE(read_document(saved, {}));
+    EXPECT_EQ(read_document(saved, {})->services[0].spec.name, "tcp-10.0.0.1-80");
+    const auto bad = read_document(write("c", "-A -f 1\n"), {});
+    ASSERT_FALSE(bad);
+    EXPECT_TRUE(bad.error().sentence.starts_with((folder / "c").string() + ": line 1 is of a firewall mark"))
+        << bad.error().sentence;
+    EXPECT_FALSE(read_document(folder / "missing", {}));
+    EXPECT_TRUE(read_document(write("d", ""), {})->services.empty());
+}
+
+TEST_F(DeclaredTest, PulsesOfPluginsThatAreNotLoadedArePointedTo) {
+    write("10.json", R"({"services": {"web": {"address": "10.0.0.1", "port": 80, "backends": {
+                         "b1": {"address": "10.1.0.1", "port": 80, "pulse": {"type": "nonsense"}}}}}})");
+    const plugin::Registry none;
+    const auto checked = check_pulses(*read_declared(folder, {}), none);
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().faults.at(0).pointer, "/services/web/backends/b1/pulse/type");
+    EXPECT_TRUE(check_pulses({}, none));
+}
+
+}  // namespace
+}  // namespace gorb::app
