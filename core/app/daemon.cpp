@@ -1,8 +1,10 @@
 #include "app/daemon.h"
 
 #include <atomic>
+#include <future>
 #include <thread>
 
+#include "app/declared.h"
 #include "app/installation.h"
 #include "app/plugin_options.h"
 #include "base/log.h"
@@ -18,6 +20,7 @@
 #include "plugin/registry.h"
 #include "rest/api.h"
 #include "rest/server.h"
+#include "store/database.h"
 
 namespace gorb::app {
 
@@ -45,8 +48,36 @@ health::EngineOptions engine_options(const Settings& settings) {
     return options;
 }
 
+control::Options control_options(const Settings& settings) {
+    control::Options options;
+    options.release_on_exit = settings.release_on_exit;
+    options.force = settings.force;
+    options.reconcile_period_ns = static_cast<uint64_t>(settings.period.count());
+    options.repair_drift = settings.drift == Drift::repair;
+    options.guard = {settings.guard_share, settings.guard_least};
+    return options;
+}
+
 std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
     return std::chrono::ceil<std::chrono::milliseconds>(d);
+}
+
+// Reads the declarative files and makes their services so. Waits for it.
+base::Status declare(control::Control& control, const Settings& settings) {
+    auto config = read_declared(settings.declared, document_defaults(settings));
+    if (!config) return base::fail(config.error());
+    std::promise<base::Status> answered;
+    control.submit(control::Declare{std::move(*config), settings.force},
+                   [&answered](const base::Result<control::Outcome>& outcome) {
+                       answered.set_value(outcome ? base::Status{} : base::fail(outcome.error()));
+                   });
+    return answered.get_future().get();
+}
+
+void tell_declared(const base::Error& error) {
+    base::log_error("the declarative files are not applied, all stays as it is", {{"error", error.sentence}});
+    for (const base::Fault& fault : error.faults)
+        base::log_error("declarative files", {{"field", fault.pointer}, {"problem", fault.what}});
 }
 
 }  // namespace
@@ -64,6 +95,9 @@ struct Daemon::Parts {
     std::vector<std::thread> threads;
     base::SystemClock clock;
     std::atomic<bool> stopping{false};
+    std::function<base::Status()> declared;  // applies the declarative files; empty: there are none
+
+    void stop();
 };
 
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -106,9 +140,19 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         watched.push_back(p.loops.back().get());
     }
 
+    std::unique_ptr<store::Database> database;
+    if (store_kind(settings) == StoreKind::disk) {
+        auto opened = store::open_database(settings.directory);
+        if (!opened) return base::fail(opened.error());
+        database = std::move(*opened);
+    } else {
+        base::log_warning(
+            "the desired state is in memory only: it is gone when gorbd stops (store = memory)");
+    }
+
     ipvs::Driver& table = **driver;
     p.control = std::make_unique<control::Control>(std::move(*driver), std::move(vips), p.registry,
-                                                   control::Options{settings.release_on_exit});
+                                                   control_options(settings), std::move(database));
     p.engine = std::make_unique<health::Engine>(
         p.registry, p.metrics, loops, *p.workers,
         [control = p.control.get()](std::span<const health::Changed> changes) {
@@ -142,15 +186,21 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     if (!server) return base::fail(server.error());
     p.server = std::move(*server);
 
-    // From here on nothing fails but the flush, which comes last so that a daemon that can not start flushes
-    // nothing.
+    // The flush comes late so that a daemon that can not start flushes nothing.
     if (settings.flush_on_start) {
         if (auto flushed = table.flush(); !flushed) return base::fail(flushed.error());
         base::log_warning("flushed: every virtual service was removed from the kernel's table");
     }
     for (const auto& loop : p.loops) p.threads.emplace_back([&loop] { loop->run(); });
     p.watchdog = std::make_unique<io::Watchdog>(std::move(watched), settings.blocked_after.count());
-    p.control->start();
+    if (auto started = p.control->start(); !started) {
+        parts->stop();
+        return base::fail(started.error());
+    }
+    if (!settings.declared.empty()) {
+        p.declared = [&p, settings] { return declare(*p.control, settings); };
+        if (auto declared = p.declared(); !declared) tell_declared(declared.error());
+    }
     p.server->start();
 
     const base::Endpoint listening = p.server->address();
@@ -164,14 +214,26 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
+void Daemon::Parts::stop() {
+    stopping = true;
+    server->stop();
+    control->stop();
+    watchdog.reset();
+    for (const auto& loop : loops) loop->stop();
+    for (std::thread& thread : threads) thread.join();
+    threads.clear();
+}
+
+base::Status Daemon::reload() {
+    if (!parts_->declared) return {};
+    auto done = parts_->declared();
+    if (!done) tell_declared(done.error());
+    return done;
+}
+
 Daemon::~Daemon() {
     Parts& p = *parts_;
-    p.stopping = true;
-    p.server->stop();
-    p.control->stop();
-    p.watchdog.reset();
-    for (const auto& loop : p.loops) loop->stop();
-    for (std::thread& thread : p.threads) thread.join();
+    p.stop();
     // The engine's instances belong to the loops, the control's answers to the server: in that order.
     p.server.reset();
     p.engine.reset();

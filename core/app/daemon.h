@@ -20,6 +20,10 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
+    // Applies the declarative files anew, if there are any. What is wrong with them is logged as well, and
+    // changes nothing.
+    base::Status reload();
+
     // "" while all that a service manager's watchdog should know of is alive, else what is not.
     std::string not_alive() const;
     std::string status() const;  // one line for the service manager

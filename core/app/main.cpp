@@ -107,15 +107,17 @@ sigset_t block_signals() {
     return signals;
 }
 
-int wait_for_end(const sigset_t& signals, const app::Daemon& daemon) {
+int wait_for_end(const sigset_t& signals, app::Daemon& daemon) {
     const uint64_t period = app::watchdog_period();
     for (;;) {
         const timespec wait{static_cast<time_t>(period / 1'000'000'000),
                             static_cast<long>(period % 1'000'000'000)};
         const int signal = period ? sigtimedwait(&signals, nullptr, &wait) : sigwaitinfo(&signals, nullptr);
         if (signal == SIGTERM || signal == SIGINT) return signal;
-        if (signal == SIGHUP)
-            base::log_warning("SIGHUP does nothing: a changed configuration takes effect at a restart");
+        if (signal == SIGHUP) {
+            base::log_info("SIGHUP: the declarative files are read again; settings take effect at a restart");
+            static_cast<void>(daemon.reload());
+        }
         if (period == 0) continue;
         if (const std::string trouble = daemon.not_alive(); trouble.empty()) {
             app::notify_alive();
