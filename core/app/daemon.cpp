@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "app/declared.h"
@@ -95,6 +96,9 @@ struct Daemon::Parts {
     std::vector<std::thread> threads;
     base::SystemClock clock;
     std::atomic<bool> stopping{false};
+    std::unique_ptr<ipvs::Driver> own_reader;  // for those who look at the table
+    ipvs::Driver* reader = nullptr;
+    std::mutex reading;
     std::function<base::Status()> declared;  // applies the declarative files; empty: there are none
 
     void stop();
@@ -167,7 +171,19 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     limits.connections = settings.max_connections;
     limits.idle = ms(settings.idle_timeout);
     limits.request = ms(settings.request_timeout);
-    rest::Context context{*p.control, p.registry, p.metrics, version(), {}, {}, {}};
+    rest::Context context{*p.control, p.registry, p.metrics, version(), {}, {}, {}, {}};
+    // The kernel's table is read over a socket of its own; the one in memory is there once.
+    p.reader = &table;
+    if (settings.driver == DriverKind::kernel) {
+        auto reader = ipvs::open_netlink_driver();
+        if (!reader) return base::fail(reader.error());
+        p.own_reader = std::move(*reader);
+        p.reader = p.own_reader.get();
+    }
+    context.read_kernel = [&p] {
+        const std::lock_guard lock(p.reading);
+        return reconcile::read_table(*p.reader);
+    };
     if (!settings.interface.empty()) {
         context.default_address = [name = settings.interface] { return interface_address(name); };
     }

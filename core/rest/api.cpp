@@ -9,7 +9,9 @@
 #include "io/workers.h"
 #include "model/codec.h"
 #include "rest/backend_resource.h"
+#include "rest/config_resource.h"
 #include "rest/error.h"
+#include "rest/kernel_resource.h"
 #include "rest/metrics_page.h"
 #include "rest/openapi.h"
 #include "rest/plugin_resource.h"
@@ -29,7 +31,7 @@ struct Call {
     std::shared_ptr<const Request> request;
     Responder respond;
     std::array<std::string, Router::max_names> names;
-    bool expanded = false;
+    Query query;
 
     const std::string& service() const { return names[0]; }
     const std::string& backend() const { return names[1]; }
@@ -59,6 +61,12 @@ Response guarded(Make&& make) {
         base::log_error("the API failed to answer a request", {{"exception", what}});
     }
     return error_response(500, "this is a defect of gorb; its log has more");
+}
+
+// It has begun, and the answer shows how things stand meanwhile.
+Response accepted(Response response) {
+    response.status = 202;
+    return response;
 }
 
 class Api : public std::enable_shared_from_this<Api> {
@@ -94,9 +102,21 @@ class Api : public std::enable_shared_from_this<Api> {
     void delete_service(Call&& call);
     void delete_backend(Call&& call);
     void push_pulse(Call&& call);
+    void get_config(Call&& call);
+    void put_config(Call&& call);
+    void plan(Call&& call);
+    void get_kernel(Call&& call);
+    void adopt(Call&& call);
+    void reconcile(Call&& call);
+    Response events(const Call& call);
 
     std::optional<Response> refusal(const Call& call, const Route& route) const;
     void on_worker(const Responder& respond, std::function<Response()> make);
+    // For what answers later.
+    void on_worker_later(const Responder& respond, std::function<void()> work);
+    model::Defaults defaults() const {
+        return {context_.default_address ? context_.default_address() : std::nullopt};
+    }
     // Submits it; the answer is what `show` makes of the object that came of it.
     using Show = std::function<Response(const control::Outcome&)>;
     template <class Change>
@@ -123,16 +143,23 @@ base::Error no_service(const std::string& name) {
 const std::vector<Api::Entry>& Api::table() {
     static const std::vector<Entry> entries{
         {{"GET", "/", "getRoot", ""}, &Api::root},
-        {{"GET", "/service", "listServices", "services"}, &Api::list_services},
-        {{"GET", "/service/{service}", "getService", "backends"}, &Api::get_service},
-        {{"PUT", "/service/{service}", "putService", ""}, &Api::put_service},
+        {{"GET", "/service", "listServices", "expand=services"}, &Api::list_services},
+        {{"GET", "/service/{service}", "getService", "expand=backends"}, &Api::get_service},
+        {{"PUT", "/service/{service}", "putService", "adopt"}, &Api::put_service},
         {{"PATCH", "/service/{service}", "patchService", ""}, &Api::patch_service},
-        {{"DELETE", "/service/{service}", "deleteService", ""}, &Api::delete_service},
+        {{"DELETE", "/service/{service}", "deleteService", "drain"}, &Api::delete_service},
         {{"GET", "/service/{service}/{backend}", "getBackend", ""}, &Api::get_backend},
-        {{"PUT", "/service/{service}/{backend}", "putBackend", ""}, &Api::put_backend},
+        {{"PUT", "/service/{service}/{backend}", "putBackend", "adopt"}, &Api::put_backend},
         {{"PATCH", "/service/{service}/{backend}", "patchBackend", ""}, &Api::patch_backend},
-        {{"DELETE", "/service/{service}/{backend}", "deleteBackend", ""}, &Api::delete_backend},
+        {{"DELETE", "/service/{service}/{backend}", "deleteBackend", "drain"}, &Api::delete_backend},
         {{"PUT", "/service/{service}/{backend}/pulse", "pushPulse", ""}, &Api::push_pulse},
+        {{"GET", "/config", "getConfig", ""}, &Api::get_config},
+        {{"PUT", "/config", "putConfig", "force"}, &Api::put_config},
+        {{"POST", "/plan", "postPlan", ""}, &Api::plan},
+        {{"GET", "/kernel", "getKernel", ""}, &Api::get_kernel},
+        {{"POST", "/kernel/adopt", "adopt", ""}, &Api::adopt},
+        {{"POST", "/reconcile", "reconcile", ""}, &Api::reconcile},
+        {{"GET", "/events", "listEvents", "after"}, &Api::events},
         {{"GET", "/plugins", "listPlugins", ""}, &Api::plugins},
         {{"GET", "/log", "getLog", ""}, &Api::get_log},
         {{"PUT", "/log", "putLog", ""}, &Api::put_log},
@@ -173,13 +200,13 @@ void Api::serve(std::shared_ptr<const Request> request, Responder respond) {
     }
     auto& found = std::get<Router::Found>(target);
     const Entry& entry = table()[found.route];
-    Call call{std::move(request), std::move(respond), std::move(found.names), false};
-    const auto expanded = wants_expanded(r.query, entry.route.expands);
-    if (!expanded) {
-        call.respond(error_response(expanded.error()));
+    Call call{std::move(request), std::move(respond), std::move(found.names), {}};
+    const auto query = read_query(r.query, entry.route.takes);
+    if (!query) {
+        call.respond(error_response(query.error()));
         return;
     }
-    call.expanded = *expanded;
+    call.query = *query;
     if (auto no = refusal(call, entry.route)) {
         call.respond(std::move(*no));
         return;
@@ -193,8 +220,9 @@ void Api::serve(std::shared_ptr<const Request> request, Responder respond) {
 
 // What every request with a body must keep, before anybody reads it.
 std::optional<Response> Api::refusal(const Call& call, const Route& route) const {
-    if (route.method != "PUT" && route.method != "PATCH") return std::nullopt;
+    if (route.method != "PUT" && route.method != "PATCH" && route.method != "POST") return std::nullopt;
     const Request& r = *call.request;
+    if (r.body.empty() && route.method == "POST") return std::nullopt;
     if (is_json(r.content_type, r.body)) return std::nullopt;
     return error_response(415, "the body must be JSON (Content-Type: application/json); it is said to be " +
                                    shown(r.content_type));
@@ -203,6 +231,11 @@ std::optional<Response> Api::refusal(const Call& call, const Route& route) const
 void Api::on_worker(const Responder& respond, std::function<Response()> make) {
     const bool taken = workers_.submit([respond, make = std::move(make)] { respond(guarded(make)); });
     if (!taken) respond(error_response(503, "too many long answers are being written at once; try again"));
+}
+
+void Api::on_worker_later(const Responder& respond, std::function<void()> work) {
+    if (!workers_.submit(std::move(work)))
+        respond(error_response(503, "too many long requests are being read at once; try again"));
 }
 
 // ---- the daemon itself
@@ -274,7 +307,7 @@ Response Api::backend_response(const model::Service& service, const model::Backe
 
 void Api::list_services(Call&& call) {
     const model::SnapshotPtr snapshot = context_.control.snapshot();
-    if (call.expanded) {
+    if (call.query.expanded) {
         on_worker(call.respond, [this, snapshot] {
             return json_response(512 * snapshot->services.size(), [&](base::JsonWriter& w) {
                 write_services(w, context_.control, *snapshot);
@@ -295,7 +328,7 @@ void Api::get_service(Call&& call) {
         call.respond(error_response(no_service(call.service())));
         return;
     }
-    const Backends backends = call.expanded ? Backends::objects : Backends::names;
+    const Backends backends = call.query.expanded ? Backends::objects : Backends::names;
     if ((*service)->backends.size() > many) {
         on_worker(call.respond, [this, s = *service, backends] { return service_response(*s, backends); });
     } else {
@@ -329,7 +362,7 @@ void Api::change(Call&& call, base::Result<Change> what, Show show) {
         call.respond(error_response(match.error()));
         return;
     }
-    what->match = std::move(*match);
+    if constexpr (requires { what->match; }) what->match = std::move(*match);
     context_.control.submit(
         std::move(*what),
         [self = shared_from_this(), respond = std::move(call.respond), show = std::move(show)](
@@ -341,7 +374,7 @@ void Api::answer_change(const Responder& respond, const base::Result<control::Ou
                         const Show& show) {
     if (!outcome) {
         respond(error_response(outcome.error()));
-    } else if (!outcome->backend && outcome->service->backends.size() > many) {
+    } else if (!outcome->backend && outcome->service && outcome->service->backends.size() > many) {
         on_worker(respond, [o = *outcome, show] { return show(o); });
     } else {
         respond(guarded([&] { return show(*outcome); }));
@@ -360,17 +393,17 @@ Api::Show Api::show_backend() const {
 }
 
 void Api::put_service(Call&& call) {
-    const model::Defaults defaults{context_.default_address ? context_.default_address() : std::nullopt};
-    auto put = model::read_service(call.service(), call.request->body, defaults).map([](model::Service&& s) {
-        return control::PutService{std::move(s), {}};
-    });
+    auto put = model::read_service(call.service(), call.request->body, defaults())
+                   .map([adopt = call.query.adopt](model::Service&& s) {
+                       return control::PutService{std::move(s), {}, adopt};
+                   });
     change(std::move(call), std::move(put), show_service());
 }
 
 void Api::put_backend(Call&& call) {
     const std::string service = call.service();
     auto put = model::read_backend(call.backend(), call.request->body).map([&](model::Backend&& b) {
-        return control::PutBackend{service, std::move(b), {}};
+        return control::PutBackend{service, std::move(b), {}, call.query.adopt};
     });
     change(std::move(call), std::move(put), show_backend());
 }
@@ -393,8 +426,9 @@ void Api::delete_service(Call&& call) {
     const model::SnapshotPtr snapshot = context_.control.snapshot();
     if (const auto* service = snapshot->services.find(call.service()))
         health = health_of(context_.control, **service);
-    base::Result<control::DeleteService> gone{{call.service(), {}}};
+    base::Result<control::DeleteService> gone{{call.service(), {}, call.query.drain}};
     change(std::move(call), std::move(gone), [this, health](const control::Outcome& o) {
+        if (o.later) return accepted(service_response(*o.service, Backends::names));
         return json_response(512 + o.service->backends.size() * 24, [&](base::JsonWriter& w) {
             write_service(w, context_.control, *o.service, Backends::names, health);
         });
@@ -408,8 +442,9 @@ void Api::delete_backend(Call&& call) {
         if (const auto* backend = (*service)->backends.find(call.backend()))
             status = status_of(context_.control, (*service)->spec, **backend);
     }
-    base::Result<control::DeleteBackend> gone{{call.service(), call.backend(), {}}};
+    base::Result<control::DeleteBackend> gone{{call.service(), call.backend(), {}, call.query.drain}};
     change(std::move(call), std::move(gone), [this, status](const control::Outcome& o) {
+        if (o.later) return accepted(show_backend()(o));
         BackendStatus unseen;
         unseen.weight.configured = o.backend->spec.weight;
         unseen.weight.why = "the backend is gone";
@@ -417,6 +452,93 @@ void Api::delete_backend(Call&& call) {
         out.etag.clear();  // of nothing that is there
         return out;
     });
+}
+
+// ---- the state as a whole
+
+void Api::get_config(Call&& call) {
+    on_worker(call.respond, [this, snapshot = context_.control.snapshot()] {
+        Response out = json_response(512 + 512 * snapshot->services.size(),
+                                     [&](base::JsonWriter& w) { write_config(w, *snapshot); });
+        out.etag = context_.control.etag(snapshot->revision);
+        return out;
+    });
+}
+
+// Many objects take a while to be read: a worker does it.
+void Api::put_config(Call&& call) {
+    const Responder respond = call.respond;
+    on_worker_later(respond, [this, call = std::make_shared<Call>(std::move(call))] {
+        auto put = model::read_config(call->request->body, defaults())
+                       .map([force = call->query.force](model::Config&& config) {
+                           return control::PutConfig{std::move(config), {}, force};
+                       });
+        change(std::move(*call), std::move(put), [this](const control::Outcome& o) {
+            Response out = json_response(256, [&](base::JsonWriter& w) {
+                write_counts(w, o.counts, context_.control.etag(o.snapshot->revision));
+            });
+            out.etag = context_.control.etag(o.snapshot->revision);
+            return out;
+        });
+    });
+}
+
+void Api::plan(Call&& call) {
+    const Responder respond = call.respond;
+    on_worker_later(respond, [this, respond, request = call.request] {
+        auto config = model::read_config(request->body, defaults());
+        if (!config) {
+            respond(error_response(config.error()));
+            return;
+        }
+        context_.control.preview(
+            std::move(*config), [respond](const base::Result<control::Preview>& preview) {
+                respond(guarded([&] {
+                    if (!preview) return error_response(preview.error());
+                    return json_response(512 + 128 * preview->operations.size(),
+                                         [&](base::JsonWriter& w) { write_preview(w, *preview); });
+                }));
+            });
+    });
+}
+
+// ---- the kernel's table
+
+void Api::get_kernel(Call&& call) {
+    context_.control.ownership([self = shared_from_this(), respond = std::move(call.respond)](
+                                   const base::Result<control::Ownership>& ownership) {
+        if (!ownership) {
+            respond(error_response(ownership.error()));
+            return;
+        }
+        self->on_worker(respond, [self, whose = *ownership] {
+            return kernel_response(self->context_.control, self->context_.read_kernel, whose);
+        });
+    });
+}
+
+void Api::adopt(Call&& call) {
+    auto adopt = read_adopt(call.request->body);
+    if (!adopt) {
+        call.respond(error_response(adopt.error()));
+        return;
+    }
+    change(std::move(call), base::Result<control::Adopt>{std::move(*adopt)}, show_service());
+}
+
+void Api::reconcile(Call&& call) {
+    context_.control.reconcile(
+        [respond = std::move(call.respond)](const base::Result<control::SyncCounts>& counts) {
+            respond(guarded([&] {
+                if (!counts) return error_response(counts.error());
+                return json_response(256, [&](base::JsonWriter& w) { write_round(w, *counts); });
+            }));
+        });
+}
+
+Response Api::events(const Call& call) {
+    const auto events = context_.control.events(call.query.after);
+    return json_response(64 + 256 * events.size(), [&](base::JsonWriter& w) { write_events(w, events); });
 }
 
 // ---- health, as somebody else knows it

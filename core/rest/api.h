@@ -12,6 +12,7 @@
 #include "control/control.h"
 #include "plugin/metrics.h"
 #include "plugin/registry.h"
+#include "reconcile/table.h"
 #include "rest/http.h"
 #include "rest/route.h"
 
@@ -23,6 +24,8 @@ struct Context {
     const plugin::Registry& registry;
     plugin::Metrics& metrics;
     std::string version;
+    // The kernel's table, read apart from the control thread's work. Called by one thread at a time.
+    std::function<base::Result<reconcile::Table>()> read_kernel;
     // Address of the default interface (upstream's -i), asked per request; empty function: none configured.
     std::function<std::optional<base::Ip>()> default_address;
     // "" when ready, else a sentence why not. For /readyz and /healthz.

@@ -1,6 +1,7 @@
 #include "rest/request_headers.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string>
 
 #include "rest/route.h"
@@ -79,21 +80,68 @@ bool is_json(std::string_view content_type, std::string_view body) {
     return start != std::string_view::npos && body[start] == '{';
 }
 
-base::Result<bool> wants_expanded(std::string_view query, std::string_view what) {
-    bool found = false;
+namespace {
+
+// "a", "b" of "a b", each as it is to be written in a query, for a sentence.
+std::string known_text(std::string_view takes) {
+    std::string out;
+    while (!takes.empty()) {
+        const std::string_view one = takes.substr(0, takes.find(' '));
+        takes.remove_prefix(std::min(takes.size(), one.size() + 1));
+        if (!out.empty()) out += ", ";
+        out += one;
+        if (one == "adopt" || one == "force") out += "=true";
+        if (one == "drain") out += "=DURATION";
+        if (one == "after") out += "=NUMBER";
+    }
+    return out;
+}
+
+bool is_among(std::string_view word, std::string_view words) {
+    while (!words.empty()) {
+        const std::string_view one = words.substr(0, words.find(' '));
+        words.remove_prefix(std::min(words.size(), one.size() + 1));
+        if (one == word) return true;
+    }
+    return false;
+}
+
+base::Error wrong_value(std::string_view name, const std::string& right) {
+    return {base::Errc::invalid, "the query parameter " + shown(name) + " must be " + right, {}, 0};
+}
+
+}  // namespace
+
+base::Result<Query> read_query(std::string_view query, std::string_view takes) {
+    Query out;
     while (!query.empty()) {
         const std::string_view parameter = query.substr(0, query.find('&'));
         query.remove_prefix(std::min(query.size(), parameter.size() + 1));
         if (parameter.empty()) continue;
-        const auto expected = "expand=" + std::string(what);
-        if (what.empty() || parameter != expected) {
+        const size_t equals = parameter.find('=');
+        const std::string_view name = parameter.substr(0, equals);
+        const std::string_view value = equals == std::string_view::npos ? "" : parameter.substr(equals + 1);
+        if (is_among(parameter, takes) && name == "expand") {
+            out.expanded = true;
+        } else if (!is_among(name, takes)) {
             return base::fail(base::Errc::invalid,
                               "the query parameter " + shown(parameter) + " is not known here; " +
-                                  (what.empty() ? "there is none" : "the only one is " + expected));
+                                  (takes.empty() ? "there is none" : "known are " + known_text(takes)));
+        } else if (name == "adopt" || name == "force") {
+            if (value != "true" && value != "false") return base::fail(wrong_value(name, "true or false"));
+            (name == "adopt" ? out.adopt : out.force) = value == "true";
+        } else if (name == "drain") {
+            const auto drain = base::parse_duration(std::string(value));
+            if (!drain || *drain < base::Nanos(0) || *drain > std::chrono::hours(24))
+                return base::fail(wrong_value(name, "a duration up to 24h, such as 30s"));
+            out.drain = *drain;
+        } else {
+            const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), out.after);
+            if (error != std::errc{} || end != value.data() + value.size())
+                return base::fail(wrong_value(name, "a whole number"));
         }
-        found = true;
     }
-    return found;
+    return out;
 }
 
 }  // namespace gorb::rest

@@ -1,8 +1,10 @@
 // What the API reads from a request's headers and query. Pure.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
+#include "base/duration.h"
 #include "base/result.h"
 #include "control/control.h"
 
@@ -17,8 +19,17 @@ base::Result<std::optional<control::Match>> parse_if_match(std::string_view valu
 // -d` claims its data to be (application/x-www-form-urlencoded) when the body begins like a JSON object.
 bool is_json(std::string_view content_type, std::string_view body);
 
-// Does the query say expand=`what`? Errc::invalid for any other parameter or value. `what` is "" where
-// nothing expands.
-base::Result<bool> wants_expanded(std::string_view query, std::string_view what);
+// What a query says.
+struct Query {
+    bool expanded = false;  // expand=WHAT
+    bool adopt = false;     // adopt=true
+    bool force = false;     // force=true
+    base::Nanos drain{0};   // drain=30s, up to a day
+    uint64_t after = 0;     // after=NUMBER
+};
+
+// `takes`: the parameters that are known here, separated by spaces: "expand=services" (with its only value),
+// "adopt", "force", "drain", "after". Errc::invalid for any other parameter or value.
+base::Result<Query> read_query(std::string_view query, std::string_view takes);
 
 }  // namespace gorb::rest

@@ -13,7 +13,7 @@ struct Route {
     std::string_view method;     // "GET", which HEAD comes as (http.h)
     std::string_view pattern;    // "/service/{service}": a segment in braces takes a name
     std::string_view operation;  // operationId in openapi.json
-    std::string_view expands;    // what ?expand= takes here, "" for nothing
+    std::string_view takes;  // query parameters, as read_query() has them: "expand=services", "adopt drain"
 };
 
 // `text` in quotes, for a sentence: what is not printable ASCII becomes "?", what is long is cut.

@@ -20,13 +20,16 @@ void write_driver(base::JsonWriter& out, const ipvs::Info& driver) {
     out.EndObject();
 }
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> links{{{"services", "/service"},
-                                                                              {"plugins", "/plugins"},
-                                                                              {"log", "/log"},
-                                                                              {"metrics", "/metrics"},
-                                                                              {"healthz", "/healthz"},
-                                                                              {"readyz", "/readyz"},
-                                                                              {"openapi", "/openapi.json"}}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 10> links{{{"services", "/service"},
+                                                                               {"config", "/config"},
+                                                                               {"kernel", "/kernel"},
+                                                                               {"events", "/events"},
+                                                                               {"plugins", "/plugins"},
+                                                                               {"log", "/log"},
+                                                                               {"metrics", "/metrics"},
+                                                                               {"healthz", "/healthz"},
+                                                                               {"readyz", "/readyz"},
+                                                                               {"openapi", "/openapi.json"}}};
 
 }  // namespace
 

@@ -65,7 +65,7 @@ void serve_gorb(int many, const Ready& ready, const Stop& stop) {
     std::thread checks([&] { loop.run(); });
     control.start();
     const auto nothing = [] { return std::string(); };
-    rest::Handler api = rest::make_api({control, registry, metrics, "bench", {}, nothing, nothing});
+    rest::Handler api = rest::make_api({control, registry, metrics, "bench", {}, {}, nothing, nothing});
 
     Filler filler(api);
     // Checked once an hour, so that nothing but requests is measured.

@@ -46,7 +46,8 @@ struct ApiTest : testing::Test {
         control->connect(*engine);
         thread = std::thread([this] { loop.run(); });
         control->start();
-        api = make_api({*control, registry, metrics, "1.2.3", [this] { return default_address; },
+        api = make_api({*control, registry, metrics, "1.2.3",
+                        [this] { return reconcile::read_table(*driver); }, [this] { return default_address; },
                         [this] { return not_ready; }, [this] { return not_healthy; }});
     }
     ~ApiTest() override {

@@ -1,0 +1,210 @@
+#include "rest/kernel_resource.h"
+
+#include <linux/ip_vs.h>
+#include <netinet/in.h>
+
+#include <map>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "model/fields.h"
+#include "model/pulse_codec.h"
+#include "reconcile/plan.h"
+#include "rest/error.h"
+
+namespace gorb::rest {
+namespace {
+
+using reconcile::Entry;
+
+void number(base::JsonWriter& out, std::string_view key, uint64_t value) {
+    base::key(out, key);
+    out.Uint64(value);
+}
+
+void text(base::JsonWriter& out, std::string_view key, std::string_view value) {
+    base::key(out, key);
+    base::value(out, value);
+}
+
+std::string protocol_text(uint8_t protocol) {
+    switch (protocol) {
+        case IPPROTO_TCP:
+            return "tcp";
+        case IPPROTO_UDP:
+            return "udp";
+        case IPPROTO_SCTP:
+            return "sctp";
+        default:
+            return "";
+    }
+}
+
+std::string entry_text(const Entry& entry) {
+    return entry.dest ? entry.dest->text() + " in " + entry.service.text() : entry.service.text();
+}
+
+void write_stats(base::JsonWriter& out, const ipvs::Stats& stats) {
+    base::key(out, "stats");
+    out.StartObject();
+    number(out, "connections", stats.connections);
+    number(out, "packets_in", stats.packets_in);
+    number(out, "packets_out", stats.packets_out);
+    number(out, "bytes_in", stats.bytes_in);
+    number(out, "bytes_out", stats.bytes_out);
+    out.EndObject();
+}
+
+// Who has made what.
+class Owners {
+  public:
+    explicit Owners(const control::Ownership& whose) {
+        for (const store::Leaving& entry : whose.leaving) leaving_.insert(control::entry_of(entry));
+        whose.snapshot->services.for_each([&](const std::string&, const model::ServicePtr& service) {
+            const auto protocol = static_cast<uint8_t>(service->spec.key.protocol);
+            services_[ipvs::ServiceKey::of(protocol, service->spec.key.vip)] = service.get();
+        });
+    }
+
+    struct Owner {
+        std::string_view owner = "foreign";
+        std::string name;  // in the desired state, "" for none
+    };
+    Owner of(const Entry& entry) const {
+        const auto service = services_.find(entry.service);
+        if (service != services_.end()) {
+            if (!entry.dest) return {"gorb", service->second->spec.name};
+            if (const auto* backend = service->second->by_address.find(*entry.dest))
+                return {"gorb", (*backend)->spec.name};
+        }
+        const bool goes = leaving_.contains(entry) ||
+                          (service == services_.end() && leaving_.contains({entry.service, {}}));
+        if (goes) return {"leaving", ""};
+        return {};
+    }
+    const std::set<Entry>& leaving() const { return leaving_; }
+
+  private:
+    std::map<ipvs::ServiceKey, const model::ServiceEntry*> services_;
+    std::set<Entry> leaving_;
+};
+
+void write_owner(base::JsonWriter& out, const Owners::Owner& owner) {
+    text(out, "owner", owner.owner);
+    if (!owner.name.empty()) text(out, "name", owner.name);
+}
+
+void write_service(base::JsonWriter& out, const reconcile::TableService& service, const Owners& owners) {
+    const ipvs::ServiceRecord& record = service.record;
+    out.StartObject();
+    write_owner(out, owners.of({record.key, {}}));
+    if (record.key.fwmark != 0) {
+        number(out, "fwmark", record.key.fwmark);
+    } else {
+        text(out, "address", record.key.vip.ip.text());
+        number(out, "port", record.key.vip.port);
+        text(out, "protocol", protocol_text(record.key.protocol));
+    }
+    text(out, "settings", reconcile::settings_text(record));
+    write_stats(out, record.stats);
+    base::key(out, "destinations");
+    out.StartArray();
+    for (const auto& [address, dest] : service.dests) {
+        out.StartObject();
+        write_owner(out, owners.of({record.key, address}));
+        text(out, "address", address.ip.text());
+        number(out, "port", address.port);
+        text(out, "settings", reconcile::settings_text(dest));
+        number(out, "weight", dest.weight);
+        number(out, "active_connections", dest.active);
+        number(out, "inactive_connections", dest.inactive);
+        number(out, "persistent_connections", dest.persistent);
+        write_stats(out, dest.stats);
+        out.EndObject();
+    }
+    out.EndArray();
+    out.EndObject();
+}
+
+// What is not as it should be now, and since when that is known.
+void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const control::Ownership& whose) {
+    std::map<Entry, int64_t> since;
+    for (const control::Drift& drift : whose.drift) since[drift.entry] = drift.since_wall;
+    base::key(out, "differences");
+    out.StartArray();
+    for (const reconcile::Step& step : plan.steps) {
+        out.StartObject();
+        text(out, "entry", entry_text(step.entry));
+        text(out, "wanted", step.after.empty() ? "not there" : step.after);
+        text(out, "found", step.before.empty() ? "not there" : step.before);
+        text(out, "operation", step.op.text());
+        base::key(out, "since");
+        const auto seen = since.find(step.entry);
+        if (seen == since.end()) {
+            out.Null();  // not noticed yet by a look at the table
+        } else {
+            base::value(out, base::wall_text(seen->second));
+        }
+        out.EndObject();
+    }
+    out.EndArray();
+}
+
+}  // namespace
+
+Response kernel_response(const control::Control& control,
+                         const std::function<base::Result<reconcile::Table>()>& read,
+                         const control::Ownership& whose) {
+    if (!read) return error_response(503, "the kernel's table can not be read here");
+    const auto table = read();
+    if (!table) return error_response(table.error());
+    const Owners owners(whose);
+    const reconcile::Plan plan = reconcile::plan(control.wanted(*whose.snapshot), *table, owners.leaving());
+    Response response;
+    response.body.reserve(1024 + 512 * table->size());
+    base::StringSink sink(response.body);
+    base::JsonWriter out(sink);
+    out.StartObject();
+    base::key(out, "services");
+    out.StartArray();
+    for (const auto& [key, service] : *table) write_service(out, service, owners);
+    out.EndArray();
+    write_differences(out, plan, whose);
+    out.EndObject();
+    return response;
+}
+
+base::Result<control::Adopt> read_adopt(std::string_view body) {
+    const auto object = base::parse_json_object(body);
+    if (!object) return base::fail(object.error());
+    std::vector<base::Fault> faults;
+    base::ObjectReader doc(*object, "", faults);
+    control::Adopt adopt;
+    base::Endpoint vip;
+    if (const auto ip = model::read_address(doc)) {
+        vip.ip = *ip;
+    } else if (!doc.has("address") && !doc.has("host")) {
+        doc.fault("address",
+                  "is missing; it must be the address of a virtual service that GET /kernel lists");
+    }
+    if (const auto port = model::read_port(doc)) {
+        vip.port = *port;
+    } else if (!doc.has("port")) {
+        doc.fault("port", "is missing; it must be a whole number from 0 to 65535");
+    }
+    auto protocol = model::Protocol::tcp;
+    model::read_word(doc, "protocol", {model::Protocol::tcp, model::Protocol::udp}, model::protocol_text,
+                     protocol);
+    if (auto name = doc.text("name")) {
+        if (const auto violation = model::name_violation(*name)) doc.fault("name", *violation);
+        adopt.name = std::move(*name);
+    }
+    model::read_pulses(doc, model::Mode::create, adopt.pulses);
+    for (base::Fault& fault : model::pulse_violations(adopt.pulses)) faults.push_back(std::move(fault));
+    doc.finish();
+    if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
+    adopt.key = ipvs::ServiceKey::of(static_cast<uint8_t>(protocol), vip);
+    return adopt;
+}
+
+}  // namespace gorb::rest
