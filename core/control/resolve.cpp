@@ -172,8 +172,9 @@ const model::ConfigService& service_of(const model::Config& config, const std::s
 }
 
 // From the state as it is to the config's; services that are not in it go when `concerns` says so. What is
-// dropped comes first: its key or address may be another's.
-Result<Resolved> become(const Present& present, const model::Config& config, model::Origin origin,
+// dropped comes first: its key or address may be another's. `origin`: nullopt for the one it has.
+Result<Resolved> become(const Present& present, const model::Config& config,
+                        std::optional<model::Origin> origin,
                         const std::function<bool(const model::ServiceEntry&)>& concerns) {
     Resolved r;
     r.many = true;
@@ -195,8 +196,9 @@ Result<Resolved> become(const Present& present, const model::Config& config, mod
     }
     for (const model::ConfigService& wanted : config.services) {
         const model::ServicePtr old = old_service(wanted.spec.name);
-        if (old && old->spec == wanted.spec && old->origin == origin) continue;
-        r.steps.push_back(service_step(present, wanted.spec, origin, old));
+        const model::Origin from = origin.value_or(old ? old->origin : model::Origin::api);
+        if (old && old->spec == wanted.spec && old->origin == from) continue;
+        r.steps.push_back(service_step(present, wanted.spec, from, old));
         ++(old ? r.counts.changed : r.counts.added);
     }
     std::vector<base::Fault> faults;
@@ -239,6 +241,22 @@ Status check_keys(const model::Snapshot& now, const model::Config& config,
         return store::check_service_key(now, wanted.spec);
     }
     return {};
+}
+
+// A file says what a backend is, and an operator drains it: where the file says nothing else, that stays.
+model::Config with_admin_states(model::Config config, const model::Snapshot& now) {
+    for (model::ConfigService& service : config.services) {
+        const auto* old = now.services.find(service.spec.name);
+        if (!old) continue;
+        for (model::Backend& backend : service.backends) {
+            const auto* was = (*old)->backends.find(backend.name);
+            if (!was || backend.admin != model::Admin::ready) continue;
+            backend.admin = (*was)->spec.admin;
+            backend.drain_then = (*was)->spec.drain_then;
+            backend.drain_timeout = (*was)->spec.drain_timeout;
+        }
+    }
+    return config;
 }
 
 // Nothing that is to be new may be in the kernel already, made by somebody else.
@@ -382,7 +400,7 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
     if (auto ok = check_match(change.match, "the configuration", present.etag(present.snapshot.revision));
         !ok)
         return base::fail(ok.error());
-    auto r = become(present, change.config, model::Origin::api, {});
+    auto r = become(present, change.config, {}, {});
     if (!r) return r;
     if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
     r->log = "configuration replaced";
@@ -392,7 +410,8 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
 Result<Resolved> resolve_one(const Declare& change, const Present& present) {
     const auto from_file = [](const model::ServiceEntry& s) { return s.origin == model::Origin::file; };
     if (auto ok = check_keys(present.snapshot, change.config, from_file); !ok) return base::fail(ok.error());
-    auto r = become(present, change.config, model::Origin::file, from_file);
+    auto r =
+        become(present, with_admin_states(change.config, present.snapshot), model::Origin::file, from_file);
     if (!r) return r;
     if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
     r->log = "declarative files applied";

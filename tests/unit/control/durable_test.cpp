@@ -1,0 +1,317 @@
+// What the control makes durable, in which order, and what it makes of a disk that is slow or full.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+#include "unit/control/fake_database.h"
+
+namespace gorb::control {
+namespace {
+
+using base::Errc;
+using ipvs::Op;
+using Answer = std::future<base::Result<Outcome>>;
+
+// One table for several drivers, as the kernel's outlives the daemon.
+class Shared final : public ipvs::Driver {
+  public:
+    explicit Shared(ipvs::MemoryDriver& table) : table_(&table) {}
+    base::Result<ipvs::Info> info() override { return table_->info(); }
+    base::Result<std::vector<ipvs::ServiceRecord>> services() override { return table_->services(); }
+    base::Result<std::optional<ipvs::ServiceRecord>> service(const ipvs::ServiceKey& key) override {
+        return table_->service(key);
+    }
+    base::Result<std::vector<ipvs::DestRecord>> dests(const ipvs::ServiceKey& key) override {
+        return table_->dests(key);
+    }
+    std::vector<base::Status> apply(std::span<const Op> ops) override { return table_->apply(ops); }
+    base::Status flush() override { return table_->flush(); }
+    base::Result<std::vector<std::string>> probe_schedulers(
+        std::span<const std::string_view> names) override {
+        return table_->probe_schedulers(names);
+    }
+
+  private:
+    ipvs::MemoryDriver* table_;
+};
+
+struct DurableTest : testing::Test {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    plugin::Registry registry;
+    std::unique_ptr<Control> control;
+
+    DurableTest() { registry.load({GORB_PLUGINS}); }
+    ~DurableTest() override {
+        disk.release();
+        control.reset();
+    }
+    void start(const Options& options = {}) {
+        control = std::make_unique<Control>(std::make_unique<Shared>(table), nullptr, registry, options,
+                                            std::make_unique<FakeDatabase>(disk));
+        ASSERT_TRUE(control->start());
+    }
+    Answer submit(Change change) {
+        auto promise = std::make_shared<std::promise<base::Result<Outcome>>>();
+        auto answer = promise->get_future();
+        control->submit(std::move(change),
+                        [promise](base::Result<Outcome> r) { promise->set_value(std::move(r)); });
+        return answer;
+    }
+    base::Result<Outcome> run(Change change) { return submit(std::move(change)).get(); }
+    // Until `what` holds; what is awaited here comes from another thread, and soon.
+    template <class What>
+    static bool eventually(What&& what) {
+        for (int i = 0; i < 20'000; ++i) {
+            if (what()) return true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return false;
+    }
+    static model::Service service(const std::string& name, const std::string& vip) {
+        model::Service s;
+        s.name = name;
+        s.key.vip = *base::Endpoint::parse(vip);
+        return s;
+    }
+    static model::Backend backend(const std::string& name, const std::string& address,
+                                  uint32_t weight = 100) {
+        model::Backend b;
+        b.name = name;
+        b.address = *base::Endpoint::parse(address);
+        b.weight = weight;
+        model::PulseSpec none;
+        none.type = "none";
+        b.pulses = model::PulseList({none});
+        return b;
+    }
+    static ipvs::ServiceKey key(const std::string& vip) {
+        return ipvs::ServiceKey::of(6, *base::Endpoint::parse(vip));
+    }
+    std::optional<uint32_t> weight(const std::string& vip, const std::string& address) {
+        const auto dests = table.dests(key(vip));
+        if (!dests) return {};
+        const auto at =
+            std::ranges::find(*dests, *base::Endpoint::parse(address), &ipvs::DestRecord::address);
+        if (at == dests->end()) return {};
+        return at->weight;
+    }
+    void health(const std::string& service, const std::string& name, health::State state) {
+        const auto now = control->snapshot();
+        const auto id = (*(*now->services.find(service))->backends.find(name))->id;
+        const health::Changed changed{id, state, 100, 1, 1, "as the test says"};
+        control->health_changed({&changed, 1});
+    }
+};
+
+TEST_F(DurableTest, NothingIsInTheKernelOrAnsweredBeforeItIsDurable) {
+    start();
+    disk.hold();
+    Answer answer = submit(PutService{service("web", "10.0.0.1:80"), {}});
+    ASSERT_TRUE(eventually([&] { return disk.queued() == 1; }));
+    EXPECT_EQ(answer.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+    EXPECT_FALSE(*table.service(key("10.0.0.1:80")));
+    EXPECT_TRUE(control->snapshot()->services.empty());
+    disk.release();
+    ASSERT_TRUE(answer.get());
+    EXPECT_TRUE(*table.service(key("10.0.0.1:80")));
+}
+
+TEST_F(DurableTest, ADiskThatHangsDoesNotHoldUpHealth) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    health("web", "b1", health::State::up);
+    ASSERT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 100; }));
+    disk.hold();
+    Answer answer = submit(PutBackend{"web", backend("b2", "10.1.0.2:80"), {}});
+    ASSERT_TRUE(eventually([&] { return disk.queued() >= 1; }));
+    health("web", "b1", health::State::down);
+    EXPECT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 0; }));
+    EXPECT_EQ(answer.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+}
+
+TEST_F(DurableTest, HealthThatChangesWhileAChangeIsWrittenCountsInIt) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    health("web", "b1", health::State::up);
+    ASSERT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 100; }));
+    disk.hold();
+    Answer answer = submit(PatchBackend{"web", "b1", R"({"weight": 50})", {}});
+    ASSERT_TRUE(eventually([&] { return disk.queued() >= 1; }));
+    health("web", "b1", health::State::down);
+    ASSERT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 0; }));
+    disk.release();
+    ASSERT_TRUE(answer.get());
+    EXPECT_EQ(weight("10.0.0.1:80", "10.1.0.1:80"), 0U);
+    health("web", "b1", health::State::up);
+    EXPECT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 50; }));
+}
+
+TEST_F(DurableTest, WhatTheDiskRefusesChangesNothingAndTheNextChangeSucceeds) {
+    start();
+    disk.refuse(base::fail(Errc::no_space, "the disk is full"));
+    const auto refused = run(PutService{service("web", "10.0.0.1:80"), {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::no_space);
+    EXPECT_EQ(table.ops(), 0U);
+    EXPECT_TRUE(control->snapshot()->services.empty());
+    disk.refuse({});
+    EXPECT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+}
+
+TEST_F(DurableTest, ARefusalOfTheKernelIsTakenBackInTheStoreBeforeItIsAnswered) {
+    start();
+    table.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::add_service ? ENOMEM : 0; });
+    const auto refused = run(PutService{service("web", "10.0.0.1:80"), {}});
+    ASSERT_FALSE(refused);
+    const std::lock_guard lock(disk.mutex);
+    ASSERT_EQ(disk.written.size(), 2U);
+    EXPECT_EQ(disk.written[0].put_services.at(0)->spec.name, "web");
+    EXPECT_EQ(disk.written[1].drop_services, std::vector<std::string>{"web"});
+}
+
+TEST_F(DurableTest, ADeletionThatTheKernelRefusesIsTakenBackWithItsBackends) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    table.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::remove_service ? EPERM : 0; });
+    ASSERT_FALSE(run(DeleteService{"web", {}}));
+    EXPECT_EQ(control->snapshot()->services.size(), 1U);
+    const std::lock_guard lock(disk.mutex);
+    const store::Write& undo = disk.written.back();
+    EXPECT_EQ(undo.put_services.at(0)->spec.name, "web");
+    EXPECT_EQ(undo.put_backends.at(0).second->spec.name, "b1");
+    EXPECT_EQ(undo.left.size(), 2U);
+}
+
+TEST_F(DurableTest, ChangesThatWaitTogetherAreOneWrite) {
+    start();
+    disk.hold();
+    std::vector<Answer> answers;
+    answers.push_back(submit(PutService{service("s0", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(eventually([&] { return disk.queued() == 1; }));
+    for (int i = 1; i < 20; ++i) {
+        answers.push_back(submit(
+            PutService{service("s" + std::to_string(i), "10.0.0." + std::to_string(i + 1) + ":80"), {}}));
+    }
+    disk.release();
+    for (Answer& answer : answers) EXPECT_TRUE(answer.get());
+    const std::lock_guard lock(disk.mutex);
+    EXPECT_LE(disk.written.size(), 3U);
+}
+
+TEST_F(DurableTest, AFileThatIsLostIsMadeAnewWithEverything) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    {
+        const std::lock_guard lock(disk.mutex);
+        disk.lost = true;
+        disk.answer = base::fail(Errc::unavailable, "the file is gone");
+    }
+    ASSERT_FALSE(run(PutService{service("other", "10.0.0.2:80"), {}}));
+    disk.refuse({});
+    ASSERT_TRUE(eventually([&] {
+        const std::lock_guard lock(disk.mutex);
+        return disk.rewritten == 1;
+    }));
+    const std::lock_guard lock(disk.mutex);
+    ASSERT_EQ(disk.content.services.size(), 1U);
+    EXPECT_EQ(disk.content.services[0].backends.at(0).spec.name, "b1");
+}
+
+store::Loaded::BackendRow row(const model::Backend& spec, store::Health::State state) {
+    store::Loaded::BackendRow out;
+    out.spec = spec;
+    out.revision = 2;
+    out.health.state = state;
+    return out;
+}
+
+TEST_F(DurableTest, AStartMakesTheKernelAsItWasAndKeepsTheDeadOut) {
+    disk.content.revision = 7;
+    disk.content.identity = "cafe0123";
+    disk.content.services.push_back({service("web", "10.0.0.1:80"), 1, model::Origin::api, {}});
+    auto& rows = disk.content.services[0].backends;
+    rows.push_back(row(backend("alive", "10.1.0.1:80", 30), store::Health::State::up));
+    rows.push_back(row(backend("dead", "10.1.0.2:80"), store::Health::State::down));
+    rows.push_back(row(backend("new", "10.1.0.3:80"), store::Health::State::unknown));
+    rows.push_back(row(backend("serving", "10.1.0.4:80", 40), store::Health::State::unknown));
+    // The kernel has one of which nothing is known: it may be serving.
+    model::Service wanted = service("web", "10.0.0.1:80");
+    const auto record = reconcile::service_record(wanted);
+    ASSERT_TRUE(table
+                    .apply(std::vector{Op::add(record),
+                                       Op::add(record.key, reconcile::dest_record(rows[3].spec, 60))})
+                    .back());
+    start();
+    EXPECT_EQ(weight("10.0.0.1:80", "10.1.0.1:80"), 30U);
+    EXPECT_EQ(weight("10.0.0.1:80", "10.1.0.2:80"), 0U);
+    EXPECT_EQ(weight("10.0.0.1:80", "10.1.0.3:80"), 0U);
+    EXPECT_EQ(weight("10.0.0.1:80", "10.1.0.4:80"), 40U);  // what it had, but not more than is configured
+    EXPECT_EQ(control->etag(7), "cafe0123-7");
+    EXPECT_EQ(control->snapshot()->revision, 7U);
+}
+
+TEST_F(DurableTest, AStartInSyncWritesNothing) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    control->stop();
+    disk.content.services.push_back({service("web", "10.0.0.1:80"), 1, model::Origin::api, {}});
+    disk.content.services[0].backends.push_back(
+        row(backend("b1", "10.1.0.1:80"), store::Health::State::unknown));
+    const uint64_t ops = table.ops();
+    start();
+    EXPECT_EQ(table.ops(), ops);
+}
+
+TEST_F(DurableTest, WhatIsLeavingGoesAtTheStartAndWhatIsForeignStays) {
+    disk.content.leaving.push_back({{model::Protocol::tcp, *base::Endpoint::parse("10.0.0.1:80")}, {}});
+    const auto mine = reconcile::service_record(service("", "10.0.0.1:80"));
+    const auto foreign = reconcile::service_record(service("", "10.0.0.9:80"));
+    ASSERT_TRUE(table.apply(std::vector{Op::add(mine), Op::add(foreign)}).back());
+    start();
+    EXPECT_FALSE(*table.service(mine.key));
+    EXPECT_TRUE(*table.service(foreign.key));
+    ASSERT_TRUE(eventually([&] {
+        const std::lock_guard lock(disk.mutex);
+        return std::ranges::any_of(disk.written, [](const auto& w) { return w.left.size() == 1; });
+    }));
+}
+
+TEST_F(DurableTest, AnEmptyStoreDeletesNothing) {
+    const auto foreign = reconcile::service_record(service("", "10.0.0.9:80"));
+    ASSERT_TRUE(table.apply(std::vector{Op::add(foreign)}).back());
+    const uint64_t ops = table.ops();
+    start();
+    EXPECT_EQ(table.ops(), ops);
+    EXPECT_TRUE(*table.service(foreign.key));
+}
+
+TEST_F(DurableTest, TheLastHealthIsRemembered) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    health("web", "b1", health::State::up);
+    health("web", "b1", health::State::down);
+    ASSERT_TRUE(eventually([&] {
+        const std::lock_guard lock(disk.mutex);
+        return std::ranges::any_of(disk.written, [](const auto& w) {
+            return w.health.size() == 1 && w.health[0].first.backend == "b1" &&
+                   w.health[0].second.state == store::Health::State::down;
+        });
+    }));
+}
+
+}  // namespace
+}  // namespace gorb::control

@@ -1,0 +1,91 @@
+// A database that writes when it is told to, or refuses: it remembers what it was given.
+#pragma once
+#include <deque>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "store/database.h"
+
+namespace gorb::control {
+
+// What outlives the database: the test's view of it.
+struct Disk {
+    std::mutex mutex;
+    bool held = false;  // writes wait for release()
+    base::Status answer;
+    bool lost = false;
+    store::Loaded content;  // given by load()
+    std::vector<store::Write> written;
+    size_t refused = 0, rewritten = 0;
+    std::deque<std::pair<store::Write, store::Database::Done>> waiting;
+
+    size_t writes() {
+        const std::lock_guard lock(mutex);
+        return written.size() + refused;
+    }
+    size_t queued() {
+        const std::lock_guard lock(mutex);
+        return waiting.size();
+    }
+    void refuse(const base::Status& with) {
+        const std::lock_guard lock(mutex);
+        answer = with;
+    }
+    void hold() {
+        const std::lock_guard lock(mutex);
+        held = true;
+    }
+    // Answers what waits, in order, and what comes later at once.
+    void release() {
+        std::unique_lock lock(mutex);
+        held = false;
+        while (!waiting.empty()) {
+            auto [write, done] = std::move(waiting.front());
+            waiting.pop_front();
+            take(std::move(write), done, lock);
+        }
+    }
+    void take(store::Write write, const store::Database::Done& done, std::unique_lock<std::mutex>& lock) {
+        const base::Status status = answer;
+        if (status) {
+            written.push_back(std::move(write));
+        } else {
+            ++refused;
+        }
+        lock.unlock();
+        done(status);
+        lock.lock();
+    }
+};
+
+class FakeDatabase final : public store::Database {
+  public:
+    explicit FakeDatabase(Disk& disk) : disk_(&disk) {}
+
+    base::Result<store::Loaded> load() override { return disk_->content; }
+    void write(store::Write write, Done done) override {
+        std::unique_lock lock(disk_->mutex);
+        if (disk_->held) {
+            disk_->waiting.emplace_back(std::move(write), std::move(done));
+            return;
+        }
+        disk_->take(std::move(write), done, lock);
+    }
+    bool lost() const override { return disk_->lost; }
+    void rewrite(store::Loaded all, Done done) override {
+        {
+            const std::lock_guard lock(disk_->mutex);
+            disk_->content = std::move(all);
+            disk_->lost = false;
+            ++disk_->rewritten;
+        }
+        done({});
+    }
+    Status status() const override { return {}; }
+
+  private:
+    Disk* disk_;
+};
+
+}  // namespace gorb::control
