@@ -59,6 +59,7 @@ struct Write {
     std::vector<std::pair<BackendName, Health>> health;                   // of backends that are there
     std::vector<Leaving> leaving, left;
     std::vector<base::Ip> vips_added, vips_removed;
+    size_t rows() const;  // how many it puts and drops
     bool empty() const;
 };
 

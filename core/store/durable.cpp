@@ -156,12 +156,15 @@ void Durable::roll_back() {
 
 // One write as a whole or not at all. What it gives is everybody's trouble; its own is in `answer`.
 int Durable::apply_one(const Write& write, base::Status& answer) {
-    int code = savepoint_.run();
+    // One statement is a whole by itself.
+    const bool several = write.rows() > 1;
+    int code = several ? savepoint_.run() : SQLITE_OK;
     if (code == SQLITE_OK) code = rows_.apply(write);
-    if (code == SQLITE_OK) return release_.run();
+    if (code == SQLITE_OK) return several ? release_.run() : code;
     if (trouble_of(code, 0) != Trouble::defect || sqlite3_get_autocommit(file_.raw()) != 0) return code;
     answer = fail(file_.error(code, "a change does not fit what " + paths_.database.string() + " holds"));
     base::log_error("a write to the database was wrong", {{"error", answer.error().sentence}});
+    if (!several) return SQLITE_OK;
     code = back_.run();
     return code == SQLITE_OK ? release_.run() : code;
 }
@@ -199,15 +202,23 @@ base::Status Durable::transaction(Answers& answers) {
     }
     rows_.taken_bytes();  // of what was refused
     size_t bytes = 0;
+    uint64_t revision = 0;
     for (size_t n = count(); answers.size() < n && bytes < most_bytes;) {
         base::Status& answer = answers.emplace_back();
-        const int code = apply_one(work_[answers.size() - 1].write, answer);
+        const Write& write = work_[answers.size() - 1].write;
+        const int code = apply_one(write, answer);
         if (code != SQLITE_OK) {
             base::Error error = refused(code, doing);
             roll_back();
             return fail(std::move(error));
         }
+        if (answer) revision = std::max(revision, write.revision);
         bytes += rows_.taken_bytes();
+    }
+    if (const int code = rows_.raise_revision(revision); code != SQLITE_OK) {
+        base::Error error = refused(code, doing);
+        roll_back();
+        return fail(std::move(error));
     }
     if (const int code = commit_.run(); code != SQLITE_OK) {
         base::Error error = refused(code, doing);
@@ -218,9 +229,7 @@ base::Status Durable::transaction(Answers& answers) {
     }
     status_.with([](Status& s) { ++s.transactions; });
     // It may have gone into a file that was removed meanwhile.
-    base::Status still = check_files();
-    if (still) remember();
-    return still;
+    return check_files();
 }
 
 // The pages of a transaction that failed at its end may stand in the WAL, whole: a start after a crash would

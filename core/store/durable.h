@@ -61,7 +61,7 @@ class Durable final : public Database {
 
     // ---- whether the files are what they were
     void remember();
-    // Why not; "" if they are. An error where that can not be said.
+    // Why not; "" if they are, which is remembered. An error where that can not be said.
     base::Result<std::string> changed();
     // Whether what is in a file that became shorter is whole: another program may have packed it.
     // `what` if not; `size` is the database's.
@@ -82,7 +82,7 @@ class Durable final : public Database {
     int wal_pages_ = 0;
     bool accepted_ = false;   // load() has read all of it
     bool uncertain_ = false;  // a refused transaction may stand at the end of the WAL
-    Look database_, wal_;     // as they were after the last transaction
+    Look database_, wal_;     // as they were found last
     std::string why_lost_;
     std::deque<Job> work_;
 

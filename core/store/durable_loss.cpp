@@ -37,8 +37,14 @@ Result<std::string> Durable::changed() {
     if (!database->same_file(database_)) return std::string("was replaced by another file");
     if (wal_.there && !wal->there) return std::string("has lost its log, gorb.db-wal");
     if (wal_.there && !wal->same_file(wal_)) return std::string("has another log, gorb.db-wal, than its own");
-    if (database->size < database_.size) return shortened("was cut off", database->size);
-    if (wal->size < wal_.size) return shortened("has a log, gorb.db-wal, that was cut off", database->size);
+    if (database->size < database_.size || wal->size < wal_.size) {
+        auto what = database->size < database_.size
+                        ? shortened("was cut off", database->size)
+                        : shortened("has a log, gorb.db-wal, that was cut off", database->size);
+        if (!what || !what->empty()) return what;
+    }
+    database_ = *database;
+    wal_ = *wal;
     return std::string();
 }
 

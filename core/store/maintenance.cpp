@@ -30,7 +30,7 @@ Status raise_revision(const Paths& paths) {
     uint64_t revision = 0;
     {
         auto old = open_to_read(paths.database, schema());
-        if (!old) return {};  // damaged, as may be why there is a restore
+        if (!old) return {};                   // damaged, as may be why there is a restore
         old->keep_wal(!wal || wal->size > 0);  // it is kept as it is
         auto words = old->value("SELECT revision FROM meta", "");
         if (!words) return {};
@@ -39,10 +39,8 @@ Status raise_revision(const Paths& paths) {
     auto made = Connection::open(paths.made, SQLITE_OPEN_READWRITE);
     if (!made) return fail(std::move(made.error()));
     RowWriter rows;
-    Write write;
-    write.revision = revision;
     int code = rows.prepare(*made);
-    if (code == SQLITE_OK) code = rows.apply(write);
+    if (code == SQLITE_OK) code = rows.raise_revision(revision);
     if (code != SQLITE_OK) return fail(made->error(code, "can not write " + paths.made.string()));
     return {};
 }

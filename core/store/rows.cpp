@@ -135,6 +135,7 @@ int RowWriter::write_meta(const Meta& meta) {
 }
 
 int RowWriter::raise_revision(uint64_t revision) {
+    if (revision == 0) return SQLITE_OK;
     Meta meta;
     if (const int code = read_meta(meta); code != SQLITE_OK) return code;
     if (meta.revision >= revision) return SQLITE_OK;
@@ -177,7 +178,6 @@ int RowWriter::apply(const Write& w) {
         const std::string address = ip.text();
         return drop_vip_.bind(1, address).run();
     });
-    if (code == SQLITE_OK && w.revision != 0) code = raise_revision(w.revision);
     return code;
 }
 
@@ -211,10 +211,13 @@ std::string new_identity() {
     return text;
 }
 
+size_t Write::rows() const {
+    return drop_backends.size() + drop_services.size() + put_services.size() + put_backends.size() +
+           health.size() + leaving.size() + left.size() + vips_added.size() + vips_removed.size();
+}
+
 bool Write::empty() const {
-    return revision == 0 && drop_backends.empty() && drop_services.empty() && put_services.empty() &&
-           put_backends.empty() && health.empty() && leaving.empty() && left.empty() && vips_added.empty() &&
-           vips_removed.empty();
+    return revision == 0 && rows() == 0;
 }
 
 }  // namespace gorb::store

@@ -17,8 +17,11 @@ class RowWriter {
     // For a connection whose tables are there.
     int prepare(Connection& file);
 
-    // Stops at the first that fails; what was done before stays for the caller to roll back.
+    // All of it but the revision. Stops at the first that fails; what was done before stays for the caller to
+    // roll back.
     int apply(const Write& write);
+    // Once a transaction, to the highest of its writes.
+    int raise_revision(uint64_t revision);
     // A new file's.
     int put_all(const Loaded& all);
     // Counts a transaction that the disk refused at its end. What that one left at the end of the WAL, where
@@ -34,7 +37,6 @@ class RowWriter {
     int put(const std::string& service, const std::string& backend, const Health& health);
     int put(const Leaving& leaving);
     int put(const base::Ip& vip);
-    int raise_revision(uint64_t revision);
 
     struct Meta {
         std::string identity;
