@@ -130,10 +130,14 @@ base::Status check_pulses(const model::Config& config, const plugin::Registry& r
     return {};
 }
 
+std::string count_text(size_t services, size_t backends) {
+    return plural(services, "virtual service") + ", " + plural(backends, "backend");
+}
+
 std::string count_text(const model::Config& config) {
     size_t backends = 0;
     for (const model::ConfigService& service : config.services) backends += service.backends.size();
-    return plural(config.services.size(), "virtual service") + ", " + plural(backends, "backend");
+    return count_text(config.services.size(), backends);
 }
 
 }  // namespace gorb::app

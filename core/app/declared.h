@@ -27,6 +27,7 @@ base::Result<model::Config> read_declared(const std::filesystem::path& folder,
 base::Status check_pulses(const model::Config& config, const plugin::Registry& registry);
 
 // "2 virtual services, 1 backend"
+std::string count_text(size_t services, size_t backends);
 std::string count_text(const model::Config& config);
 
 }  // namespace gorb::app

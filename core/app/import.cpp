@@ -108,6 +108,12 @@ class Writer {
     std::set<store::Leaving> leaving_;
 };
 
+std::string counted(const store::Loaded& rows) {
+    size_t backends = 0;
+    for (const auto& service : rows.services) backends += service.backends.size();
+    return count_text(rows.services.size(), backends);
+}
+
 Status need_disk(const Settings& settings) {
     if (store_kind(settings) == StoreKind::disk) return {};
     return base::fail(Errc::invalid,
@@ -125,10 +131,8 @@ Status import_config(store::Database& database, const model::Config& wanted, boo
     const auto present = database.load();
     if (!present) return base::fail(present.error());
     if (!present->services.empty() && !force) {
-        return base::fail(Errc::exists, "the store in " + database.status().path + " has " +
-                                            std::to_string(present->services.size()) +
-                                            " virtual services already; --force replaces them by what is "
-                                            "imported");
+        return base::fail(Errc::exists, "the store " + database.status().path + " has " + counted(*present) +
+                                            " already; --force replaces them by what is imported");
     }
     store::Write write = import_write(*present, wanted);
     if (write.revision == 0) return {};

@@ -16,6 +16,8 @@ namespace {
 using base::Fault;
 
 constexpr size_t max_faults = 64;
+// What ipvsadm 1.31 makes of -p without a number; its manual says 300.
+constexpr uint32_t plain_persistence_s = 360;
 
 enum class Word : uint8_t {
     add_service,
@@ -338,7 +340,7 @@ class IpvsadmReader {
     bool read_persistence(const Given& given, Service& s) {
         if (const auto at = given.find(Word::persistent); at != given.end()) {
             const auto seconds =
-                at->second.empty() ? std::optional<uint32_t>(default_persistence_s) : number(at->second);
+                at->second.empty() ? std::optional<uint32_t>(plain_persistence_s) : number(at->second);
             if (!seconds || *seconds == 0) {
                 fault("-p must be whole seconds from 1 to " + std::to_string(max_persistence_s));
                 return false;

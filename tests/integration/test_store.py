@@ -63,7 +63,7 @@ class Store(unittest.TestCase):
         self.imported(WEB)
         other = self.write("other", SAVED)
         said = self.bad("--import", other)
-        self.assertIn("1 virtual services already", said)
+        self.assertIn("1 virtual service, 2 backends", said)
         self.assertIn("--force", said)
         self.good("--import", other, "--force")
         # What was replaced is leaving: the next start takes it out of the kernel.
@@ -76,9 +76,9 @@ class Store(unittest.TestCase):
 
     def test_every_fault_of_a_file_is_named_and_nothing_is_imported(self):
         said = self.bad("--import", self.write("import", {"services": {"web": {"port": -1, "colour": 1}}}))
-        self.assertIn(f"{self.folder}/import: /services/web/colour is not known here", said)
+        self.assertIn(f"{self.folder}/import: /services/web/address is missing", said)
         self.assertIn("/services/web/port must be a whole number", said)
-        self.assertIn("/services/web/address is missing", said)
+        self.assertIn("/services/web/colour is not known here", said)
         said = self.bad("--import", self.write("import", "-A -t 10.0.0.1:80 -s wrr\n-A -f 7 -s rr\n"))
         self.assertIn("line 2 is of a firewall mark", said)
         self.assertFalse(self.state.exists())
@@ -100,7 +100,7 @@ class Store(unittest.TestCase):
         self.bad("--backup", copy)  # Never over a file.
         self.good("--import", self.write("other", SAVED), "--force")
         self.assertIn("restored", self.good("--restore", copy))
-        self.assertIn("1 virtual services already", self.bad("--import", copy.with_name("import")))
+        self.assertIn("1 virtual service, 2 backends", self.bad("--import", copy.with_name("import")))
 
     def test_a_damaged_store_is_found_and_not_touched(self):
         self.imported(WEB)
@@ -159,10 +159,10 @@ class Declared(unittest.TestCase):
 
     def test_pulses_are_checked_by_their_plugins(self):
         document = {"services": {"web": {"address": "10.0.0.1", "port": 80, "backends": {
-            "b1": {"address": "10.1.0.1", "port": 80, "pulse": {"type": "http", "path": 5}}}}}}
+            "b1": {"address": "10.1.0.1", "port": 80, "pulse": {"type": "http", "path": "no"}}}}}}
         status, said = self.check(a=document)
         self.assertEqual(status, 2)
-        self.assertIn("/services/web/backends/b1/pulse/args/path", said)
+        self.assertIn("/services/web/backends/b1/pulse/args", said)
 
     def test_a_missing_folder_is_said(self):
         self.config.write_text(f"[store]\ndeclared = {self.folder}/missing\n")

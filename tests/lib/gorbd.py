@@ -50,14 +50,19 @@ class Reply:
 class Gorbd:
     """One daemon. Use as a context manager, or end it with terminate() or kill().
 
-    `namespace` is a context manager that moves the calling thread into a network namespace (lab.Namespace).
+    `namespace` is a context manager that moves the calling thread into a network namespace (lab.Namespace). With the kernel's
+    table it keeps its state in a folder of its own, which outlives kill() and start().
     """
 
     def __init__(self, *options, namespace=None, env=None, start=True, listen="127.0.0.1:0"):
         self.namespace = namespace or contextlib.nullcontext()
         self.folder = tempfile.TemporaryDirectory(prefix="gorbd.")
         self.log_file = Path(self.folder.name) / "log"
-        self.command = [str(BINARY), *(["--listen", listen] if listen else []), *map(str, options)]
+        self.state = Path(self.folder.name) / "state"
+        options = list(map(str, options))
+        if "memory" not in options and not any(option.startswith("--state-directory") for option in options):
+            options += ["--state-directory", str(self.state)]
+        self.command = [str(BINARY), *(["--listen", listen] if listen else []), *options]
         self.env = {**os.environ, **(env or {})}
         self.process = None
         self.starts = 0

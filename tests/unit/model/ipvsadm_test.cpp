@@ -74,7 +74,7 @@ TEST(Ipvsadm, LinesWrittenByHandHaveTheDefaultsOfIpvsadm) {
     ASSERT_TRUE(read) << read.error().sentence;
     const ConfigService& web = read->services.at(0);
     EXPECT_EQ(web.spec.scheduler, "wlc");
-    EXPECT_EQ(web.spec.persistence_s, 300U);
+    EXPECT_EQ(web.spec.persistence_s, 360U);
     const Backend& b1 = web.backends.at(0);
     EXPECT_EQ(b1.address, at("10.1.0.1:80"));  // the service's port
     EXPECT_EQ(b1.forwarding, Forwarding::dr);
