@@ -129,6 +129,21 @@ TEST(Database, AReplacedServiceKeepsItsBackendsAndTheirHealth) {
     EXPECT_EQ(all.services[0].backends[0].health.since, 7);
 }
 
+TEST(Database, HealthOfABackendThatWentIsPassedOver) {
+    const Folder folder;
+    {
+        const auto db = opened(folder.store());
+        Write write = numbered(1);
+        Health known;
+        known.state = Health::State::up;
+        write.health.push_back({{"nobody", "b"}, known});
+        std::promise<base::Status> answer;
+        db->write(std::move(write), [&](base::Status status) { answer.set_value(std::move(status)); });
+        ASSERT_TRUE(answer.get_future().get());
+    }
+    EXPECT_EQ(opened(folder.store())->load()->revision, 1U);
+}
+
 TEST(Database, AWriteThatDoesNotFitFailsAloneAndLeavesNothing) {
     const Folder folder;
     const auto db = opened(folder.store());

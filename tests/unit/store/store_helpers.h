@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "store/database.h"
-#include "unit/model/random.h"
+#include "unit/model/random_model.h"
 
 namespace gorb::store {
 
