@@ -76,7 +76,8 @@ struct PulseInstance::Impl final : Answers {
           on_recheck(std::move(recheck_asked)),
           label(label_of(p)),
           host(Host::make(label, p.name, l, workers, m, *this)),
-          late(m.counter(p.name, "late_reports_total", "Reports of runs that were over already")) {}
+          late(m.counter(p.name, "late_reports_total", "Reports of runs that were over already")),
+          has_expire(GORB_HAS(gorb_pulse_ops, &ops, expire) && ops.expire) {}
 
     // Reports while one of our own calls is on the stack wait until it has returned.
     class Inside {
@@ -120,6 +121,9 @@ struct PulseInstance::Impl final : Answers {
     Host& host;
     uint64_t late;
     void* self = nullptr;
+    bool has_expire = false;
+    Run expiring = 0;               // of which a report is an answer within the call
+    std::optional<Report> expired;  // that answer
 
     unsigned inside = 0;
     bool delivering = false;
@@ -212,7 +216,9 @@ void PulseInstance::Impl::queue(Run run, Report report) {
 
 int32_t PulseInstance::Impl::report(gorb_run run, const gorb_result& result) {
     if (!take(run)) return -ESTALE;
-    if (inside > 0 || delivering) {
+    if (run == expiring) {
+        read(result, expired.emplace());
+    } else if (inside > 0 || delivering) {
         Report report;
         read(result, report);
         queue(run, std::move(report));
@@ -330,8 +336,10 @@ PulseInstance::Run PulseInstance::start(Probe* probe, uint64_t deadline) {
     probe->waiting = true;
     probe->open.store(run, std::memory_order_release);
     impl.host.set_job_owner(probe->owner());
+    impl.host.set_guarded(impl.has_expire ? deadline : 0);
     const bool returned =
         impl.host.call(Doing::start, [&] { impl.ops.start(probe->plugin_probe, run, deadline); });
+    impl.host.set_guarded(0);
     impl.host.set_job_owner(0);
     if (!returned && impl.take(run)) {
         Report report;
@@ -357,6 +365,23 @@ bool PulseInstance::cancel(Probe* probe) {
     const bool not_begun = impl.host.job_waits(probe->owner());
     impl.host.call(Doing::cancel, [&] { impl.ops.cancel(probe->plugin_probe, run); });
     return not_begun;
+}
+
+PulseInstance::Expired PulseInstance::expire(Probe* probe) {
+    Impl& impl = *impl_;
+    // What is not open any more has its answer on the way: too late.
+    if (!impl.has_expire || !probe->waiting || probe->open.load(std::memory_order_acquire) == 0) {
+        return {cancel(probe), std::nullopt};
+    }
+    const Impl::Inside inside(impl);
+    const Run run = probe->newest();
+    const bool not_begun = impl.host.job_waits(probe->owner());
+    impl.expiring = run;
+    impl.host.call(Doing::cancel, [&] { impl.ops.expire(probe->plugin_probe, run); });
+    impl.expiring = 0;
+    probe->waiting = false;
+    probe->open.store(0, std::memory_order_release);
+    return {not_begun, std::exchange(impl.expired, std::nullopt)};
 }
 
 base::Status PulseInstance::push(Probe* probe, const PushReport& push) {
