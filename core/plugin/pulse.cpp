@@ -53,13 +53,14 @@ std::string label_of(const Plugin& plugin) {
 class PulseInstance::Probe {
   public:
     std::atomic<uint64_t> open{0};  // the run that may still be answered, taken by whoever answers or ends it
-    uint64_t runs = 0;              // how many there have been, over all probes that had this place
-    void* plugin_probe = nullptr;   // nullptr: the place is free
+    // How many runs there have been, over all probes that had this place.
+    uint64_t runs : 40 = 0;
+    uint64_t waiting : 1 = 0;      // the caller waits for the answer of the newest run; the loop's
+    void* plugin_probe = nullptr;  // nullptr: the place is free
     uint32_t index = 0;
     Tag tag = 0;
-    bool waiting = false;  // the caller waits for the answer of the newest run; the loop's
 
-    Run newest() const { return runs << index_bits | index; }
+    Run newest() const { return Run{runs} << index_bits | index; }
     Run wanted() const { return waiting ? newest() : 0; }
     uint32_t owner() const { return index + 1; }  // of jobs, for the host
 };
@@ -197,7 +198,7 @@ void PulseInstance::Impl::hand_on(Run run, const Report& report) {
         metrics.add(late, 1);
         return;
     }
-    probe->waiting = false;
+    probe->waiting = 0;
     delivering = true;
     on_report(probe->tag, report);
     delivering = false;
@@ -319,7 +320,7 @@ base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target
 void PulseInstance::remove(Probe* probe) {
     Impl& impl = *impl_;
     const Impl::Inside inside(impl);
-    probe->waiting = false;
+    probe->waiting = 0;
     probe->open.store(0, std::memory_order_release);
     impl.host.call(Doing::remove, [&] { impl.ops.remove(probe->plugin_probe); });
     impl.host.forget_jobs_of(probe->owner());
@@ -333,7 +334,7 @@ PulseInstance::Run PulseInstance::start(Probe* probe, uint64_t deadline) {
     const Impl::Inside inside(impl);
     ++probe->runs;
     const Run run = probe->newest();
-    probe->waiting = true;
+    probe->waiting = 1;
     probe->open.store(run, std::memory_order_release);
     impl.host.set_job_owner(probe->owner());
     impl.host.set_guarded(impl.has_expire ? deadline : 0);
@@ -359,7 +360,7 @@ bool PulseInstance::cancel(Probe* probe) {
     if (!probe->waiting) return false;  // answered already
     const Impl::Inside inside(impl);
     const Run run = probe->newest();
-    probe->waiting = false;
+    probe->waiting = 0;
     // An answer that is on its way is dropped by hand_on(); the plugin is through with the run then.
     if (probe->open.exchange(0, std::memory_order_acq_rel) != run) return false;
     const bool not_begun = impl.host.job_waits(probe->owner());
