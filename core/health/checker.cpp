@@ -19,6 +19,7 @@ class PluginChecker final : public Checker {
     void remove(Probe probe) override { instance_->remove(own(probe)); }
     void start(Probe probe, uint64_t deadline) override { instance_->start(own(probe), deadline); }
     bool cancel(Probe probe) override { return instance_->cancel(own(probe)); }
+    Expired expire(Probe probe) override { return instance_->expire(own(probe)); }
     base::Status push(Probe probe, const plugin::PushReport& push) override {
         return instance_->push(own(probe), push);
     }

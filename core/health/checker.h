@@ -32,6 +32,9 @@ class Checker {
     virtual void start(Probe probe, uint64_t deadline) = 0;
     // Ends the check that runs, if one does. True: it had not begun, for want of a worker.
     virtual bool cancel(Probe probe) = 0;
+    // The same at its deadline, with an answer where the pulse has one.
+    using Expired = plugin::PulseInstance::Expired;
+    virtual Expired expire(Probe probe) { return {cancel(probe), std::nullopt}; }
     virtual base::Status push(Probe probe, const plugin::PushReport& push) = 0;
 };
 

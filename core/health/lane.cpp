@@ -121,7 +121,7 @@ void Lane::begin(Slot slot) {
     const uint64_t now = loop_.now();
     const uint64_t interval = std::max(ns_of(aim.spec.pulse.interval), Scheduler::tick);
     scheduler_.add(slot, static_cast<uint32_t>(hash_of(aim.address.ip)), interval,
-                   next_regular(aim.hash, seed_, interval, aim.spec.pulse.jitter, now), now);
+                   next_regular(probes_.hash(slot), seed_, interval, aim.spec.pulse.jitter, now), now);
 }
 
 void Lane::end(Slot slot) {
@@ -171,13 +171,14 @@ void Lane::start(const Scheduler::Start& what) {
     const uint64_t started = scheduler_.started(slot);
     const uint64_t deadline = started + ns_of(probes_.aim(slot).spec.pulse.timeout);
     scheduler_.limit(slot, deadline);
+    if (prober_.start_again(slot, deadline)) return;
     const auto ended = with_subject(
         slot, [&](const Prober::Subject& subject) { return prober_.start(slot, subject, deadline); });
     if (ended) finish(slot, *ended, started);
 }
 
 void Lane::time_out(Slot slot, uint64_t now) {
-    const bool not_begun = prober_.cancel(slot);
+    auto [not_begun, told] = prober_.expire(slot);
     const base::Nanos timeout = probes_.aim(slot).spec.pulse.timeout;
     const uint64_t deadline = scheduler_.started(slot) + ns_of(timeout);
     plugin::Report report;
@@ -191,6 +192,8 @@ void Lane::time_out(Slot slot, uint64_t now) {
         report.detail = "no answer was seen within " + base::duration_text(timeout) +
                         ", but this process was held up for " +
                         base::duration_text(std::chrono::milliseconds(ms));
+    } else if (told) {
+        report = std::move(*told);
     } else {
         report.verdict = plugin::Verdict::fail;
         report.detail = "timed out after " + base::duration_text(timeout);

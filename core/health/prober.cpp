@@ -33,9 +33,20 @@ std::optional<plugin::Report> Prober::start(Slot slot, const Subject& subject, u
     return std::nullopt;
 }
 
+bool Prober::start_again(Slot slot, uint64_t deadline) {
+    if (slot >= entries_.size() || !entries_[slot].checker) return false;
+    entries_[slot].checker->start(entries_[slot].probe, deadline);
+    return true;
+}
+
 bool Prober::cancel(Slot slot) {
     if (slot >= entries_.size() || !entries_[slot].checker) return false;
     return entries_[slot].checker->cancel(entries_[slot].probe);
+}
+
+Checker::Expired Prober::expire(Slot slot) {
+    if (slot >= entries_.size() || !entries_[slot].checker) return {};
+    return entries_[slot].checker->expire(entries_[slot].probe);
 }
 
 void Prober::remove(Slot slot) {

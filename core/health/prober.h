@@ -45,9 +45,13 @@ class Prober {
     // Starts the check of what is in the slot. Its result comes through on_result, once and later; or it is
     // given back when there was nothing to start.
     std::optional<plugin::Report> start(Slot slot, const Subject& subject, uint64_t deadline);
+    // The same for a target that was checked before; false: it was not, and nothing is done.
+    bool start_again(Slot slot, uint64_t deadline);
     // Ends the check that runs, which has no result any more. True when it had not begun for want of a
     // worker.
     bool cancel(Slot slot);
+    // The same at its deadline, with what the pulse says of it, if it does.
+    Checker::Expired expire(Slot slot);
     // Ends its check and forgets the target. Nothing of it is called again.
     void remove(Slot slot);
     // Hands on what somebody reports.

@@ -189,7 +189,12 @@ void Probes::take_commands(std::vector<Command>& commands) {
 // Written before the loop was told of the slot, and not again before it releases it: no lock is needed.
 Probes::Aim Probes::aim(Slot slot) const {
     const Record& r = records_[slot];
-    return {r.address, *r.spec, hash_of(r.address, *r.spec)};
+    return {r.address, *r.spec};
+}
+
+uint64_t Probes::hash(Slot slot) const {
+    const Record& r = records_[slot];
+    return hash_of(r.address, *r.spec);
 }
 
 std::optional<model::BackendId> Probes::first_subscriber(Slot slot) const {

@@ -70,9 +70,9 @@ class Probes {
     struct Aim {
         const base::Endpoint& address;
         const Spec& spec;
-        uint64_t hash;  // of both
     };
-    Aim aim(Slot slot) const;  // valid until release()
+    Aim aim(Slot slot) const;        // valid until release()
+    uint64_t hash(Slot slot) const;  // of both
     std::optional<model::BackendId> first_subscriber(Slot slot) const;
 
     struct Result {

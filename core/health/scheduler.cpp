@@ -69,8 +69,7 @@ void Scheduler::take(uint64_t now, std::vector<Start>& starts) {
         if (slot == none) break;
         Record& r = records_[slot];
         unlink(next, slot);
-        r.busy = busy_of(r.host);
-        Busy& host = busy_[r.busy];
+        Busy& host = busy_[busy_of(r.host)];
         if (host.running >= caps_.per_host) {
             r.doing = Doing::held;
             append(host.held, slot);
@@ -216,19 +215,22 @@ void Scheduler::leave(Slot slot) {
             // The next one that its host holds back takes its place.
             if (const uint32_t host = find_busy(r.host); host != SlotTable::none) let_go(host);
             break;
-        case Doing::held:
-            unlink(busy_[r.busy].held, slot);
+        case Doing::held: {
+            const uint32_t host = find_busy(r.host);
+            unlink(busy_[host].held, slot);
             --held_;
-            let_go(r.busy);
+            let_go(host);
             break;
+        }
         case Doing::started:
         case Doing::overdue:
             break;
     }
     if (runs(slot)) {
         --running_;
-        --busy_[r.busy].running;
-        let_go(r.busy);
+        const uint32_t host = find_busy(r.host);
+        --busy_[host].running;
+        let_go(host);
     }
     r.doing = Doing::nothing;
 }

@@ -5,7 +5,7 @@
 // when a check has ended and when it is due again (finish). It is told the time, so a test steps through days
 // in no time.
 //
-// Threads: one. Cost: every call is O(1) a target that it hands out or takes; a target is one record of 40
+// Threads: one. Cost: every call is O(1) a target that it hands out or takes; a target is one record of 32
 // bytes, with one timer: its due time while it waits, its deadline while its check runs. Times are kept on a
 // grid of 10 ms, rounded up.
 #pragma once
@@ -79,11 +79,10 @@ class Scheduler {
         uint64_t started = 0;
         Slot prev = 0, next = 0;
         uint32_t host = 0;
-        uint32_t busy = 0;   // of its host's entry in busy_, while it runs or is held
         uint16_t place = 0;  // in the wheel
         Doing doing = Doing::nothing;
     };
-    static_assert(sizeof(Record) <= 40);
+    static_assert(sizeof(Record) <= 32);
     static constexpr Slot none = std::numeric_limits<Slot>::max();
     struct List {
         Slot first = none, last = none;

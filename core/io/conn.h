@@ -25,8 +25,11 @@ struct ConnOptions {
     Transport transport = Transport::tcp;
     base::Endpoint peer;
     Way way;
-    uint64_t deadline = 0;            // monotonic ns, 0: none; then closed(-ETIMEDOUT)
-    bool finish = false;              // close() ends TCP with FIN instead of RST
+    uint64_t deadline = 0;  // monotonic ns, 0: none; then closed(-ETIMEDOUT)
+    bool finish = false;    // close() ends TCP with FIN instead of RST
+    // The owner sends as soon as it is opened, before the peer says anything: the last segment of the TCP
+    // handshake waits for those bytes and goes with them. Of no use where the peer speaks first. TLS has it.
+    bool speaks_first = false;
     const TlsOptions* tls = nullptr;  // for TLS over TCP; lent for the call of open()
 };
 

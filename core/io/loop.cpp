@@ -22,7 +22,7 @@ namespace {
 
 const base::SystemClock system_clock;
 
-constexpr int events_a_turn = 1024;
+constexpr int events_a_turn = 128;  // then timers and posts again: a burst makes nothing late
 
 uint32_t to_epoll(uint32_t events) {
     return (events & readable ? uint32_t{EPOLLIN} : 0U) | (events & writable ? uint32_t{EPOLLOUT} : 0U);
@@ -51,6 +51,7 @@ struct Loop::Impl {
     explicit Impl(uint64_t now) : wheel(now) {}
 
     base::Result<Watched*> add(int fd, uint32_t epoll_events);
+    bool leave(int fd);
     base::Status forget(int fd);
     void wake_if(bool sleeping_now);
     bool take_posts();
@@ -95,8 +96,8 @@ Loop::~Loop() {
         auto timers = impl_->wheel.clear();
         auto posted = std::move(impl_->posted);
     }
-    close(impl_->wake_fd);
-    close(impl_->epoll_fd);
+    ::close(impl_->wake_fd);
+    ::close(impl_->epoll_fd);
 }
 
 base::Result<Loop::Impl::Watched*> Loop::Impl::add(int fd, uint32_t epoll_events) {
@@ -125,14 +126,19 @@ base::Result<Loop::Impl::Watched*> Loop::Impl::add(int fd, uint32_t epoll_events
     return &watched;
 }
 
-base::Status Loop::Impl::forget(int fd) {
+// Whether it was watched.
+bool Loop::Impl::leave(int fd) {
     const auto index = static_cast<size_t>(fd);
-    if (index >= fds.size() || fds[index].events == 0) return {};
+    if (index >= fds.size() || fds[index].events == 0) return false;
     fds[index].events = 0;
     ++fds[index].generation;
-    const auto dying = std::exchange(fds[index].fn, nullptr);
+    if (fds[index].fn) const auto dying = std::exchange(fds[index].fn, nullptr);
+    return true;
+}
+
+base::Status Loop::Impl::forget(int fd) {
     // Fails only when it has been closed too early, and then the kernel has forgotten it as well.
-    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
+    if (leave(fd)) epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, nullptr);
     return {};
 }
 
@@ -154,6 +160,14 @@ base::Status Loop::watch_edges(int fd, uint32_t epoll_events, EdgeFn fn, void* a
     (*watched)->edge = fn;
     (*watched)->arg = arg;
     return {};
+}
+
+// A child that was forked this moment may hold a copy until its exec: events of that one find another
+// generation here.
+void Loop::close(int fd) {
+    if (fd < 0) return;
+    impl_->leave(fd);
+    ::close(fd);
 }
 
 uint64_t Loop::turn() const {

@@ -222,7 +222,7 @@ size_t ProbePool::sockets() const {
 }
 
 base::Result<Probe*> ProbePool::start(const base::Endpoint& peer, const Way& way, uint64_t deadline,
-                                      ProbeEvents& events) {
+                                      ProbeEvents& events, bool timer) {
     Impl& pool = *impl_;
     const bool few_syns = deadline != 0 && deadline <= pool.loop.now() + few_syns_ns;
     Group& group = pool.group_of(peer.ip.af(), few_syns, way);
@@ -255,7 +255,7 @@ base::Result<Probe*> ProbePool::start(const base::Endpoint& peer, const Way& way
     probe->turn = pool.loop.turn();
     probe->why = error == EINPROGRESS ? 0 : -error;
     if (error == EINPROGRESS) {
-        if (deadline != 0) {
+        if (deadline != 0 && timer) {
             probe->timer = pool.loop.at(deadline, [probe] {
                 probe->timer = 0;
                 probe->pool->end(*probe, -ETIMEDOUT);

@@ -44,10 +44,11 @@ class ProbePool {
     ProbePool(const ProbePool&) = delete;
     ProbePool& operator=(const ProbePool&) = delete;
 
-    // Begins one. `deadline` (monotonic ns, 0: none) ends it with -ETIMEDOUT. No event comes before this has
-    // returned. Fails for trouble of our own only.
+    // Begins one. `deadline` (monotonic ns, 0: none) ends it with -ETIMEDOUT; without `timer` it is only
+    // said, and the caller ends it by then with cancel(). No event comes before this has returned. Fails for
+    // trouble of our own only.
     base::Result<Probe*> start(const base::Endpoint& peer, const Way& way, uint64_t deadline,
-                               ProbeEvents& events);
+                               ProbeEvents& events, bool timer = true);
     // Ends it without an event.
     void cancel(Probe* probe);
 

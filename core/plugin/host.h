@@ -94,6 +94,8 @@ class Host final : public gorb_host {
     void finish_jobs();
     // Jobs submitted from here on are this probe's, and those that their done() submits; 0: nobody's.
     void set_job_owner(uint32_t owner) { job_owner_ = owner; }
+    // A probe of a port that is opened now with this deadline gets no timer of its own; 0: none.
+    void set_guarded(uint64_t deadline) { guarded_ = deadline; }
     // Has the newest job of this probe not begun yet? False when it has none.
     bool job_waits(uint32_t owner) const;
     void forget_jobs_of(uint32_t owner) { newest_jobs_.erase(owner); }
@@ -203,6 +205,7 @@ class Host final : public gorb_host {
     std::atomic<uint32_t> odd_{0};  // a bit for each Oddity told
     std::string last_exception_;
     uint32_t job_owner_ = 0;
+    uint64_t guarded_ = 0;
     std::unordered_map<uint32_t, Begun> newest_jobs_;  // by owner
 
     std::vector<Watched> watched_;  // by descriptor

@@ -158,7 +158,8 @@ base::Status Host::open_connection(Connection& connection, const gorb_conn_optio
     }
     if ((options.flags & GORB_CONN_PROBE) != 0 && way.source.port == 0) {
         if (!probes_) probes_ = std::make_unique<io::ProbePool>(*loop_);
-        auto probe = probes_->start(peer, way, options.deadline_ns, connection);
+        const bool guarded = options.deadline_ns != 0 && options.deadline_ns == guarded_;
+        auto probe = probes_->start(peer, way, options.deadline_ns, connection, !guarded);
         if (!probe) return base::fail(std::move(probe.error()));
         connection.probe = *probe;
         return {};
@@ -169,6 +170,7 @@ base::Status Host::open_connection(Connection& connection, const gorb_conn_optio
     ours.way = std::move(way);
     ours.deadline = options.deadline_ns;
     ours.finish = (options.flags & GORB_CONN_FINISH) != 0;
+    ours.speaks_first = (options.flags & GORB_CONN_FIRST) != 0;
     io::TlsOptions tls;
     if (options.transport == GORB_TLS) {
         tls = tls_of(options);

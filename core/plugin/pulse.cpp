@@ -53,13 +53,14 @@ std::string label_of(const Plugin& plugin) {
 class PulseInstance::Probe {
   public:
     std::atomic<uint64_t> open{0};  // the run that may still be answered, taken by whoever answers or ends it
-    uint64_t runs = 0;              // how many there have been, over all probes that had this place
-    void* plugin_probe = nullptr;   // nullptr: the place is free
+    // How many runs there have been, over all probes that had this place.
+    uint64_t runs : 40 = 0;
+    uint64_t waiting : 1 = 0;      // the caller waits for the answer of the newest run; the loop's
+    void* plugin_probe = nullptr;  // nullptr: the place is free
     uint32_t index = 0;
     Tag tag = 0;
-    bool waiting = false;  // the caller waits for the answer of the newest run; the loop's
 
-    Run newest() const { return runs << index_bits | index; }
+    Run newest() const { return Run{runs} << index_bits | index; }
     Run wanted() const { return waiting ? newest() : 0; }
     uint32_t owner() const { return index + 1; }  // of jobs, for the host
 };
@@ -76,7 +77,8 @@ struct PulseInstance::Impl final : Answers {
           on_recheck(std::move(recheck_asked)),
           label(label_of(p)),
           host(Host::make(label, p.name, l, workers, m, *this)),
-          late(m.counter(p.name, "late_reports_total", "Reports of runs that were over already")) {}
+          late(m.counter(p.name, "late_reports_total", "Reports of runs that were over already")),
+          has_expire(GORB_HAS(gorb_pulse_ops, &ops, expire) && ops.expire) {}
 
     // Reports while one of our own calls is on the stack wait until it has returned.
     class Inside {
@@ -120,6 +122,9 @@ struct PulseInstance::Impl final : Answers {
     Host& host;
     uint64_t late;
     void* self = nullptr;
+    bool has_expire = false;
+    Run expiring = 0;               // of which a report is an answer within the call
+    std::optional<Report> expired;  // that answer
 
     unsigned inside = 0;
     bool delivering = false;
@@ -193,7 +198,7 @@ void PulseInstance::Impl::hand_on(Run run, const Report& report) {
         metrics.add(late, 1);
         return;
     }
-    probe->waiting = false;
+    probe->waiting = 0;
     delivering = true;
     on_report(probe->tag, report);
     delivering = false;
@@ -212,7 +217,9 @@ void PulseInstance::Impl::queue(Run run, Report report) {
 
 int32_t PulseInstance::Impl::report(gorb_run run, const gorb_result& result) {
     if (!take(run)) return -ESTALE;
-    if (inside > 0 || delivering) {
+    if (run == expiring) {
+        read(result, expired.emplace());
+    } else if (inside > 0 || delivering) {
         Report report;
         read(result, report);
         queue(run, std::move(report));
@@ -313,7 +320,7 @@ base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target
 void PulseInstance::remove(Probe* probe) {
     Impl& impl = *impl_;
     const Impl::Inside inside(impl);
-    probe->waiting = false;
+    probe->waiting = 0;
     probe->open.store(0, std::memory_order_release);
     impl.host.call(Doing::remove, [&] { impl.ops.remove(probe->plugin_probe); });
     impl.host.forget_jobs_of(probe->owner());
@@ -327,11 +334,13 @@ PulseInstance::Run PulseInstance::start(Probe* probe, uint64_t deadline) {
     const Impl::Inside inside(impl);
     ++probe->runs;
     const Run run = probe->newest();
-    probe->waiting = true;
+    probe->waiting = 1;
     probe->open.store(run, std::memory_order_release);
     impl.host.set_job_owner(probe->owner());
+    impl.host.set_guarded(impl.has_expire ? deadline : 0);
     const bool returned =
         impl.host.call(Doing::start, [&] { impl.ops.start(probe->plugin_probe, run, deadline); });
+    impl.host.set_guarded(0);
     impl.host.set_job_owner(0);
     if (!returned && impl.take(run)) {
         Report report;
@@ -351,12 +360,29 @@ bool PulseInstance::cancel(Probe* probe) {
     if (!probe->waiting) return false;  // answered already
     const Impl::Inside inside(impl);
     const Run run = probe->newest();
-    probe->waiting = false;
+    probe->waiting = 0;
     // An answer that is on its way is dropped by hand_on(); the plugin is through with the run then.
     if (probe->open.exchange(0, std::memory_order_acq_rel) != run) return false;
     const bool not_begun = impl.host.job_waits(probe->owner());
     impl.host.call(Doing::cancel, [&] { impl.ops.cancel(probe->plugin_probe, run); });
     return not_begun;
+}
+
+PulseInstance::Expired PulseInstance::expire(Probe* probe) {
+    Impl& impl = *impl_;
+    // What is not open any more has its answer on the way: too late.
+    if (!impl.has_expire || !probe->waiting || probe->open.load(std::memory_order_acquire) == 0) {
+        return {cancel(probe), std::nullopt};
+    }
+    const Impl::Inside inside(impl);
+    const Run run = probe->newest();
+    const bool not_begun = impl.host.job_waits(probe->owner());
+    impl.expiring = run;
+    impl.host.call(Doing::cancel, [&] { impl.ops.expire(probe->plugin_probe, run); });
+    impl.expiring = 0;
+    probe->waiting = false;
+    probe->open.store(0, std::memory_order_release);
+    return {not_begun, std::exchange(impl.expired, std::nullopt)};
 }
 
 base::Status PulseInstance::push(Probe* probe, const PushReport& push) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/address.h"
@@ -77,12 +78,19 @@ class PulseInstance {
     // Starts a check that must be answered before `deadline` (monotonic ns). `on_report` is called at most
     // once for each run, and never before start() has returned: what a plugin answers at once comes in
     // the loop's next turn, which follows without waiting. Nobody here enforces the deadline: the caller
-    // does, with cancel().
+    // does, with expire().
     Run start(Probe* probe, uint64_t deadline);
     // The run is over; a report that comes later is dropped and counted. True when it had not even begun: its
     // job still waits for a worker, which is no fault of the target.
     bool cancel(Probe* probe, Run run);
     bool cancel(Probe* probe);  // whatever run is open
+    // The same at the deadline, for which some plugins have an answer: how far the check had come. `report`
+    // is that, or nullopt where the plugin says nothing.
+    struct Expired {
+        bool not_begun = false;  // as cancel() tells it
+        std::optional<Report> report;
+    };
+    Expired expire(Probe* probe);
     // Errc::unsupported when this pulse takes no reports, else what the plugin says.
     base::Status push(Probe* probe, const PushReport& push);
 

@@ -15,7 +15,7 @@ uint64_t most_kept() {
     static const uint64_t most = [] {
         rlimit limit{};
         if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return uint64_t{512};
-        return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : uint64_t{limit.rlim_cur} / 2;
+        return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : uint64_t{limit.rlim_cur} / 4 * 3;
     }();
     return most;
 }

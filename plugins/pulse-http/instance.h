@@ -40,8 +40,9 @@ class Instance {
     std::unique_ptr<ReplyReader> take_reader();
     void give(std::unique_ptr<ReplyReader> reader) noexcept;
 
-    // Is there room for one more kept connection? Half of this process's descriptors, of all instances
-    // together, may be held by them. Each true wants a drop().
+    // Is there room for one more kept connection? Three quarters of this process's descriptors, of all
+    // instances together, may be held by them: a target has one connection, kept or in use, so the rest is
+    // for the checks of those that found no room, and for all else. Each true wants a drop().
     static bool keep() noexcept;
     static void drop() noexcept;
 

@@ -1,10 +1,12 @@
 #include "probe.h"
 
+#include <array>
 #include <cstring>
 #include <ctime>
 #include <utility>
 
 #include "judge.h"
+#include "quick.h"
 
 namespace pulse_http {
 
@@ -56,9 +58,7 @@ void Probe::start(const gorb::sdk::Run& run) {
     open_ = true;
     retried_ = false;
     habit_.started();
-    timer_ = instance_.loop().at(instance_.host().c(), run.deadline(), &Probe::on_timer, this);
     if (!again) return connect();
-    Instance::drop();
     reused_ = true;
     ++uses_;
     ask();
@@ -83,8 +83,9 @@ void Probe::connect() {
     options.source = shared_.source;
     options.fwmark = shared_.fwmark;
     options.interface = str(shared_.interface);
+    options.flags = GORB_CONN_FIRST;
     if (tls) {
-        options.flags = tls->verify ? GORB_TLS_VERIFY : 0;
+        if (tls->verify) options.flags |= GORB_TLS_VERIFY;
         options.tls_name = str(tls->name);
         options.tls_alpn = str("http/1.1");
         options.tls_ca = str(tls->ca);
@@ -123,11 +124,7 @@ std::string_view Probe::request() {
 }
 
 void Probe::ask() {
-    const Settings& settings = shared_.settings;
     phase_ = Phase::asking;
-    reader_ = instance_.take_reader();
-    reader_->begin({settings.to_head, settings.headers.empty() ? nullptr : &settings.headers,
-                    settings.body.has_value(), settings.body_limit});
     const std::string_view text = request();
     const int32_t rc = instance_.net().send(conn_, text.data(), text.size());
     if (rc == 0) return;
@@ -139,6 +136,14 @@ size_t Probe::received(std::string_view bytes) {
     size_t used = bytes.size();
     switch (phase_) {
         case Phase::asking:
+            if (!reader_) {
+                if (read_quickly(bytes)) break;
+                const Settings& settings = shared_.settings;
+                reader_ = instance_.take_reader();
+                reader_->begin({settings.to_head, settings.headers.empty() ? nullptr : &settings.headers,
+                                settings.body.has_value(), settings.body_limit});
+            }
+            [[fallthrough]];
         case Phase::draining:
             used = reader_->feed(bytes);
             read_on();
@@ -151,6 +156,28 @@ size_t Probe::received(std::string_view bytes) {
             if (lingered_ > shared_.settings.body_limit) clear();
     }
     return used;
+}
+
+// An ordinary reply that passes, without a reader. False: nothing was done.
+bool Probe::read_quickly(std::string_view bytes) {
+    const Settings& settings = shared_.settings;
+    if (!settings.status_alone()) return false;
+    const QuickReply reply = QuickReply::read(bytes, settings.body_limit);
+    if (reply.status == 0 || !settings.expected.accepts(reply.status)) return false;
+    if (!settings.keep_alive || reply.closes) {
+        linger();
+    } else if (reply.size < bytes.size()) {
+        clear();
+    } else {
+        rest();
+    }
+    std::array<char, 10> words{'s', 't', 'a', 't', 'u', 's', ' '};
+    for (size_t i = 0, rest = static_cast<size_t>(reply.status); i < 3; ++i, rest /= 10)
+        words[words.size() - 1 - i] = static_cast<char>('0' + rest % 10);
+    open_ = false;
+    habit_.judged(true);
+    run_.pass({words.data(), words.size()}, reply.status);
+    return true;
 }
 
 // The reader knows more than before.
@@ -179,13 +206,14 @@ void Probe::closed(int32_t why, std::string_view reason) {
     const Phase phase = phase_;
     if (phase == Phase::idle) return lost_while_idle();
     if (!open_) return clear();
-    if (phase == Phase::asking && reused_ && !retried_ && !reader_->begun()) {
+    if (phase == Phase::asking && reused_ && !retried_ && !begun()) {
         // Servers end idle connections, and this one did before our request reached it.
         retried_ = true;
         give_reader();
+        forget_kept();
         return connect();
     }
-    if (phase == Phase::asking && why == 0) {
+    if (phase == Phase::asking && why == 0 && reader_) {
         reader_->end();
         if (reader_->state() == State::done) return read_on();
     }
@@ -193,10 +221,9 @@ void Probe::closed(int32_t why, std::string_view reason) {
     if (phase == Phase::connecting) {
         if (why == 0) words = "connection closed in the TLS handshake";
     } else if (why == 0) {
-        words = reader_->begun() ? "connection closed in the middle of a reply"
-                                 : "connection closed before a reply";
+        words = begun() ? "connection closed in the middle of a reply" : "connection closed before a reply";
     } else {
-        words += reader_->begun() ? ", in the middle of a reply" : ", before a reply";
+        words += begun() ? ", in the middle of a reply" : ", before a reply";
     }
     clear();
     answer({is_ours(why) ? Verdict::unknown : Verdict::fail, std::move(words), -why});
@@ -209,16 +236,15 @@ void Probe::lost_while_idle() {
     if (check) run_.recheck();
 }
 
-// The deadline.
-void Probe::late() {
-    timer_ = 0;
-    if (!open_) return clear();
+// The deadline, and no answer yet.
+void Probe::expire() {
+    if (!open_) return;
     std::string words = "timed out, ";
     if (phase_ == Phase::connecting) {
         words += shared_.settings.tls ? "before the connection and its TLS handshake were made"
                                       : "before the connection was made";
     } else {
-        words += reader_ && reader_->begun() ? "in the middle of a reply" : "before a reply";
+        words += begun() ? "in the middle of a reply" : "before a reply";
     }
     clear();
     answer(Result::fail(std::move(words), ETIMEDOUT));
@@ -255,12 +281,15 @@ void Probe::settle() {
     const State state = reader_->state();
     if (state == State::bad || !conn_) return clear();
     if (!shared_.settings.keep_alive) return linger();
-    if (state == State::body) {
-        if (timer_ == 0) clear();  // nobody would end it
-        return;
-    }
+    if (state == State::body) return arm();
     if (!reader_->reusable()) return reader_->server_closes() && !reader_->cut() ? linger() : clear();
-    if (!Instance::keep()) return clear();
+    rest();
+}
+
+// Keeps the connection for the next check, if there is room for it.
+void Probe::rest() noexcept {
+    if (!kept_ && !Instance::keep()) return clear();
+    kept_ = true;
     give_reader();
     disarm();
     idle_since_ = instance_.host().now();
@@ -268,10 +297,11 @@ void Probe::settle() {
 }
 
 void Probe::linger() noexcept {
-    if (!conn_ || timer_ == 0) return clear();
+    if (!conn_) return clear();
     give_reader();
     lingered_ = 0;
     phase_ = Phase::lingering;
+    arm();
 }
 
 void Probe::answer(const Result& result) noexcept {
@@ -282,15 +312,26 @@ void Probe::answer(const Result& result) noexcept {
 
 // Back to no connection, no reader, no timer.
 void Probe::clear() noexcept {
-    if (phase_ == Phase::idle) Instance::drop();
     phase_ = Phase::none;
+    forget_kept();
     if (conn_) instance_.net().close(std::exchange(conn_, nullptr));
     give_reader();
     disarm();
 }
 
+// Somebody has to end what is left of a run that is answered.
+void Probe::arm() noexcept {
+    if (timer_ != 0) return;
+    timer_ = instance_.loop().at(instance_.host().c(), run_.deadline(), &Probe::on_timer, this);
+    if (timer_ == 0) clear();
+}
+
 void Probe::disarm() noexcept {
     if (timer_) instance_.loop().cancel(instance_.host().c(), std::exchange(timer_, 0));
+}
+
+void Probe::forget_kept() noexcept {
+    if (std::exchange(kept_, false)) Instance::drop();
 }
 
 void Probe::give_reader() noexcept {
@@ -330,7 +371,8 @@ void Probe::on_closed(void* arg, gorb_conn* conn, int32_t why) noexcept {
 
 void Probe::on_timer(void* arg) noexcept {
     auto* self = static_cast<Probe*>(arg);
-    self->guarded("timer", [&] { self->late(); });
+    self->timer_ = 0;
+    self->clear();
 }
 
 }  // namespace pulse_http

@@ -26,6 +26,7 @@ class Probe {
 
     void start(const gorb::sdk::Run& run);
     void cancel() noexcept;
+    void expire();
 
   private:
     enum class Phase : uint8_t { none, connecting, asking, draining, lingering, idle };
@@ -41,9 +42,10 @@ class Probe {
     void ask();
     void opened();
     size_t received(std::string_view bytes);
+    bool read_quickly(std::string_view bytes);
+    bool begun() const { return reader_ && reader_->begun(); }  // has a byte of the reply come?
     void read_on();
     void closed(int32_t why, std::string_view reason);
-    void late();
     void lost_while_idle();
     std::string_view request();
 
@@ -51,18 +53,22 @@ class Probe {
     void fail(std::string words, int32_t code);
     void settle();
     void linger() noexcept;
+    void rest() noexcept;
     void answer(const gorb::sdk::Result& result) noexcept;
     void clear() noexcept;
+    void arm() noexcept;
     void disarm() noexcept;
+    void forget_kept() noexcept;
     void give_reader() noexcept;
 
     Instance& instance_;
     Shared& shared_;
     gorb_conn* conn_ = nullptr;
-    std::unique_ptr<ReplyReader> reader_;  // while asking and draining
-    std::unique_ptr<char[]> name_;         // for the Host header; nullptr: the address
-    gorb::sdk::Run run_;                   // the newest
-    gorb_timer timer_ = 0;                 // at the run's deadline
+    std::unique_ptr<ReplyReader>
+        reader_;                    // of a reply that is none for QuickReply, while asking and draining
+    std::unique_ptr<char[]> name_;  // for the Host header; nullptr: the address
+    gorb::sdk::Run run_;            // the newest
+    gorb_timer timer_ = 0;          // at the run's deadline, for what goes on after its answer
     uint64_t idle_since_ = 0;
     int64_t not_after_ = 0;  // of the server's certificate, Unix seconds
     gorb_addr peer_;
@@ -72,6 +78,7 @@ class Probe {
     Phase phase_ = Phase::none;
     bool open_ = false;                      // the run is not answered
     bool reused_ = false, retried_ = false;  // of the run: began on a kept connection; had a second one
+    bool kept_ = false;                      // has a place among those that Instance::keep() counts
 };
 
 }  // namespace pulse_http

@@ -19,6 +19,7 @@ struct HttpPulse final {
 
     void start(const gorb::sdk::Run& run) { probe_.start(run); }
     void cancel() noexcept { probe_.cancel(); }
+    void expire() { probe_.expire(); }
 
   private:
     pulse_http::Probe probe_;

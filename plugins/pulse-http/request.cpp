@@ -76,16 +76,23 @@ void append_default_host(std::string& out, std::string_view name, const gorb_add
     if (!name.empty()) {
         out += name;
     } else if (peer.family == 4) {  // what nearly every check has, without inet_ntop()'s printf()
-        for (int i = 0; i < 4; ++i) {
-            if (i) out += '.';
-            append_number(out, peer.ip[i]);
+        std::array<char, 16> text{};
+        size_t size = 0;
+        for (size_t i = 0; i < 4; ++i) {
+            const unsigned n = peer.ip[i];
+            if (i) text[size++] = '.';
+            if (n >= 100) text[size++] = static_cast<char>('0' + n / 100);
+            if (n >= 10) text[size++] = static_cast<char>('0' + n / 10 % 10);
+            text[size++] = static_cast<char>('0' + n % 10);
         }
+        out.append(text.data(), size);
     } else {
-        gorb_addr plain = peer;
-        plain.scope = 0;  // a zone means something on this machine only
-        out += gorb::sdk::to_string(plain);
+        gorb_addr unscoped = peer;
+        unscoped.scope = 0;  // a zone means something on this machine only
+        out += gorb::sdk::to_string(unscoped);
     }
-    if (out.find(':', begin) != std::string::npos && out[begin] != '[') {
+    const bool plain = name.empty() && peer.family == 4;
+    if (!plain && out.find(':', begin) != std::string::npos && out[begin] != '[') {
         out.resize(std::min(out.find('%', begin), out.size()));
         out.insert(begin, 1, '[');
         out += ']';

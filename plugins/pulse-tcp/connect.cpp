@@ -1,5 +1,6 @@
 #include "connect.h"
 
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -56,6 +57,11 @@ void ConnectCheck::start(const Run& run) {
 
 void ConnectCheck::cancel() noexcept {
     if (conn_) shared_.net().close(std::exchange(conn_, nullptr));
+}
+
+void ConnectCheck::expire() noexcept {
+    cancel();
+    shared_.report(run_, GORB_FAIL, "timed out", ETIMEDOUT);
 }
 
 void ConnectCheck::on_opened(void* arg, gorb_conn*) noexcept {

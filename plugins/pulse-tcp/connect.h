@@ -47,6 +47,7 @@ class ConnectCheck {
 
     void start(const gorb::sdk::Run& run);
     void cancel() noexcept;
+    void expire() noexcept;
 
   private:
     static void on_opened(void* arg, gorb_conn* conn) noexcept;

@@ -98,6 +98,22 @@ TEST_F(EngineTest, UnknownNeverChangesTheState) {
     EXPECT_EQ(view(1).ratio, 1.0);
 }
 
+TEST_F(EngineTest, WhatAPulseSaysAtTheDeadlineIsTheResult) {
+    world.answer("b1", std::nullopt);
+    plugin::Report half;
+    half.verdict = plugin::Verdict::fail;
+    half.code = ETIMEDOUT;
+    half.detail = "timed out, in the middle of a reply";
+    world.last_words(half);
+    Target t = target(1, seconds(10));
+    edit_pulse(t, [](model::PulseSpec& p) { p.timeout = seconds(5); });
+    engine->put(t);
+    pass_time(5030 * ms);
+    EXPECT_EQ(world.running, 0);
+    EXPECT_EQ(check(1).state, State::down);
+    EXPECT_EQ(check(1).reason, "timed out, in the middle of a reply");
+}
+
 TEST_F(EngineTest, ACheckWithoutAnAnswerFailsAtItsDeadline) {
     world.answer("b1", std::nullopt);
     Target t = target(1, seconds(10));

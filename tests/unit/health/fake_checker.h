@@ -97,6 +97,11 @@ class FakeWorld {
         for (const Start& s : starts_) n += s.backend == backend ? 1 : 0;
         return n;
     }
+    // What checks say that come to their deadline; nullopt: nothing.
+    void last_words(std::optional<plugin::Report> report) {
+        std::lock_guard lock(mutex_);
+        last_words_ = std::move(report);
+    }
     void forget_starts() {
         std::lock_guard lock(mutex_);
         starts_.clear();
@@ -114,6 +119,7 @@ class FakeWorld {
     std::optional<plugin::Report> rest_ = passing();
     std::optional<std::string> refuse_add_, refuse_make_;
     std::optional<base::Status> push_;
+    std::optional<plugin::Report> last_words_;
     std::vector<std::string> pushed_;
     std::map<std::string, std::function<void()>> asking_;
     std::vector<Start> starts_;
@@ -184,6 +190,12 @@ class FakeChecker final : public Checker {
         --world_.running;
         ++world_.cancels;
         return world_.workers_busy;
+    }
+    Expired expire(Probe probe) override {
+        Expired expired{cancel(probe), {}};
+        std::lock_guard lock(world_.mutex_);
+        expired.report = world_.last_words_;
+        return expired;
     }
     base::Status push(Probe probe, const plugin::PushReport& push) override {
         std::lock_guard lock(world_.mutex_);

@@ -462,6 +462,24 @@ TEST_F(ConnTest, ManyConnectionsFromOneAddressToOnePeerDoNotUseUpDescriptors) {
     EXPECT_EQ(after, before);
 }
 
+TEST_F(ConnTest, WhereWeSpeakFirstTheHandshakeEndsWithOurFirstBytes) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    ConnOptions options;
+    options.peer = peer.endpoint();
+    options.speaks_first = true;
+    const auto conn = Conn::open(loop, options, events);
+    ASSERT_TRUE(conn);
+    ASSERT_TRUE(turn_until_log(1));
+    EXPECT_EQ(peer.accept(0), -1) << "the peer has not seen the end of the handshake";
+    EXPECT_EQ((*conn)->send("hello", 5), 0);
+    const int other = peer.accept();
+    ASSERT_GE(other, 0);
+    std::array<char, 5> got{};
+    EXPECT_EQ(recv(other, got.data(), got.size(), MSG_DONTWAIT), 5) << "it came with the connection";
+    (*conn)->close();
+    close(other);
+}
+
 TEST_F(ConnTest, ThePeerThatEndedFirstIsNotReset) {
     const Peer peer(SOCK_STREAM, "127.0.0.1");
     ASSERT_TRUE(open(peer));

@@ -1,7 +1,9 @@
 #include "io/loop.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -258,6 +260,29 @@ TEST_F(LoopTest, AnEventOfAClosedDescriptorDoesNotReachTheNewOwnerOfItsNumber) {
     fresh.feed();
     loop.step();
     EXPECT_EQ(stale, 1);
+}
+
+TEST_F(LoopTest, CloseForgetsADescriptorAndItsNumberIsFree) {
+    std::array<int, 2> first{}, second{};
+    ASSERT_EQ(pipe(first.data()), 0);
+    int events = 0;
+    const auto count = [](void* arg, uint32_t) { ++*static_cast<int*>(arg); };
+    ASSERT_TRUE(loop.watch_edges(first[0], EPOLLIN, count, &events));
+    ASSERT_EQ(write(first[1], "x", 1), 1);
+    loop.close(first[0]);
+    loop.step();
+    EXPECT_EQ(events, 0);
+    EXPECT_EQ(fcntl(first[0], F_GETFD), -1) << "it is closed";
+    ASSERT_EQ(pipe(second.data()), 0);
+    ASSERT_EQ(second[0], first[0]) << "the number is taken again";
+    ASSERT_TRUE(loop.watch_edges(second[0], EPOLLIN, count, &events));
+    ASSERT_EQ(write(second[1], "x", 1), 1);
+    loop.step();
+    EXPECT_EQ(events, 1);
+    loop.close(second[0]);
+    close(second[1]);
+    close(first[1]);
+    loop.close(-1);
 }
 
 TEST_F(LoopTest, AHandlerMayForgetItselfAndCloseItsDescriptor) {

@@ -69,6 +69,47 @@ TEST_F(PulseTest, AReportAfterCancelIsStale) {
     EXPECT_THAT(given, IsEmpty());
 }
 
+TEST_F(PulseTest, WhatIsReportedWhileARunExpiresIsItsAnswerOnce) {
+    instance = make().value();
+    auto* probe = add("never").value();
+    start(probe);
+    const auto expired = instance->expire(probe);
+    ASSERT_TRUE(expired.report);
+    EXPECT_EQ(expired.report->verdict, Verdict::fail);
+    EXPECT_EQ(expired.report->detail, "so far");
+    EXPECT_FALSE(expired.not_begun);
+    EXPECT_EQ(counted("stale"), 1);
+    EXPECT_EQ(counted("cancelled"), 0);
+    EXPECT_FALSE(instance->expire(probe).report) << "it is over";
+    EXPECT_EQ(counted("expired"), 1);
+    for (int i = 0; i < 3; ++i) loop.step();
+    EXPECT_THAT(given, IsEmpty());
+    start(probe);
+    EXPECT_EQ(instance->expire(probe).report->detail, "so far");
+}
+
+TEST_F(PulseTest, ARunMayExpireWithoutAWordOrWithAnException) {
+    instance = make().value();
+    for (const char* act : {"silent", "throw-cancel"}) {
+        auto* probe = add(act).value();
+        start(probe);
+        EXPECT_FALSE(instance->expire(probe).report) << act;
+        EXPECT_FALSE(instance->cancel(probe)) << act;
+    }
+    EXPECT_EQ(counted("expired"), 2);
+    EXPECT_EQ(counted("cancelled"), 0);
+}
+
+TEST_F(PulseTest, AnAnswerOnItsWayWhenARunExpiresIsTooLate) {
+    instance = make().value();
+    auto* probe = add("pass").value();
+    start(probe);
+    EXPECT_FALSE(instance->expire(probe).report);
+    for (int i = 0; i < 3; ++i) loop.step();
+    EXPECT_THAT(given, IsEmpty());
+    EXPECT_EQ(counted("expired"), 0);
+}
+
 TEST_F(PulseTest, AnAnswerOnItsWayIsDroppedByCancelAndThePluginIsNotTroubled) {
     instance = make().value();
     auto* probe = add("pass").value();

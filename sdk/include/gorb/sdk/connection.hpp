@@ -32,7 +32,7 @@ class Connection {
         gorb_addr peer{};
         gorb_addr source{};        // family 0: the kernel chooses
         uint32_t fwmark = 0;       // 0: none
-        uint32_t flags = 0;        // GORB_TLS_VERIFY, GORB_CONN_PROBE, GORB_CONN_FINISH
+        uint32_t flags = 0;        // GORB_TLS_VERIFY, GORB_CONN_PROBE, GORB_CONN_FINISH, GORB_CONN_FIRST
         uint64_t deadline_ns = 0;  // 0: none; afterwards closed(-ETIMEDOUT)
         std::string interface;     // device to go out by, "" for any
         // Of GORB_TLS. The files are PEM and read by the host; "" means the system's CAs, no client

@@ -11,6 +11,8 @@
 //       P(const Host&, const Target&);     // or P(X&, const Target&); throws Error to refuse
 //       void start(const Run&);            // begin one check; answer now or later, once
 //       void cancel();                     // the run is over: stop what start() began
+//       void expire();                     // optional: instead of cancel() when the deadline has passed; an
+//                                          // answer given in here still counts
 //       void push(const Push&);            // optional: somebody reports; throws Error to refuse
 //   };
 //
@@ -263,6 +265,11 @@ struct HasPush<P, std::void_t<decltype(std::declval<P&>().push(std::declval<cons
     : std::true_type {};
 
 template <class P, class = void>
+struct HasExpire : std::false_type {};
+template <class P>
+struct HasExpire<P, std::void_t<decltype(std::declval<P&>().expire())>> : std::true_type {};
+
+template <class P, class = void>
 struct HasCheck : std::false_type {};
 template <class P>
 struct HasCheck<P, std::void_t<decltype(P::check(std::declval<const Config&>()))>> : std::true_type {};
@@ -378,6 +385,14 @@ class Pulse {
         probe->run = 0;
         probe->holder.host.guarded("cancel", [&] { probe->user.cancel(); });
     }
+    static void expire(void* arg, gorb_run id) noexcept {
+        if constexpr (detail::HasExpire<P>::value) {
+            auto* probe = static_cast<Probe*>(arg);
+            if (probe->run != id) return;
+            if (!probe->holder.host.guarded("expire", [&] { probe->user.expire(); })) cancel(arg, id);
+            probe->run = 0;
+        }
+    }
 
     static int32_t push(void* arg, const gorb_push* c, gorb_error* error) noexcept {
         return detail::explained(error, [&] {
@@ -399,7 +414,8 @@ class Pulse {
                                            &Pulse::remove,
                                            &Pulse::start,
                                            &Pulse::cancel,
-                                           detail::HasPush<P>::value ? &Pulse::push : nullptr};
+                                           detail::HasPush<P>::value ? &Pulse::push : nullptr,
+                                           detail::HasExpire<P>::value ? &Pulse::expire : nullptr};
 
   public:
     static constexpr gorb_plugin table = {sizeof(gorb_plugin), GORB_KIND_PULSE,           P::name, P::version,

@@ -7,6 +7,7 @@
 #include <gorb/testing/config.hpp>
 #include <gorb/testing/host.hpp>
 
+#include <memory>
 #include <optional>
 
 namespace gorb::testing {
@@ -83,8 +84,19 @@ class PulseRunner {
     gorb_run start(Probe probe, std::chrono::nanoseconds timeout = std::chrono::seconds(5)) {
         gorb_run& run_of = runs_[probe];
         const gorb_run run = run_of = host_.begin_run(run_of);
-        host_.measured("start()", [&] { ops_.start(probe, run, host_.in(timeout)); });
+        const uint64_t deadline = host_.in(timeout);
+        if (GORB_HAS(gorb_pulse_ops, &ops_, expire) && ops_.expire) {
+            host_.loop().at(deadline, [this, alive = std::weak_ptr<int>(alive_), probe, run] {
+                if (!alive.expired() && host_.run_open(run)) expire(probe, run);
+            });
+        }
+        host_.measured("start()", [&] { ops_.start(probe, run, deadline); });
         return run;
+    }
+    // What gorbd does at the deadline to a pulse that has expire(), as the loop does here by itself.
+    void expire(Probe probe, gorb_run run) {
+        host_.measured("expire()", [&] { ops_.expire(probe, run); });
+        host_.end_run(run);
     }
     void cancel(Probe probe, gorb_run run) {
         host_.end_run(run);
@@ -135,6 +147,7 @@ class PulseRunner {
     void* self_ = nullptr;
     std::set<Probe> probes_;
     std::map<Probe, gorb_run> runs_;
+    const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
 }  // namespace gorb::testing

@@ -438,6 +438,15 @@ void cancel(void* p, gorb_run run) {
     if (probe.act == "throw-cancel") throw std::runtime_error("cancel threw");
 }
 
+void expire(void* p, gorb_run run) {
+    auto& probe = *static_cast<Probe*>(p);
+    probe.self->count("expired");
+    if (probe.act == "throw-cancel") throw std::runtime_error("expire threw");
+    if (probe.act == "silent") return;
+    if (probe.report_run(run, GORB_FAIL, "so far") == -ESTALE) probe.self->count("stale");
+    if (probe.report_run(run, GORB_FAIL, "again") == -ESTALE) probe.self->count("stale");
+}
+
 int32_t push(void* p, const gorb_push* report, gorb_error* error) {
     auto& probe = *static_cast<Probe*>(p);
     if (probe.act == "throw-push") throw std::runtime_error("push threw");
@@ -455,7 +464,7 @@ const gorb_option options[] = {{"create", GORB_TEXT, 0, "fine", nullptr, "what c
 const gorb_option args[] = {{"act", GORB_TEXT, 0, "never", nullptr, "what start() does"},
                             {nullptr, 0, 0, nullptr, nullptr, nullptr}};
 const gorb_pulse_ops ops = {sizeof(gorb_pulse_ops), args,   nullptr, &create, &destroy, &add,
-                            &remove_probe,          &start, &cancel, &push};
+                            &remove_probe,          &start, &cancel, &push,   &expire};
 const gorb_plugin plugin = {sizeof(gorb_plugin), GORB_KIND_PULSE, "puppet", "1", "for tests", options, &ops};
 const gorb_plugin* const plugins[] = {&plugin, nullptr};
 
