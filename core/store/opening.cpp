@@ -51,8 +51,9 @@ Status make_database(const Paths& paths, const Loaded& all, const OpenOptions& o
         if (!file) return base::fail(std::move(file.error()));
         const std::string doing = "can not make " + paths.made.string();
         // It counts only once it is whole and synced.
-        int code =
-            file->exec("PRAGMA journal_mode=MEMORY;PRAGMA synchronous=OFF;PRAGMA foreign_keys=ON;BEGIN");
+        int code = file->exec(
+            "PRAGMA journal_mode=MEMORY;PRAGMA synchronous=OFF;PRAGMA foreign_keys=ON;PRAGMA "
+            "cache_size=-16384;BEGIN");
         if (code != SQLITE_OK) return base::fail(file->error(code, doing));
         if (auto tables = make_tables(*file, schema); !tables) return tables;
         RowWriter rows;

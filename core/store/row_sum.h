@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 namespace gorb::store {
@@ -20,21 +21,36 @@ inline uint32_t crc_of(std::string_view text) {
 class RowSum {
   public:
     RowSum& add(std::string_view text) {
-        sum_.update(text.data(), static_cast<unsigned>(text.size()));
-        sum_.update('\0');
+        if (used_ + text.size() + 1 > bytes_.size()) flush();
+        if (text.size() + 1 > bytes_.size()) {
+            sum_.update(text.data(), static_cast<unsigned>(text.size()));
+        } else if (!text.empty()) {
+            std::memcpy(bytes_.data() + used_, text.data(), text.size());
+            used_ += text.size();
+        }
+        bytes_[used_++] = '\0';
         return *this;
     }
     RowSum& add(int64_t number) {
-        std::array<char, 8> bytes{};
-        for (size_t i = 0; i < bytes.size(); ++i)
-            bytes[i] = static_cast<char>(static_cast<uint64_t>(number) >> (8 * i) & 0xff);
-        sum_.update(bytes.data(), bytes.size());
+        if (used_ + 8 > bytes_.size()) flush();
+        for (size_t i = 0; i < 8; ++i)
+            bytes_[used_++] = static_cast<char>(static_cast<uint64_t>(number) >> (8 * i) & 0xff);
         return *this;
     }
-    int64_t value(uint32_t settings_crc = 0) const { return sum_.checksum() ^ settings_crc; }
+    int64_t value(uint32_t settings_crc = 0) {
+        flush();
+        return sum_.checksum() ^ settings_crc;
+    }
 
   private:
-    mutable Poco::Checksum sum_{Poco::Checksum::TYPE_CRC32};  // checksum() is not const there
+    void flush() {
+        sum_.update(bytes_.data(), static_cast<unsigned>(used_));
+        used_ = 0;
+    }
+
+    Poco::Checksum sum_{Poco::Checksum::TYPE_CRC32};
+    std::array<char, 256> bytes_;  // in one piece it is several times quicker
+    size_t used_ = 0;
 };
 
 }  // namespace gorb::store

@@ -76,7 +76,7 @@ int RowWriter::put(const model::Service& service, uint64_t revision, model::Orig
     write_settings(settings_, service, model::write_service_settings);
     const std::string address = service.key.text();
     const int64_t from = static_cast<int64_t>(origin), deleting = service.deleting ? 1 : 0;
-    const RowSum sum = RowSum().add(service.name).add(integer(revision)).add(from).add(deleting).add(address);
+    RowSum sum = RowSum().add(service.name).add(integer(revision)).add(from).add(deleting).add(address);
     bytes_ += settings_.size() + service.name.size() + 64;
     put_service_.bind(1, service.name).bind(2, integer(revision)).bind(3, from).bind(4, deleting);
     put_service_.bind(5, address).bind(6, settings_).bind(7, sum.value(crc_of(settings_)));
@@ -86,7 +86,7 @@ int RowWriter::put(const model::Service& service, uint64_t revision, model::Orig
 int RowWriter::put(const std::string& service, const model::Backend& backend, uint64_t revision) {
     write_settings(settings_, backend, model::write_backend_settings);
     const std::string address = backend.address.text();
-    const RowSum sum = RowSum().add(service).add(backend.name).add(integer(revision)).add(address);
+    RowSum sum = RowSum().add(service).add(backend.name).add(integer(revision)).add(address);
     bytes_ += settings_.size() + service.size() + backend.name.size() + 64;
     put_backend_.bind(1, service).bind(2, backend.name).bind(3, integer(revision));
     put_backend_.bind(4, address).bind(5, settings_).bind(6, sum.value(crc_of(settings_)));
@@ -95,7 +95,7 @@ int RowWriter::put(const std::string& service, const model::Backend& backend, ui
 
 int RowWriter::put(const std::string& service, const std::string& backend, const Health& health) {
     const auto state = static_cast<int64_t>(health.state);
-    const RowSum sum = RowSum().add(service).add(backend).add(state).add(health.since).add(health.back);
+    RowSum sum = RowSum().add(service).add(backend).add(state).add(health.since).add(health.back);
     bytes_ += service.size() + backend.size() + 64;
     put_health_.bind(1, service).bind(2, backend).bind(3, state).bind(4, health.since);
     put_health_.bind(5, health.back).bind(6, sum.value());
@@ -131,7 +131,7 @@ int RowWriter::read_meta(Meta& meta) {
 }
 
 int RowWriter::write_meta(const Meta& meta) {
-    const RowSum sum = RowSum().add(meta.identity).add(integer(meta.revision)).add(integer(meta.refused));
+    RowSum sum = RowSum().add(meta.identity).add(integer(meta.revision)).add(integer(meta.refused));
     set_meta_.bind(1, meta.identity).bind(2, integer(meta.revision)).bind(3, integer(meta.refused));
     return set_meta_.bind(4, sum.value()).run();
 }
@@ -185,14 +185,24 @@ int RowWriter::apply(const Write& w) {
 
 int RowWriter::put_all(const Loaded& all) {
     int code = write_meta({all.identity, all.revision, 0});
+    // put(service, backend) for each; one table after the other, in the order of its key: it only grows at
+    // its end.
+    const auto each_backend = [&](auto&& put_one) {
+        for (const auto& service : all.services) {
+            for (const auto& backend : service.backends) {
+                if (code == SQLITE_OK) code = put_one(service.spec.name, backend);
+            }
+        }
+    };
     for (const auto& service : all.services) {
         if (code == SQLITE_OK) code = put(service.spec, service.revision, service.origin);
-        for (const auto& backend : service.backends) {
-            if (code == SQLITE_OK) code = put(service.spec.name, backend.spec, backend.revision);
-            if (code == SQLITE_OK && backend.health != Health{})
-                code = put(service.spec.name, backend.spec.name, backend.health);
-        }
     }
+    each_backend([this](const std::string& service, const Loaded::BackendRow& backend) {
+        return put(service, backend.spec, backend.revision);
+    });
+    each_backend([this](const std::string& service, const Loaded::BackendRow& backend) {
+        return backend.health == Health{} ? SQLITE_OK : put(service, backend.spec.name, backend.health);
+    });
     for (const Leaving& leaving : all.leaving) {
         if (code == SQLITE_OK) code = put(leaving);
     }

@@ -151,12 +151,12 @@ class Reader {
                     return model::read_service_settings(*key, text);
                 });
                 if (!known) return bad_settings(what, known.error());
-                const RowSum sum = RowSum()
-                                       .add(row.text(0))
-                                       .add(row.integer(1))
-                                       .add(row.integer(2))
-                                       .add(row.integer(3))
-                                       .add(row.text(4));
+                RowSum sum = RowSum()
+                                 .add(row.text(0))
+                                 .add(row.integer(1))
+                                 .add(row.integer(2))
+                                 .add(row.integer(3))
+                                 .add(row.text(4));
                 if (Status good = check_sum(row.integer(6), sum.value((*known)->crc), what); !good)
                     return good;
                 if (Status good = check_name(row.text(0), what); !good) return good;
@@ -183,43 +183,57 @@ class Reader {
     Status backends() {
         Memo<model::Backend> memo;
         size_t at = 0;
-        std::unordered_set<base::Endpoint> addresses;  // of the service
-        return each(
+        std::vector<base::Endpoint> addresses;  // of the service
+        Status read = each(
             "SELECT service, name, revision, address, settings, crc FROM backend ORDER BY service, name",
             [&](Statement& row) -> Status {
-                if (at == all_.services.size() || all_.services[at].spec.name != row.text(0))
-                    addresses.clear();
-                while (at < all_.services.size() && all_.services[at].spec.name < row.text(0)) ++at;
-                const auto what = [&row] {
-                    return "backend \"" + std::string(row.text(1)) + "\" of service \"" +
-                           std::string(row.text(0)) + "\"";
+                const std::string_view service = row.text(0), name = row.text(1), text = row.text(3);
+                const int64_t revision = row.integer(2);
+                const auto what = [&] {
+                    return "backend \"" + std::string(name) + "\" of service \"" + std::string(service) +
+                           "\"";
                 };
-                if (at == all_.services.size() || all_.services[at].spec.name != row.text(0))
+                if (at < all_.services.size() && all_.services[at].spec.name != service) {
+                    if (!one_of_each(addresses))
+                        return fail(Errc::io, "two backends of service \"" + all_.services[at].spec.name +
+                                                  "\" have the same address");
+                    while (at < all_.services.size() && all_.services[at].spec.name < service) ++at;
+                }
+                if (at == all_.services.size() || all_.services[at].spec.name != service)
                     return fail(Errc::io, what() + " has no such service");
-                const auto address = base::Endpoint::parse(row.text(3));
+                const auto address = base::Endpoint::parse(text);
                 if (!address) return bad_address(what());
-                const auto known = memo.find(
-                    address->ip.v4(), row.text(4),
-                    [this, &address](std::string_view text) { return read_backend(*address, text); });
+                addresses.push_back(*address);
+                const auto known = memo.find(address->ip.v4(), row.text(4), [&](std::string_view settings) {
+                    return read_backend(*address, settings);
+                });
                 if (!known) return bad_settings(what(), known.error());
-                const RowSum sum =
-                    RowSum().add(row.text(0)).add(row.text(1)).add(row.integer(2)).add(row.text(3));
-                const int64_t computed = sum.value((*known)->crc);
+                const int64_t computed =
+                    RowSum().add(service).add(name).add(revision).add(text).value((*known)->crc);
                 if (row.integer(5) != computed) {
                     if (Status good = check_sum(row.integer(5), computed, what()); !good) return good;
                 }
-                if (model::name_violation(row.text(1))) return check_name(row.text(1), what());
-                if (!addresses.insert(*address).second)
-                    return fail(Errc::io, what() + " has the address of another backend of it");
+                if (model::name_violation(name)) return check_name(name, what());
                 Loaded::BackendRow& made = all_.services[at].backends.emplace_back();
                 made.spec = (*known)->spec;
-                made.spec.name = row.text(1);
+                made.spec.name = name;
                 made.spec.address = *address;
-                made.revision = static_cast<uint64_t>(row.integer(2));
+                made.revision = static_cast<uint64_t>(revision);
                 if (const auto violation = model::backend_address_usable(made.spec))
                     return fail(Errc::io, what() + ": " + violation->pointer + " " + violation->what);
                 return {};
             });
+        if (read && !one_of_each(addresses))
+            return fail(Errc::io, "two backends of the last service have the same address");
+        return read;
+    }
+
+    // Empties it, too.
+    static bool one_of_each(std::vector<base::Endpoint>& addresses) {
+        std::ranges::sort(addresses);
+        const bool good = std::ranges::adjacent_find(addresses) == addresses.end();
+        addresses.clear();
+        return good;
     }
 
     // Equal pulses become one.
@@ -239,39 +253,40 @@ class Reader {
 
     Status health() {
         size_t service = 0, backend = 0;
-        return each(
-            "SELECT service, backend, state, since, back, crc FROM health ORDER BY service, backend",
-            [&](Statement& row) -> Status {
-                while (service < all_.services.size() && all_.services[service].spec.name < row.text(0)) {
-                    ++service;
-                    backend = 0;
-                }
-                Loaded::BackendRow* found = nullptr;
-                if (service < all_.services.size() && all_.services[service].spec.name == row.text(0)) {
-                    auto& of = all_.services[service].backends;
-                    while (backend < of.size() && of[backend].spec.name < row.text(1)) ++backend;
-                    if (backend < of.size() && of[backend].spec.name == row.text(1)) found = &of[backend];
-                }
-                const auto what = [&row] {
-                    return "the health of backend \"" + std::string(row.text(1)) + "\" of service \"" +
-                           std::string(row.text(0)) + "\"";
-                };
-                if (!found) return fail(Errc::io, what() + " is there, but not the backend");
-                const int64_t state = row.integer(2);
-                const int64_t computed = RowSum()
-                                             .add(row.text(0))
-                                             .add(row.text(1))
-                                             .add(state)
-                                             .add(row.integer(3))
-                                             .add(row.integer(4))
-                                             .value();
-                if (row.integer(5) != computed) {
-                    if (Status good = check_sum(row.integer(5), computed, what()); !good) return good;
-                }
-                if (state < 0 || state > 2) return fail(Errc::io, what() + " has a state that can not be");
-                found->health = {static_cast<Health::State>(state), row.integer(3), row.integer(4)};
-                return {};
-            });
+        return each("SELECT service, backend, state, since, back, crc FROM health ORDER BY service, backend",
+                    [&](Statement& row) -> Status {
+                        const std::string_view first = row.text(0), second = row.text(1);
+                        while (service < all_.services.size() && all_.services[service].spec.name < first) {
+                            ++service;
+                            backend = 0;
+                        }
+                        Loaded::BackendRow* found = nullptr;
+                        if (service < all_.services.size() && all_.services[service].spec.name == first) {
+                            auto& of = all_.services[service].backends;
+                            while (backend < of.size() && of[backend].spec.name < second) ++backend;
+                            if (backend < of.size() && of[backend].spec.name == second) found = &of[backend];
+                        }
+                        const auto what = [&row] {
+                            return "the health of backend \"" + std::string(row.text(1)) +
+                                   "\" of service \"" + std::string(row.text(0)) + "\"";
+                        };
+                        if (!found) return fail(Errc::io, what() + " is there, but not the backend");
+                        const int64_t state = row.integer(2);
+                        const int64_t computed = RowSum()
+                                                     .add(row.text(0))
+                                                     .add(row.text(1))
+                                                     .add(state)
+                                                     .add(row.integer(3))
+                                                     .add(row.integer(4))
+                                                     .value();
+                        if (row.integer(5) != computed) {
+                            if (Status good = check_sum(row.integer(5), computed, what()); !good) return good;
+                        }
+                        if (state < 0 || state > 2)
+                            return fail(Errc::io, what() + " has a state that can not be");
+                        found->health = {static_cast<Health::State>(state), row.integer(3), row.integer(4)};
+                        return {};
+                    });
     }
 
     Status leaving() {

@@ -1,4 +1,5 @@
 // Durable puts a second through store::Database beside bare SQLite, and how long loading takes.
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,13 @@ struct Options {
 
 double since(Clock::time_point begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// Of this thread: what a busy machine does not change much.
+double cpu() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
 double median(std::vector<double> all) {
@@ -156,28 +164,25 @@ void compare(const Options& options, int writers) {
     Bare bare(folder.path() / "bare.db");
     std::atomic<uint64_t> revision{1};
     for (int round = 0; round < options.rounds; ++round) {
-        bare_puts.push_back(
-            puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
-                const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows);
-                std::string text = value;
-                text.replace(10, 8,
-                             std::to_string(10'000'000 + n + static_cast<uint32_t>(round) * 1'000'000));
-                bare.put("service-1 backend-" + std::to_string(row), std::move(text),
-                         [&durable] { durable.give(); });
-            }));
-        store_puts.push_back(
-            puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
-                const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows);
-                store::Write write;
-                write.revision = ++revision;
-                write.put_backends.emplace_back(
-                    "service-1", std::make_shared<const model::BackendEntry>(
-                                     model::BackendEntry{backend(row, n % 60'000), 1, write.revision}));
-                db->write(std::move(write), [&durable](base::Status status) {
-                    must(status);
-                    durable.give();
-                });
-            }));
+        bare_puts.push_back(puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
+            const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows);
+            std::string text = value;
+            text.replace(10, 8, std::to_string(10'000'000 + n + static_cast<uint32_t>(round) * 1'000'000));
+            bare.put("service-1 backend-" + std::to_string(row), std::move(text),
+                     [&durable] { durable.give(); });
+        }));
+        store_puts.push_back(puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
+            const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows);
+            store::Write write;
+            write.revision = ++revision;
+            write.put_backends.emplace_back(
+                "service-1", std::make_shared<const model::BackendEntry>(
+                                 model::BackendEntry{backend(row, n % 60'000), 1, write.revision}));
+            db->write(std::move(write), [&durable](base::Status status) {
+                must(status);
+                durable.give();
+            });
+        }));
         ratios.push_back(store_puts.back() / bare_puts.back());
     }
     const auto status = db->status();
@@ -214,20 +219,23 @@ void load(const Options& options) {
         std::printf("%d x %d       %.0f ms to write all of it anew\n", options.services, options.backends,
                     since(begin) * 1e3);
     }
-    std::vector<double> opening, loading;
+    std::vector<double> opening, loading, used;
     for (int round = 0; round < options.rounds; ++round) {
         auto begin = Clock::now();
         const auto db = open(folder.path() / "store");
         opening.push_back(since(begin));
         begin = Clock::now();
+        const double cpu_before = cpu();
         const auto loaded = db->load();
+        used.push_back(cpu() - cpu_before);
         loading.push_back(since(begin));
         if (!loaded || loaded->services.size() != static_cast<size_t>(options.services)) std::abort();
     }
-    std::printf("%d x %d       %.0f ms to open, %.0f ms to load (the quickest: %.0f ms), %.1f MB\n",
-                options.services, options.backends, median(opening) * 1e3, median(loading) * 1e3,
-                *std::ranges::min_element(loading) * 1e3,
-                static_cast<double>(std::filesystem::file_size(folder.path() / "store" / "gorb.db")) / 1e6);
+    std::printf(
+        "%d x %d       %.0f ms to open, %.0f ms to load (the quickest: %.0f ms; CPU %.0f ms), %.1f MB\n",
+        options.services, options.backends, median(opening) * 1e3, median(loading) * 1e3,
+        *std::ranges::min_element(loading) * 1e3, median(used) * 1e3,
+        static_cast<double>(std::filesystem::file_size(folder.path() / "store" / "gorb.db")) / 1e6);
 }
 
 }  // namespace
