@@ -102,7 +102,7 @@ void run(const Load& load, bool checked) {
     std::thread checks([&] { loop.run(); });
     control.start();
     const auto nothing = [] { return std::string(); };
-    rest::Handler api = rest::make_api({control, registry, metrics, "bench", {}, nothing, nothing});
+    rest::Handler api = rest::make_api({control, registry, metrics, "bench", {}, {}, nothing, nothing});
 
     Client client(api, load.window);
     for (int i = 0; i < load.services; ++i) {
