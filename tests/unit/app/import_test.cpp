@@ -71,8 +71,9 @@ class FakeDatabase : public store::Database {
             row->revision = put->revision;
             row->origin = put->origin;
         }
-        for (const auto& [service, put] : write.put_backends) {
-            auto& backends = find(service)->backends;
+        for (const auto& entry : write.put_backends) {
+            auto& backends = find(entry.first)->backends;
+            const model::BackendPtr& put = entry.second;
             std::erase_if(backends, [&](const auto& b) { return b.spec.name == put->spec.name; });
             backends.push_back({put->spec, put->revision, {}});
             std::ranges::sort(backends, {}, [](const auto& b) { return b.spec.name; });
