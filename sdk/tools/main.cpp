@@ -26,12 +26,12 @@ cancelled at once, dead and silent servers, a host without descriptors, workers 
   -p, --plugin NAME         only this plugin of the library
   -t, --timeout MS          deadline of one check (300)
   -n, --targets N           how many targets at once (200)
+  -s, --slow MS             what a slow call is (100): the loop of gorbd stands still that long
       --limit SECONDS       the end of all checks, for a plugin that never comes back (300)
       --options-markdown    print the option tables for the README, and do nothing else
   -h, --help
 
 Exit status: 0 all is well, 1 something was found, 2 wrong usage.
-A slow call is one of more than 100 ms: the loop of gorbd stands still that long.
 )";
 
 // What the child is doing, for the parent to name when the child dies of it.
@@ -70,13 +70,14 @@ Command parse(int argc, char** argv) {
                                    {"option", required_argument, nullptr, 'o'},
                                    {"plugin", required_argument, nullptr, 'p'},
                                    {"timeout", required_argument, nullptr, 't'},
+                                   {"slow", required_argument, nullptr, 's'},
                                    {"targets", required_argument, nullptr, 'n'},
                                    {"limit", required_argument, nullptr, 'l'},
                                    {"options-markdown", no_argument, nullptr, 'm'},
                                    {"help", no_argument, nullptr, 'h'},
                                    {nullptr, 0, nullptr, 0}};
     Command command;
-    for (int c = 0; (c = getopt_long(argc, argv, "a:o:p:t:n:h", names, nullptr)) != -1;) {
+    for (int c = 0; (c = getopt_long(argc, argv, "a:o:p:t:n:s:h", names, nullptr)) != -1;) {
         switch (c) {
             case 'a':
                 assign(command.settings.args, optarg);
@@ -89,6 +90,9 @@ Command parse(int argc, char** argv) {
                 break;
             case 't':
                 command.settings.timeout = std::chrono::milliseconds(number(optarg));
+                break;
+            case 's':
+                command.settings.slow_call = std::chrono::milliseconds(number(optarg));
                 break;
             case 'n':
                 command.settings.targets = static_cast<size_t>(number(optarg));
