@@ -6,8 +6,6 @@
 #include "rest/metrics_page.h"
 #include "rest/openapi.h"
 #include "rest/plugin_resource.h"
-#include "rest/route.h"
-#include "rest/status_resource.h"
 
 namespace gorb::rest {
 

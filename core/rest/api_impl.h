@@ -21,7 +21,9 @@
 #include "rest/backend_resource.h"
 #include "rest/error.h"
 #include "rest/request_headers.h"
+#include "rest/route.h"
 #include "rest/service_resource.h"
+#include "rest/status_resource.h"
 
 namespace gorb::rest {
 

@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "rest/api_impl.h"
-#include "rest/status_resource.h"
 
 namespace gorb::rest {
 namespace {

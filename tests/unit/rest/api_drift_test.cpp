@@ -20,7 +20,8 @@ std::optional<Json> event_of(const Json& events, const std::string& entry) {
 TEST_F(KernelTest, DriftIsFoundRepairedAndTold) {
     make_web_up(2);
     const Json before = json(get("/events"));
-    const auto last = static_cast<uint64_t>(before["events"].at(before["events"].size() - 1)["number"].number());
+    const auto last =
+        static_cast<uint64_t>(before["events"].at(before["events"].size() - 1)["number"].number());
     set_weight("10.0.0.1:80", "10.1.0.1:8080", 7);
     apply(ipvs::Op::remove(key_of("10.0.0.1:80"), *base::Endpoint::parse("10.1.0.2:8080")));
     auto record = *service("10.0.0.1:80");

@@ -35,14 +35,14 @@ TEST_F(KernelTest, EveryEntryHasItsOwner) {
 
 TEST_F(KernelTest, WhatTheKernelDoesNotLetGoIsLeavingUntilItIsGone) {
     make_web_up(2);
-    driver->set_hook([](const ipvs::Op& op, uint64_t) {
-        return op.kind == ipvs::Op::Kind::remove_dest ? EBUSY : 0;
-    });
+    driver->set_hook(
+        [](const ipvs::Op& op, uint64_t) { return op.kind == ipvs::Op::Kind::remove_dest ? EBUSY : 0; });
     const auto put = call("PUT", "/config", R"({"services":{"web":{"address":"10.0.0.1","port":80}}})");
     ASSERT_EQ(put.status, 200) << put.body;
     EXPECT_EQ(json(put)["removed"], 2);
-    EXPECT_EQ(owners(),
-              (Owners{{"10.0.0.1:80", "gorb web"}, {"10.1.0.1:8080", "leaving"}, {"10.1.0.2:8080", "leaving"}}));
+    EXPECT_EQ(
+        owners(),
+        (Owners{{"10.0.0.1:80", "gorb web"}, {"10.1.0.1:8080", "leaving"}, {"10.1.0.2:8080", "leaving"}}));
     driver->set_hook({});
     call("POST", "/reconcile");
     EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb web"}}));
@@ -65,7 +65,8 @@ TEST_F(KernelTest, AForeignServiceIsInTheWayAndNamed) {
     EXPECT_EQ(driver->ops(), ops);
     EXPECT_EQ(call("POST", "/plan", R"({"services":{"web":{"address":"10.0.0.1","port":80}}})").status, 409);
 
-    const auto taken = call("PUT", "/service/web?adopt=true", R"({"address":"10.0.0.1","port":80,"method":"wlc"})");
+    const auto taken =
+        call("PUT", "/service/web?adopt=true", R"({"address":"10.0.0.1","port":80,"method":"wlc"})");
     EXPECT_EQ(taken.status, 200) << taken.body;
     EXPECT_EQ(service("10.0.0.1:80")->scheduler, "wlc");
     EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb web"}}));
@@ -118,9 +119,9 @@ TEST_F(KernelTest, AForeignServiceIsAdoptedWithItsDestinations) {
 TEST_F(KernelTest, AnAdoptedServiceHasTheNameAndThePulseThatAreGiven) {
     make_foreign("10.0.0.1:80");
     make_foreign("10.0.0.1:80", "10.1.0.1:8080", 37);
-    const auto adopted =
-        call("POST", "/kernel/adopt",
-             R"({"host":"10.0.0.1","port":80,"protocol":"tcp","name":"web","pulse":{"type":"http","path":"/up"}})");
+    const auto adopted = call(
+        "POST", "/kernel/adopt",
+        R"({"host":"10.0.0.1","port":80,"protocol":"tcp","name":"web","pulse":{"type":"http","path":"/up"}})");
     ASSERT_EQ(adopted.status, 200) << adopted.body;
     EXPECT_EQ(json(adopted)["name"], "web");
     const Json b = json(get("/service/web/10.1.0.1-8080"));
@@ -169,7 +170,8 @@ TEST_F(KernelTest, WrongBodiesOfAdoptNameTheirFields) {
         EXPECT_EQ(reply.status, 400) << body;
         EXPECT_EQ(pointers(reply), where) << reply.body;
     }
-    for (const char* body : {"", "[]", "x"}) EXPECT_EQ(call("POST", "/kernel/adopt", body).status, 400) << body;
+    for (const char* body : {"", "[]", "x"})
+        EXPECT_EQ(call("POST", "/kernel/adopt", body).status, 400) << body;
     EXPECT_EQ(get("/service").body, "[]");
     EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "foreign"}}));
 }
