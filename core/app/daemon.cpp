@@ -171,6 +171,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     limits.connections = settings.max_connections;
     limits.idle = ms(settings.idle_timeout);
     limits.request = ms(settings.request_timeout);
+    limits.takes_large = rest::takes_large_body;
     rest::Context context{*p.control, p.registry, p.metrics, version(), {}, {}, {}, {}};
     // The kernel's table is read over a socket of its own; the one in memory is there once.
     p.reader = &table;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -34,6 +35,9 @@ struct Context {
 
 // A handler for rest::Server. Never throws; a defect of ours answers 500 and is logged.
 Handler make_api(Context context);
+
+// Requests that have the whole state in their body: for Limits.
+bool takes_large_body(std::string_view method, std::string_view path);
 
 // Every route of the API.
 std::vector<Route> api_routes();

@@ -27,15 +27,16 @@ std::string_view std_view(Text text) {
 // Writes what the handler is given straight into the Request.
 class Parser final : public http::basic_parser<true> {
   public:
-    Parser(const Limits& limits, Request& request) : out_(request) {
+    Parser(const Limits& limits, Request& request) : most(limits.body_bytes), limits_(limits), out_(request) {
         header_limit(UINT32_MAX);  // the head comes whole, its size has been looked at
-        body_limit(limits.body_bytes);
+        body_limit(most);
     }
 
     Refusal refusal;
     int version = 11;
     bool head_only = false, expects = false;
     uint64_t chunk_left = 0;  // bytes of the present chunk that have not come yet
+    size_t most;              // bytes that the body may have
 
     bool refuse(int status, std::string why) {
         if (refusal.status == 0) refusal = {status, std::move(why)};
@@ -54,7 +55,7 @@ class Parser final : public http::basic_parser<true> {
         if (encodings_ > 0 && !chunked()) {
             return refuse(501, "of transfer codings only \"chunked\" is implemented");
         }
-        return true;
+        return take_room(content_length() ? *content_length() : 0);
     }
 
   private:
@@ -65,7 +66,34 @@ class Parser final : public http::basic_parser<true> {
         version = http_version;
         head_only = method == "HEAD";
         out_.method = head_only ? "GET" : std::string(std_view(method));
-        if (!set_target(std_view(target))) stop(ec);
+        if (!set_target(std_view(target))) {
+            stop(ec);
+        } else if (limits_.takes_large && limits_.takes_large(out_.method, out_.path)) {
+            most = limits_.large_body_bytes;
+            body_limit(most);
+        }
+    }
+
+    // A body of `bytes` is to be kept. false: there are too many large ones already.
+    bool take_room(uint64_t bytes) {
+        if (bytes <= limits_.body_bytes || out_.room) return true;
+        const auto now = limits_.large_now;
+        if (now->fetch_add(1) >= limits_.large_bodies) {
+            now->fetch_sub(1);
+            return refuse(503, "too many large bodies are under way at once; try again");
+        }
+        out_.room = std::shared_ptr<void>(nullptr, [now](void*) { now->fetch_sub(1); });
+        return true;
+    }
+
+    bool keep(Text part) {
+        const size_t size = out_.body.size() + part.size();
+        if (!take_room(size)) return false;
+        // A length is only a promise; what has not come yet gets no memory. But no more than was promised.
+        if (size > out_.body.capacity() && content_length())
+            out_.body.reserve(std::min<size_t>(std::max(size, 2 * out_.body.capacity()), *content_length()));
+        out_.body += std_view(part);
+        return true;
     }
 
     // RFC 9112, 3.2: "/path?query", the same behind "http://host", or "*".
@@ -126,15 +154,14 @@ class Parser final : public http::basic_parser<true> {
         in_body_ = true;
     }
     void on_body_init_impl(boost::optional<std::uint64_t> const& length, beast::error_code&) override {
-        // A length is only a promise; what has not come yet gets no memory.
         if (length) out_.body.reserve(std::min<size_t>(*length, 64 << 10));
     }
-    std::size_t on_body_impl(Text part, beast::error_code&) override {
-        out_.body += std_view(part);
+    std::size_t on_body_impl(Text part, beast::error_code& ec) override {
+        if (!keep(part)) stop(ec);
         return part.size();
     }
-    std::size_t on_chunk_body_impl(std::uint64_t, Text part, beast::error_code&) override {
-        out_.body += std_view(part);
+    std::size_t on_chunk_body_impl(std::uint64_t, Text part, beast::error_code& ec) override {
+        if (!keep(part)) stop(ec);
         chunk_left -= part.size();
         return part.size();
     }
@@ -142,6 +169,7 @@ class Parser final : public http::basic_parser<true> {
     void on_finish_impl(beast::error_code&) override {}
     void on_response_impl(int, Text, int, beast::error_code&) override {}
 
+    const Limits& limits_;
     Request& out_;
     int hosts_ = 0, lengths_ = 0, encodings_ = 0;
     bool in_body_ = false;
@@ -167,9 +195,9 @@ bool is_last_chunk(std::string_view line) {
            (digit == std::string_view::npos || !std::isxdigit(static_cast<unsigned char>(line[digit])));
 }
 
-Refusal refusal_of(const beast::error_code& ec, const Limits& limits) {
-    const std::string bytes = std::to_string(limits.body_bytes);
-    if (ec == http::error::body_limit) return {413, "the body is larger than " + bytes + " bytes"};
+Refusal refusal_of(const beast::error_code& ec, size_t most) {
+    if (ec == http::error::body_limit)
+        return {413, "the body is larger than " + std::to_string(most) + " bytes"};
     if (ec == http::error::bad_transfer_encoding || ec == http::error::bad_content_length ||
         ec == http::error::multiple_content_length) {
         return {400,
@@ -309,7 +337,7 @@ RequestReader::Step RequestReader::Impl::parse_head(std::string_view head) {
     }
     beast::error_code ec;
     const size_t parsed = parser->put(boost::asio::const_buffer(head.data(), head.size()), ec);
-    if (ec && parser->refusal.status == 0) parser->refusal = refusal_of(ec, limits);
+    if (ec && parser->refusal.status == 0) parser->refusal = refusal_of(ec, parser->most);
     if (!ec && (parsed != head.size() || !parser->is_header_done())) {
         parser->refuse(400, "this is not a well-formed HTTP/1.1 request");
     }
@@ -332,7 +360,10 @@ RequestReader::Step RequestReader::Impl::take_body(std::string_view view, size_t
         const size_t parsed = parser->put(boost::asio::const_buffer(part.data(), part.size()), ec);
         if (!ec && parser->chunked() && parsed != part.size()) ec = http::error::bad_chunk;
         if (ec) {
-            Refusal why = refusal_of(ec == http::error::need_more ? http::error::bad_chunk : ec, limits);
+            Refusal why = std::move(parser->refusal);
+            if (why.status == 0)
+                why = refusal_of(ec == http::error::need_more ? http::error::bad_chunk : ec, parser->most);
+            request.reset();
             return refuse(why.status, std::move(why.why));
         }
         used += parsed;
@@ -362,7 +393,7 @@ RequestReader::Step RequestReader::Impl::scan_coding(std::string_view part, size
         if (is_last && !is_empty) continue;
         end = scanned;
         coding_bytes += end;
-        if (coding_bytes > limits.body_bytes + limits.header_bytes) {
+        if (coding_bytes > parser->most + limits.header_bytes) {
             return refuse(413, "the body's chunked coding takes more room than a body may have");
         }
         between_chunks = true;
@@ -373,6 +404,10 @@ RequestReader::Step RequestReader::Impl::scan_coding(std::string_view part, size
 
 bool RequestReader::started() const {
     return impl_->where == Impl::Where::body || !impl_->partial.empty();
+}
+size_t RequestReader::progress() const {
+    if (impl_->where != Impl::Where::body) return 0;
+    return impl_->request->body.size() / std::max<size_t>(impl_->limits.body_bytes, 1);
 }
 std::shared_ptr<Request> RequestReader::request() {
     return std::move(impl_->request);

@@ -36,6 +36,8 @@ class RequestReader {
     Step take(std::string_view& in);
     // Has a request begun that is not whole?
     bool started() const;
+    // How many times Limits::body_bytes its body has come so far: a large body that goes on coming moves on.
+    size_t progress() const;
 
     // After `whole`, until the next take().
     std::shared_ptr<Request> request();

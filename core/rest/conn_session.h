@@ -42,6 +42,7 @@ class Session {
     bool waiting() const { return waiting_; }                     // a request is with the handler
     bool running() const { return running_; }                     // inside feed(), resume() or answer()
     bool reading() const { return reader_.started(); }            // a request has begun to come in
+    size_t progress() const { return reader_.progress(); }        // of its body
     bool full() const { return pending_.size() >= max_pending; }  // read no further for now
     bool ended() const { return ended_; }            // nothing more is read; close when output() is empty
     bool unread() const { return unread_; }          // it ended with the client perhaps still sending

@@ -151,7 +151,8 @@ void ConnTable::settle(Conn& conn) {
     } else if (session.waiting()) {
         place(conn, handling, session.requests());
     } else {
-        place(conn, session.reading() ? reading : idle, session.requests());
+        // A large body has its time for each part of it.
+        place(conn, session.reading() ? reading : idle, (session.requests() << 16) + session.progress());
     }
 }
 
@@ -293,7 +294,9 @@ void ConnTable::expire(Conn& conn) {
         close(conn);
         return;
     }
-    conn.session.refuse(408, "the request did not come whole within " + base::duration_text(limits_.request));
+    const std::string_view what = conn.session.progress() > 0 ? "a large body did not go on coming for "
+                                                              : "the request did not come whole within ";
+    conn.session.refuse(408, std::string(what) + base::duration_text(limits_.request));
     settle(conn);
 }
 

@@ -18,7 +18,8 @@ struct Request {
     std::string if_match;      // the header's value, "" when absent
     std::string content_type;  // the header's value, "" when absent
     std::string body;
-    std::string peer;  // "127.0.0.1:54321", for logs
+    std::string peer;            // "127.0.0.1:54321", for logs
+    std::shared_ptr<void> room;  // what a large body holds of the server's memory; goes with the request
 };
 
 struct Response {

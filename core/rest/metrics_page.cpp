@@ -126,6 +126,48 @@ void add_checks(std::vector<Family>& page, const health::Counters& counters) {
     page.push_back(std::move(lateness));
 }
 
+void add_one(std::vector<Family>& page, const char* name, const char* help, double value,
+             prometheus::MetricType type = prometheus::MetricType::Gauge) {
+    page.push_back(family(name, help, type));
+    add(page.back(), {}, value);
+}
+
+// What is kept of the desired state.
+void add_store(std::vector<Family>& page, const control::StoreStatus& status, uint64_t revision) {
+    const auto number = [](uint64_t n) { return static_cast<double>(n); };
+    constexpr auto counter = prometheus::MetricType::Counter;
+    const store::Database::Status& database = status.database;
+    add_one(page, "gorb_revision", "Revision of the desired state", number(revision));
+    add_one(page, "gorb_store_durable", "1 when the desired state is on disk, 0 when it is in memory only",
+            status.durable ? 1 : 0);
+    add_one(page, "gorb_store_writes_total", "Changes that were given to the store", number(database.writes),
+            counter);
+    add_one(page, "gorb_store_transactions_total", "Transactions that the changes became",
+            number(database.transactions), counter);
+    add_one(page, "gorb_store_refused_total", "Changes that the store could not write",
+            number(database.refused), counter);
+    add_one(page, "gorb_store_bytes", "Size of the store's file and its log", number(database.bytes));
+    add_one(page, "gorb_store_trouble", "1 while the store can not be written: changes are refused",
+            status.lost || !database.trouble.empty() ? 1 : 0);
+}
+
+// What has been found and done about the kernel's table.
+void add_reconciliation(std::vector<Family>& page, const control::Totals& totals, size_t not_applied) {
+    const auto number = [](uint64_t n) { return static_cast<double>(n); };
+    constexpr auto counter = prometheus::MetricType::Counter;
+    add_one(page, "gorb_reconcile_rounds_total", "Looks at the whole of what is ours in the kernel's table",
+            number(totals.rounds), counter);
+    add_one(page, "gorb_drift_total", "Entries of ours that somebody else had changed", number(totals.drift),
+            counter);
+    add_one(page, "gorb_reconcile_refused_total", "Repairs that the kernel refused", number(totals.refused),
+            counter);
+    add_one(page, "gorb_reconcile_last_timestamp_seconds", "When the last look ended, 0 before the first",
+            static_cast<double>(totals.last_round_wall) / 1e9);
+    add_one(page, "gorb_services_not_applied",
+            "Virtual services that the kernel refused: they are tried again",
+            static_cast<double>(not_applied));
+}
+
 }  // namespace
 
 std::string metrics_page(const control::Control& control, const plugin::Metrics& metrics,
@@ -135,8 +177,10 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
     add(families.build, {{"version", version}, {"driver", driver.name}}, 1);
     add(families.forwards, {}, driver.forwards ? 1 : 0);
     const model::SnapshotPtr snapshot = control.snapshot();
-    snapshot->services.for_each([&](const std::string&, const model::ServicePtr& service) {
+    size_t not_applied = 0;
+    snapshot->services.for_each([&](const std::string& name, const model::ServicePtr& service) {
         families.add_service(control, *service);
+        if (!control.refused(name).empty()) ++not_applied;
     });
 
     add(families.frozen, {}, control.suspicion().frozen ? 1 : 0);
@@ -148,6 +192,8 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
           &families.configured, &families.warning, &families.draining, &families.frozen}) {
         page.push_back(std::move(*f));
     }
+    add_store(page, control.store(), snapshot->revision);
+    add_reconciliation(page, control.totals(), not_applied);
     add_checks(page, control.health_counters());
     for (const auto& metric : metrics.read()) {
         page.push_back(

@@ -52,6 +52,23 @@ void write_pool(base::JsonWriter& out, const control::PoolStatus& pool) {
     out.EndArray();
 }
 
+// Where it comes from, whether it is to stay, and whether the kernel has taken it.
+void write_standing(base::JsonWriter& out, const control::Control& control,
+                    const model::ServiceEntry& service) {
+    base::key(out, "origin");
+    base::value(out, service.origin == model::Origin::file ? "file" : "api");
+    if (service.spec.deleting) {
+        base::key(out, "deleting");
+        out.Bool(true);
+    }
+    const std::string refusal = control.refused(service.spec.name);
+    base::key(out, "applied");
+    out.Bool(refusal.empty());
+    if (refusal.empty()) return;
+    base::key(out, "refusal");
+    base::value(out, refusal);
+}
+
 }  // namespace
 
 double mean_health(double sum, size_t count) {
@@ -74,6 +91,7 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
     base::value(out, control.etag(service.revision));
     base::key(out, "options");
     model::write_service_options(out, service.spec);
+    write_standing(out, control, service);
     base::key(out, "backends");
     out.StartArray();
     if (backends == Backends::names) {

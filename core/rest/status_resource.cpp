@@ -31,10 +31,35 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> links{{{
                                                                                {"readyz", "/readyz"},
                                                                                {"openapi", "/openapi.json"}}};
 
+void write_store(base::JsonWriter& out, const control::StoreStatus& store, uint64_t revision) {
+    const auto number = [&](std::string_view name, uint64_t value) {
+        base::key(out, name);
+        out.Uint64(value);
+    };
+    const auto text = [&](std::string_view name, const std::string& value) {
+        base::key(out, name);
+        base::value(out, value);
+    };
+    out.StartObject();
+    base::key(out, "durable");
+    out.Bool(store.durable);
+    text("path", store.database.path);
+    text("trouble", store.database.trouble);
+    base::key(out, "lost");
+    out.Bool(store.lost);
+    number("revision", revision);
+    number("writes", store.database.writes);
+    number("transactions", store.database.transactions);
+    number("refused", store.database.refused);
+    number("bytes", store.database.bytes);
+    out.EndObject();
+}
+
 }  // namespace
 
-void write_root(base::JsonWriter& out, const std::string& version, const ipvs::Info& driver,
+void write_root(base::JsonWriter& out, const std::string& version, const control::Control& control,
                 const base::Result<std::vector<std::string>>& schedulers) {
+    const ipvs::Info& driver = control.driver_info();
     out.StartObject();
     base::key(out, "name");
     base::value(out, "gorb");
@@ -48,6 +73,8 @@ void write_root(base::JsonWriter& out, const std::string& version, const ipvs::I
     }
     base::key(out, "driver");
     write_driver(out, driver);
+    base::key(out, "store");
+    write_store(out, control.store(), control.snapshot()->revision);
     base::key(out, "schedulers");
     out.StartArray();
     if (schedulers) {

@@ -7,13 +7,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "control/control.h"
 #include "health/health.h"
-#include "ipvs/driver.h"
 #include "rest/http.h"
 
 namespace gorb::rest {
 
-void write_root(base::JsonWriter& out, const std::string& version, const ipvs::Info& driver,
+void write_root(base::JsonWriter& out, const std::string& version, const control::Control& control,
                 const base::Result<std::vector<std::string>>& schedulers);
 
 // 200 {"status": "ok"} while `why_not` says "", else 503 with its sentence. An empty function counts as "".

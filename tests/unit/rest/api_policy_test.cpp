@@ -237,7 +237,7 @@ TEST_F(ApiPolicyTest, WhileThisMachineIsSuspectedNobodyLosesHisWeightAndWhatFell
     for (int n = 1; n <= 3; ++n) wait_weight(n, 100);
     world.answer("b1", health::failing());
     wait_weight(1, 0);
-    const uint64_t wave = loop.now();
+    const uint64_t wave = checks->now();
     world.answer("b2", health::failing());
     wait_weight(2, 0);
     control->suspected({true, wave, "most targets failed at once"});
@@ -249,7 +249,7 @@ TEST_F(ApiPolicyTest, WhileThisMachineIsSuspectedNobodyLosesHisWeightAndWhatFell
     EXPECT_EQ(weight(3), 100U);
     world.answer("b1", health::passing());
     wait_weight(1, 100);  // who passes may serve
-    control->suspected({false, loop.now(), ""});
+    control->suspected({false, checks->now(), ""});
     wait_weight(2, 0);
     wait_weight(3, 0);
     EXPECT_EQ(weight(1), 100U);

@@ -66,16 +66,41 @@ TEST(ContentType, TakesWhatCurlCallsAForm) {
 }
 
 TEST(Query, KnowsOnlyWhatExpands) {
-    EXPECT_FALSE(wants_expanded("", "backends").value());
-    EXPECT_TRUE(wants_expanded("expand=backends", "backends").value());
-    EXPECT_TRUE(wants_expanded("&expand=backends&", "backends").value());
-    EXPECT_FALSE(wants_expanded("expand=services", "backends"));
-    EXPECT_FALSE(wants_expanded("expand=", "backends"));
-    EXPECT_FALSE(wants_expanded("expand", "backends"));
-    EXPECT_FALSE(wants_expanded("pretty=1", "backends"));
-    EXPECT_FALSE(wants_expanded("expand=backends", ""));
-    EXPECT_FALSE(wants_expanded("expand=", ""));
-    EXPECT_NE(wants_expanded("a=1", "backends").error().sentence.find("expand=backends"), std::string::npos);
+    EXPECT_FALSE(read_query("", "expand=backends").value().expanded);
+    EXPECT_TRUE(read_query("expand=backends", "expand=backends").value().expanded);
+    EXPECT_TRUE(read_query("&expand=backends&", "expand=backends").value().expanded);
+    for (const char* query : {"expand=services", "expand=", "expand", "pretty=1", "adopt=true"})
+        EXPECT_FALSE(read_query(query, "expand=backends")) << query;
+    EXPECT_FALSE(read_query("expand=backends", ""));
+    EXPECT_FALSE(read_query("expand=", ""));
+    EXPECT_NE(read_query("a=1", "expand=backends").error().sentence.find("expand=backends"),
+              std::string::npos);
+}
+
+TEST(Query, TakesParametersWithTheirValues) {
+    const auto both = read_query("drain=1m30s&adopt=true", "adopt drain");
+    ASSERT_TRUE(both);
+    EXPECT_TRUE(both->adopt);
+    EXPECT_EQ(both->drain, std::chrono::seconds(90));
+    EXPECT_FALSE(both->force);
+    EXPECT_TRUE(read_query("force=true", "force")->force);
+    EXPECT_FALSE(read_query("force=false", "force")->force);
+    EXPECT_EQ(read_query("after=18446744073709551615", "after")->after, UINT64_MAX);
+    EXPECT_EQ(read_query("drain=0s", "drain")->drain, base::Nanos(0));
+}
+
+TEST(Query, NamesTheParameterWhoseValueIsWrong) {
+    for (const char* query : {"adopt", "adopt=", "adopt=1", "adopt=True", "force=yes", "drain",
+                              "drain=", "drain=30", "drain=-1s", "drain=25h", "drain=soon", "after",
+                              "after=", "after=-1", "after=1x", "after=18446744073709551616"}) {
+        const auto read = read_query(query, "adopt force drain after");
+        ASSERT_FALSE(read) << query;
+        EXPECT_EQ(read.error().code, base::Errc::invalid);
+        const std::string name(query, std::string_view(query).find_first_of("=") == std::string::npos
+                                          ? std::string_view(query).size()
+                                          : std::string_view(query).find('='));
+        EXPECT_NE(read.error().sentence.find('"' + name + '"'), std::string::npos) << read.error().sentence;
+    }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <string>
 #include <thread>
 #include <utility>
@@ -259,6 +260,122 @@ TEST_F(ServerTest, ShortLivedConnectionsLeaveNothingBehind) {
         if (i % 3 == 0) c.reset();
     }
     EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
+}
+
+// ---- large bodies
+
+Limits large_limits() {
+    Limits limits;
+    limits.large_body_bytes = 3 << 20;
+    limits.takes_large = [](std::string_view method, std::string_view path) {
+        return method == "PUT" && path == "/config";
+    };
+    return limits;
+}
+
+std::string chunked(const std::string& path, size_t size) {
+    std::string out = "PUT " + path + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const std::string chunk(64 << 10, 'b');
+    for (; size > 0; size -= std::min(size, chunk.size())) {
+        char head[16];
+        std::snprintf(head, sizeof head, "%zx\r\n", std::min(size, chunk.size()));
+        out.append(head).append(chunk, 0, std::min(size, chunk.size())).append("\r\n");
+    }
+    return out + "0\r\n\r\n";
+}
+
+std::string begun(const std::string& path, size_t size, size_t sent) {
+    return put(path, std::string(size, 'b')).substr(0, put(path, "").size() + sent);
+}
+
+TEST_F(ServerTest, ALargeBodyIsTakenWhereItIsToBeAndNowhereElse) {
+    const Limits limits = large_limits();
+    start(limits);
+    for (const size_t size : {limits.body_bytes + 1, limits.large_body_bytes}) {
+        for (const bool in_chunks : {false, true}) {
+            const auto request = [&](const std::string& path) {
+                return in_chunks ? chunked(path, size) : put(path, std::string(size, 'b'));
+            };
+            Client c = client();
+            ASSERT_TRUE(c.send(request("/config")));
+            EXPECT_EQ(c.reply().body.size(), std::string("PUT /config ").size() + size);
+            for (const std::string path : {"/other", "/config/"}) {
+                Client other = client();
+                other.send(request(path));
+                const Reply reply = other.reply();
+                EXPECT_TRUE(is_error(reply, 413)) << path;
+                EXPECT_NE(reply.body.find("1048576"), std::string::npos) << reply.body;
+            }
+        }
+    }
+    Client exact = client();
+    exact.send(put("/other", std::string(limits.body_bytes, 'b')));
+    EXPECT_EQ(exact.reply().status, 200);
+    EXPECT_EQ(Limits().large_body_bytes, size_t{64} << 20);
+}
+
+TEST_F(ServerTest, ALargeBodyHasALimitToo) {
+    const Limits limits = large_limits();
+    start(limits);
+    const size_t size = limits.large_body_bytes + 1;
+    for (const std::string& request : {put("/config", std::string(size, 'b')), chunked("/config", size)}) {
+        Client c = client();
+        c.send(request);
+        const Reply reply = c.reply();
+        EXPECT_TRUE(is_error(reply, 413));
+        EXPECT_NE(reply.body.find("3145728"), std::string::npos) << reply.body;
+    }
+}
+
+TEST_F(ServerTest, SoManyLargeBodiesAtOnceAndNoMore) {
+    const Limits limits = large_limits();
+    start(limits);
+    const size_t size = 2 << 20, part = (1 << 20) + 1;
+    Client first = client(), second = client();
+    ASSERT_TRUE(first.send(begun("/config", size, 1)));  // a length alone is enough
+    ASSERT_TRUE(second.send(chunked("/config", part).substr(0, part + 100)));
+    ASSERT_TRUE(eventually([&] { return limits.large_now->load() == 2; }));
+    for (const std::string& request : {put("/config", std::string(size, 'b')), chunked("/config", size)}) {
+        Client third = client();
+        third.send(request);
+        EXPECT_TRUE(is_error(third.reply(), 503));
+    }
+    Client small = client();
+    small.send(put("/config", "{}"));
+    EXPECT_EQ(small.reply().status, 200);
+    first.send(std::string(size - 1, 'b'));
+    EXPECT_EQ(first.reply().status, 200);
+    ASSERT_TRUE(eventually([&] { return limits.large_now->load() == 1; }));
+    Client third = client();
+    third.send(put("/config", std::string(size, 'b')));
+    EXPECT_EQ(third.reply().status, 200);
+    second.reset();
+    EXPECT_TRUE(eventually([&] { return limits.large_now->load() == 0; }));
+}
+
+TEST_F(ServerTest, ALargeBodyHasItsTimeForEachPartOfIt) {
+    Limits limits = large_limits();
+    limits.request = 500ms;
+    start(limits);
+    const size_t size = 3 << 20;
+    Client moves = client();
+    ASSERT_TRUE(moves.send(begun("/config", size, 0)));
+    const auto began = Clock::now();
+    for (int i = 0; i < 3; ++i) {  // 900 ms in all
+        std::this_thread::sleep_for(300ms);
+        ASSERT_TRUE(moves.send(std::string(size / 3, 'b')));
+    }
+    EXPECT_EQ(moves.reply().status, 200);
+    EXPECT_GT(since(began), limits.request);
+
+    Client stalls = client();
+    ASSERT_TRUE(stalls.send(begun("/config", size, size / 2)));
+    EXPECT_TRUE(is_error(stalls.reply(), 408));
+    // What drips does not move on.
+    Client drips = client();
+    ASSERT_TRUE(drips.send(begun("/config", size, size / 2)));
+    for (int i = 0; i < 500 && !drips.receive(Clock::now() + 10ms); ++i) drips.send("b");
+    EXPECT_TRUE(is_error(drips.reply(), 408));
 }
 
 }  // namespace

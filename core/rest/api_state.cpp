@@ -1,0 +1,111 @@
+// The desired state as a whole, the kernel's table, and what was found and done: the handlers of their
+// routes.
+#include <utility>
+
+#include "model/config.h"
+#include "rest/api_impl.h"
+#include "rest/config_resource.h"
+#include "rest/kernel_resource.h"
+
+namespace gorb::rest {
+
+// ---- the state as a whole
+
+void Api::get_config(Call&& call) {
+    on_worker(call.respond, [this, snapshot = context_.control.snapshot()] {
+        Response out = json_response(512 + 512 * snapshot->services.size(),
+                                     [&](base::JsonWriter& w) { write_config(w, *snapshot); });
+        out.etag = context_.control.etag(snapshot->revision);
+        return out;
+    });
+}
+
+// Many objects take a while to be read: a worker does it.
+void Api::put_config(Call&& call) {
+    const Responder respond = call.respond;
+    on_worker_later(respond, [this, call = std::make_shared<Call>(std::move(call))] {
+        auto put = model::read_config(call->request->body, defaults())
+                       .map([force = call->query.force](model::Config&& config) {
+                           return control::PutConfig{std::move(config), {}, force};
+                       });
+        change(std::move(*call), std::move(put), [this](const control::Outcome& o) {
+            Response out = json_response(256, [&](base::JsonWriter& w) {
+                write_counts(w, o.counts, context_.control.etag(o.snapshot->revision));
+            });
+            out.etag = context_.control.etag(o.snapshot->revision);
+            return out;
+        });
+    });
+}
+
+void Api::plan(Call&& call) {
+    const Responder respond = call.respond;
+    on_worker_later(respond, [this, respond, request = call.request] {
+        auto config = model::read_config(request->body, defaults());
+        if (!config) {
+            respond(error_response(config.error()));
+            return;
+        }
+        context_.control.preview(
+            std::move(*config), [respond](const base::Result<control::Preview>& preview) {
+                respond(guarded([&] {
+                    if (!preview) return error_response(preview.error());
+                    return json_response(512 + 128 * preview->operations.size(),
+                                         [&](base::JsonWriter& w) { write_preview(w, *preview); });
+                }));
+            });
+    });
+}
+
+// ---- the kernel's table
+
+void Api::get_kernel(Call&& call) {
+    context_.control.ownership([self = shared_from_this(), respond = std::move(call.respond)](
+                                   const base::Result<control::Ownership>& ownership) {
+        if (!ownership) {
+            respond(error_response(ownership.error()));
+            return;
+        }
+        self->on_worker(respond, [self, whose = *ownership] {
+            return kernel_response(self->context_.control, self->context_.read_kernel, whose);
+        });
+    });
+}
+
+void Api::adopt(Call&& call) {
+    auto adopt = read_adopt(call.request->body);
+    if (!adopt) {
+        call.respond(error_response(adopt.error()));
+        return;
+    }
+    context_.control.submit(std::move(*adopt), [self = shared_from_this(), respond = std::move(call.respond)](
+                                                   const base::Result<control::Outcome>& outcome) {
+        // gorb has no word for it: its state is in the way, as with 409 elsewhere.
+        if (!outcome && outcome.error().code == base::Errc::unsupported) {
+            respond(error_response(409, outcome.error().sentence));
+        } else {
+            self->answer_change(respond, outcome, self->show_service());
+        }
+    });
+}
+
+void Api::reconcile(Call&& call) {
+    if (!call.request->body.empty()) {
+        call.respond(error_response(400, "POST /reconcile looks at everything and takes no body"));
+        return;
+    }
+    context_.control.reconcile(
+        [respond = std::move(call.respond)](const base::Result<control::SyncCounts>& counts) {
+            respond(guarded([&] {
+                if (!counts) return error_response(counts.error());
+                return json_response(256, [&](base::JsonWriter& w) { write_round(w, *counts); });
+            }));
+        });
+}
+
+Response Api::events(const Call& call) {
+    const auto events = context_.control.events(call.query.after);
+    return json_response(64 + 256 * events.size(), [&](base::JsonWriter& w) { write_events(w, events); });
+}
+
+}  // namespace gorb::rest

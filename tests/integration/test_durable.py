@@ -1,0 +1,254 @@
+"""What the daemon answered for is there after every end of it; declarative files; one store, one daemon."""
+import http.client
+import json
+import os
+import signal
+import stat
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+from gorbd import Gorbd, run_gorbd, wait_until
+
+# Nothing is asked of the network: these backends are up as soon as they are there.
+PULSE = {"type": "none"}
+
+
+def web(*backends, **more):
+    """A service on 10.0.0.1:80 with backends of these numbers."""
+    made = {f"b{n}": {"address": f"10.1.0.{n}", "port": 80, "pulse": PULSE} for n in backends}
+    return {"address": "10.0.0.1", "port": 80, **more, "backends": made}
+
+
+class StoreTest(unittest.TestCase):
+    """A store in a folder of the test's."""
+
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.state = self.folder / "state"
+
+    def daemon(self, *options, **more):
+        return self.enterContext(Gorbd("--driver", "memory", "--state-directory", self.state, *options, **more))
+
+
+class Durable(StoreTest):
+    def shown(self, gorbd):
+        """All that must outlive a restart: the document, each object's options and each ETag."""
+        config = gorbd.get("/config")
+        out = {"/config": (config.headers["etag"], config.json)}
+        for service, content in config.json["services"].items():
+            for path in (f"/service/{service}", *(f"/service/{service}/{name}" for name in content["backends"])):
+                reply = gorbd.get(path)
+                out[path] = (reply.headers["etag"], reply.json["options"])
+        return out
+
+    def fill(self, gorbd):
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80, "method": "wlc", "persistent": 60, "quorum": 2})
+        for n in (1, 2, 3):
+            gorbd.made(f"/service/web/b{n}", {"address": f"10.1.0.{n}", "port": 80, "weight": 10 * n, "pulse": PULSE})
+        self.assertEqual(gorbd.patch("/service/web/b2", {"admin": "maint"}).status, 200)
+        self.assertEqual(gorbd.patch("/service/web/b3", {"admin": "drain"}).status, 200)
+        gorbd.made("/service/dns", {"address": "2001:db8::1", "port": 53, "protocol": "udp"})
+        gorbd.made("/service/gone", {"address": "10.0.0.2", "port": 80})
+        self.assertEqual(gorbd.delete("/service/gone").status, 200)
+
+    def test_a_restart_keeps_everything(self):
+        gorbd = self.daemon()
+        self.fill(gorbd)
+        before = self.shown(gorbd)
+        self.assertEqual(gorbd.terminate(), 0)
+        gorbd.start()
+        self.assertEqual(self.shown(gorbd), before)
+        self.assertEqual(gorbd.get("/service").json, ["dns", "web"])
+        gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 10, "its weight is back")
+        self.assertEqual(gorbd.get("/service/web/b2").json["weight"]["effective"], 0)
+        self.assertEqual(gorbd.get("/service/web/b3").json["weight"]["effective"], 0)
+        # An ETag of before still names what it named.
+        tag, _ = before["/service/web/b1"]
+        self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 11}, headers={"If-Match": tag}).status, 200)
+        self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 12}, headers={"If-Match": tag}).status, 412)
+
+    def test_what_was_answered_survives_kill_9(self):
+        gorbd = self.daemon()
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        for n in range(1, 6):
+            tag = gorbd.put(f"/service/web/b{n}", {"address": f"10.1.0.{n}", "port": 80, "pulse": PULSE}).headers["etag"]
+            gorbd.kill()
+            gorbd.start()
+            reply = gorbd.get(f"/service/web/b{n}")
+            self.assertEqual((reply.status, reply.headers.get("etag")), (200, tag))
+        self.assertEqual(len(gorbd.get("/service/web").json["backends"]), 5)
+
+    def test_kill_9_in_the_middle_of_many_changes_loses_none_that_was_answered(self):
+        gorbd = self.daemon()
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        answered, enough = [], threading.Event()
+
+        def put(client):
+            for n in range(1, 200):
+                try:
+                    reply = gorbd.put(f"/service/web/c{client}-{n}", {
+                        "address": f"10.1.{client}.{n}", "port": 80, "pulse": PULSE})
+                except (OSError, http.client.HTTPException):
+                    return
+                if reply.status == 200:
+                    answered.append((f"/service/web/c{client}-{n}", reply.headers["etag"]))
+                    if len(answered) > 40:
+                        enough.set()
+
+        clients = [threading.Thread(target=put, args=(client,)) for client in range(4)]
+        for client in clients:
+            client.start()
+        self.assertTrue(enough.wait(60))
+        gorbd.kill()
+        for client in clients:
+            client.join()
+        gorbd.start()
+        for path, tag in answered:
+            self.assertEqual(gorbd.get(path).headers.get("etag"), tag, path)
+
+    def test_a_store_in_memory_says_so_and_forgets(self):
+        gorbd = self.enterContext(Gorbd("--driver", "memory"))
+        self.assertFalse(gorbd.get("/").json["store"]["durable"])
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.terminate()
+        self.assertEqual(gorbd.start().get("/service").json, [])
+        self.assertIn("in memory only", gorbd.log())
+
+    def test_a_second_daemon_on_the_same_store_says_who_holds_it(self):
+        gorbd = self.daemon()
+        status, said = run_gorbd("--driver", "memory", "--listen", "127.0.0.1:0", "--state-directory", self.state)
+        self.assertEqual(status, 1, said)
+        self.assertIn(str(self.state), said)
+        self.assertIn(str(gorbd.process.pid), said)
+        self.assertEqual(gorbd.get("/readyz").status, 200)
+        gorbd.kill()
+        gorbd.start()  # What a dead one held is free.
+
+    def test_a_folder_that_can_not_be_written_to_is_said_at_the_start(self):
+        self.state.mkdir()
+        self.state.chmod(stat.S_IRUSR | stat.S_IXUSR)
+        self.addCleanup(self.state.chmod, stat.S_IRWXU)
+        # Root may write everywhere, but for this.
+        before = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        status, said = run_gorbd("--driver", "memory", "--listen", "127.0.0.1:0", "--state-directory", self.state,
+                                 before=before)
+        self.assertEqual(status, 1, said)
+        self.assertIn(str(self.state), said)
+        self.assertIn("Permission denied", said)
+
+    def test_what_is_imported_is_there_at_the_start(self):
+        document = self.folder / "import.json"
+        gorbd = self.daemon()
+        self.fill(gorbd)
+        document.write_text(gorbd.get("/config").text)
+        wanted = gorbd.get("/config").json["services"]
+        gorbd.kill()
+        status, said = run_gorbd("--state-directory", self.folder / "other", "--import", document)
+        self.assertEqual(status, 0, said)
+        other = self.enterContext(Gorbd("--driver", "memory", "--state-directory", self.folder / "other"))
+        self.assertEqual(other.get("/config").json["services"], wanted)
+        kernel = other.get("/kernel").json
+        self.assertEqual({s["name"] for s in kernel["services"]}, {"web", "dns"})
+        self.assertEqual({d["owner"] for s in kernel["services"] for d in s["destinations"]}, {"gorb"})
+
+    def test_a_backup_of_a_running_daemon_is_restored(self):
+        gorbd = self.daemon()
+        self.fill(gorbd)
+        before = self.shown(gorbd)
+        copy = self.folder / "copy.db"
+        status, said = run_gorbd("--state-directory", self.state, "--backup", copy)
+        self.assertEqual(status, 0, said)
+        self.assertEqual(gorbd.delete("/service/web").status, 200)
+        status, said = run_gorbd("--state-directory", self.state, "--restore", copy)
+        self.assertEqual(status, 1, said)  # Not under a running daemon.
+        gorbd.terminate()
+        status, said = run_gorbd("--state-directory", self.state, "--restore", copy)
+        self.assertEqual(status, 0, said)
+        self.assertEqual(self.shown(gorbd.start()), before)
+
+    def test_the_state_of_one_daemon_is_put_into_another(self):
+        gorbd = self.daemon()
+        self.fill(gorbd)
+        config = gorbd.get("/config").json
+        other = self.enterContext(Gorbd("--driver", "memory"))
+        plan = other.request("POST", "/plan", config)
+        self.assertEqual(plan.status, 200, plan)
+        self.assertEqual(other.get("/service").json, [])
+        done = other.put("/config", config)
+        self.assertEqual(done.status, 200, done)
+        self.assertEqual(done.json["added"], plan.json["added"])
+        self.assertEqual(other.get("/config").json["services"], config["services"])
+
+    def test_a_configuration_of_many_megabytes_is_taken(self):
+        gorbd = self.daemon()
+        backends = {f"b{n}": {"address": f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", "port": 80, "pulse": PULSE}
+                    for n in range(1, 20001)}
+        config = {"services": {"web": {"address": "10.200.0.1", "port": 80, "backends": backends}}}
+        size = len(str(config))
+        self.assertGreater(size, 1 << 20)
+        done = gorbd.put("/config", config)
+        self.assertEqual(done.status, 200, done.text[:500])
+        self.assertEqual(done.json["added"], 20001)
+        # Everything else keeps its limit.
+        self.assertEqual(gorbd.put("/service/web", config).status, 413)
+
+
+class Declared(StoreTest):
+    def setUp(self):
+        super().setUp()
+        (self.folder / "declared").mkdir()
+        self.config = self.folder / "gorb.ini"
+        self.config.write_text(f"[store]\ndeclared = {self.folder}/declared\n")
+
+    def declare(self, name, services):
+        text = services if isinstance(services, str) else json.dumps({"services": services})
+        (self.folder / "declared" / f"{name}.json").write_text(text)
+
+    def reload(self, gorbd, line):
+        """SIGHUP, and `line` comes to stand in the log once more."""
+        before = gorbd.log().count(line)
+        gorbd.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: f"{line!r} in the log:\n{gorbd.log()}", lambda: gorbd.log().count(line) > before)
+
+    def test_files_are_applied_at_the_start_and_on_sighup(self):
+        self.declare("a", {"web": web(1, 2)})
+        gorbd = self.daemon("--config", self.config)
+        gorbd.made("/service/mine", {"address": "10.0.0.9", "port": 80})
+        self.assertEqual(gorbd.get("/service/web").json["origin"], "file")
+        self.assertEqual(gorbd.get("/service/mine").json["origin"], "api")
+        tag = gorbd.get("/service/web/b2").headers["etag"]
+        self.declare("a", {"web": web(2, 3, method="wlc")})
+        self.declare("b", {"dns": {"address": "10.0.0.2", "port": 53, "protocol": "udp"}})
+        self.reload(gorbd, "declarative files applied")
+        self.assertEqual(gorbd.get("/service").json, ["dns", "mine", "web"])
+        self.assertEqual(gorbd.get("/service/web").json["backends"], ["b2", "b3"])
+        self.assertEqual(gorbd.get("/service/web").json["options"]["method"], "wlc")
+        self.assertEqual(gorbd.get("/service/web/b2").headers["etag"], tag)
+        (self.folder / "declared" / "a.json").unlink()
+        self.reload(gorbd, "declarative files applied")
+        self.assertEqual(gorbd.get("/service").json, ["dns", "mine"])
+        gorbd.terminate()
+        self.assertEqual(gorbd.start().get("/service").json, ["dns", "mine"])
+
+    def test_a_broken_file_changes_nothing_and_the_log_says_why(self):
+        self.declare("a", {"web": web(1)})
+        gorbd = self.daemon("--config", self.config)
+        before = gorbd.get("/config")
+        self.declare("a", {"web": web(1, 2)})
+        self.declare("b", {"dns": {"address": "10.0.0.2", "port": 99999}})
+        self.reload(gorbd, "b.json: /services/dns/port")
+        self.assertEqual(gorbd.get("/config").text, before.text)
+        self.declare("b", "{")
+        self.reload(gorbd, "b.json: this is not JSON")
+        self.assertEqual(gorbd.get("/config").text, before.text)
+        self.declare("b", {"other": {"address": "10.0.0.1", "port": 80}})  # web's key
+        self.reload(gorbd, "b.json")
+        self.assertEqual(gorbd.get("/config").text, before.text)
+        # It goes on with what it had, also through a restart.
+        gorbd.terminate()
+        self.assertEqual(gorbd.start().get("/config").json["services"], before.json["services"])
+        (self.folder / "declared" / "b.json").unlink()
+        self.reload(gorbd, "declarative files applied")
+        self.assertEqual(gorbd.get("/service/web").json["backends"], ["b1", "b2"])

@@ -1,0 +1,90 @@
+// DELETE ?drain=: what has connections goes when they have ended.
+#include <gmock/gmock.h>
+
+#include "unit/rest/api_kernel_fixture.h"
+
+namespace gorb::rest {
+namespace {
+
+struct DrainTest : KernelTest {
+    void connections(int backend, uint32_t active) {
+        const auto address = *base::Endpoint::parse("10.1.0." + std::to_string(backend) + ":8080");
+        ASSERT_TRUE(driver->set_counters(key_of("10.0.0.1:80"), address, active, 0));
+    }
+    void wait_until_gone(const std::string& target) {
+        wait_for(target, [](const Json& j) { return j.has("error"); });
+        EXPECT_EQ(get(target).status, 404);
+    }
+};
+
+TEST_F(DrainTest, ABackendGoesWithItsLastConnection) {
+    make_web_up(2);
+    connections(1, 3);
+    const auto gone = call("DELETE", "/service/web/b1?drain=1h");
+    EXPECT_EQ(gone.status, 202);
+    EXPECT_EQ(gone.etag, get("/service/web/b1").etag);
+    const Json j = json(gone);
+    EXPECT_EQ(j["options"]["admin"], "drain");
+    EXPECT_EQ(j["options"]["drain-then"], "delete");
+    EXPECT_EQ(j["options"]["drain-timeout"], "1h");
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 0U);
+    wait_for("/service/web/b1", [](const Json& b) {
+        return b.has("drain") && b["drain"].has("active") && b["drain"]["active"] == 3;
+    });
+    EXPECT_EQ(call("DELETE", "/service/web/b1?drain=1h").status, 202);
+    connections(1, 0);
+    wait_until_gone("/service/web/b1");
+    EXPECT_FALSE(dest("10.0.0.1:80", "10.1.0.1:8080"));
+    EXPECT_EQ(get("/service/web/b2").status, 200);
+}
+
+TEST_F(DrainTest, AServiceGoesWithTheLastConnectionOfItsBackends) {
+    make_web_up(2);
+    connections(1, 3);
+    connections(2, 1);
+    EXPECT_FALSE(json(get("/service/web")).has("deleting"));
+    const auto gone = call("DELETE", "/service/web?drain=1h");
+    EXPECT_EQ(gone.status, 202);
+    EXPECT_EQ(json(gone)["deleting"], true);
+    EXPECT_EQ(json(get("/service/web"))["deleting"], true);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 0U);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.2:8080")->weight, 0U);
+    connections(1, 0);
+    wait_until_gone("/service/web/b1");
+    EXPECT_EQ(json(get("/service/web"))["deleting"], true);
+    connections(2, 0);
+    wait_until_gone("/service/web");
+    EXPECT_FALSE(service("10.0.0.1:80"));
+}
+
+TEST_F(DrainTest, TheTimeOfADrainEnds) {
+    make_web_up(1);
+    connections(1, 3);
+    EXPECT_EQ(call("DELETE", "/service/web?drain=100ms").status, 202);
+    wait_until_gone("/service/web");
+    EXPECT_FALSE(service("10.0.0.1:80"));
+}
+
+TEST_F(DrainTest, WhatHasNothingToWaitForGoesAtOnce) {
+    make_web_up(1);
+    EXPECT_EQ(call("DELETE", "/service/web/b1?drain=0s").status, 200);
+    EXPECT_EQ(call("DELETE", "/service/web?drain=1h").status, 200);
+    EXPECT_EQ(get("/service/web").status, 404);
+}
+
+TEST_F(DrainTest, WrongQuestionsAre400AndChangeNothing) {
+    make_web_up(1);
+    const auto before = get("/config").body;
+    for (const char* query :
+         {"drain", "drain=", "drain=soon", "drain=-1s", "drain=25h", "force=true", "adopt=true"}) {
+        EXPECT_EQ(call("DELETE", "/service/web?" + std::string(query)).status, 400) << query;
+        EXPECT_EQ(call("DELETE", "/service/web/b1?" + std::string(query)).status, 400) << query;
+    }
+    EXPECT_EQ(call("DELETE", "/service/web?drain=1s", "", "\"stale\"").status, 412);
+    EXPECT_EQ(call("DELETE", "/service/none?drain=1s").status, 404);
+    EXPECT_EQ(call("PUT", "/service/web?drain=1s", R"({"address":"10.0.0.1","port":80})").status, 400);
+    EXPECT_EQ(get("/config").body, before);
+}
+
+}  // namespace
+}  // namespace gorb::rest

@@ -1,0 +1,126 @@
+// Drift over the API: what somebody else changed is found, shown, and repaired or only reported.
+#include <gmock/gmock.h>
+
+#include "unit/rest/api_kernel_fixture.h"
+
+namespace gorb::rest {
+namespace {
+
+using testing::HasSubstr;
+
+// The last event of that entry.
+std::optional<Json> event_of(const Json& events, const std::string& entry) {
+    std::optional<Json> found;
+    for (const Json& event : events["events"].elements()) {
+        if (event["kind"] == "drift" && event["entry"] == entry.c_str()) found = event;
+    }
+    return found;
+}
+
+TEST_F(KernelTest, DriftIsFoundRepairedAndTold) {
+    make_web_up(2);
+    const Json before = json(get("/events"));
+    const auto last =
+        static_cast<uint64_t>(before["events"].at(before["events"].size() - 1)["number"].number());
+    set_weight("10.0.0.1:80", "10.1.0.1:8080", 7);
+    apply(ipvs::Op::remove(key_of("10.0.0.1:80"), *base::Endpoint::parse("10.1.0.2:8080")));
+    auto record = *service("10.0.0.1:80");
+    record.scheduler = "rr";
+    apply(ipvs::Op::edit(record));
+
+    const Json differences = json(get("/kernel"))["differences"];
+    ASSERT_EQ(differences.size(), 3U);
+    for (const Json& difference : differences.elements()) EXPECT_TRUE(difference["since"].is_null());
+
+    const auto round = call("POST", "/reconcile");
+    ASSERT_EQ(round.status, 200) << round.body;
+    const Json j = json(round);
+    EXPECT_EQ(j["services"], 1);
+    EXPECT_EQ(j["drift"], 3);
+    EXPECT_EQ(j["added"], 1);
+    EXPECT_EQ(j["edited"], 2);
+    EXPECT_EQ(j["removed"], 0);
+    EXPECT_EQ(j["refused"], 0);
+    EXPECT_EQ(service("10.0.0.1:80")->scheduler, "wrr");
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 100U);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.2:8080")->weight, 100U);
+    EXPECT_EQ(json(get("/kernel"))["differences"].size(), 0U);
+
+    const Json events = json(get("/events?after=" + std::to_string(last)));
+    EXPECT_EQ(events["events"].size(), 3U);
+    const auto edited = event_of(events, "10.1.0.1:8080 in 10.0.0.1:80/tcp");
+    ASSERT_TRUE(edited);
+    EXPECT_THAT((*edited)["before"].text(), HasSubstr("7"));
+    EXPECT_THAT((*edited)["after"].text(), HasSubstr("100"));
+    EXPECT_THAT((*edited)["text"].text(), HasSubstr("repaired"));
+    const auto added = event_of(events, "10.1.0.2:8080 in 10.0.0.1:80/tcp");
+    ASSERT_TRUE(added);
+    EXPECT_EQ((*added)["before"], "not there");
+    EXPECT_EQ(json(call("POST", "/reconcile"))["drift"], 0);
+    EXPECT_THAT(get("/metrics").body, HasSubstr("\ngorb_drift_total 3\n"));
+    EXPECT_THAT(get("/metrics").body, HasSubstr("\ngorb_reconcile_rounds_total 2\n"));
+}
+
+TEST_F(KernelTest, WhatIsForeignIsNoDrift) {
+    make_web_up(1);
+    make_foreign("10.0.0.1:80", "10.1.0.9:80", 1);
+    make_foreign("10.0.0.9:80");
+    EXPECT_EQ(json(call("POST", "/reconcile"))["drift"], 0);
+    EXPECT_TRUE(dest("10.0.0.1:80", "10.1.0.9:80"));
+    EXPECT_TRUE(service("10.0.0.9:80"));
+}
+
+struct ReportOnlyTest : KernelTest {
+    static control::Options report() {
+        control::Options options;
+        options.repair_drift = false;
+        return options;
+    }
+    ReportOnlyTest() : KernelTest(report(), nullptr) {}
+};
+
+TEST_F(ReportOnlyTest, DriftIsOnlyReportedAndShownWithItsTime) {
+    make_web_up(1);
+    set_weight("10.0.0.1:80", "10.1.0.1:8080", 7);
+    const Json round = json(call("POST", "/reconcile"));
+    EXPECT_EQ(round["drift"], 1);
+    EXPECT_EQ(round["edited"], 0);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 7U);
+
+    const Json differences = json(get("/kernel"))["differences"];
+    ASSERT_EQ(differences.size(), 1U);
+    const Json difference = differences.at(0);
+    EXPECT_EQ(difference["entry"], "10.1.0.1:8080 in 10.0.0.1:80/tcp");
+    EXPECT_THAT(difference["found"].text(), HasSubstr("7"));
+    EXPECT_THAT(difference["wanted"].text(), HasSubstr("100"));
+    const std::string since = difference["since"].text();
+    EXPECT_THAT(since, HasSubstr("Z"));
+    const auto event = event_of(json(get("/events")), "10.1.0.1:8080 in 10.0.0.1:80/tcp");
+    ASSERT_TRUE(event);
+    EXPECT_EQ((*event)["text"].text().find("repaired"), std::string::npos);
+
+    // Seen again it is the same, and tells no second story.
+    const auto events = json(get("/events"))["events"].size();
+    call("POST", "/reconcile");
+    EXPECT_EQ(json(get("/kernel"))["differences"].at(0)["since"].text(), since);
+    EXPECT_EQ(json(get("/events"))["events"].size(), events);
+
+    set_weight("10.0.0.1:80", "10.1.0.1:8080", 100);
+    call("POST", "/reconcile");
+    EXPECT_EQ(json(get("/kernel"))["differences"].size(), 0U);
+}
+
+TEST_F(KernelTest, WrongQuestionsAre400AndDoNothing) {
+    make_web_up(1);
+    set_weight("10.0.0.1:80", "10.1.0.1:8080", 7);
+    const auto ops = driver->ops();
+    EXPECT_EQ(call("POST", "/reconcile", "{}").status, 400);
+    EXPECT_EQ(call("POST", "/reconcile?force=true").status, 400);
+    for (const char* query : {"after", "after=x", "after=-1", "before=1"})
+        EXPECT_EQ(get("/events?" + std::string(query)).status, 400) << query;
+    EXPECT_EQ(get("/kernel?expand=services").status, 400);
+    EXPECT_EQ(driver->ops(), ops);
+}
+
+}  // namespace
+}  // namespace gorb::rest

@@ -1,0 +1,180 @@
+// The kernel's table over the API: whose its entries are, what is in the way, what is taken over.
+#include <gmock/gmock.h>
+
+#include <cerrno>
+
+#include "unit/rest/api_kernel_fixture.h"
+
+namespace gorb::rest {
+namespace {
+
+using testing::HasSubstr;
+using Owners = std::map<std::string, std::string>;
+
+TEST_F(KernelTest, EveryEntryHasItsOwner) {
+    make_web_up(1);
+    make_foreign("10.0.0.1:80", "10.1.0.9:8080", 5);
+    make_foreign("10.0.0.9:80");
+    make_foreign("10.0.0.9:80", "10.1.0.1:8080", 5);
+    const Json kernel = json(get("/kernel"));
+    ASSERT_EQ(kernel["services"].size(), 2U);
+    const Json web = kernel["services"].at(0);
+    EXPECT_EQ(owner(web), "gorb web");
+    EXPECT_EQ(web["address"], "10.0.0.1");
+    EXPECT_EQ(web["port"], 80);
+    EXPECT_EQ(web["protocol"], "tcp");
+    ASSERT_EQ(web["destinations"].size(), 2U);
+    EXPECT_EQ(owner(web["destinations"].at(0)), "gorb b1");
+    EXPECT_EQ(web["destinations"].at(0)["weight"], 100);
+    EXPECT_EQ(owner(web["destinations"].at(1)), "foreign");
+    const Json other = kernel["services"].at(1);
+    EXPECT_EQ(owner(other), "foreign");
+    EXPECT_EQ(owner(other["destinations"].at(0)), "foreign");
+    EXPECT_EQ(kernel["differences"].size(), 0U);
+}
+
+TEST_F(KernelTest, WhatTheKernelDoesNotLetGoIsLeavingUntilItIsGone) {
+    make_web_up(2);
+    driver->set_hook(
+        [](const ipvs::Op& op, uint64_t) { return op.kind == ipvs::Op::Kind::remove_dest ? EBUSY : 0; });
+    const auto put = call("PUT", "/config", R"({"services":{"web":{"address":"10.0.0.1","port":80}}})");
+    ASSERT_EQ(put.status, 200) << put.body;
+    EXPECT_EQ(json(put)["removed"], 2);
+    EXPECT_EQ(
+        owners(),
+        (Owners{{"10.0.0.1:80", "gorb web"}, {"10.1.0.1:8080", "leaving"}, {"10.1.0.2:8080", "leaving"}}));
+    driver->set_hook({});
+    call("POST", "/reconcile");
+    EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb web"}}));
+}
+
+TEST_F(KernelTest, AForeignServiceIsInTheWayAndNamed) {
+    make_foreign("10.0.0.1:80", "rr");
+    const auto ops = driver->ops();
+    const auto put = call("PUT", "/service/web", R"({"address":"10.0.0.1","port":80,"method":"wlc"})");
+    EXPECT_EQ(put.status, 409);
+    EXPECT_THAT(error(put), HasSubstr("10.0.0.1:80/tcp"));
+    EXPECT_THAT(error(put), HasSubstr("adopt=true"));
+    EXPECT_EQ(get("/service/web").status, 404);
+    EXPECT_EQ(service("10.0.0.1:80")->scheduler, "rr");
+    EXPECT_EQ(driver->ops(), ops);
+
+    const auto config = call("PUT", "/config", R"({"services":{"web":{"address":"10.0.0.1","port":80}}})");
+    EXPECT_EQ(config.status, 409);
+    EXPECT_THAT(error(config), HasSubstr("10.0.0.1:80/tcp"));
+    EXPECT_EQ(driver->ops(), ops);
+    EXPECT_EQ(call("POST", "/plan", R"({"services":{"web":{"address":"10.0.0.1","port":80}}})").status, 409);
+
+    const auto taken =
+        call("PUT", "/service/web?adopt=true", R"({"address":"10.0.0.1","port":80,"method":"wlc"})");
+    EXPECT_EQ(taken.status, 200) << taken.body;
+    EXPECT_EQ(service("10.0.0.1:80")->scheduler, "wlc");
+    EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb web"}}));
+}
+
+TEST_F(KernelTest, AForeignDestinationIsInTheWayAndKeepsItsWeightWhenItIsAdopted) {
+    make_web();
+    make_foreign("10.0.0.1:80", "10.1.0.1:8080", 37);
+    world.answer("b1", std::nullopt);
+    const std::string body = R"({"address":"10.1.0.1","port":8080,"weight":90,"pulse":{"interval":"10ms"}})";
+    const auto put = call("PUT", "/service/web/b1", body);
+    EXPECT_EQ(put.status, 409);
+    EXPECT_THAT(error(put), HasSubstr("10.1.0.1:8080"));
+    EXPECT_THAT(error(put), HasSubstr("10.0.0.1:80/tcp"));
+    EXPECT_EQ(get("/service/web/b1").status, 404);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 37U);
+
+    const auto taken = call("PUT", "/service/web/b1?adopt=true", body);
+    EXPECT_EQ(taken.status, 200) << taken.body;
+    EXPECT_EQ(json(taken)["weight"]["effective"], 37);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 37U);
+    EXPECT_EQ(owners()["10.1.0.1:8080"], "gorb b1");
+    world.answer("b1", health::passing());
+    wait_for("/service/web/b1", [](const Json& j) { return j["weight"]["effective"] == 90; });
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 90U);
+}
+
+TEST_F(KernelTest, AForeignServiceIsAdoptedWithItsDestinations) {
+    make_foreign("10.0.0.1:80", "wlc");
+    make_foreign("10.0.0.1:80", "10.1.0.1:8080", 37);
+    make_foreign("10.0.0.1:80", "10.1.0.2:8080", 0);
+    const auto adopted = call("POST", "/kernel/adopt", R"({"address":"10.0.0.1","port":80})");
+    ASSERT_EQ(adopted.status, 200) << adopted.body;
+    const Json j = json(adopted);
+    EXPECT_EQ(j["name"], "tcp-10.0.0.1-80");
+    EXPECT_EQ(j["options"]["method"], "wlc");
+    EXPECT_EQ(j["origin"], "api");
+    EXPECT_EQ(j["applied"], true);
+    EXPECT_EQ(j["backends"].size(), 2U);
+    EXPECT_EQ(adopted.etag, get("/service/tcp-10.0.0.1-80").etag);
+    const Json b = json(get("/service/tcp-10.0.0.1-80/10.1.0.1-8080"));
+    EXPECT_EQ(b["options"]["weight"], 37);
+    EXPECT_EQ(b["options"]["pulse"]["type"], "tcp");
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 37U);
+    EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb tcp-10.0.0.1-80"},
+                                {"10.1.0.1:8080", "gorb 10.1.0.1-8080"},
+                                {"10.1.0.2:8080", "gorb 10.1.0.2-8080"}}));
+}
+
+TEST_F(KernelTest, AnAdoptedServiceHasTheNameAndThePulseThatAreGiven) {
+    make_foreign("10.0.0.1:80");
+    make_foreign("10.0.0.1:80", "10.1.0.1:8080", 37);
+    const auto adopted = call(
+        "POST", "/kernel/adopt",
+        R"({"host":"10.0.0.1","port":80,"protocol":"tcp","name":"web","pulse":{"type":"http","path":"/up"}})");
+    ASSERT_EQ(adopted.status, 200) << adopted.body;
+    EXPECT_EQ(json(adopted)["name"], "web");
+    const Json b = json(get("/service/web/10.1.0.1-8080"));
+    EXPECT_EQ(b["options"]["pulse"]["type"], "http");
+    EXPECT_EQ(b["options"]["pulse"]["args"]["path"], "/up");
+}
+
+TEST_F(KernelTest, WhatIsNotThereOrNotToBeAdoptedIsSaidAndNothingChanges) {
+    make_web();
+    make_foreign("10.0.0.2:80");
+    ipvs::DestRecord bypass;
+    bypass.address = *base::Endpoint::parse("10.1.0.1:80");
+    bypass.forwarding = 4;
+    apply(ipvs::Op::add(key_of("10.0.0.2:80"), bypass));
+    const auto ops = driver->ops();
+    const auto before = get("/config").body;
+    const std::vector<std::tuple<int, std::string, std::string>> cases{
+        {404, R"({"address":"10.0.0.3","port":80})", "10.0.0.3:80/tcp"},
+        {404, R"({"address":"10.0.0.2","port":80,"protocol":"udp"})", "10.0.0.2:80/udp"},
+        {409, R"({"address":"10.0.0.2","port":80})", "10.1.0.1:80"},
+        {409, R"({"address":"10.0.0.1","port":80,"name":"other"})", "web"},
+        {409, R"({"address":"10.0.0.2","port":80,"name":"web"})", "web"},
+    };
+    for (const auto& [status, body, named] : cases) {
+        const auto reply = call("POST", "/kernel/adopt", body);
+        EXPECT_EQ(reply.status, status) << body << ": " << reply.body;
+        EXPECT_THAT(error(reply), HasSubstr(named));
+    }
+    EXPECT_EQ(driver->ops(), ops);
+    EXPECT_EQ(get("/config").body, before);
+}
+
+TEST_F(KernelTest, WrongBodiesOfAdoptNameTheirFields) {
+    make_foreign("10.0.0.1:80");
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {"{}", "/address /port"},
+        {R"({"address":"here","port":80})", "/address"},
+        {R"({"address":"10.0.0.1","port":"80"})", "/port"},
+        {R"({"address":"10.0.0.1","port":80,"protocol":"sctp"})", "/protocol"},
+        {R"({"address":"10.0.0.1","port":80,"name":"a b"})", "/name"},
+        {R"({"address":"10.0.0.1","port":80,"colour":1})", "/colour"},
+        {R"({"address":"10.0.0.1","port":80,"pulse":{"interval":"soon"}})", "/pulse/interval"},
+    };
+    for (const auto& [body, where] : cases) {
+        const auto reply = call("POST", "/kernel/adopt", body);
+        EXPECT_EQ(reply.status, 400) << body;
+        EXPECT_EQ(pointers(reply), where) << reply.body;
+    }
+    for (const char* body : {"", "[]", "x"})
+        EXPECT_EQ(call("POST", "/kernel/adopt", body).status, 400) << body;
+    EXPECT_EQ(get("/service").body, "[]");
+    EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "foreign"}}));
+}
+
+}  // namespace
+}  // namespace gorb::rest
