@@ -1,9 +1,7 @@
 """Without what it takes, gorbd says in one sentence what is missing and what would help."""
 import shutil
 
-from gorbd import Gorbd, run_gorbd
 from lab import LabTest
-
 
 
 class Privileges(LabTest):
@@ -11,7 +9,7 @@ class Privileges(LabTest):
 
     def without_cap_net_admin(self, *options):
         setpriv = [shutil.which("setpriv"), "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
-        return run_gorbd("--listen", "127.0.0.1:0", *options, namespace=self.lab.director, before=setpriv)
+        return self.lab.run_gorbd("--listen", "127.0.0.1:0", *options, before=setpriv)
 
     def test_without_cap_net_admin_it_says_so_and_ends(self):
         status, said = self.without_cap_net_admin()
@@ -23,11 +21,11 @@ class Privileges(LabTest):
     def test_with_cap_net_admin_alone_it_works(self):
         """No other privilege is needed once the module is there."""
         lab = self.lab
-        daemon = Gorbd(namespace=lab.director, start=False)
+        daemon = self.gorbd(start=False)
+        shutil.chown(daemon.folder.name, 65534, 65534)
         daemon.command = [shutil.which("setpriv"), "--reuid", "65534", "--regid", "65534", "--clear-groups",
                           "--bounding-set", "-all,+net_admin", "--inh-caps", "-all,+net_admin", "--ambient-caps",
                           "-all,+net_admin", *daemon.command]
         daemon.start()
-        self.daemons.append(daemon)
         daemon.made("/service/web", {"address": "10.9.0.1", "port": 80, "method": "rr"})
         self.assertIn("tcp 10.9.0.1:80", lab.table())
