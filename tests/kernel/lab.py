@@ -176,14 +176,13 @@ class Lab:
         return parse_table(self.ipvsadm("-Ln"))
 
     def gorbd(self, *options, settings=None, start=True, **more):
-        """A daemon in the director, with a store on disk of its own. `settings` is {section: {key: value}} of its .ini."""
+        """A daemon in the director. `settings` is {section: {key: value}} of its .ini."""
         daemon = Gorbd(*options, namespace=self.director, start=False, **more)
-        folder = Path(daemon.folder.name)
-        daemon.state = folder / "state"
-        ini = folder / "gorb.ini"
-        ini.write_text("".join(f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
-                               for section, keys in (settings or {}).items()))
-        daemon.command += ["--config", str(ini), "--state-directory", str(daemon.state)]
+        if settings:
+            ini = Path(daemon.folder.name) / "gorb.ini"
+            ini.write_text("".join(f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+                                   for section, keys in settings.items()))
+            daemon.command += ["--config", str(ini)]
         return daemon.start() if start else daemon
 
     def run_gorbd(self, *options, **more):

@@ -1,14 +1,14 @@
-// The floor: the operations that gorbd has to make, sent to the kernel with as few system calls as can be, by a program
-// that keeps no state, checks nothing and answers nobody.
+// The floor: the operations that gorbd has to make, sent to the kernel with as few system calls as can be, by
+// a program that keeps no state, checks nothing and answers nobody.
 //
 //     bench_kernel_floor load SERVICES BACKENDS      adds the services, then their destinations
 //     bench_kernel_floor weights SERVICES BACKENDS COUNT WEIGHT
 //                                                    gives COUNT destinations that weight
 //     bench_kernel_floor flush
 //
-// The addresses are those of table.py. Messages are made beforehand and are not part of the time; only the last of a send
-// asks for an acknowledgement, since the kernel reports what it refuses in any case. Prints what it took in milliseconds:
-// wall time and CPU time of the process.
+// The addresses are those of table.py. Messages are made beforehand and are not part of the time; only the
+// last of a send asks for an acknowledgement, since the kernel reports what it refuses in any case. Prints
+// what it took in milliseconds: wall time and CPU time of the process.
 #include <arpa/inet.h>
 #include <linux/genetlink.h>
 #include <linux/ip_vs.h>
