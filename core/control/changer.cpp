@@ -20,10 +20,14 @@ namespace {
 constexpr size_t batch_limit = 512;
 // Services that are brought into the kernel in one go.
 constexpr size_t services_at_once = 256;
+// So many are read one by one, more with one look at all services of the kernel.
+constexpr size_t read_one_by_one = 8;
+// A change that asks after so many services is better served by one look at all that the kernel has.
+constexpr size_t look_at_all = 64;
 
 // One line about a change, with the fields that it has.
 void log_change(base::LogLevel level, std::string_view message, const Resolved& about,
-                const std::string& error = {}) {
+                const std::string& error = {}, uint64_t kernel_ns = 0) {
     std::vector<base::LogField> fields;
     if (!about.service.empty()) fields.push_back({"service", about.service});
     if (!about.backend.empty()) fields.push_back({"backend", about.backend});
@@ -32,6 +36,7 @@ void log_change(base::LogLevel level, std::string_view message, const Resolved& 
         fields.push_back({"changed", std::to_string(about.counts.changed)});
         fields.push_back({"removed", std::to_string(about.counts.removed)});
         if (about.counts.refused > 0) fields.push_back({"refused", std::to_string(about.counts.refused)});
+        if (kernel_ns > 0) fields.push_back({"kernel_us", std::to_string(kernel_ns / 1000)});
     }
     if (!error.empty()) fields.push_back({"error", error});
     base::log(level, message, fields);
@@ -75,6 +80,15 @@ void Changer::go_on() {
     }
 }
 
+// Those of the kernel; nullopt when they can not be read now.
+std::optional<std::set<ipvs::ServiceKey>> Changer::service_keys() const {
+    auto services = p_->driver->services();
+    if (!services) return std::nullopt;
+    std::set<ipvs::ServiceKey> keys;
+    for (const ipvs::ServiceRecord& service : *services) keys.insert(service.key);
+    return keys;
+}
+
 Present Changer::present(const model::Snapshot& now) {
     return {
         now,
@@ -82,9 +96,13 @@ Present Changer::present(const model::Snapshot& now) {
         [this](uint64_t revision) { return p_->identity + "-" + std::to_string(revision); },
         [this] { return ++p_->last_id; },
         [this] { return ++p_->last_revision; },
-        [this](const model::ServiceKey& key) {
+        [this, asked = size_t{0},
+         all = std::optional<std::set<ipvs::ServiceKey>>()](const model::ServiceKey& key) mutable {
             if (p_->leaving.contains({key, {}})) return false;
-            const auto found = p_->driver->service(reconcile::kernel_key(key));
+            const ipvs::ServiceKey wanted = reconcile::kernel_key(key);
+            if (++asked == look_at_all) all = service_keys();
+            if (all) return all->contains(wanted);
+            const auto found = p_->driver->service(wanted);
             return found && *found;  // what can not be read says so when it is changed
         },
         [this, read = std::map<model::ServiceKey, base::Result<std::vector<ipvs::DestRecord>>>()](
@@ -354,19 +372,19 @@ void Changer::apply_many(Item& item) {
 
     const model::SnapshotPtr then = p_->store.snapshot();
     std::vector<model::ServicePtr> services;
+    services.reserve(touched.size());
+    for (const std::string& name : touched) services.push_back(*then->services.find(name));
     SyncCounts counts;
-    const auto bring = [&] {
-        counts.add(p_->sync.services(services, Sync::Why::change));
-        services.clear();
-    };
-    for (const std::string& name : touched) {
-        services.push_back(*then->services.find(name));
-        if (services.size() == services_at_once) bring();
+    std::optional<reconcile::Table> table;
+    if (services.size() > read_one_by_one) table = p_->sync.read(services, counts.ns);
+    for (std::span<const model::ServicePtr> left = services; !left.empty();) {
+        const size_t some = std::min(left.size(), services_at_once);
+        counts.add(p_->sync.services(left.first(some), Sync::Why::change, table ? &*table : nullptr));
+        left = left.subspan(some);
     }
-    if (!services.empty()) bring();
     counts.add(p_->sync.leave(*then));
     r.counts.refused += counts.refused;
-    log_change(base::LogLevel::info, r.log, r);
+    log_change(base::LogLevel::info, r.log, r, {}, counts.ns);
     Outcome result = outcome(r);
     result.changed = true;
     item.result = std::move(result);

@@ -9,6 +9,8 @@
 #pragma once
 #include <deque>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -47,6 +49,7 @@ class Changer {
     };
 
     Present present(const model::Snapshot& now);
+    std::optional<std::set<ipvs::ServiceKey>> service_keys() const;
     base::Status guard(const Change& change, const Resolved& resolved);
     size_t resolve_some(std::span<Submitted> changes, Batch& batch);
     void durable(const std::shared_ptr<Batch>& batch, const base::Status& status);

@@ -205,7 +205,8 @@ base::Status Control::start() {
                                                 {"added", std::to_string(started->kernel.added)},
                                                 {"changed", std::to_string(started->kernel.edited)},
                                                 {"removed", std::to_string(started->kernel.removed)},
-                                                {"refused", std::to_string(started->kernel.refused)}});
+                                                {"refused", std::to_string(started->kernel.refused)},
+                                                {"kernel_us", std::to_string(started->kernel.ns / 1000)}});
     }
     impl_->thread = std::thread([impl = impl_.get()] {
         pthread_setname_np(pthread_self(), "control");

@@ -45,9 +45,11 @@ class Starter {
 
     base::Result<SyncCounts> kernel(bool force) {
         const model::SnapshotPtr now = p_->store.snapshot();
+        const uint64_t begin = p_->clock.now();
         auto table = reconcile::read_table(*p_->driver);
         if (!table) return base::fail(table.error());
         SyncCounts counts;
+        counts.ns = p_->clock.now() - begin;
         std::vector<model::ServicePtr> some;
         const auto bring = [&] {
             counts.add(p_->sync.services(some, Sync::Why::start, &*table));

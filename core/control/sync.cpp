@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "reconcile/records.h"
+#include "reconcile/table.h"
 
 namespace gorb::control {
 
@@ -52,6 +53,7 @@ void SyncCounts::add(const SyncCounts& more) {
     removed += more.removed;
     refused += more.refused;
     drift += more.drift;
+    ns += more.ns;
 }
 
 // One pass: what is wanted, what was found, and what came of it.
@@ -312,8 +314,22 @@ void Sync::settle(Round& round) {
     }
 }
 
+std::optional<reconcile::Table> Sync::read(std::span<const model::ServicePtr> services, uint64_t& ns) const {
+    const uint64_t begin = ports_.clock->now();
+    auto all = ports_.driver->services();
+    if (!all) return std::nullopt;
+    std::set<ipvs::ServiceKey> asked;
+    for (const model::ServicePtr& service : services) asked.insert(reconcile::kernel_key(service->spec.key));
+    std::erase_if(*all, [&](const ipvs::ServiceRecord& record) { return !asked.contains(record.key); });
+    auto table = reconcile::read_table(*ports_.driver, std::move(*all));
+    ns += ports_.clock->now() - begin;
+    if (!table) return std::nullopt;
+    return std::move(*table);
+}
+
 SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why,
                           const reconcile::Table* table) {
+    const uint64_t begin = ports_.clock->now();
     Round round;
     round.why = why;
     round.counts.services = services.size();
@@ -345,6 +361,7 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why,
         }
     }
     settle(round);
+    round.counts.ns = ports_.clock->now() - begin;
     return round.counts;
 }
 

@@ -12,7 +12,10 @@ base::Status VipUsers::acquire(const base::Ip& address) {
     if (it == uses_.end()) {
         auto added = table_->add(address);
         if (!added) return base::fail(added.error());
-        const bool ours = *added || earlier_.erase(address) > 0;
+        // One of an earlier run that was lost since (a boot) is used again: nobody is to release it as
+        // unused.
+        const bool remembered = earlier_.erase(address) > 0;
+        const bool ours = *added || remembered;
         base::log_info(*added ? "VIP added"
                        : ours ? "VIP was added by an earlier run"
                               : "VIP is on this host already, it will stay",

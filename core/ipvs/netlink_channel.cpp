@@ -55,6 +55,7 @@ struct NetlinkChannel::Progress {
     size_t unanswered = 0;
     Outcome outcome;
     const OnData& on_data;
+    bool quiet = false;          // only what was refused, and the last, is answered
     bool overrun = false;        // ENOBUFS: the kernel threw answers away
     bool part_has_data = false;  // of the datagram being read
 };
@@ -102,7 +103,16 @@ NlMsg NetlinkChannel::request(uint16_t family, uint8_t command, uint8_t version,
 
 base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const NlMsg> requests,
                                                                const OnData& on_data) {
-    Progress progress{next_seq_, requests.size(), {}, on_data};
+    return exchange(requests, on_data, false);
+}
+
+base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange_quietly(std::span<const NlMsg> requests) {
+    return exchange(requests, {}, true);
+}
+
+base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const NlMsg> requests,
+                                                               const OnData& on_data, bool quiet) {
+    Progress progress{next_seq_, requests.size(), {}, on_data, quiet};
     progress.outcome.answers.resize(requests.size());
     send_buffer_.clear();
     for (const NlMsg& msg : requests) {
@@ -220,6 +230,9 @@ void NetlinkChannel::read_message(const nlmsghdr& header, Progress& progress) {
     }
     if (!progress.outcome.answers[index].known) --progress.unanswered;
     progress.outcome.answers[index] = std::move(answer);
+    if (!progress.quiet || index + 1 < progress.outcome.answers.size() || progress.overrun) return;
+    for (Answer& silent : progress.outcome.answers) silent.known = true;
+    progress.unanswered = 0;
 }
 
 base::Result<uint16_t> NetlinkChannel::family(const std::string& name) {

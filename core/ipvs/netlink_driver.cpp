@@ -108,6 +108,8 @@ class NetlinkDriver final : public Driver {
     }
     base::Result<NetlinkChannel::Outcome> exchange(std::span<const NlMsg> requests,
                                                    const OnData& on_data = {});
+    base::Result<NetlinkChannel::Outcome> exchange_quietly(std::span<const NlMsg> requests);
+    base::Result<NetlinkChannel::Outcome> checked(base::Result<NetlinkChannel::Outcome> outcome);
     base::Result<Answer> ask(const std::string& what, NlMsg msg, const OnData& on_data = {});
     bool family_is_there();
 
@@ -160,7 +162,14 @@ base::Status NetlinkDriver::ensure() {
 
 base::Result<NetlinkChannel::Outcome> NetlinkDriver::exchange(std::span<const NlMsg> requests,
                                                               const OnData& on_data) {
-    auto outcome = channel_->exchange(requests, on_data);
+    return checked(channel_->exchange(requests, on_data));
+}
+
+base::Result<NetlinkChannel::Outcome> NetlinkDriver::exchange_quietly(std::span<const NlMsg> requests) {
+    return checked(channel_->exchange_quietly(requests));
+}
+
+base::Result<NetlinkChannel::Outcome> NetlinkDriver::checked(base::Result<NetlinkChannel::Outcome> outcome) {
     if (!outcome) {
         channel_.reset();  // its state is not known any more; the next call gets a new one
         return outcome;
@@ -337,7 +346,7 @@ size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Statu
             statuses[taken] = base::fail(refusal(op, wrong, table));
             continue;
         }
-        NlMsg msg = request(command_of(op.kind), NLM_F_ACK);
+        NlMsg msg = request(command_of(op.kind), 0);
         if (!msg || !put_op(msg.get(), op)) {
             statuses[taken] = base::fail(refusal(op, ENOMEM, "this process"));
             continue;
@@ -346,7 +355,9 @@ size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Statu
         requests.push_back(std::move(msg));
         sent.push_back(taken);
     }
-    auto outcome = exchange(requests);
+    if (requests.empty()) return taken;
+    nlmsg_hdr(requests.back().get())->nlmsg_flags |= NLM_F_ACK;
+    auto outcome = exchange_quietly(requests);
     if (!outcome) {
         for (const size_t i : sent) refuse(i, outcome.error());
         return taken;

@@ -19,10 +19,14 @@ TableService service_of(ipvs::ServiceRecord record, std::vector<ipvs::DestRecord
 base::Result<Table> read_table(ipvs::Driver& driver) {
     auto services = driver.services();
     if (!services) return base::fail(std::move(services.error()));
-    std::sort(services->begin(), services->end(),
+    return read_table(driver, std::move(*services));
+}
+
+base::Result<Table> read_table(ipvs::Driver& driver, std::vector<ipvs::ServiceRecord> services) {
+    std::sort(services.begin(), services.end(),
               [](const ipvs::ServiceRecord& a, const ipvs::ServiceRecord& b) { return a.key < b.key; });
     Table table;
-    for (ipvs::ServiceRecord& record : *services) {
+    for (ipvs::ServiceRecord& record : services) {
         auto dests = driver.dests(record.key);
         if (!dests) {
             if (dests.error().code == base::Errc::not_found) continue;

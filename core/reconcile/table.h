@@ -19,4 +19,7 @@ using Table = std::map<ipvs::ServiceKey, TableService>;
 // result.
 base::Result<Table> read_table(ipvs::Driver& driver);
 
+// The same of these services only, whose records are known already.
+base::Result<Table> read_table(ipvs::Driver& driver, std::vector<ipvs::ServiceRecord> services);
+
 }  // namespace gorb::reconcile

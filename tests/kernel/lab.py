@@ -15,12 +15,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
-from gorbd import SLOW, Gorbd, wait_until  # noqa: E402
+from gorbd import SLOW, Gorbd, run_gorbd, wait_until  # noqa: E402
 
 VIP, VIP6 = "10.9.0.1", "fd09::1"
 CLONE_NEWNET = 0x40000000
@@ -174,8 +175,21 @@ class Lab:
         """The kernel's table as ipvsadm, which is not ours, shows it."""
         return parse_table(self.ipvsadm("-Ln"))
 
-    def gorbd(self, *options, **more):
-        return Gorbd(*options, namespace=self.director, **more)
+    def gorbd(self, *options, settings=None, start=True, **more):
+        """A daemon in the director. `settings` is {section: {key: value}} of its .ini."""
+        daemon = Gorbd(*options, namespace=self.director, start=False, **more)
+        if settings:
+            ini = Path(daemon.folder.name) / "gorb.ini"
+            ini.write_text("".join(f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+                                   for section, keys in settings.items()))
+            daemon.command += ["--config", str(ini)]
+        return daemon.start() if start else daemon
+
+    def run_gorbd(self, *options, **more):
+        """Runs gorbd in the director to its end, with a store of its own unless `options` name one."""
+        with tempfile.TemporaryDirectory(prefix="gorbd.") as folder:
+            state = [] if "--state-directory" in options else ["--state-directory", folder]
+            return run_gorbd(*options, *state, namespace=self.director, **more)
 
     # ---- the client
 

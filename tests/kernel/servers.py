@@ -3,6 +3,7 @@
 Each answers with the name of its server, so that a client sees who served it.
 """
 import http.server
+import itertools
 import socket
 import socketserver
 import sys
@@ -26,21 +27,36 @@ def _bound(kind, port):
 
 
 def http_server(name, ready, port=80, health=200):
-    """GET / answers the name, /health with the status `health`, /slow 1 MB over some seconds."""
+    """GET / answers the name, /health with the status `health`, /slow 1 MB over some seconds, /endless counted blocks for
+    as long as the client stays."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self):
             if self.path == "/slow":
                 return self.slow()
+            if self.path == "/endless":
+                return self.endless()
             body = f"{name}\n".encode()
             self.send_response(health if self.path == "/health" else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def slow(self):
+        def unmeasured(self):
             self.send_response(200)
+            self.send_header("Connection", "close")
             self.end_headers()
+
+        def endless(self):
+            self.unmeasured()
+            for number in itertools.count():
+                self.wfile.write(number.to_bytes(8, "big") * 512)
+                time.sleep(0.02)
+
+        def slow(self):
+            self.unmeasured()
             for part in range(64):
                 self.wfile.write(bytes([part]) * 16384)
                 time.sleep(0.05)

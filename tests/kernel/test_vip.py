@@ -1,5 +1,4 @@
 """VIP addresses on the interface that --vip-interface names."""
-from gorbd import run_gorbd
 from lab import VIP, LabTest
 
 
@@ -28,6 +27,31 @@ class Vip(LabTest):
         gorbd.delete("/service/six")
         self.assertEqual(self.addresses(), set())
 
+    def test_one_that_gorbd_added_is_remembered_over_a_restart(self):
+        gorbd = self.gorbd("--vip-interface", "vips")
+        self.put(gorbd, "a", "10.9.0.63")
+        self.put(gorbd, "six", "fd09::63")
+        self.lab.director.ip("addr add 10.9.0.64/32 dev vips")
+        self.put(gorbd, "theirs", "10.9.0.64")
+        for end in (gorbd.terminate, gorbd.kill):
+            end()
+            self.assertEqual(self.addresses(), {"10.9.0.63/32", "fd09::63/128", "10.9.0.64/32"})
+            gorbd.start()
+            self.assertEqual(self.addresses(), {"10.9.0.63/32", "fd09::63/128", "10.9.0.64/32"})
+        for name in ("a", "six", "theirs"):
+            self.assertEqual(gorbd.delete(f"/service/{name}").status, 200)
+        self.assertEqual(self.addresses(), {"10.9.0.64/32"})
+
+    def test_one_that_was_lost_is_there_again_after_a_start(self):
+        gorbd = self.gorbd("--vip-interface", "vips")
+        self.put(gorbd, "a", "10.9.0.65")
+        gorbd.terminate()
+        self.lab.director.ip("addr del 10.9.0.65/32 dev vips")  # As after a boot.
+        gorbd.start()
+        self.assertEqual(self.addresses(), {"10.9.0.65/32"})
+        gorbd.delete("/service/a")
+        self.assertEqual(self.addresses(), set())
+
     def test_one_that_was_there_stays(self):
         self.lab.director.ip("addr add 10.9.0.61/32 dev vips", "addr add fd09::61/128 dev vips nodad")
         gorbd = self.gorbd("-vipi", "vips")  # Upstream's spelling.
@@ -44,7 +68,7 @@ class Vip(LabTest):
             self.lab.connect("fd09::62", 81)
 
     def test_an_interface_that_is_not_there_is_said(self):
-        status, said = run_gorbd("--vip-interface", "nowhere", "--listen", "127.0.0.1:0", namespace=self.lab.director)
+        status, said = self.lab.run_gorbd("--vip-interface", "nowhere", "--listen", "127.0.0.1:0")
         self.assertNotEqual(status, 0)
         self.assertIn("nowhere", said)
 
