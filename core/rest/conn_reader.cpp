@@ -82,7 +82,7 @@ class Parser final : public http::basic_parser<true> {
             now->fetch_sub(1);
             return refuse(503, "too many large bodies are under way at once; try again");
         }
-        out_.room = std::shared_ptr<void>(nullptr, [now](void*) { now->fetch_sub(1); });
+        out_.room = std::shared_ptr<void>(now.get(), [now](void*) { now->fetch_sub(1); });
         return true;
     }
 

@@ -1,5 +1,7 @@
 // What tests of the kernel's table and of drift do behind the API's back.
 #pragma once
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +60,15 @@ struct KernelTest : ApiTest {
             wait_for("/service/web/b" + std::to_string(n),
                      [](const Json& j) { return j["weight"]["effective"] == 100; });
         }
+    }
+    // Has /metrics the line, or comes it to have it? Numbers of a round stand there a moment after its
+    // answer.
+    bool page_has(const std::string& line) {
+        for (int tries = 0; tries < 1000; ++tries) {
+            if (get("/metrics").body.find(line) != std::string::npos) return true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        return false;
     }
     // "gorb web", "foreign", "leaving": whose an entry is.
     static std::string owner(const Json& entry) {

@@ -132,6 +132,7 @@ TEST_F(KernelTest, AnAdoptedServiceHasTheNameAndThePulseThatAreGiven) {
 TEST_F(KernelTest, WhatIsNotThereOrNotToBeAdoptedIsSaidAndNothingChanges) {
     make_web();
     make_foreign("10.0.0.2:80");
+    make_foreign("10.0.0.4:80");
     ipvs::DestRecord bypass;
     bypass.address = *base::Endpoint::parse("10.1.0.1:80");
     bypass.forwarding = 4;
@@ -143,7 +144,7 @@ TEST_F(KernelTest, WhatIsNotThereOrNotToBeAdoptedIsSaidAndNothingChanges) {
         {404, R"({"address":"10.0.0.2","port":80,"protocol":"udp"})", "10.0.0.2:80/udp"},
         {409, R"({"address":"10.0.0.2","port":80})", "10.1.0.1:80"},
         {409, R"({"address":"10.0.0.1","port":80,"name":"other"})", "web"},
-        {409, R"({"address":"10.0.0.2","port":80,"name":"web"})", "web"},
+        {409, R"({"address":"10.0.0.4","port":80,"name":"web"})", "web"},
     };
     for (const auto& [status, body, named] : cases) {
         const auto reply = call("POST", "/kernel/adopt", body);
