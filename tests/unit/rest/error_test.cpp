@@ -15,6 +15,7 @@ TEST(Error, EveryKindHasItsStatus) {
         {base::Errc::stale, 412},     {base::Errc::too_large, 413},   {base::Errc::unsupported, 500},
         {base::Errc::forbidden, 500}, {base::Errc::refused, 500},     {base::Errc::io, 500},
         {base::Errc::internal, 500},  {base::Errc::unavailable, 503}, {base::Errc::timeout, 504},
+        {base::Errc::no_space, 507},
     };
     for (int code = 0; code <= static_cast<int>(base::Errc::internal); ++code) {
         const auto it = table.find(static_cast<base::Errc>(code));
