@@ -357,7 +357,7 @@ void Changer::apply_many(Item& item) {
             if (old) slot.counted = old->counted;
             p_->slots.put(std::move(slot));
         }
-        for (store::Leaving& entry : leaving_of(step)) p_->leaving.insert(std::move(entry));
+        for (const store::Leaving& entry : leaving_of(step)) p_->leaving.insert(entry);
         if (step.kind == Step::Kind::put_service) p_->leaving.erase({step.service_row->spec.key, {}});
         if (step.kind == Step::Kind::drop_service) {
             touched.erase(step.service);
@@ -421,7 +421,7 @@ Result<Preview> Changer::preview(const model::Config& config) {
         const auto* service = then.services.find(step.service);
         const Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
         if (prepared.slot) decided[prepared.slot->member.id] = prepared.slot->decision;
-        for (store::Leaving& entry : leaving_of(step)) leaving.insert(std::move(entry));
+        for (const store::Leaving& entry : leaving_of(step)) leaving.insert(entry);
         touched.insert(step.service);
         then = after(then, step);
         const bool drop = step.kind == Step::Kind::drop_service || step.kind == Step::Kind::drop_backend;

@@ -225,18 +225,18 @@ void Control::submit(Change change, const Done& done) {
         done(base::fail(Errc::unavailable, stopping));
 }
 
-void Control::preview(model::Config config, std::function<void(Result<Preview>)> done) {
+void Control::preview(model::Config config, const std::function<void(Result<Preview>)>& done) {
     const auto asked = std::make_shared<model::Config>(std::move(config));
     if (!impl_->parts.inbox.put([impl = impl_.get(), asked, done] { done(impl->changer.preview(*asked)); }))
         done(base::fail(Errc::unavailable, stopping));
 }
 
-void Control::reconcile(std::function<void(Result<SyncCounts>)> done) {
+void Control::reconcile(const std::function<void(Result<SyncCounts>)>& done) {
     if (!impl_->parts.inbox.put([impl = impl_.get(), done] { impl->rounds.ask(done); }))
         done(base::fail(Errc::unavailable, stopping));
 }
 
-void Control::ownership(std::function<void(Result<Ownership>)> done) {
+void Control::ownership(const std::function<void(Result<Ownership>)>& done) {
     const auto question = [impl = impl_.get(), done] {
         done(Ownership{impl->parts.store.snapshot(), impl->parts.leaving, impl->parts.sync.drift()});
     };

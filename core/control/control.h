@@ -106,10 +106,10 @@ class Control {
               const std::function<void(base::Status)>& done);
 
     // What a configuration would do, without doing it. [any]
-    void preview(model::Config config, std::function<void(base::Result<Preview>)> done);
+    void preview(model::Config config, const std::function<void(base::Result<Preview>)>& done);
     // Looks for drift now, everywhere. [any]
-    void reconcile(std::function<void(base::Result<SyncCounts>)> done);
-    void ownership(std::function<void(base::Result<Ownership>)> done);  // [any]
+    void reconcile(const std::function<void(base::Result<SyncCounts>)>& done);
+    void ownership(const std::function<void(base::Result<Ownership>)>& done);  // [any]
     // What the kernel should have of the services of `snapshot`, as decided now. [any]
     reconcile::Table wanted(const model::Snapshot& snapshot) const;
     // What the kernel said to the last attempt to make a service, "" when it took it. [any]

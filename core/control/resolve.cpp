@@ -214,10 +214,10 @@ Result<Resolved> become(const Present& present, const model::Config& config,
                 continue;
             }
             if (step.error().faults.empty()) return base::fail(step.error());
+            std::string under = "/services/";
+            under.append(service).append("/backends/").append(backend);
             for (const base::Fault& fault : step.error().faults) {
-                if (faults.size() < 64)
-                    faults.push_back(
-                        {"/services/" + service + "/backends/" + backend + fault.pointer, fault.what});
+                if (faults.size() < 64) faults.push_back({under + fault.pointer, fault.what});
             }
         }
     }
@@ -297,8 +297,9 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
         wanted.admin = model::Admin::drain;
         wanted.drain_then = model::DrainThen::remove;
         wanted.drain_timeout = drain;
-        if (auto step = backend_step(present, old->spec.name, old, wanted, backend))
-            r.steps.push_back(std::move(*step));
+        // One that can not be checked any more, because its plugin is missing, is not waited for.
+        auto step = backend_step(present, old->spec.name, old, wanted, backend);
+        r.steps.push_back(step ? std::move(*step) : drop_backend(present, old, backend));
     });
     return r;
 }

@@ -47,7 +47,7 @@ std::vector<store::Leaving> leaving_of(const Step& step) {
 
 void write(store::Write& out, const Step& step) {
     out.revision = std::max(out.revision, step.revision);
-    for (store::Leaving& entry : leaving_of(step)) out.leaving.push_back(std::move(entry));
+    for (const store::Leaving& entry : leaving_of(step)) out.leaving.push_back(entry);
     switch (step.kind) {
         case Kind::put_service:
             out.put_services.push_back(step.service_row);
@@ -67,7 +67,7 @@ void write(store::Write& out, const Step& step) {
 
 void unwrite(store::Write& out, const Step& step) {
     out.revision = std::max(out.revision, step.revision);
-    for (store::Leaving& entry : leaving_of(step)) out.left.push_back(std::move(entry));
+    for (const store::Leaving& entry : leaving_of(step)) out.left.push_back(entry);
     if (step.kind == Kind::put_service || step.kind == Kind::drop_service) {
         if (!step.old_service) {
             out.drop_services.push_back(step.service);

@@ -82,10 +82,7 @@ Result<std::optional<reconcile::TableService>> Sync::read(const ipvs::ServiceKey
     if (!dests && dests.error().code == Errc::not_found) return Found{};
     if (!dests) return base::fail(dests.error());
     reconcile::TableService found{std::move(**record), {}};
-    for (ipvs::DestRecord& dest : *dests) {
-        const base::Endpoint address = dest.address;
-        found.dests.emplace(address, std::move(dest));
-    }
+    for (const ipvs::DestRecord& dest : *dests) found.dests.emplace(dest.address, dest);
     return Found{std::move(found)};
 }
 

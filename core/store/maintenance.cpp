@@ -1,6 +1,10 @@
 // backup(), check() and restore().
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+#include <set>
+
 #include "store/opening.h"
 #include "store/rows.h"
 
@@ -22,25 +26,48 @@ Status whole(Connection& file, const std::string& path) {
     return fail(damaged(path, *found));
 }
 
-// Revisions go up only, also over a restore: an ETag from before it must not fit another state after it.
-Status raise_revision(const Paths& paths) {
+// What the old state has in the kernel and the restored one does not want.
+std::vector<Leaving> no_longer_wanted(const Loaded& old, const Loaded& restored) {
+    std::set<Leaving> wanted, leaving(old.leaving.begin(), old.leaving.end());
+    const auto add = [](const Loaded& all, std::set<Leaving>& to) {
+        for (const auto& service : all.services) {
+            to.insert({service.spec.key, {}});
+            for (const auto& backend : service.backends) to.insert({service.spec.key, backend.spec.address});
+        }
+    };
+    add(restored, wanted);
+    add(old, leaving);
+    std::vector<Leaving> out;
+    std::ranges::set_difference(leaving, wanted, std::back_inserter(out));
+    return out;
+}
+
+// What must not be forgotten with the state that is replaced: which kernel entries and VIPs are gorb's own,
+// and its revision, so that an ETag is not used twice. Of a file that can not be read nothing is known.
+Status carry_over(const Paths& paths) {
     const auto database = look(paths.database);
     if (!database || !database->there) return {};
     const auto wal = look(paths.wal);
-    uint64_t revision = 0;
+    Loaded old;
     {
-        auto old = open_to_read(paths.database, schema());
-        if (!old) return {};                   // damaged, as may be why there is a restore
-        old->keep_wal(!wal || wal->size > 0);  // it is kept as it is
-        auto words = old->value("SELECT revision FROM meta", "");
-        if (!words) return {};
-        revision = std::strtoull(words->c_str(), nullptr, 10);
+        auto file = open_to_read(paths.database, schema());
+        if (!file) return {};                   // damaged, as may be why there is a restore
+        file->keep_wal(!wal || wal->size > 0);  // it is kept as it is
+        auto all = read_rows(*file, paths.database.string());
+        if (!all) return {};
+        old = std::move(*all);
     }
     auto made = Connection::open(paths.made, SQLITE_OPEN_READWRITE);
     if (!made) return fail(std::move(made.error()));
+    auto restored = read_rows(*made, paths.made.string());
+    if (!restored) return fail(std::move(restored.error()));
+    Write write;
+    write.leaving = no_longer_wanted(old, *restored);
+    write.vips_added = old.vips;
     RowWriter rows;
     int code = rows.prepare(*made);
-    if (code == SQLITE_OK) code = rows.raise_revision(revision);
+    if (code == SQLITE_OK) code = rows.apply(write);
+    if (code == SQLITE_OK) code = rows.raise_revision(old.revision + 1);
     if (code != SQLITE_OK) return fail(made->error(code, "can not write " + paths.made.string()));
     return {};
 }
@@ -103,7 +130,7 @@ Status restore(const std::filesystem::path& directory, const std::filesystem::pa
         if (!copy) return fail(std::move(copy.error()));
         if (Status copied = copy_database(*copy, paths.made); !copied) return copied;
     }
-    if (Status raised = raise_revision(paths); !raised) return raised;
+    if (Status carried = carry_over(paths); !carried) return carried;
     if (Status synced = sync_file(paths.made); !synced) return synced;
     return replace_database(paths, "before-restore");
 }

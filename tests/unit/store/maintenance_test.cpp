@@ -86,14 +86,48 @@ TEST(Restore, PutsTheCopyInPlaceAndKeepsTheOldOne) {
     const std::string copy = bytes_of(folder / "copy");
     ASSERT_TRUE(restore(folder.store(), folder / "copy"));
     Loaded all = reopened(folder.store());
-    EXPECT_EQ(all.revision, 9U);  // no revision is used twice
+    EXPECT_EQ(all.revision, 10U);  // no revision is used twice
     all.revision = 5;
+    all.leaving.clear();  // see WhatTheOldStateHasInTheKernelIsLeaving
     EXPECT_EQ(difference_of(all, state_at(5)), "");
     EXPECT_EQ(bytes_of(folder / "copy"), copy);
     const auto kept = names(folder.store(), "gorb.db.before-restore-");
     ASSERT_EQ(kept.size(), 1U);
     ASSERT_TRUE(restore(folder.store(), folder.store() / kept[0]));
-    EXPECT_EQ(difference_of(reopened(folder.store()), state_at(9)), "");
+    all = reopened(folder.store());
+    EXPECT_EQ(all.revision, 11U);
+    all.revision = 9;
+    all.leaving.clear();
+    EXPECT_EQ(difference_of(all, state_at(9)), "");
+}
+
+TEST(Restore, WhatTheOldStateHasInTheKernelIsLeaving) {
+    const Folder folder;
+    const auto vip = *base::Ip::parse("10.0.0.2");
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load());
+        Write first;
+        first.revision = 2;
+        first.put_services = {service("web", "10.0.0.1:80")};
+        first.put_backends = {{"web", backend("b1", "10.1.0.1:80")}};
+        ASSERT_TRUE(put(*db, first));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+        Write second;
+        second.revision = 4;
+        second.put_services = {service("new", "10.0.0.2:80", 3)};
+        second.put_backends = {{"web", backend("b2", "10.1.0.2:80", 4)}};
+        second.vips_added = {vip};
+        ASSERT_TRUE(put(*db, second));
+    }
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    const Loaded all = reopened(folder.store());
+    const model::ServiceKey web = service("web", "10.0.0.1:80")->spec.key;
+    const model::ServiceKey gone = service("new", "10.0.0.2:80")->spec.key;
+    const std::vector<Leaving> expected{{web, *base::Endpoint::parse("10.1.0.2:80")}, {gone, {}}};
+    EXPECT_EQ(all.leaving, expected);
+    EXPECT_EQ(all.vips, std::vector<base::Ip>{vip});
+    EXPECT_EQ(all.services.size(), 1U);
 }
 
 TEST(Restore, TakesTheLogOfADatabaseThatWasKilled) {
