@@ -111,13 +111,6 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
     base::key(out, "health");
     out.Double(*health);
     write_pool(out, control.pool_of(service.spec));
-    const std::string refusal = control.refused(service.spec.name);
-    base::key(out, "applied");
-    out.Bool(refusal.empty());
-    if (!refusal.empty()) {
-        base::key(out, "refusal");
-        base::value(out, refusal);
-    }
     out.EndObject();
 }
 

@@ -42,11 +42,16 @@ class Alone(LabTest):
         self.assertIn(f"tcp {VIP}:80", self.lab.table())
 
     def unload(self):
-        """Takes all of IPVS out of the kernel. What the tables had is gone with it."""
-        self.lab.ipvsadm("-C")
-        for name in sorted(modules(), key=lambda name: name == "ip_vs"):
-            sh("rmmod", name)
-        self.assertEqual(modules(), {})
+        """Takes all of IPVS out of the kernel, also while gorbd repairs. What the tables had is gone with it."""
+
+        def gone():
+            if "ip_vs" in modules():
+                self.lab.ipvsadm("-C")  # It would load the module.
+            for name in sorted(modules(), key=lambda name: name == "ip_vs"):
+                sh("rmmod", name, check=False)
+            return not modules()
+
+        wait_until("the modules are gone", gone, every=0)
 
     def with_a_service(self, period):
         gorbd = self.gorbd(settings={"reconcile": {"period": period}})
@@ -56,7 +61,8 @@ class Alone(LabTest):
         return gorbd, self.lab.ipvsadm("-Sn")
 
     def test_a_module_that_was_unloaded_is_loaded_and_its_table_made_again(self):
-        gorbd, before = self.with_a_service("1s")
+        gorbd, before = self.with_a_service("2s")
+        wait_until("a look at the table is over", lambda: gorbd.request("POST", "/reconcile").status == 200)
         self.unload()
         wait_until("the module is back", lambda: "ip_vs" in modules(), 10)
         wait_until("the table is back", lambda: self.lab.ipvsadm("-Sn") == before, 10)

@@ -38,7 +38,7 @@ class Drift(LabTest):
     def sorted_table(self):
         """The kernel shows its newest destination first; what counts is what it has. -S leaves out the thresholds."""
         thresholds = [" ".join(words[1:4]) for line in self.lab.ipvsadm("-Ln", "--thresholds").splitlines()
-                      if (words := line.split())[:1] == ["->"] and words[2].isdigit()]
+                      if (words := line.split())[:1] == ["->"] and len(words) > 3]
         return sorted(self.lab.ipvsadm("-Sn").splitlines()), sorted(thresholds)
 
     CHANGES = {
