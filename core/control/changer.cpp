@@ -96,22 +96,24 @@ Present Changer::present(const model::Snapshot& now) {
         [this](uint64_t revision) { return p_->identity + "-" + std::to_string(revision); },
         [this] { return ++p_->last_id; },
         [this] { return ++p_->last_revision; },
-        [this, asked = size_t{0},
-         all = std::optional<std::set<ipvs::ServiceKey>>()](const model::ServiceKey& key) mutable {
+        [this, asked = size_t{0}, all = std::optional<std::set<ipvs::ServiceKey>>()](
+            const model::ServiceKey& key) mutable -> Result<bool> {
             if (p_->leaving.contains({key, {}})) return false;
             const ipvs::ServiceKey wanted = reconcile::kernel_key(key);
             if (++asked == look_at_all) all = service_keys();
             if (all) return all->contains(wanted);
             const auto found = p_->driver->service(wanted);
-            return found && *found;  // what can not be read says so when it is changed
+            if (!found) return base::fail(found.error());
+            return found->has_value();
         },
         [this, read = std::map<model::ServiceKey, base::Result<std::vector<ipvs::DestRecord>>>()](
-            const model::ServiceKey& key, const base::Endpoint& address) mutable {
+            const model::ServiceKey& key, const base::Endpoint& address) mutable -> Result<bool> {
             if (p_->leaving.contains({key, address})) return false;
             auto at = read.find(key);
             if (at == read.end()) at = read.emplace(key, p_->driver->dests(reconcile::kernel_key(key))).first;
-            return at->second &&
-                   std::ranges::any_of(*at->second, [&](const auto& d) { return d.address == address; });
+            if (!at->second && at->second.error().code == Errc::not_found) return false;
+            if (!at->second) return base::fail(at->second.error());
+            return std::ranges::any_of(*at->second, [&](const auto& d) { return d.address == address; });
         },
         [this](const Adopt& adopt) -> Result<model::ConfigService> {
             auto service = p_->driver->service(adopt.key);
@@ -237,8 +239,21 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
             refuse(*item, applied[i].error());
         }
     }
+    // What was made and could not be undone stays ours until it is gone; what was edited is set right.
+    const model::SnapshotPtr now = p_->store.snapshot();
+    for (const ipvs::Op& op : p_->applier.not_undone()) {
+        const model::ServiceKey key{static_cast<model::Protocol>(op.service.key.protocol),
+                                    op.service.key.vip};
+        const auto* owner = now->by_key.find(key);
+        const bool dest = op.kind == ipvs::Op::Kind::remove_dest;
+        if (!owner && op.kind == ipvs::Op::Kind::remove_service) p_->leaving.insert({key, {}});
+        if (dest && !(owner && (*now->services.find(*owner))->by_address.find(op.dest.address)))
+            p_->leaving.insert({key, op.dest.address});
+        if (owner) incomplete.insert(*owner);
+    }
     // Not before all is as it should be now.
     for (const std::string& service : incomplete) p_->restore_destinations(service);
+    if (refused) p_->sync.leave(*now);
     if (refused) {
         undo(batch);
     } else {
@@ -251,7 +266,16 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
     store::Write undo;
     for (const Item& item : batch->items) {
         if (*item.result) continue;
-        for (const Step& step : item.resolved.steps) unwrite(undo, step);
+        for (const Step& step : item.resolved.steps) {
+            unwrite(undo, step);
+            // The row was its claim: what of it is in the kernel all the same goes on being claimed.
+            const model::ServicePtr& in = step.service_row ? step.service_row : step.old_service;
+            const auto claimed = [&](const store::Leaving& entry) {
+                if (p_->leaving.contains(entry)) undo.leaving.push_back(entry);
+            };
+            if (step.service_row) claimed({in->spec.key, {}});
+            if (step.backend_row) claimed({in->spec.key, step.backend_row->spec.address});
+        }
     }
     ++undoing_;
     p_->keeper.write(undo, [this, undo, batch](const base::Status& status) {

@@ -181,9 +181,10 @@ void Control::Impl::answer_schedulers(const std::function<void(Result<std::vecto
 
 Control::Control(std::unique_ptr<ipvs::Driver> driver, std::unique_ptr<ipvs::VipTable> vips,
                  const plugin::Registry& registry, Options options, std::unique_ptr<store::Database> database)
-    : impl_(std::make_unique<Impl>(Parts::Makings{std::move(driver), std::move(vips), std::move(database),
-                                                  &registry, options.guard, options.repair_drift},
-                                   options)) {}
+    : impl_(std::make_unique<Impl>(
+          Parts::Makings{std::move(driver), std::move(vips), std::move(database), &registry, options.guard,
+                         options.repair_drift, options.clock},
+          options)) {}
 
 Control::~Control() {
     stop();

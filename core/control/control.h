@@ -80,6 +80,8 @@ struct Options {
     uint64_t reconcile_period_ns = 30'000'000'000;  // 0: only when asked
     bool repair_drift = true;                       // false: drift is only reported
     reconcile::Guard guard;
+    // When to do what; null: the system's. One that is stepped is looked at again with whatever comes in.
+    const base::Clock* clock = nullptr;
 };
 
 class Control {

@@ -15,6 +15,11 @@ std::string run_tag() {
     return tag;
 }
 
+const base::Clock& system_clock() {
+    static const base::SystemClock clock;
+    return clock;
+}
+
 store::Health::State stored(health::State state) {
     switch (state) {
         case health::State::up:
@@ -30,7 +35,8 @@ store::Health::State stored(health::State state) {
 }  // namespace
 
 Parts::Parts(Makings makings)
-    : driver(std::move(makings.driver)),
+    : clock(makings.clock ? *makings.clock : system_clock()),
+      driver(std::move(makings.driver)),
       applier(*driver),
       pulses(*makings.registry),
       identity(run_tag()),

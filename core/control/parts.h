@@ -34,6 +34,7 @@ struct Parts {
         const plugin::Registry* registry = nullptr;
         reconcile::Guard guard;
         bool repair = true;
+        const base::Clock* clock = nullptr;  // null: the system's
     };
     explicit Parts(Makings makings);
 
@@ -53,7 +54,7 @@ struct Parts {
     // Somebody removed a service of ours and it has just been put back: its other destinations go back too.
     void restore_destinations(const std::string& service);
 
-    base::SystemClock clock;
+    const base::Clock& clock;
     std::unique_ptr<ipvs::Driver> driver;
     reconcile::Applier applier;
     PulsePool pulses;

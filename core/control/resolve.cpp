@@ -87,7 +87,9 @@ Result<Resolved> put_service(const Present& present, const model::Service& wante
         if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
     }
     const bool moves = !old || old->spec.key != wanted.key;
-    if (moves && !adopt && present.foreign(wanted.key)) {
+    const Result<bool> foreign = moves && !adopt ? present.foreign(wanted.key) : false;
+    if (!foreign) return base::fail(foreign.error());
+    if (*foreign) {
         return base::fail(Errc::exists,
                           "the kernel has a virtual service " + wanted.key.text() +
                               " that gorb did not make: PUT with ?adopt=true takes it over, POST "
@@ -265,7 +267,10 @@ Status check_foreign(const Present& present, const Resolved& r) {
         if (step.kind == Kind::put_backend && step.old_service) {
             const base::Endpoint& address = step.backend_row->spec.address;
             const model::ServiceKey& in = step.old_service->spec.key;
-            if (step.old_service->by_address.find(address) || !present.foreign_backend(in, address)) continue;
+            if (step.old_service->by_address.find(address)) continue;
+            const Result<bool> foreign = present.foreign_backend(in, address);
+            if (!foreign) return base::fail(foreign.error());
+            if (!*foreign) continue;
             return base::fail(Errc::exists, "the kernel has a destination " + address.text() + " in " +
                                                 in.text() + " that gorb did not make, and " +
                                                 words(step.service, step.backend) +
@@ -273,7 +278,10 @@ Status check_foreign(const Present& present, const Resolved& r) {
         }
         if (step.kind != Kind::put_service) continue;
         const model::ServiceKey& key = step.service_row->spec.key;
-        if (present.snapshot.by_key.find(key) || !present.foreign(key)) continue;
+        if (present.snapshot.by_key.find(key)) continue;
+        const Result<bool> foreign = present.foreign(key);
+        if (!foreign) return base::fail(foreign.error());
+        if (!*foreign) continue;
         return base::fail(Errc::exists, "the kernel has a virtual service " + key.text() +
                                             " that gorb did not make, and " + words(step.service) +
                                             " would be in its place: POST /kernel/adopt takes it over first");

@@ -49,9 +49,10 @@ struct Present {
     std::function<model::BackendId()> new_id;
     std::function<uint64_t()> new_revision;
     // Of a service that is to be new: is its key in the kernel, and not ours.
-    std::function<bool(const model::ServiceKey&)> foreign;
+    // An error: it can not be said.
+    std::function<base::Result<bool>(const model::ServiceKey&)> foreign;
     // Of a backend that is to be new in a service of ours: the same.
-    std::function<bool(const model::ServiceKey&, const base::Endpoint&)> foreign_backend;
+    std::function<base::Result<bool>(const model::ServiceKey&, const base::Endpoint&)> foreign_backend;
     // Of Adopt: what the kernel has. Errc::not_found if there is none.
     std::function<base::Result<model::ConfigService>(const Adopt&)> found;
 };

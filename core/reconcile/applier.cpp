@@ -128,6 +128,7 @@ void Applier::undo(Work& work) {
     for (auto op = work.undo.rbegin(); op != work.undo.rend(); ++op) {
         if (auto undone = one(*op); !undone && undone.error().code != Errc::not_found) {
             base::log_error("could not undo a refused change", {{"error", undone.error().sentence}});
+            not_undone_.push_back(*op);
         }
     }
 }

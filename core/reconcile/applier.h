@@ -7,6 +7,7 @@
 #pragma once
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ipvs/driver.h"
@@ -44,6 +45,10 @@ class Applier {
     // said. Transactions must not depend on each other.
     std::vector<base::Result<Applied>> apply(std::span<const Transaction> transactions);
 
+    // Of what was refused since the last call: operations that would undo a part of it, and which the kernel
+    // refused as well. What they are about is in the table although nobody wants it so.
+    std::vector<ipvs::Op> not_undone() { return std::exchange(not_undone_, {}); }
+
   private:
     struct Work;
     void settle(const ipvs::Op& op, const base::Status& result, Work& work);
@@ -53,6 +58,7 @@ class Applier {
     void undo(Work& work);
 
     ipvs::Driver* driver_;
+    std::vector<ipvs::Op> not_undone_;
 };
 
 }  // namespace gorb::reconcile

@@ -1,0 +1,174 @@
+// A kernel that refuses, runs out of memory, and can not be read, by chance: the desired state is what was
+// acknowledged, whatever the kernel does, and the table becomes as wanted once the kernel behaves.
+#include <cerrno>
+
+#include "base/clock.h"
+#include "faults/world.h"
+#include "reconcile/records.h"
+
+namespace gorb::faults {
+namespace {
+
+using ipvs::Op;
+
+constexpr uint64_t second = 1'000'000'000;
+constexpr int errnos[] = {ENOBUFS, EPERM, EINTR, ENOMEM, EAGAIN};
+
+// Where the table is another than it should be, somebody is told: by the backend, by its service, or by what
+// is leaving.
+std::string untold(World& world, ipvs::MemoryDriver& table) {
+    const model::SnapshotPtr now = world.control->snapshot();
+    const control::Ownership ownership = world.ownership();
+    std::string wrong;
+    now->services.for_each([&](const std::string& name, const model::ServicePtr& service) {
+        const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
+        const bool told = !world.control->refused(name).empty();
+        const auto record = table.service(key);
+        if (!*record && !told) wrong += name + " is not there, and nothing is said\n";
+        const auto dests = table.dests(key);
+        service->backends.for_each([&](const std::string& backend, const model::BackendPtr& entry) {
+            const auto weight = world.control->weight_of(service->spec, *entry, "");
+            if (told || !weight.not_applied.empty()) return;
+            const ipvs::DestRecord* is = nullptr;
+            if (dests) {
+                for (const ipvs::DestRecord& dest : *dests)
+                    if (dest.address == entry->spec.address) is = &dest;
+            }
+            const bool same = weight.decision.present ? is && is->weight == weight.decision.effective : !is;
+            if (!same) wrong += name + "/" + backend + " is not as wanted, and nothing is said\n";
+        });
+    });
+    return wrong;
+}
+
+// Until the longest retry is over, and a little more.
+void let_it_settle(World& world, base::ManualClock& clock) {
+    for (int i = 0; i < 4; ++i) {
+        clock.advance(61 * second);
+        world.reconcile();
+        world.ownership();
+    }
+}
+
+struct KernelFaults : testing::TestWithParam<bool> {};
+
+TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
+    const bool durable = GetParam();
+    Folder folder;
+    base::ManualClock clock;
+    auto table = std::make_shared<ipvs::MemoryDriver>();
+    add_foreign(*table);
+    control::Options options;
+    options.clock = &clock;
+    World world({table, durable ? folder.path() / "store" : "", {}, options});
+    ASSERT_TRUE(world.start());
+    Promised promised;
+    Dice dice(durable ? 11 : 12);
+    std::mt19937_64 chance(3);
+    size_t steps = 0, refused = 0;
+    const size_t all = durable ? rounds(2'000, 20'000) : rounds(5'000, 100'000);
+    while (steps < all) {
+        SCOPED_TRACE("step " + std::to_string(steps));
+        // A time with faults of one kind or several, then one without.
+        const unsigned share = static_cast<unsigned>(1 + dice.roll(60));
+        const size_t kinds = 1 + dice.roll(std::size(errnos));
+        table->set_hook([&chance, &refused, share, kinds](const Op& op, uint64_t) {
+            const bool foreign = op.service.key.vip.ip.bytes[3] == 6;
+            if (foreign || chance() % 100 >= share) return 0;
+            ++refused;
+            return errnos[chance() % kinds];
+        });
+        world.driver->failing_reads = dice.roll(2) ? static_cast<unsigned>(dice.roll(50)) : 0;
+        for (int burst = 0; burst < 12; ++burst) {
+            std::vector<control::Change> changes;
+            for (uint64_t i = 1 + dice.roll(10); i > 0; --i) changes.push_back(dice.change());
+            steps += changes.size();
+            world.submit(std::move(changes), promised);
+            ASSERT_EQ(promised.compare(*world.control->snapshot()), "");
+            ASSERT_EQ(untold(world, *table), "");
+            if (dice.roll(3) == 0) clock.advance(dice.roll(5 * second));
+            if (dice.roll(6) == 0) world.reconcile();
+        }
+        table->set_hook({});
+        world.driver->failing_reads = 0;
+        let_it_settle(world, clock);
+        ASSERT_EQ(table_differs(*table, *world.control), "");
+        ASSERT_EQ(untold(world, *table), "");
+        EXPECT_TRUE(world.ownership().drift.empty());
+        ASSERT_EQ(leaving(world), "");
+        world.control->snapshot()->services.for_each(
+            [&](const std::string& name, const model::ServicePtr& service) {
+                EXPECT_EQ(world.control->refused(name), "");
+                service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+                    EXPECT_EQ(world.control->weight_of(service->spec, *backend, "").not_applied, "");
+                });
+            });
+        if (HasFailure()) return;
+    }
+    EXPECT_GT(refused, all / 30);
+}
+
+INSTANTIATE_TEST_SUITE_P(WithAStore, KernelFaults, testing::Bool(), [](const auto& durable) {
+    return std::string(durable.param ? "OnDisk" : "InMemory");
+});
+
+// One object that the kernel never takes does not hold up the others.
+TEST(Refusals, ShowOnTheirObjectAndHoldUpNobody) {
+    base::ManualClock clock;
+    auto table = std::make_shared<ipvs::MemoryDriver>();
+    add_foreign(*table);
+    control::Options options;
+    options.clock = &clock;
+    World world({table, "", {}, options});
+    ASSERT_TRUE(world.start());
+    const auto bad = *base::Endpoint::parse("10.1.0.3:80");
+    table->set_hook([&](const Op& op, uint64_t) {
+        const bool dest = op.kind == Op::Kind::add_dest || op.kind == Op::Kind::edit_dest;
+        return dest && op.dest.address == bad ? ENOBUFS : 0;
+    });
+    model::Config config;
+    for (int s = 0; s < 3; ++s) {
+        model::ConfigService one;
+        one.spec.name = "s" + std::to_string(s);
+        one.spec.key.vip = *base::Endpoint::parse("10.0.0." + std::to_string(s + 1) + ":80");
+        for (int b = 1; b < 6; ++b) {
+            model::Backend backend = Dice(1).backend("b" + std::to_string(b));
+            backend.address = *base::Endpoint::parse("10.1.0." + std::to_string(b) + ":80");
+            one.backends.push_back(backend);
+        }
+        config.services.push_back(one);
+    }
+    Promised promised;
+    world.submit({control::PutConfig{config, {}, true}}, promised);
+    ASSERT_EQ(promised.compare(*world.control->snapshot()), "");
+    size_t refused = 0, there = 0;
+    const auto count = [&] {
+        refused = there = 0;
+        world.control->snapshot()->services.for_each([&](const std::string&, const model::ServicePtr& s) {
+            s->backends.for_each([&](const std::string& name, const model::BackendPtr& backend) {
+                const auto weight = world.control->weight_of(s->spec, *backend, "");
+                EXPECT_EQ(weight.not_applied.empty(), name != "b3");
+                EXPECT_EQ(weight.present, name != "b3");
+                ++(weight.not_applied.empty() ? there : refused);
+            });
+        });
+    };
+    count();
+    EXPECT_EQ(refused, 3U);
+    EXPECT_EQ(there, 12U);
+    // It is tried again, ever more seldom.
+    const uint64_t before = table->ops();
+    for (int i = 0; i < 600; ++i) {
+        clock.advance(second);
+        world.ownership();
+    }
+    EXPECT_GT(table->ops(), before + 3);
+    EXPECT_LT(table->ops(), before + 3 * 30);
+    count();
+    table->set_hook({});
+    let_it_settle(world, clock);
+    EXPECT_EQ(table_differs(*table, *world.control), "");
+}
+
+}  // namespace
+}  // namespace gorb::faults
