@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "model/codec.h"
 #include "store/database.h"
+#include "whole.h"
 
 namespace gorb::bench {
 namespace {
@@ -148,7 +149,7 @@ constexpr int rows = 1000;  // that are put again and again
 
 void compare(const Options& options, int writers) {
     const Folder folder(options.folder);
-    std::vector<double> bare_puts, store_puts, ratios;
+    std::vector<double> bare_puts, store_puts, ratios, rest_puts, rest_ratios;
     std::string value;
     {
         base::StringSink sink(value);
@@ -162,6 +163,7 @@ void compare(const Options& options, int writers) {
         std::make_shared<const model::ServiceEntry>(model::ServiceEntry{service(1), 1, {}, {}, {}})};
     db->write(all, must);
     Bare bare(folder.path() / "bare.db");
+    Whole whole(folder.path() / "whole");
     std::atomic<uint64_t> revision{1};
     for (int round = 0; round < options.rounds; ++round) {
         bare_puts.push_back(puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
@@ -184,13 +186,17 @@ void compare(const Options& options, int writers) {
             });
         }));
         ratios.push_back(store_puts.back() / bare_puts.back());
+        rest_puts.push_back(whole.patches(writers, options.seconds));
+        rest_ratios.push_back(rest_puts.back() / bare_puts.back());
     }
     const auto status = db->status();
     std::printf(
-        "%2d writers   bare SQLite %8.0f durable puts/s   gorb %8.0f   ratio %.2f   (%.1f puts a "
-        "transaction)\n",
+        "%2d writers   bare SQLite %8.0f durable puts/s   gorb's store %8.0f   ratio %.2f   (%.1f puts a "
+        "transaction)\n"
+        "%2d writers                                      over REST    %8.0f   ratio %.2f   (goal >= 0.70)\n",
         writers, median(bare_puts), median(store_puts), median(ratios),
-        static_cast<double>(status.writes) / static_cast<double>(status.transactions));
+        static_cast<double>(status.writes) / static_cast<double>(status.transactions), writers,
+        median(rest_puts), median(rest_ratios));
     std::fflush(stdout);
 }
 

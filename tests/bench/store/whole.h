@@ -1,0 +1,23 @@
+// gorb's API over a table in memory and a database on disk: a durable change with all that belongs to it.
+#pragma once
+#include <filesystem>
+#include <memory>
+
+namespace gorb::bench {
+
+class Whole {
+  public:
+    explicit Whole(const std::filesystem::path& folder);
+    ~Whole();
+    Whole(const Whole&) = delete;
+    Whole& operator=(const Whole&) = delete;
+
+    // PATCHes of backends over HTTP that were answered with 200 in a second, from so many connections.
+    double patches(int writers, double seconds);
+
+  private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace gorb::bench
