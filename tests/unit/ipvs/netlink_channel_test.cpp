@@ -3,7 +3,9 @@
 
 #include <linux/genetlink.h>
 #include <netlink/attr.h>
+#include <netlink/msg.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "ipvs/netlink_driver.h"
@@ -60,6 +62,45 @@ TEST(NetlinkChannel, AnswersThatTheKernelThrewAwayAreUnknownAndTheNextExchangeIs
     EXPECT_LT(known, 100);
     EXPECT_GT(known, 0);
     EXPECT_TRUE(outcome->interrupted);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(*(*channel)->family("nlctrl"), GENL_ID_CTRL);
+}
+
+// Only the last one asks for an answer.
+std::vector<NlMsg> quiet_requests(size_t count) {
+    std::vector<NlMsg> requests;
+    for (size_t i = 0; i < count; ++i) {
+        requests.push_back(ask_family(i % 3 == 0 ? "no-such-family" : "nlctrl"));
+        if (i + 1 < count) nlmsg_hdr(requests.back().get())->nlmsg_flags &= ~NLM_F_ACK;
+    }
+    return requests;
+}
+
+TEST(NetlinkChannel, WhatIsNotRefusedBeforeTheLastAnswerWasDone) {
+    const auto channel = NetlinkChannel::open(ample);
+    ASSERT_TRUE(ok(channel));
+    for (const size_t count : {size_t{1}, size_t{2}, size_t{100}}) {  // the last is refused, done, refused
+        const auto outcome = (*channel)->exchange_quietly(quiet_requests(count));
+        ASSERT_TRUE(ok(outcome));
+        for (size_t i = 0; i < count; ++i) {
+            EXPECT_TRUE(outcome->answers[i].known);
+            EXPECT_EQ(outcome->answers[i].os_error, i % 3 == 0 ? ENOENT : 0) << i;
+        }
+    }
+}
+
+TEST(NetlinkChannel, SilenceMeansNothingWhenAnswersWereThrownAway) {
+    const auto channel = NetlinkChannel::open(1);
+    ASSERT_TRUE(ok(channel));
+    const auto outcome = (*channel)->exchange_quietly(quiet_requests(100));
+    ASSERT_TRUE(ok(outcome));
+    EXPECT_TRUE(outcome->interrupted);
+    for (size_t i = 0; i < 100; ++i) {
+        const NetlinkChannel::Answer& answer = outcome->answers[i];
+        if (answer.known) {
+            EXPECT_EQ(answer.os_error, i % 3 == 0 ? ENOENT : 0) << i;
+        }
+    }
+    EXPECT_FALSE(std::ranges::all_of(outcome->answers, &NetlinkChannel::Answer::known));
     for (int i = 0; i < 3; ++i) EXPECT_EQ(*(*channel)->family("nlctrl"), GENL_ID_CTRL);
 }
 
