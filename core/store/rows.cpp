@@ -44,9 +44,10 @@ int RowWriter::prepare(Connection& file) {
          "CONFLICT DO UPDATE SET revision = excluded.revision, address = excluded.address, settings = "
          "excluded.settings, crc = excluded.crc"},
         {&put_health_,
-         "INSERT INTO health (service, backend, state, since, back, crc) VALUES (?, ?, ?, ?, ?, ?) ON "
-         "CONFLICT "
-         "DO UPDATE SET state = excluded.state, since = excluded.since, back = excluded.back, crc = "
+         // A backend may have gone since its health was handed in.
+         "INSERT INTO health (service, backend, state, since, back, crc) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE "
+         "EXISTS (SELECT 1 FROM backend WHERE service = ?1 AND name = ?2) ON CONFLICT DO UPDATE SET state = "
+         "excluded.state, since = excluded.since, back = excluded.back, crc = "
          "excluded.crc"},
         {&put_leaving_,
          "INSERT INTO leaving (service, backend, crc) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET crc = "
