@@ -363,6 +363,13 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why,
 }
 
 SyncCounts Sync::leave(const model::Snapshot& now) {
+    // Of a service that is gone no difference is left.
+    drift_.with([&](auto& map) {
+        std::erase_if(map, [&](const auto& drift) {
+            const ipvs::ServiceKey& key = drift.first.service;
+            return !now.by_key.find(model::ServiceKey{static_cast<model::Protocol>(key.protocol), key.vip});
+        });
+    });
     Round round;
     round.why = Why::change;
     for (const store::Leaving& leaving : *ports_.leaving) {

@@ -99,6 +99,7 @@ base::Status Applier::put_back(const Op& op, Work& work) {
     if (result) {
         base::log_warning("put back what somebody had removed from the kernel", {{"operation", add.text()}});
         if (add.kind == Kind::add_dest) work.applied.dests.push_back(op.dest);
+        if (op.kind == Kind::add_dest) work.undo.push_back(Op::remove(op.service.key, op.dest.address));
         if (add.kind == Kind::add_service) work.applied.service = op.service;
     }
     return result;

@@ -105,7 +105,8 @@ class Disk(unittest.TestCase):
 
     def recovers(self):
         """Without a restart; and what a restart finds is all of it."""
-        wait_until("a change is taken again", lambda: self.daemon.put("/service/late", {"address": "10.0.0.9", "port": 80}).status == 200, 20)
+        late = {"address": "10.0.0.9", "port": 80}
+        wait_until("a change is taken again", lambda: self.daemon.put("/service/late", late).status == 200, 20)
         self.daemon.made("/service/late/b1", {"address": "10.1.0.9", "port": 80, "pulse": {"type": "none"}})
         before = self.daemon.get("/config").json
         self.assertEqual(set(before["services"]), {"web", "late"})
