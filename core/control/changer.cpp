@@ -42,6 +42,13 @@ void log_change(base::LogLevel level, std::string_view message, const Resolved& 
     base::log(level, message, fields);
 }
 
+// Is nothing about it new to the kernel but a weight? Then it need not be asked what it has.
+bool only_weighs(const Step& step) {
+    if (step.kind != Step::Kind::put_backend || !step.old_backend) return false;
+    const ipvs::DestRecord is = reconcile::dest_record(step.backend_row->spec, 0);
+    return is.same_settings(reconcile::dest_record(step.old_backend->spec, 0));
+}
+
 bool forced(const Change& change) {
     if (const auto* put = std::get_if<PutConfig>(&change)) return put->force;
     if (const auto* declare = std::get_if<Declare>(&change)) return declare->force;
@@ -358,7 +365,8 @@ void Changer::apply_many(Item& item) {
     Resolved& r = item.resolved;
     model::Snapshot now = *p_->store.snapshot();
     const Known known = p_->known();
-    std::set<std::string> touched;
+    std::set<std::string> touched;          // services that are looked at in the kernel
+    std::vector<model::BackendId> weighed;  // of other services, backends with another weight
     std::vector<std::pair<const Step*, Prepared>> done;
     done.reserve(r.steps.size());
     for (const Step& step : r.steps) {
@@ -385,6 +393,8 @@ void Changer::apply_many(Item& item) {
         if (step.kind == Step::Kind::put_service) p_->leaving.erase({step.service_row->spec.key, {}});
         if (step.kind == Step::Kind::drop_service) {
             touched.erase(step.service);
+        } else if (only_weighs(step)) {
+            weighed.push_back(step.backend_row->id);
         } else {
             touched.insert(step.service);
         }
@@ -407,6 +417,14 @@ void Changer::apply_many(Item& item) {
         left = left.subspan(some);
     }
     counts.add(p_->sync.leave(*then));
+    if (!weighed.empty()) {
+        const uint64_t begin = p_->clock.now();
+        for (const std::string& name : p_->weights.settle(*then)) p_->restore_destinations(name);
+        counts.ns += p_->clock.now() - begin;
+        counts.refused += static_cast<size_t>(std::ranges::count_if(weighed, [&](model::BackendId id) {
+            return !p_->slots.find(id)->trouble.get().not_applied.empty();
+        }));
+    }
     r.counts.refused += counts.refused;
     log_change(base::LogLevel::info, r.log, r, {}, counts.ns);
     Outcome result = outcome(r);
@@ -425,72 +443,6 @@ Outcome Changer::outcome(const Resolved& resolved) const {
         if (const auto* backend = (*service)->backends.find(resolved.backend)) result.backend = *backend;
     }
     return result;
-}
-
-// The same as apply_many(), with nothing done.
-Result<Preview> Changer::preview(const model::Config& config) {
-    const model::SnapshotPtr now = p_->store.snapshot();
-    auto resolved = resolve(PutConfig{config, {}, false}, present(*now));
-    if (!resolved) return base::fail(resolved.error());
-    Preview out;
-    out.counts = resolved->counts;
-    if (auto ok = guard(PutConfig{}, *resolved); !ok) out.guard = ok.error().sentence;
-
-    const Known known = p_->known();
-    model::Snapshot then = *now;
-    std::set<std::string> touched;
-    std::map<model::BackendId, health::Decision> decided;
-    LeavingSet leaving = p_->leaving;
-    for (const Step& step : resolved->steps) {
-        const auto* service = then.services.find(step.service);
-        const Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
-        if (prepared.slot) decided[prepared.slot->member.id] = prepared.slot->decision;
-        for (const store::Leaving& entry : leaving_of(step)) leaving.insert(entry);
-        touched.insert(step.service);
-        then = after(then, step);
-        const bool drop = step.kind == Step::Kind::drop_service || step.kind == Step::Kind::drop_backend;
-        const bool is_new = step.kind == Step::Kind::put_service ? !step.old_service : !step.old_backend;
-        out.objects.push_back({drop ? "remove" : is_new ? "add" : "edit", step.service, step.backend});
-    }
-    reconcile::Table wanted, found;
-    std::set<reconcile::Entry> going;
-    for (const store::Leaving& entry : leaving) going.insert(entry_of(entry));
-    for (const std::string& name : touched) {
-        const auto* service = then.services.find(name);
-        if (!service) continue;
-        const ipvs::ServiceKey key = reconcile::kernel_key((*service)->spec.key);
-        reconcile::TableService& want = wanted[key];
-        want.record = reconcile::service_record((*service)->spec);
-        (*service)->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            const auto at = decided.find(backend->id);
-            const health::Decision decision =
-                at == decided.end() ? p_->slots.find(backend->id)->decision : at->second;
-            const base::Endpoint& address = backend->spec.address;
-            if (decision.present)
-                want.dests.emplace(address, reconcile::dest_record(backend->spec, decision.effective));
-        });
-        going.insert({key, {}});  // to be read; what is wanted stays
-    }
-    for (const reconcile::Entry& entry : going) {
-        if (found.contains(entry.service)) continue;
-        auto record = p_->driver->service(entry.service);
-        if (!record) return base::fail(record.error());
-        if (!*record) continue;
-        auto dests = p_->driver->dests(entry.service);
-        if (!dests) return base::fail(dests.error());
-        reconcile::TableService& has = found[entry.service];
-        has.record = std::move(**record);
-        for (ipvs::DestRecord& dest : *dests) has.dests.emplace(dest.address, dest);
-    }
-    for (const reconcile::Step& step : reconcile::plan(wanted, found, going).steps) {
-        std::string words = step.op.text();
-        if (!step.before.empty() && !step.after.empty())
-            words += ": " + step.before + " -> " + step.after;
-        else if (!step.after.empty())
-            words += ": " + step.after;
-        out.operations.push_back(std::move(words));
-    }
-    return out;
 }
 
 }  // namespace gorb::control

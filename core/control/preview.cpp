@@ -1,0 +1,79 @@
+// What a configuration would change: Changer::preview().
+#include <map>
+#include <set>
+
+#include "control/changer.h"
+#include "control/rows.h"
+#include "reconcile/records.h"
+
+namespace gorb::control {
+
+using base::Result;
+
+// The same as apply_many(), with nothing done.
+Result<Preview> Changer::preview(const model::Config& config) {
+    const model::SnapshotPtr now = p_->store.snapshot();
+    auto resolved = resolve(PutConfig{config, {}, false}, present(*now));
+    if (!resolved) return base::fail(resolved.error());
+    Preview out;
+    out.counts = resolved->counts;
+    if (auto ok = guard(PutConfig{}, *resolved); !ok) out.guard = ok.error().sentence;
+
+    const Known known = p_->known();
+    model::Snapshot then = *now;
+    std::set<std::string> touched;
+    std::map<model::BackendId, health::Decision> decided;
+    LeavingSet leaving = p_->leaving;
+    for (const Step& step : resolved->steps) {
+        const auto* service = then.services.find(step.service);
+        const Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
+        if (prepared.slot) decided[prepared.slot->member.id] = prepared.slot->decision;
+        for (const store::Leaving& entry : leaving_of(step)) leaving.insert(entry);
+        touched.insert(step.service);
+        then = after(then, step);
+        const bool drop = step.kind == Step::Kind::drop_service || step.kind == Step::Kind::drop_backend;
+        const bool is_new = step.kind == Step::Kind::put_service ? !step.old_service : !step.old_backend;
+        out.objects.push_back({drop ? "remove" : is_new ? "add" : "edit", step.service, step.backend});
+    }
+    reconcile::Table wanted, found;
+    std::set<reconcile::Entry> going;
+    for (const store::Leaving& entry : leaving) going.insert(entry_of(entry));
+    for (const std::string& name : touched) {
+        const auto* service = then.services.find(name);
+        if (!service) continue;
+        const ipvs::ServiceKey key = reconcile::kernel_key((*service)->spec.key);
+        reconcile::TableService& want = wanted[key];
+        want.record = reconcile::service_record((*service)->spec);
+        (*service)->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            const auto at = decided.find(backend->id);
+            const health::Decision decision =
+                at == decided.end() ? p_->slots.find(backend->id)->decision : at->second;
+            const base::Endpoint& address = backend->spec.address;
+            if (decision.present)
+                want.dests.emplace(address, reconcile::dest_record(backend->spec, decision.effective));
+        });
+        going.insert({key, {}});  // to be read; what is wanted stays
+    }
+    for (const reconcile::Entry& entry : going) {
+        if (found.contains(entry.service)) continue;
+        auto record = p_->driver->service(entry.service);
+        if (!record) return base::fail(record.error());
+        if (!*record) continue;
+        auto dests = p_->driver->dests(entry.service);
+        if (!dests) return base::fail(dests.error());
+        reconcile::TableService& has = found[entry.service];
+        has.record = std::move(**record);
+        for (ipvs::DestRecord& dest : *dests) has.dests.emplace(dest.address, dest);
+    }
+    for (const reconcile::Step& step : reconcile::plan(wanted, found, going).steps) {
+        std::string words = step.op.text();
+        if (!step.before.empty() && !step.after.empty())
+            words += ": " + step.before + " -> " + step.after;
+        else if (!step.after.empty())
+            words += ": " + step.after;
+        out.operations.push_back(std::move(words));
+    }
+    return out;
+}
+
+}  // namespace gorb::control
