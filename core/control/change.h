@@ -75,6 +75,13 @@ struct Adopt {
 using Change = std::variant<PutService, PutBackend, PatchService, PatchBackend, DeleteService, DeleteBackend,
                             PutConfig, Declare, Adopt>;
 
+// The names of the service and of the backend that a change is about, "" for changes of many; the latter is
+// "" for changes of a service.
+const std::string& service_name(const Change& change);
+const std::string& backend_name(const Change& change);
+// Does it stand alone in its batch?
+bool concerns_many(const Change& change);
+
 // How many objects a change of many has made, changed and removed.
 struct Counts {
     size_t added = 0, changed = 0, removed = 0;

@@ -456,44 +456,6 @@ Result<Resolved> resolve_one(const Adopt& change, const Present& present) {
 
 }  // namespace
 
-const std::string& service_name(const Change& change) {
-    static const std::string none;
-    struct Name {
-        const std::string& operator()(const PutService& c) const { return c.service.name; }
-        const std::string& operator()(const PutBackend& c) const { return c.service; }
-        const std::string& operator()(const PatchService& c) const { return c.service; }
-        const std::string& operator()(const PatchBackend& c) const { return c.service; }
-        const std::string& operator()(const DeleteService& c) const { return c.service; }
-        const std::string& operator()(const DeleteBackend& c) const { return c.service; }
-        const std::string& operator()(const PutConfig&) const { return none; }
-        const std::string& operator()(const Declare&) const { return none; }
-        const std::string& operator()(const Adopt& c) const { return c.name; }
-    };
-    return std::visit(Name{}, change);
-}
-
-const std::string& backend_name(const Change& change) {
-    static const std::string none;
-    struct Name {
-        const std::string& operator()(const PutBackend& c) const { return c.backend.name; }
-        const std::string& operator()(const PatchBackend& c) const { return c.backend; }
-        const std::string& operator()(const DeleteBackend& c) const { return c.backend; }
-        const std::string& operator()(const PutService&) const { return none; }
-        const std::string& operator()(const PatchService&) const { return none; }
-        const std::string& operator()(const DeleteService&) const { return none; }
-        const std::string& operator()(const PutConfig&) const { return none; }
-        const std::string& operator()(const Declare&) const { return none; }
-        const std::string& operator()(const Adopt&) const { return none; }
-    };
-    return std::visit(Name{}, change);
-}
-
-bool concerns_many(const Change& change) {
-    if (const auto* deletion = std::get_if<DeleteService>(&change)) return deletion->drain > base::Nanos(0);
-    return std::holds_alternative<PutConfig>(change) || std::holds_alternative<Declare>(change) ||
-           std::holds_alternative<Adopt>(change);
-}
-
 Result<Resolved> resolve(const Change& change, const Present& present) {
     return std::visit([&](const auto& c) { return resolve_one(c, present); }, change);
 }

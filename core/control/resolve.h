@@ -57,13 +57,6 @@ struct Present {
     std::function<base::Result<model::ConfigService>(const Adopt&)> found;
 };
 
-// The names of the service and of the backend that a change is about, "" for changes of many; the latter is
-// "" for changes of a service.
-const std::string& service_name(const Change& change);
-const std::string& backend_name(const Change& change);
-// Does it stand alone in its batch?
-bool concerns_many(const Change& change);
-
 base::Result<Resolved> resolve(const Change& change, const Present& present);
 
 }  // namespace gorb::control

@@ -1,7 +1,5 @@
 #include "control/touched.h"
 
-#include "control/resolve.h"
-
 namespace gorb::control {
 
 bool Touched::add(const Change& change) {

@@ -66,16 +66,12 @@ void assign(gorb::testing::Values& values, const std::string& text) {
 }
 
 Command parse(int argc, char** argv) {
-    static const option names[] = {{"arg", required_argument, nullptr, 'a'},
-                                   {"option", required_argument, nullptr, 'o'},
-                                   {"plugin", required_argument, nullptr, 'p'},
-                                   {"timeout", required_argument, nullptr, 't'},
-                                   {"slow", required_argument, nullptr, 's'},
-                                   {"targets", required_argument, nullptr, 'n'},
-                                   {"limit", required_argument, nullptr, 'l'},
-                                   {"options-markdown", no_argument, nullptr, 'm'},
-                                   {"help", no_argument, nullptr, 'h'},
-                                   {nullptr, 0, nullptr, 0}};
+    static const option names[] = {
+        {"arg", required_argument, nullptr, 'a'},    {"option", required_argument, nullptr, 'o'},
+        {"plugin", required_argument, nullptr, 'p'}, {"timeout", required_argument, nullptr, 't'},
+        {"slow", required_argument, nullptr, 's'},   {"targets", required_argument, nullptr, 'n'},
+        {"limit", required_argument, nullptr, 'l'},  {"options-markdown", no_argument, nullptr, 'm'},
+        {"help", no_argument, nullptr, 'h'},         {nullptr, 0, nullptr, 0}};
     Command command;
     for (int c = 0; (c = getopt_long(argc, argv, "a:o:p:t:n:s:h", names, nullptr)) != -1;) {
         switch (c) {
