@@ -130,7 +130,9 @@ TEST(Churn, TenThousandBackendsThatGoDownInASecondAreAHandfulOfBatches) {
             world.control->health_changed(some);
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }
-        world.ownership();  // all of it has been looked at
+        // A question is answered before the health that came with it is looked at, and the next one after it.
+        world.ownership();
+        world.ownership();
     };
     report(health::State::up);
     world.reconcile();
@@ -146,7 +148,7 @@ TEST(Churn, TenThousandBackendsThatGoDownInASecondAreAHandfulOfBatches) {
     const uint64_t batches = world.driver->calls - calls;
     EXPECT_EQ(table->ops() - ops, size_t{services * backends});
     EXPECT_LE(batches, 100U);  // no more than turns of the loops
-    EXPECT_EQ(table_differs(*table, *world.control), "");
+    EXPECT_EQ(table_differs(*table, *world.control).substr(0, 500), "");
     for (int i = 0; i < 30; ++i) {
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
         world.ownership();
@@ -166,6 +168,7 @@ TEST(Churn, TenThousandBackendsThatGoDownInASecondAreAHandfulOfBatches) {
     std::vector<health::Changed> all;
     for (const model::BackendId id : ids) all.push_back({id, health::State::up, 100, 1, 99, "told"});
     world.control->health_changed(all);
+    world.ownership();
     world.ownership();
     EXPECT_LE(world.driver->calls - before, 3U);
 }

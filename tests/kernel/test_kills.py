@@ -7,7 +7,7 @@ import time
 from gorbd import SLOW
 from lab import VIP, LabTest
 
-KILLS = 30
+KILLS = 15
 ROUNDS = 3  # Each with KILLS / ROUNDS kills, so that one round fits in the time of a test.
 WEB = f"tcp {VIP}:80"
 

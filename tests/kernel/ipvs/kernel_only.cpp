@@ -136,7 +136,8 @@ TEST(KernelDump, AServiceThatGoesMeanwhileIsNotFoundOrWhole) {
         const Writer writer([key](Driver& other, uint32_t n) {
             if (n % 2 == 0) {
                 EXPECT_TRUE(all_ok(other.apply(service_with_dests(key, dests))));
-                std::this_thread::sleep_for(50ms);
+                // Longer each time: a slow machine has to come to read it whole as well.
+                std::this_thread::sleep_for(50ms * (1 + n / 8));
             } else {
                 const Op op = Op::remove(key);
                 EXPECT_TRUE(ok(other.apply(std::span(&op, 1))[0]));
