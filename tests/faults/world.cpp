@@ -68,7 +68,8 @@ std::vector<base::Status> SharedTable::apply(std::span<const Op> ops) {
     std::vector<base::Status> results;
     results.reserve(ops.size());
     for (const Op& op : ops) {
-        if (op.kind == Op::Kind::remove_service || op.kind == Op::Kind::remove_dest) removals.push_back(op);
+        const bool removes = op.kind == Op::Kind::remove_service || op.kind == Op::Kind::remove_dest;
+        if (removes && keep_removals) removals.push_back(op);
         if (crash_->alive()) {
             results.push_back(table_->apply({&op, 1}).front());
         } else {

@@ -69,6 +69,7 @@ class SharedTable final : public ipvs::Driver {
 
     std::atomic<uint64_t> calls{0};          // of apply()
     std::atomic<unsigned> failing_reads{0};  // of a hundred
+    bool keep_removals = true;               // false: for a day's work, which would fill the memory with them
     std::vector<ipvs::Op> removals;          // that were asked for; of the control thread
 
   private:
