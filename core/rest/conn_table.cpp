@@ -47,7 +47,7 @@ struct ConnTable::Conn final : SessionHost {
 
 ConnTable::ConnTable(io::Loop& loop, Limits limits, Handler handler)
     : loop_(loop),
-      limits_(limits),
+      limits_(std::move(limits)),
       handler_(std::move(handler)),
       mailbox_(std::make_shared<Mailbox>(loop, static_cast<AnswerTaker&>(*this))),
       scratch_(scratch_bytes) {}

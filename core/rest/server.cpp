@@ -54,7 +54,7 @@ void turn_away(int fd) {
 }  // namespace
 
 struct Server::Impl {
-    Impl(Limits limits, Handler handler) : loop("rest"), table(loop, limits, std::move(handler)) {}
+    Impl(Limits limits, Handler handler) : loop("rest"), table(loop, std::move(limits), std::move(handler)) {}
 
     base::Status open(const base::Endpoint& wanted);
     base::Status watch_listener();
@@ -191,7 +191,7 @@ Server::~Server() {
 
 base::Result<std::unique_ptr<Server>> Server::listen(const base::Endpoint& address, Limits limits,
                                                      Handler handler) {
-    auto impl = std::make_unique<Impl>(limits, std::move(handler));
+    auto impl = std::make_unique<Impl>(std::move(limits), std::move(handler));
     if (auto opened = impl->open(address); !opened) {
         impl->stop_accepting();
         return base::fail(std::move(opened.error()));

@@ -135,11 +135,13 @@ base::Status replace_database(const Paths& paths, const std::string& word) {
 }
 
 base::Status finish_replacing(const Paths& paths, const std::string& word) {
-    const std::string now = stamp();
-    std::string aside = paths.database.string() + "." + word + "-" + now;
+    const std::string first = paths.database.string() + "." + word + "-" + stamp();
+    std::string aside = first;
     std::error_code ignored;
-    for (int n = 2; fs::exists(aside, ignored); ++n)
-        aside = paths.database.string() + "." + word + "-" + now + "." + std::to_string(n);
+    for (int n = 2; fs::exists(aside, ignored); ++n) {
+        aside = first;
+        aside.append(".").append(std::to_string(n));
+    }
     // The WAL must not be found beside another database than its own; SQLite finds it beside the copy.
     for (const char* suffix : {"", "-wal", "-shm"}) {
         const fs::path from = with_suffix(paths.database, suffix);

@@ -107,7 +107,7 @@ base::Result<int64_t> read_version(Connection& file, const std::string& path, co
                               "): name another folder, move the file away, or, if it is damaged, `gorbd "
                               "--restore COPY`");
     }
-    const auto version = number(file, "PRAGMA user_version", path);
+    auto version = number(file, "PRAGMA user_version", path);
     if (version && *version > schema.version) {
         return base::fail(base::Errc::unsupported,
                           path + " was written by a newer gorbd (schema " + std::to_string(*version) +

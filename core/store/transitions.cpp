@@ -6,7 +6,6 @@
 
 namespace gorb::store {
 
-using model::BackendEntry;
 using model::ServiceEntry;
 using model::Snapshot;
 
