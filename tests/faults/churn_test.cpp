@@ -42,6 +42,7 @@ TEST(Churn, LeavesMemoryDescriptorsAndTheStoreAsSmallAsTheyWere) {
     size_t memory = 0, open = 0, bytes = 0, most_bytes = 0, done = 0;
     while (done < all) {
         std::vector<control::Change> changes;
+        changes.reserve(400);
         for (int i = 0; i < 400; ++i) changes.push_back(dice.change());
         done += changes.size();
         world.submit(std::move(changes), promised);
@@ -167,6 +168,7 @@ TEST(Churn, TenThousandBackendsThatGoDownInASecondAreAHandfulOfBatches) {
     // At once, without a pause: one batch, perhaps two.
     const uint64_t before = world.driver->calls;
     std::vector<health::Changed> all;
+    all.reserve(ids.size());
     for (const model::BackendId id : ids) all.push_back({id, health::State::up, 100, 1, 99, "told"});
     world.control->health_changed(all);
     world.ownership();

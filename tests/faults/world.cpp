@@ -266,8 +266,8 @@ std::string Promised::compare(const model::Snapshot& now) {
     for (const auto& [object, value] : is) {
         const std::set<std::string>& values = may_[object];
         if (values.contains(value) || (values.empty() && value.empty())) continue;
-        wrong += object + " is \"" + value + "\" and may be";
-        for (const std::string& one : values) wrong += " \"" + one + "\"";
+        wrong.append(object).append(" is \"").append(value).append("\" and may be");
+        for (const std::string& one : values) wrong.append(" \"").append(one).append("\"");
         wrong += "\n";
     }
     may_.clear();
@@ -279,7 +279,7 @@ std::string Promised::compare(const model::Snapshot& now) {
 
 // ---- a daemon
 
-World::World(Makings makings) : crash(makings.crash) {
+World::World(const Makings& makings) : crash(makings.crash) {
     auto shared = std::make_unique<SharedTable>(makings.table, crash);
     driver = shared.get();
     std::unique_ptr<store::Database> database;

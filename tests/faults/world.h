@@ -131,7 +131,7 @@ class World {
         control::Options options;
         std::shared_ptr<Crash> crash = std::make_shared<Crash>();
     };
-    explicit World(Makings makings);
+    explicit World(const Makings& makings);
 
     bool start() { return static_cast<bool>(control->start()); }
     // Submits these together and waits for all answers; what was answered after the crash was not answered.

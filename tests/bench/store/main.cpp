@@ -99,6 +99,7 @@ double puts(int writers, double seconds, Put&& put) {
     std::atomic<bool> over{false};
     std::atomic<uint64_t> count{0};
     std::vector<std::thread> threads;
+    threads.reserve(static_cast<size_t>(writers));
     const auto begin = Clock::now();
     for (int w = 0; w < writers; ++w) {
         threads.emplace_back([&, w] {
@@ -180,7 +181,7 @@ void compare(const Options& options, int writers) {
             write.put_backends.emplace_back(
                 "service-1", std::make_shared<const model::BackendEntry>(
                                  model::BackendEntry{backend(row, n % 60'000), 1, write.revision}));
-            db->write(std::move(write), [&durable](base::Status status) {
+            db->write(std::move(write), [&durable](const base::Status& status) {
                 must(status);
                 durable.give();
             });
@@ -217,7 +218,7 @@ void load(const Options& options) {
         const auto db = open(folder.path() / "store");
         Signal over;
         const auto begin = Clock::now();
-        db->rewrite(std::move(all), [&over](base::Status status) {
+        db->rewrite(std::move(all), [&over](const base::Status& status) {
             must(status);
             over.give();
         });
