@@ -275,39 +275,40 @@ void Sync::settle(Round& round) {
             refuse(service->spec.name, no->second);
             ++round.counts.refused;
         }
-        service->backends.for_each([&, of = &key](const std::string&, const model::BackendPtr& backend) {
-            const Entry entry{*of, backend->spec.address};
-            if (round.left_alone.contains(entry)) return;
-            Slot& slot = *ports_.slots->find(backend->id);
-            const ipvs::DestRecord* was = nullptr;
-            if (had) {
-                const auto dest = found->second.dests.find(backend->spec.address);
-                if (dest != found->second.dests.end()) was = &dest->second;
-            }
-            const auto refused = round.refused.find(entry);
-            if (refused == round.refused.end()) {
-                slot.present = slot.decision.present;
-                ipvs::DestRecord record = reconcile::dest_record(backend->spec, slot.decision.effective);
-                if (was) record = reconcile::keeping(record, *was);
-                slot.took(record);
-                if (!slot.present) slot.weight = 0;
-                slot.trouble.clear();
-            } else {
-                ++round.counts.refused;
-                slot.present = was != nullptr;
-                slot.weight = was ? was->weight : 0;
-                Trouble& trouble = slot.trouble.change();
-                trouble.not_applied = refused->second;
-                trouble.retry_at = ports_.clock->now() + pause_after(trouble.attempts);
-                if (trouble.attempts++ == 0) {
-                    base::log_error("destination could not be made, trying again",
-                                    {{"service", service->spec.name},
-                                     {"backend", backend->spec.name},
-                                     {"error", trouble.not_applied}});
+        service->backends.for_each(
+            [&, of = &key, in = service](const std::string&, const model::BackendPtr& backend) {
+                const Entry entry{*of, backend->spec.address};
+                if (round.left_alone.contains(entry)) return;
+                Slot& slot = *ports_.slots->find(backend->id);
+                const ipvs::DestRecord* was = nullptr;
+                if (had) {
+                    const auto dest = found->second.dests.find(backend->spec.address);
+                    if (dest != found->second.dests.end()) was = &dest->second;
                 }
-            }
-            ports_.slots->publish(slot);
-        });
+                const auto refused = round.refused.find(entry);
+                if (refused == round.refused.end()) {
+                    slot.present = slot.decision.present;
+                    ipvs::DestRecord record = reconcile::dest_record(backend->spec, slot.decision.effective);
+                    if (was) record = reconcile::keeping(record, *was);
+                    slot.took(record);
+                    if (!slot.present) slot.weight = 0;
+                    slot.trouble.clear();
+                } else {
+                    ++round.counts.refused;
+                    slot.present = was != nullptr;
+                    slot.weight = was ? was->weight : 0;
+                    Trouble& trouble = slot.trouble.change();
+                    trouble.not_applied = refused->second;
+                    trouble.retry_at = ports_.clock->now() + pause_after(trouble.attempts);
+                    if (trouble.attempts++ == 0) {
+                        base::log_error("destination could not be made, trying again",
+                                        {{"service", in->spec.name},
+                                         {"backend", backend->spec.name},
+                                         {"error", trouble.not_applied}});
+                    }
+                }
+                ports_.slots->publish(slot);
+            });
     }
 }
 
