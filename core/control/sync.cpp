@@ -463,6 +463,7 @@ std::string Sync::refused(const std::string& service) const {
 std::vector<Drift> Sync::drift() const {
     return drift_.with([](const auto& map) {
         std::vector<Drift> out;
+        out.reserve(map.size());
         for (const auto& [entry, drift] : map) out.push_back(drift);
         return out;
     });
