@@ -96,7 +96,7 @@ TEST(Query, NamesTheParameterWhoseValueIsWrong) {
         const auto read = read_query(query, "adopt force drain after");
         ASSERT_FALSE(read) << query;
         EXPECT_EQ(read.error().code, base::Errc::invalid);
-        const std::string name(query, std::string_view(query).find_first_of("=") == std::string::npos
+        const std::string name(query, std::string_view(query).find('=') == std::string::npos
                                           ? std::string_view(query).size()
                                           : std::string_view(query).find('='));
         EXPECT_NE(read.error().sentence.find('"' + name + '"'), std::string::npos) << read.error().sentence;

@@ -45,7 +45,7 @@ TEST(PowerCut, LosesNothingThatWasCalledDone) {
             cuts.push_back({disk.cut(how, random), done});
         };
         for (uint64_t n = 1; n <= last; ++n) {
-            db->write(numbered(n), [&done, n](base::Status status) {
+            db->write(numbered(n), [&done, n](const base::Status& status) {
                 EXPECT_TRUE(status);
                 done = n;
             });
@@ -176,7 +176,7 @@ TEST(Kill, LosesNothingThatWasCalledDone) {
             if (!db || !(*db)->load()) return;
             std::atomic<uint64_t> done{last};
             for (uint64_t n = last + 1;; ++n) {
-                (*db)->write(numbered(n), [&done, n, fd](base::Status status) {
+                (*db)->write(numbered(n), [&done, n, fd](const base::Status& status) {
                     if (!status) _exit(3);
                     done = n;
                     tell(fd, n);

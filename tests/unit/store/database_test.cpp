@@ -156,7 +156,7 @@ TEST(Database, AWriteThatDoesNotFitFailsAloneAndLeavesNothing) {
             write.vips_added = {*base::Ip::parse("10.9.9.9")};
             write.put_backends.emplace_back("nobody", backend("b", "10.1.0.99:80"));
         }
-        db->write(std::move(write), [&](base::Status status) {
+        db->write(std::move(write), [&](const base::Status& status) {
             std::lock_guard guard(lock);
             good.push_back(status.has_value());
             if (!status) {
@@ -188,7 +188,7 @@ TEST(Database, WhatWaitsIsOneTransactionAndIsAnsweredInOrder) {
         hold.get_future().wait();
     });
     for (uint64_t n = 2; n <= count; ++n) {
-        db->write(numbered(n), [&, n](base::Status status) {
+        db->write(numbered(n), [&, n](const base::Status& status) {
             EXPECT_TRUE(status);
             order.push_back(n);
             if (n == count) over.set_value();
@@ -252,7 +252,7 @@ TEST(Database, WhatWaitsAtTheEndIsWrittenFirst) {
     {
         const auto db = opened(folder.store());
         for (uint64_t n = 1; n <= 500; ++n)
-            db->write(numbered(n), [&answers](base::Status status) { answers += status ? 1 : 0; });
+            db->write(numbered(n), [&answers](const base::Status& status) { answers += status ? 1 : 0; });
     }
     EXPECT_EQ(answers, 500);
     EXPECT_EQ(reopened(folder.store()).revision, 500U);
