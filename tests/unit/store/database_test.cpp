@@ -183,7 +183,7 @@ TEST(Database, WhatWaitsIsOneTransactionAndIsAnsweredInOrder) {
     std::promise<void> hold, over;
     std::vector<uint64_t> order;
     // The first answer keeps the thread while the others come in.
-    db->write(numbered(1), [&](base::Status) {
+    db->write(numbered(1), [&](const base::Status&) {
         order.push_back(1);
         hold.get_future().wait();
     });
@@ -228,7 +228,7 @@ TEST(Database, OneTransactionIsBounded) {
     const Folder folder;
     const auto db = opened(folder.store());
     std::promise<void> held, hold, over;
-    db->write(numbered(1), [&](base::Status) {
+    db->write(numbered(1), [&](const base::Status&) {
         held.set_value();
         hold.get_future().wait();
     });
@@ -237,7 +237,7 @@ TEST(Database, OneTransactionIsBounded) {
     for (int n = 2; n <= count; ++n) {
         Write write;
         write.revision = static_cast<uint64_t>(n);
-        db->write(std::move(write), [&, n](base::Status) {
+        db->write(std::move(write), [&, n](const base::Status&) {
             if (n == count) over.set_value();
         });
     }

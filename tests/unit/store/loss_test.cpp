@@ -138,11 +138,11 @@ TEST(Loss, WritesAndARewriteKeepTheirOrder) {
     const Loaded all = random_state(8, 20);
     std::vector<int> order;
     std::promise<void> over;
-    db->write(numbered(1), [&](base::Status s) { order.push_back(s ? 1 : -1); });
-    db->rewrite(all, [&](base::Status s) { order.push_back(s ? 2 : -2); });
+    db->write(numbered(1), [&](const base::Status& s) { order.push_back(s ? 1 : -1); });
+    db->rewrite(all, [&](const base::Status& s) { order.push_back(s ? 2 : -2); });
     Write more;
     more.revision = all.revision + 5;
-    db->write(more, [&](base::Status s) {
+    db->write(more, [&](const base::Status& s) {
         order.push_back(s ? 3 : -3);
         over.set_value();
     });
