@@ -209,7 +209,7 @@ inline Loaded random_state(uint64_t seed, size_t services) {
     }
     for (uint64_t n = random.below(5); n > 0; --n) all.vips.push_back(random.endpoint().ip);
     std::ranges::sort(all.vips);
-    all.vips.erase(std::ranges::unique(all.vips).begin(), all.vips.end());
+    all.vips.erase(std::unique(all.vips.begin(), all.vips.end()), all.vips.end());
     return all;
 }
 
