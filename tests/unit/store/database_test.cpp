@@ -207,6 +207,7 @@ TEST(Database, ManyWritersShareTransactions) {
     const auto db = opened(folder.store());
     std::atomic<uint64_t> revision{0};
     std::vector<std::thread> writers;
+    writers.reserve(32);
     for (int w = 0; w < 16; ++w) {
         writers.emplace_back([&] {
             for (int n = 0; n < 50; ++n) {
