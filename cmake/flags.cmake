@@ -4,6 +4,10 @@ add_compile_options(
     $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
     -fvisibility=hidden
     $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>)
+if(CMAKE_UNITY_BUILD)
+    # A source that is included is taken for a header by this warning.
+    add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+endif()
 if(GORB_WERROR)
     add_compile_options(-Werror)
 endif()

@@ -8,6 +8,7 @@
 #include "app/declared.h"
 #include "app/installation.h"
 #include "app/plugin_options.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
 #include "health/engine.h"
@@ -29,8 +30,7 @@ using base::Result;
 
 namespace {
 
-constexpr uint64_t second = 1'000'000'000;
-constexpr uint64_t control_stuck_after = 30 * second;
+constexpr uint64_t control_stuck_after = 30 * base::second;
 
 Result<std::unique_ptr<ipvs::Driver>> open_driver(DriverKind kind) {
     if (kind == DriverKind::memory) {
@@ -197,7 +197,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         const uint64_t since = p.control->busy_since();
         if (since == 0 || p.clock.now() < since + control_stuck_after) return "";
         return "the control thread has been busy with one batch for " +
-               std::to_string((p.clock.now() - since) / second) + " s";
+               std::to_string((p.clock.now() - since) / base::second) + " s";
     };
     auto server = rest::Server::listen(*address, limits, rest::make_api(context));
     if (!server) return base::fail(server.error());

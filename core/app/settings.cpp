@@ -88,13 +88,13 @@ Status read_interface(const std::string& text, std::string& out) {
     return {};
 }
 
-struct Option {
+struct Setting {
     const char* key;
     std::function<Status(Settings&, const std::string&)> set;
 };
 
-const std::vector<Option>& options() {
-    static const std::vector<Option> table = {
+const std::vector<Setting>& options() {
+    static const std::vector<Setting> table = {
         {"gorbd.listen",
          [](Settings& s, const std::string& t) -> Status {
              if (auto parsed = listen_endpoint(t); !parsed) return base::fail(parsed.error());
@@ -176,13 +176,13 @@ std::string at(const std::filesystem::path& file, size_t line) {
 
 // Poco::Util forgets lines, so they are found again here, by the same grammar: [section], key = value, # and
 // ;.
-struct Place {
+struct LineOf {
     std::string key;
     size_t line;
 };
 
-base::Result<std::vector<Place>> places(const std::string& text, const std::filesystem::path& file) {
-    std::vector<Place> found;
+base::Result<std::vector<LineOf>> places(const std::string& text, const std::filesystem::path& file) {
+    std::vector<LineOf> found;
     std::map<std::string, size_t> first;
     std::istringstream lines(text);
     std::string section;
@@ -226,7 +226,7 @@ Status read_file(Settings& settings, const std::filesystem::path& file) {
         std::istringstream again(text.str());
         const Poco::AutoPtr<Poco::Util::IniFileConfiguration> ini(
             new Poco::Util::IniFileConfiguration(again));
-        for (const Place& place : *found) {
+        for (const LineOf& place : *found) {
             if (auto set = set_option(settings, place.key, ini->getRawString(place.key, "")); !set) {
                 return base::fail(Errc::invalid, at(file, place.line) + ": " + set.error().sentence);
             }
@@ -246,12 +246,12 @@ StoreKind store_kind(const Settings& settings) {
 
 std::vector<std::string> option_keys() {
     std::vector<std::string> keys;
-    for (const Option& option : options()) keys.emplace_back(option.key);
+    for (const Setting& option : options()) keys.emplace_back(option.key);
     return keys;
 }
 
 Status set_option(Settings& settings, const std::string& key, const std::string& text) {
-    auto option = std::ranges::find_if(options(), [&](const Option& o) { return key == o.key; });
+    auto option = std::ranges::find_if(options(), [&](const Setting& o) { return key == o.key; });
     constexpr std::string_view of_plugin = "plugin.";
     const size_t last_dot = key.rfind('.');
     if (option == options().end() && key.starts_with(of_plugin) && last_dot > of_plugin.size()) {

@@ -1,10 +1,18 @@
 // Time as a dependency: code that waits or stamps takes a Clock, tests step a ManualClock.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string>
 
 namespace gorb::base {
+
+inline constexpr uint64_t second = 1'000'000'000;  // in ns, as a Clock counts
+
+// The earlier of two times of a Clock, where 0 is none.
+inline uint64_t earlier(uint64_t a, uint64_t b) {
+    return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
+}
 
 // Threads: all functions may be called by any thread at once.
 class Clock {

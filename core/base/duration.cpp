@@ -8,7 +8,8 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-constexpr uint64_t us = 1'000, ms = 1'000 * us, s = 1'000 * ms, m = 60 * s, h = 60 * m;
+constexpr uint64_t one_us = 1'000, one_ms = 1'000 * one_us, one_s = 1'000 * one_ms, one_m = 60 * one_s,
+                   one_h = 60 * one_m;
 constexpr Wide limit = Wide{1} << 62;
 
 struct Unit {
@@ -16,9 +17,9 @@ struct Unit {
     uint64_t ns;
 };
 constexpr Unit units[] = {
-    {"us", us},    {"ms", ms},     {"s", s}, {"sec", s},  {"secs", s},
-    {"second", s}, {"seconds", s}, {"m", m}, {"min", m},  {"mins", m},
-    {"minute", m}, {"minutes", m}, {"h", h}, {"hour", h}, {"hours", h},
+    {"us", one_us},    {"ms", one_ms},     {"s", one_s}, {"sec", one_s},  {"secs", one_s},
+    {"second", one_s}, {"seconds", one_s}, {"m", one_m}, {"min", one_m},  {"mins", one_m},
+    {"minute", one_m}, {"minutes", one_m}, {"h", one_h}, {"hour", one_h}, {"hours", one_h},
 };
 
 bool same_in_any_case(std::string_view text, std::string_view lower) {
@@ -105,11 +106,13 @@ std::string duration_text(Nanos value) {
         if (left >= ns) out += std::to_string(left / ns) + name;
         left %= ns;
     };
-    part(h, "h");
-    part(m, "m");
+    part(one_h, "h");
+    part(one_m, "m");
     if (left == 0) return out.empty() || out == "-" ? "0s" : out;
     // The rest in the largest unit that has a whole part.
-    const Unit unit = left >= s ? Unit{"s", s} : left >= ms ? Unit{"ms", ms} : Unit{"us", us};
+    const Unit unit = left >= one_s    ? Unit{"s", one_s}
+                      : left >= one_ms ? Unit{"ms", one_ms}
+                                       : Unit{"us", one_us};
     out += std::to_string(left / unit.ns);
     if (uint64_t rest = left % unit.ns) {
         out += '.';

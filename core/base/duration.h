@@ -2,6 +2,7 @@
 // minutes"'s units sec, seconds, min, minutes, hours, in any case.
 #pragma once
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,5 +21,10 @@ Result<Nanos> parse_duration(std::string_view text);
 // without parts that are zero: "1m30s", "1.5s", "250ms", "0s". A negative value (which does not parse back)
 // begins with "-".
 std::string duration_text(Nanos value);
+
+// As a Clock counts; a negative one is 0.
+inline uint64_t ns_of(Nanos t) {
+    return t.count() > 0 ? static_cast<uint64_t>(t.count()) : 0;
+}
 
 }  // namespace gorb::base

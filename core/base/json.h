@@ -167,5 +167,13 @@ inline void key(JsonWriter& w, std::string_view name) {
 inline void value(JsonWriter& w, std::string_view text) {
     w.text(text);
 }
+inline void member(JsonWriter& w, std::string_view name, std::string_view text) {
+    key(w, name);
+    value(w, text);
+}
+inline void member(JsonWriter& w, std::string_view name, uint64_t number) {
+    key(w, name);
+    w.Uint64(number);
+}
 
 }  // namespace gorb::base

@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/guarded.h"
 #include "base/log.h"
 #include "control/changer.h"
@@ -27,10 +28,6 @@ namespace {
 // which of them this kernel has, it is asked.
 constexpr std::array<std::string_view, 14> known_schedulers = {
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos"};
-
-uint64_t earlier(uint64_t a, uint64_t b) {
-    return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
-}
 
 constexpr char stopping[] = "gorbd is stopping and takes no more changes";
 
@@ -121,10 +118,10 @@ void Control::Impl::health_changed(const health::Changed& change) {
 }
 
 uint64_t Control::Impl::next_wake() const {
-    uint64_t at = earlier(parts.weights.next(), parts.drains.next());
-    at = earlier(at, parts.sync.next());
-    at = earlier(at, rounds.next());
-    return earlier(at, parts.keeper.next());
+    uint64_t at = base::earlier(parts.weights.next(), parts.drains.next());
+    at = base::earlier(at, parts.sync.next());
+    at = base::earlier(at, rounds.next());
+    return base::earlier(at, parts.keeper.next());
 }
 
 void Control::Impl::settle() {

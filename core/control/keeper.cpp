@@ -3,19 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 namespace gorb::control {
 namespace {
 
-constexpr uint64_t second = 1'000'000'000;
 // What is known of health after a power cut may be as old as this.
-constexpr uint64_t health_period = second;
-constexpr uint64_t longest_wait = 30 * second;
-
-uint64_t earlier(uint64_t a, uint64_t b) {
-    return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b);
-}
+constexpr uint64_t health_period = base::second;
+constexpr uint64_t longest_wait = 30 * base::second;
 
 // Nothing but entries that have left: those come by the thousand.
 bool only_confirms(const store::Write& write) {
@@ -98,7 +94,7 @@ void Keeper::pay(uint64_t now) {
             paying_ = false;
             in_arrears_ = !refused->empty();
             debts_.insert(debts_.begin(), refused->begin(), refused->end());
-            if (!debts_.empty() && debts_at_ == 0) debts_at_ = clock_->now() + second;
+            if (!debts_.empty() && debts_at_ == 0) debts_at_ = clock_->now() + base::second;
         });
     }
 }
@@ -128,7 +124,7 @@ void Keeper::rewrite() {
             }
             base::log_error("the store can not be made anew, trying again",
                             {{"error", status.error().sentence}});
-            rewrite_at_ = clock_->now() + std::min(longest_wait, second << std::min(failures_++, 5U));
+            rewrite_at_ = clock_->now() + std::min(longest_wait, base::second << std::min(failures_++, 5U));
         });
     });
 }
@@ -147,7 +143,7 @@ void Keeper::look() {
         if (status) return;
         // What has become known since is newer.
         for (const auto& [name, state] : health) health_.emplace(name, state);
-        health_at_ = clock_->now() + std::min(longest_wait, second << std::min(failures_, 5U));
+        health_at_ = clock_->now() + std::min(longest_wait, base::second << std::min(failures_, 5U));
     });
 }
 
@@ -155,7 +151,7 @@ uint64_t Keeper::next() const {
     if (!database_) return 0;
     const uint64_t debts = paying_ ? 0 : debts_at_;
     const uint64_t rewriting = in_flight_ == 0 ? rewrite_at_ : 0;
-    return earlier(rewriting, rewriting_ ? 0 : earlier(debts, health_at_));
+    return base::earlier(rewriting, rewriting_ ? 0 : base::earlier(debts, health_at_));
 }
 
 void Keeper::settle() {

@@ -8,7 +8,7 @@
 namespace gorb::control {
 namespace {
 
-constexpr size_t services_at_once = 16;
+constexpr size_t round_of_services = 16;
 
 }  // namespace
 
@@ -47,7 +47,7 @@ bool Rounds::step(const model::Snapshot& now) {
         begin(now);
     }
     std::vector<model::ServicePtr> some;
-    while (!names_.empty() && some.size() < services_at_once) {
+    while (!names_.empty() && some.size() < round_of_services) {
         if (const auto* service = now.services.find(names_.back())) some.push_back(*service);
         names_.pop_back();
     }

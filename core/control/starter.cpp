@@ -9,7 +9,7 @@
 namespace gorb::control {
 namespace {
 
-constexpr size_t services_at_once = 1024;
+constexpr size_t brought_at_once = 1024;
 
 health::State state_of(store::Health::State state) {
     switch (state) {
@@ -61,7 +61,7 @@ class Starter {
                                 {{"service", service->spec.name}, {"error", added.error().sentence}});
             }
             some.push_back(service);
-            if (some.size() == services_at_once) bring();
+            if (some.size() == brought_at_once) bring();
         });
         if (!some.empty()) bring();
         if (allowed(*now, *table, force)) counts.add(p_->sync.leave(*now));

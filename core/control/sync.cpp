@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "control/retry.h"
 #include "reconcile/records.h"
 #include "reconcile/table.h"
 
@@ -17,15 +19,9 @@ using OpKind = ipvs::Op::Kind;
 
 namespace {
 
-constexpr uint64_t second = 1'000'000'000;
-constexpr uint64_t longest_retry = 60 * second;
 // Somebody may change the table while it is read and written: then it is read again, so often.
 constexpr int attempts = 3;
 constexpr uint32_t lines_a_second = 100;
-
-uint64_t pause_after(uint32_t failures) {
-    return std::min(longest_retry, second << std::min<uint32_t>(failures, 6));
-}
 
 std::string text(const Entry& entry) {
     return entry.dest ? entry.dest->text() + " in " + entry.service.text() : entry.service.text();
@@ -141,7 +137,7 @@ bool Sync::is_drift(const reconcile::Step& step, const Round& round) const {
 // Somebody may have flushed a table of thousands.
 bool Sync::worth_a_line() {
     const uint64_t now = ports_.clock->now();
-    if (now >= lines_since_ + second) {
+    if (now >= lines_since_ + base::second) {
         lines_since_ = now;
         lines_ = 0;
     }
@@ -247,7 +243,7 @@ void Sync::confirm(std::span<const Entry> gone) {
 void Sync::refuse(const std::string& service, const std::string& words) {
     Refusal& refusal = refusals_[service];
     refusal.words = words;
-    refusal.retry_at = ports_.clock->now() + pause_after(refusal.attempts);
+    refusal.retry_at = ports_.clock->now() + retry_after(refusal.attempts);
     if (refusal.attempts++ == 0) {
         base::log_error("virtual service could not be made, trying again",
                         {{"service", service}, {"error", words}});
@@ -299,7 +295,7 @@ void Sync::settle(Round& round) {
                     slot.weight = was ? was->weight : 0;
                     Trouble& trouble = slot.trouble.change();
                     trouble.not_applied = refused->second;
-                    trouble.retry_at = ports_.clock->now() + pause_after(trouble.attempts);
+                    trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
                     if (trouble.attempts++ == 0) {
                         base::log_error("destination could not be made, trying again",
                                         {{"service", in->spec.name},
@@ -393,7 +389,7 @@ SyncCounts Sync::leave(const model::Snapshot& now) {
         leave_attempts_ = 0;
     } else {
         const auto& [entry, words] = *round.refused.begin();
-        leave_at_ = ports_.clock->now() + pause_after(leave_attempts_);
+        leave_at_ = ports_.clock->now() + retry_after(leave_attempts_);
         if (leave_attempts_++ == 0) {
             base::log_error("could not be removed from the kernel, trying again",
                             {{"entry", text(entry)}, {"error", words}});

@@ -5,15 +5,14 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "control/retry.h"
 
 namespace gorb::control {
 namespace {
 
 using ipvs::Op;
-
-constexpr uint64_t second = 1'000'000'000;
-constexpr uint64_t longest_retry = 60 * second;
 
 // The change of health that a freeze holds back: one of those that made the engine suspect this machine.
 bool held(const health::Suspicion& suspicion, const Slot& slot) {
@@ -121,12 +120,12 @@ uint64_t Weights::next() const {
 }
 
 // A backend as it is to be seen now, counted so.
-health::Member Weights::look(const model::Service& service, Slot& slot, health::Tally& tally) const {
+health::Member Weights::look(const model::Service& service, Slot& slot, health::Headcount& tally) const {
     if (service.pool.recovery == model::Recovery::history && slot.member.back_since > 0) {
         if (const auto view = ports_.health_of(slot.member.id)) slot.member.ratio = view->ratio;
     }
     const health::Member member = seen(slot);
-    slot.counted = health::Tally::kind(member);
+    slot.counted = health::Headcount::kind(member);
     tally.add(slot.counted);
     return member;
 }
@@ -137,7 +136,7 @@ uint64_t Weights::give(const model::Service& service, const health::Assessment& 
                        const health::Member& member, Slot& slot, uint64_t now, Batch& batch) {
     const health::Decision decision = health::decide(service, pool, member, now);
     uint64_t at = health::next_step(service, member, now);
-    if (decision.cause == health::Cause::history) at = now + second;
+    if (decision.cause == health::Cause::history) at = now + base::second;
     // It has all of its weight: from now on it is one that was here all along.
     if (at == 0 && member.state == health::State::up) slot.member.back_since = 0;
     const bool same = decision == slot.decision;
@@ -154,7 +153,7 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch& ba
     std::vector<health::Member> members;
     slots.reserve(entry.backends.size());
     members.reserve(entry.backends.size());
-    health::Tally tally;
+    health::Headcount tally;
     entry.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         Slot* slot = slots_->find(backend->id);
         GORB_CHECK(slot != nullptr);
@@ -261,8 +260,7 @@ void Weights::apply(Batch& batch, std::set<std::string>& incomplete) {
         } else {
             Trouble& trouble = slot.trouble.change();
             trouble.not_applied = applied[i].error().sentence;
-            trouble.retry_at = ports_.clock->now() +
-                               std::min(longest_retry, second << std::min<uint32_t>(trouble.attempts, 6));
+            trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
             if (trouble.attempts++ == 0) {
                 base::log_error("weight could not be set, trying again",
                                 {{"service", *slot.service},

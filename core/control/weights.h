@@ -71,7 +71,7 @@ class Weights {
   private:
     struct Kept {
         health::Assessment assessment;
-        health::Tally tally;  // of what its slots are counted as
+        health::Headcount tally;  // of what its slots are counted as
     };
     struct Marks {
         bool all = false;
@@ -83,7 +83,7 @@ class Weights {
     void reassess(const model::ServiceEntry& service, uint64_t now, Batch& batch);
     bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, uint64_t now,
                       Batch& batch);
-    health::Member look(const model::Service& service, Slot& slot, health::Tally& tally) const;
+    health::Member look(const model::Service& service, Slot& slot, health::Headcount& tally) const;
     uint64_t give(const model::Service& service, const health::Assessment& pool, const health::Member& member,
                   Slot& slot, uint64_t now, Batch& batch);
     void want(const model::Service& service, Slot& slot, Batch& batch);

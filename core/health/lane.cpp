@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/duration.h"
 #include "base/log.h"
 #include "health/hash.h"
 
@@ -20,10 +21,6 @@ const char* in_words(plugin::Verdict verdict) {
             break;
     }
     return "the check could not be made";
-}
-
-uint64_t ns_of(base::Nanos t) {
-    return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0));
 }
 
 void log_state(const Board::Names& names, const Probes::Aim& aim, const Board::Effect& effect,
@@ -119,7 +116,7 @@ void Lane::begin(Slot slot) {
     asked_[slot] = was_asked_[slot] = false;
     const Probes::Aim aim = probes_.aim(slot);
     const uint64_t now = loop_.now();
-    const uint64_t interval = std::max(ns_of(aim.spec.pulse.interval), Scheduler::tick);
+    const uint64_t interval = std::max(base::ns_of(aim.spec.pulse.interval), Scheduler::tick);
     scheduler_.add(slot, static_cast<uint32_t>(hash_of(aim.address.ip)), interval,
                    next_regular(probes_.hash(slot), seed_, interval, aim.spec.pulse.jitter, now), now);
 }
@@ -129,7 +126,7 @@ void Lane::end(Slot slot) {
     scheduler_.remove(slot);
     const Probes::Aim aim = probes_.aim(slot);
     if (const Probes::Sign sign = probes_.sign(slot); sign != Probes::Sign::none) {
-        crew_.watch.turned(aim.address.ip, sign, Probes::Sign::none, ns_of(aim.spec.pulse.interval),
+        crew_.watch.turned(aim.address.ip, sign, Probes::Sign::none, base::ns_of(aim.spec.pulse.interval),
                            loop_.now());
     }
     probes_.release(slot);
@@ -169,7 +166,7 @@ void Lane::start(const Scheduler::Start& what) {
     was_asked_[slot] = asked_[slot];
     asked_[slot] = false;
     const uint64_t started = scheduler_.started(slot);
-    const uint64_t deadline = started + ns_of(probes_.aim(slot).spec.pulse.timeout);
+    const uint64_t deadline = started + base::ns_of(probes_.aim(slot).spec.pulse.timeout);
     scheduler_.limit(slot, deadline);
     if (prober_.start_again(slot, deadline)) return;
     const auto ended = with_subject(
@@ -180,7 +177,7 @@ void Lane::start(const Scheduler::Start& what) {
 void Lane::time_out(Slot slot, uint64_t now) {
     auto [not_begun, told] = prober_.expire(slot);
     const base::Nanos timeout = probes_.aim(slot).spec.pulse.timeout;
-    const uint64_t deadline = scheduler_.started(slot) + ns_of(timeout);
+    const uint64_t deadline = scheduler_.started(slot) + base::ns_of(timeout);
     plugin::Report report;
     report.verdict = plugin::Verdict::unknown;
     report.code = ETIMEDOUT;
@@ -230,8 +227,8 @@ void Lane::finish(Slot slot, const plugin::Report& report, uint64_t now) {
     if (effect.gone) return;  // the command is on its way
     if (effect.sign != effect.sign_before) {
         const Probes::Aim aim = probes_.aim(slot);
-        crew_.watch.turned(aim.address.ip, effect.sign_before, effect.sign, ns_of(aim.spec.pulse.interval),
-                           now);
+        crew_.watch.turned(aim.address.ip, effect.sign_before, effect.sign,
+                           base::ns_of(aim.spec.pulse.interval), now);
         watch_suspicion();
     }
     if (effect.concerns()) concern(slot, effect, report, now);

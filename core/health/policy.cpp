@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/duration.h"
 #include "health/hash.h"
 
 namespace gorb::health {
@@ -14,10 +15,6 @@ namespace {
 template <class N>
 N one_more(N n) {
     return n == std::numeric_limits<N>::max() ? n : static_cast<N>(n + 1);
-}
-
-uint64_t ns_of(base::Nanos t) {
-    return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0));
 }
 
 uint64_t low_bits(uint32_t n) {
@@ -41,7 +38,8 @@ void fall(Standing& s, Damped* damped, const model::Damping& damping, uint64_t n
     damped->falls = damped->falls_at(damping, now) + 1;
     damped->at = now;
     const double hold = static_cast<double>(damping.hold.count()) * std::exp2(damped->falls - 1);
-    damped->until = now + static_cast<uint64_t>(std::min(hold, static_cast<double>(ns_of(damping.max))));
+    damped->until =
+        now + static_cast<uint64_t>(std::min(hold, static_cast<double>(base::ns_of(damping.max))));
 }
 
 // -1 to 1, the same for the same arguments.
@@ -82,7 +80,7 @@ double Standing::ratio() const {
 }
 
 double Damped::falls_at(const model::Damping& damping, uint64_t now) const {
-    const uint64_t half = ns_of(damping.forget);
+    const uint64_t half = base::ns_of(damping.forget);
     if (falls == 0 || now <= at) return falls;
     return half == 0 ? 0 : falls * std::exp2(-static_cast<double>(now - at) / static_cast<double>(half));
 }
@@ -151,18 +149,18 @@ std::string held_words(uint64_t ns) {
 }
 
 Interval interval_of(const Standing& s, const model::PulseSpec& pulse, bool held) {
-    const uint64_t regular = ns_of(pulse.interval);
+    const uint64_t regular = base::ns_of(pulse.interval);
     const bool pending =
         (s.state == State::up && s.failures > 0) || (s.state == State::down && s.passes > 0 && !held);
     if (pending) {
-        const uint64_t fast = ns_of(pulse.fast_interval);
+        const uint64_t fast = base::ns_of(pulse.fast_interval);
         return fast ? Interval{false, fast} : Interval{true, regular};
     }
     if (s.state != State::down) return {true, regular};
-    const uint64_t down = ns_of(pulse.down_interval);
+    const uint64_t down = base::ns_of(pulse.down_interval);
     const uint64_t base = down ? down : regular;
     if (pulse.backoff.factor <= 1 || s.backoff == 0) return {down == 0, base};
-    const double most = static_cast<double>(std::max(base, ns_of(pulse.backoff.max)));
+    const double most = static_cast<double>(std::max(base, base::ns_of(pulse.backoff.max)));
     const double grown = static_cast<double>(base) * std::pow(pulse.backoff.factor, s.backoff);
     return {false, static_cast<uint64_t>(std::min(grown, most))};
 }

@@ -44,15 +44,15 @@ bool is_out(const Assessment& pool, const Member& m) {
 }
 
 // Those that should serve now, and of which something is known: panic and max-down are about them.
-size_t serving(const Tally& tally, const Assessment& a) {
+size_t serving(const Headcount& tally, const Assessment& a) {
     return tally.primaries_up + (a.backups_serve() ? tally.backups_up : 0);
 }
-size_t known(const Tally& tally, const Assessment& a) {
+size_t known(const Headcount& tally, const Assessment& a) {
     return serving(tally, a) + tally.primaries_down + (a.backups_serve() ? tally.backups_down : 0);
 }
 
 // Who of those that are down may go when only so many may: those that went first. Marks the last of them.
-void limit_down(const model::PoolPolicy& policy, std::span<const Member> members, const Tally& tally,
+void limit_down(const model::PoolPolicy& policy, std::span<const Member> members, const Headcount& tally,
                 Assessment& a) {
     if (policy.max_down >= 100) return;
     std::vector<std::pair<uint64_t, model::BackendId>> down;
@@ -88,13 +88,13 @@ namespace {
 enum Kind : uint8_t { kind_eligible = 1, kind_backup = 2, kind_serves = 4, kind_down = 8 };
 }  // namespace
 
-uint8_t Tally::kind(const Member& m) {
+uint8_t Headcount::kind(const Member& m) {
     if (!eligible(m)) return 0;
     return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | (serves(m) ? kind_serves : 0) |
                                 (m.state == State::down ? kind_down : 0));
 }
 
-void Tally::count(uint8_t kind, uint32_t one) {
+void Headcount::count(uint8_t kind, uint32_t one) {
     if (kind == 0) return;
     const bool backup = kind & kind_backup;
     (backup ? backups : primaries) += one;
@@ -106,7 +106,7 @@ bool counts(const model::Service& service) {
     return service.pool.max_down >= 100 && model::scheduler_traits(service.scheduler).slots == 0;
 }
 
-Assessment assess(const model::Service& service, const Tally& tally, const bool* was_met) {
+Assessment assess(const model::Service& service, const Headcount& tally, const bool* was_met) {
     const model::PoolPolicy& policy = service.pool;
     Assessment a;
     a.primaries = tally.primaries;
@@ -128,8 +128,8 @@ Assessment assess(const model::Service& service, const Tally& tally, const bool*
 }
 
 Assessment assess(const model::Service& service, std::span<const Member> members, const bool* was_met) {
-    Tally tally;
-    for (const Member& m : members) tally.add(Tally::kind(m));
+    Headcount tally;
+    for (const Member& m : members) tally.add(Headcount::kind(m));
     Assessment a = assess(service, tally, was_met);
     if (!a.panic) limit_down(service.pool, members, tally, a);
     if (a.kept > 0 && a.state == PoolState::down) a.state = PoolState::degraded;

@@ -39,7 +39,7 @@ enum class PoolState : uint8_t {
 std::string_view pool_state_text(PoolState state);
 
 // How many of which kind there are among the members: what can be kept up to date one member at a time.
-struct Tally {
+struct Headcount {
     uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // ready, with a weight
     uint32_t primaries_down = 0, backups_down = 0;
 
@@ -47,7 +47,7 @@ struct Tally {
     static uint8_t kind(const Member& member);
     void add(uint8_t kind) { count(kind, 1); }
     void take_away(uint8_t kind) { count(kind, UINT32_MAX); }
-    bool operator==(const Tally&) const = default;
+    bool operator==(const Headcount&) const = default;
 
   private:
     void count(uint8_t kind, uint32_t one);
@@ -73,7 +73,7 @@ struct Assessment {
 // `was_met`: whether the quorum was met before, for its hysteresis; nullptr at first.
 Assessment assess(const model::Service& service, std::span<const Member> members, const bool* was_met);
 // The same from their tally, where that is enough: counts() says for which services it is.
-Assessment assess(const model::Service& service, const Tally& tally, const bool* was_met);
+Assessment assess(const model::Service& service, const Headcount& tally, const bool* was_met);
 bool counts(const model::Service& service);
 
 // Why a weight is what it is.

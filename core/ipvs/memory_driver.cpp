@@ -13,7 +13,7 @@ namespace gorb::ipvs {
 namespace {
 
 using Kind = Op::Kind;
-constexpr std::string_view table = "the memory driver";
+constexpr std::string_view memory_table = "the memory driver";
 
 // IPv4: RTN_UNICAST and RTN_LOCAL pass. IPv6: unicast that is not link-local passes. What depends on the
 // host's own addresses (subnet broadcasts, its own link-local address) is not known here.
@@ -143,7 +143,7 @@ std::vector<base::Status> MemoryDriver::apply(std::span<const Op> ops) {
         if (os_error == 0) {
             answers.emplace_back();
         } else {
-            answers.emplace_back(base::fail(refusal(op, os_error, table)));
+            answers.emplace_back(base::fail(refusal(op, os_error, memory_table)));
         }
     }
     return answers;

@@ -19,7 +19,7 @@ namespace gorb::ipvs {
 namespace {
 
 using Answer = NetlinkChannel::Answer;
-constexpr std::string_view table = "the kernel";
+constexpr std::string_view kernel_table = "the kernel";
 // A larger send would make the kernel allocate other than small memory for it.
 constexpr size_t batch_bytes = 28 * 1024;
 // A reading that others disturb is repeated this often, and not after this time, but at least once.
@@ -343,7 +343,7 @@ size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Statu
     for (; taken < limit && (bytes < batch_bytes || sent.empty()); ++taken) {
         const Op& op = ops[taken];
         if (const int wrong = unspeakable(op)) {
-            statuses[taken] = base::fail(refusal(op, wrong, table));
+            statuses[taken] = base::fail(refusal(op, wrong, kernel_table));
             continue;
         }
         NlMsg msg = request(command_of(op.kind), 0);
@@ -368,7 +368,8 @@ size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Statu
         if (!answer.known) {
             unknown.push_back(sent[k]);
         } else if (answer.os_error != 0) {
-            statuses[sent[k]] = base::fail(refusal(ops[sent[k]], answer.os_error, table, answer.words));
+            statuses[sent[k]] =
+                base::fail(refusal(ops[sent[k]], answer.os_error, kernel_table, answer.words));
         }
     }
     if (!unknown.empty()) settle(ops, statuses, unknown);

@@ -16,8 +16,6 @@ using base::ObjectReader;
 using Object = Poco::JSON::Object;
 using Poco::Dynamic::Var;
 
-constexpr size_t max_faults = 64;
-
 // Lists of pulses seen last, so that equal ones become one. A few: what differs everywhere is not worth the
 // search.
 class PulsePool {

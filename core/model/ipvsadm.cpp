@@ -15,7 +15,6 @@ namespace {
 
 using base::Fault;
 
-constexpr size_t max_faults = 64;
 // What ipvsadm 1.31 makes of -p without a number; its manual says 300.
 constexpr uint32_t plain_persistence_s = 360;
 

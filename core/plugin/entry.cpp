@@ -29,7 +29,7 @@ std::string too_small(const std::string& what, size_t is, size_t wanted) {
            " (is struct_size set?)";
 }
 
-bool good_name(const std::string& name) {
+bool good_plugin_name(const std::string& name) {
     return !name.empty() && name.size() <= 32 && std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
     });
@@ -65,7 +65,7 @@ base::Result<Plugin> read_plugin(const gorb_plugin& plugin) {
     out.name = text_of(plugin.name, 64);
     out.version = text_of(plugin.version, 64);
     out.summary = text_of(plugin.summary);
-    if (!good_name(out.name)) return refuse("the name must be 1 to 32 characters of [a-z0-9-]");
+    if (!good_plugin_name(out.name)) return refuse("the name must be 1 to 32 characters of [a-z0-9-]");
     if (out.kind.empty()) return refuse("it names no kind");
     if (!plugin.ops) return refuse("it has no table of functions (ops is NULL)");
     if (out.kind != GORB_KIND_PULSE) {

@@ -13,7 +13,7 @@ namespace {
 // A plugin that makes up a name for each target must not fill the memory.
 constexpr size_t most_metrics = 4096;
 
-bool good_name(const std::string& name) {
+bool good_metric_name(const std::string& name) {
     return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
     });
@@ -53,7 +53,7 @@ Metrics::~Metrics() = default;
 
 uint64_t Metrics::Impl::find_or_make(const std::string& plugin, const std::string& name,
                                      const std::string& help, bool counter) {
-    if (!good_name(name)) return 0;
+    if (!good_metric_name(name)) return 0;
     std::string full = "gorb_plugin_" + plugin + "_" + name;
     std::replace(full.begin(), full.end(), '-', '_');
     std::lock_guard lock(mutex);

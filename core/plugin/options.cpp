@@ -15,7 +15,7 @@ namespace {
 
 constexpr size_t most_options = 256;
 
-bool good_name(const std::string& name) {
+bool good_option_name(const std::string& name) {
     return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
                c == '_' || c == '.';
@@ -65,7 +65,8 @@ base::Result<std::vector<OptionSpec>> read_options(const gorb_option* table) {
         spec.fallback = optional_text(option.fallback);
         spec.range = optional_text(option.range);
         spec.help = text_of(option.help);
-        if (!good_name(spec.name)) return wrong("the name must be 1 to 64 characters of [A-Za-z0-9._-]");
+        if (!good_option_name(spec.name))
+            return wrong("the name must be 1 to 64 characters of [A-Za-z0-9._-]");
         if (!names.insert(spec.name).second) return wrong("there are two options of this name");
         if (spec.type < GORB_BOOL || spec.type > GORB_JSON) {
             return wrong("type " + std::to_string(spec.type) + " is unknown");

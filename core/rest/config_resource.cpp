@@ -6,36 +6,26 @@
 namespace gorb::rest {
 namespace {
 
-void number(base::JsonWriter& out, std::string_view key, uint64_t value) {
-    base::key(out, key);
-    out.Uint64(value);
-}
-
-void text(base::JsonWriter& out, std::string_view key, std::string_view value) {
-    base::key(out, key);
-    base::value(out, value);
-}
-
 void counts_of(base::JsonWriter& out, const control::Counts& counts) {
-    number(out, "added", counts.added);
-    number(out, "changed", counts.changed);
-    number(out, "removed", counts.removed);
+    base::member(out, "added", counts.added);
+    base::member(out, "changed", counts.changed);
+    base::member(out, "removed", counts.removed);
 }
 
 }  // namespace
 
 void write_config(base::JsonWriter& out, const model::Snapshot& snapshot) {
     out.StartObject();
-    number(out, "revision", snapshot.revision);
+    base::member(out, "revision", snapshot.revision);
     model::write_config_services(out, snapshot);
     out.EndObject();
 }
 
 void write_counts(base::JsonWriter& out, const control::Counts& counts, const std::string& etag) {
     out.StartObject();
-    text(out, "etag", etag);
+    base::member(out, "etag", etag);
     counts_of(out, counts);
-    number(out, "refused", counts.refused);
+    base::member(out, "refused", counts.refused);
     out.EndObject();
 }
 
@@ -46,9 +36,9 @@ void write_preview(base::JsonWriter& out, const control::Preview& preview) {
     out.StartArray();
     for (const auto& object : preview.objects) {
         out.StartObject();
-        text(out, "action", object.action);
-        text(out, "service", object.service);
-        if (!object.backend.empty()) text(out, "backend", object.backend);
+        base::member(out, "action", object.action);
+        base::member(out, "service", object.service);
+        if (!object.backend.empty()) base::member(out, "backend", object.backend);
         out.EndObject();
     }
     out.EndArray();
@@ -56,18 +46,18 @@ void write_preview(base::JsonWriter& out, const control::Preview& preview) {
     out.StartArray();
     for (const std::string& operation : preview.operations) base::value(out, operation);
     out.EndArray();
-    text(out, "guard", preview.guard);
+    base::member(out, "guard", preview.guard);
     out.EndObject();
 }
 
 void write_round(base::JsonWriter& out, const control::SyncCounts& counts) {
     out.StartObject();
-    number(out, "services", counts.services);
-    number(out, "drift", counts.drift);
-    number(out, "added", counts.added);
-    number(out, "edited", counts.edited);
-    number(out, "removed", counts.removed);
-    number(out, "refused", counts.refused);
+    base::member(out, "services", counts.services);
+    base::member(out, "drift", counts.drift);
+    base::member(out, "added", counts.added);
+    base::member(out, "edited", counts.edited);
+    base::member(out, "removed", counts.removed);
+    base::member(out, "refused", counts.refused);
     out.EndObject();
 }
 
@@ -77,13 +67,13 @@ void write_events(base::JsonWriter& out, const std::vector<control::Event>& even
     out.StartArray();
     for (const control::Event& event : events) {
         out.StartObject();
-        number(out, "number", event.number);
-        text(out, "at", base::wall_text(event.wall));
-        text(out, "kind", event.kind);
-        text(out, "entry", event.entry);
-        text(out, "before", event.before);
-        text(out, "after", event.after);
-        text(out, "text", event.text);
+        base::member(out, "number", event.number);
+        base::member(out, "at", base::wall_text(event.wall));
+        base::member(out, "kind", event.kind);
+        base::member(out, "entry", event.entry);
+        base::member(out, "before", event.before);
+        base::member(out, "after", event.after);
+        base::member(out, "text", event.text);
         out.EndObject();
     }
     out.EndArray();

@@ -17,16 +17,6 @@ namespace {
 
 using reconcile::Entry;
 
-void number(base::JsonWriter& out, std::string_view key, uint64_t value) {
-    base::key(out, key);
-    out.Uint64(value);
-}
-
-void text(base::JsonWriter& out, std::string_view key, std::string_view value) {
-    base::key(out, key);
-    base::value(out, value);
-}
-
 std::string protocol_text(uint8_t protocol) {
     switch (protocol) {
         case IPPROTO_TCP:
@@ -47,11 +37,11 @@ std::string entry_text(const Entry& entry) {
 void write_stats(base::JsonWriter& out, const ipvs::Stats& stats) {
     base::key(out, "stats");
     out.StartObject();
-    number(out, "connections", stats.connections);
-    number(out, "packets_in", stats.packets_in);
-    number(out, "packets_out", stats.packets_out);
-    number(out, "bytes_in", stats.bytes_in);
-    number(out, "bytes_out", stats.bytes_out);
+    base::member(out, "connections", stats.connections);
+    base::member(out, "packets_in", stats.packets_in);
+    base::member(out, "packets_out", stats.packets_out);
+    base::member(out, "bytes_in", stats.bytes_in);
+    base::member(out, "bytes_out", stats.bytes_out);
     out.EndObject();
 }
 
@@ -90,8 +80,8 @@ class Owners {
 };
 
 void write_owner(base::JsonWriter& out, const Owners::Owner& owner) {
-    text(out, "owner", owner.owner);
-    if (!owner.name.empty()) text(out, "name", owner.name);
+    base::member(out, "owner", owner.owner);
+    if (!owner.name.empty()) base::member(out, "name", owner.name);
 }
 
 void write_service(base::JsonWriter& out, const reconcile::TableService& service, const Owners& owners) {
@@ -99,26 +89,26 @@ void write_service(base::JsonWriter& out, const reconcile::TableService& service
     out.StartObject();
     write_owner(out, owners.of({record.key, {}}));
     if (record.key.fwmark != 0) {
-        number(out, "fwmark", record.key.fwmark);
+        base::member(out, "fwmark", record.key.fwmark);
     } else {
-        text(out, "address", record.key.vip.ip.text());
-        number(out, "port", record.key.vip.port);
-        text(out, "protocol", protocol_text(record.key.protocol));
+        base::member(out, "address", record.key.vip.ip.text());
+        base::member(out, "port", record.key.vip.port);
+        base::member(out, "protocol", protocol_text(record.key.protocol));
     }
-    text(out, "settings", reconcile::settings_text(record));
+    base::member(out, "settings", reconcile::settings_text(record));
     write_stats(out, record.stats);
     base::key(out, "destinations");
     out.StartArray();
     for (const auto& [address, dest] : service.dests) {
         out.StartObject();
         write_owner(out, owners.of({record.key, address}));
-        text(out, "address", address.ip.text());
-        number(out, "port", address.port);
-        text(out, "settings", reconcile::settings_text(dest));
-        number(out, "weight", dest.weight);
-        number(out, "active_connections", dest.active);
-        number(out, "inactive_connections", dest.inactive);
-        number(out, "persistent_connections", dest.persistent);
+        base::member(out, "address", address.ip.text());
+        base::member(out, "port", address.port);
+        base::member(out, "settings", reconcile::settings_text(dest));
+        base::member(out, "weight", dest.weight);
+        base::member(out, "active_connections", dest.active);
+        base::member(out, "inactive_connections", dest.inactive);
+        base::member(out, "persistent_connections", dest.persistent);
         write_stats(out, dest.stats);
         out.EndObject();
     }
@@ -134,10 +124,10 @@ void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const
     out.StartArray();
     for (const reconcile::Step& step : plan.steps) {
         out.StartObject();
-        text(out, "entry", entry_text(step.entry));
-        text(out, "wanted", step.after.empty() ? "not there" : step.after);
-        text(out, "found", step.before.empty() ? "not there" : step.before);
-        text(out, "operation", step.op.text());
+        base::member(out, "entry", entry_text(step.entry));
+        base::member(out, "wanted", step.after.empty() ? "not there" : step.after);
+        base::member(out, "found", step.before.empty() ? "not there" : step.before);
+        base::member(out, "operation", step.op.text());
         base::key(out, "since");
         const auto seen = since.find(step.entry);
         if (seen == since.end()) {

@@ -15,6 +15,8 @@
 #include <csignal>
 #include <gorb/plugin.hpp>
 
+#include "errno_text.h"
+
 namespace pulse_exec {
 
 namespace {
@@ -108,17 +110,12 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
     return all;
 }
 
-std::string strerror_text(int err) {
-    std::array<char, 128> buffer{};
-    return strerror_r(err, buffer.data(), buffer.size());
-}
-
 std::string in_words(const Program& program, Step step, int err) {
     const std::string name = "\"" + program.name + "\"";
     const std::string as = program.user ? " by the user " + program.user->name : "";
     if (step == Step::user)
-        return name + " could not be started as the user " + program.user->name + ": " + strerror_text(err);
-    if (step != Step::exec) return "no process could be made for " + name + ": " + strerror_text(err);
+        return name + " could not be started as the user " + program.user->name + ": " + errno_text(err);
+    if (step != Step::exec) return "no process could be made for " + name + ": " + errno_text(err);
     switch (err) {
         case ENOENT:
             return name + " could not be started: the interpreter named in its first line is missing";
@@ -129,7 +126,7 @@ std::string in_words(const Program& program, Step step, int err) {
         case ELOOP:
             return name + " is a symbolic link; put a copy of the program there instead";
         default:
-            return name + " could not be started: " + strerror_text(err);
+            return name + " could not be started: " + errno_text(err);
     }
 }
 
@@ -143,7 +140,7 @@ User User::find(const std::string& name) {
     const int err = getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
     if (!found)
         throw Error("option \"user\": there is no user \"" + name + "\"" +
-                    (err ? " (" + strerror_text(err) + ")" : ""));
+                    (err ? " (" + errno_text(err) + ")" : ""));
     user.uid = entry.pw_uid;
     user.gid = entry.pw_gid;
     int count = 64;

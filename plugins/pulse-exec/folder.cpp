@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <gorb/plugin.hpp>
 
+#include "errno_text.h"
+
 namespace pulse_exec {
 
 namespace {
@@ -28,11 +30,6 @@ void check_owner(const std::string& what, const struct stat& status) {
     if (status.st_mode & (S_IWGRP | S_IWOTH))
         throw Error(what + " is writable by its group or by others (mode " + mode_text(status.st_mode) +
                     "); chmod go-w makes it right");
-}
-
-std::string strerror_text(int err) {
-    std::array<char, 128> buffer{};
-    return strerror_r(err, buffer.data(), buffer.size());
 }
 
 }  // namespace
@@ -62,13 +59,13 @@ Descriptor Folder::open(const std::string& program) const {
     if (!fd && errno == ENOTDIR) throw Error(folder + " is no folder", ENOTDIR);
     struct stat status {};
     if (!fd || fstat(fd.get(), &status) != 0)
-        throw Error(folder + " can not be opened: " + strerror_text(errno), errno);
+        throw Error(folder + " can not be opened: " + errno_text(errno), errno);
     check_owner(folder, status);
 
     const std::string file = "\"" + program + "\" in " + path_;
     if (fstatat(fd.get(), program.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) throw Error("there is no program \"" + program + "\" in " + path_, ENOENT);
-        throw Error(file + " can not be looked at: " + strerror_text(errno), errno);
+        throw Error(file + " can not be looked at: " + errno_text(errno), errno);
     }
     if (S_ISLNK(status.st_mode))
         throw Error(file + " is a symbolic link; put a copy of the program there instead");

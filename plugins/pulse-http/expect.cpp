@@ -4,16 +4,12 @@
 #include <charconv>
 #include <gorb/sdk/values.hpp>
 
+#include "headers.h"
+
 namespace pulse_http {
 namespace {
 
 constexpr size_t most_ranges = 64;
-
-std::string_view trimmed(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
 
 int status_code(std::string_view text) {
     int code = 0;

@@ -26,12 +26,6 @@ bool is_value(std::string_view text) {
     return std::all_of(text.begin(), text.end(), [](char c) { return c == '\t' || (c >= 0x20 && c < 0x7f); });
 }
 
-std::string_view trimmed(std::string_view text) {
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 std::string_view view(const boost::json::string& text) {
     return {text.data(), text.size()};
 }
@@ -67,6 +61,12 @@ void each(std::string_view json, const std::string& option, Fn&& fn) {
 }
 
 }  // namespace
+
+std::string_view trimmed(std::string_view text) {
+    const auto first = text.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
 
 ExtraHeaders ExtraHeaders::parse(std::string_view json) {
     static constexpr std::string_view refused[] = {

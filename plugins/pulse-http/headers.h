@@ -11,6 +11,9 @@
 
 namespace pulse_http {
 
+// Without blanks and tabs at both ends.
+std::string_view trimmed(std::string_view text);
+
 constexpr size_t most_headers = 32;  // in one option
 
 // {"Authorization": "Bearer x", "X-Probe": 1}: name -> text or number.

@@ -118,8 +118,8 @@ std::string text(const model::Backend& backend) {
 // A patch of Dice in the words of text().
 std::string patched(const std::string& was, const std::string& body) {
     std::istringstream words(was);
-    std::string first, second, third;
-    words >> first >> second >> third;
+    std::string address, middle, last;
+    words >> address >> middle >> last;
     const auto value = [&](const std::string& member) {
         const size_t at = body.find("\"" + member + "\": ");
         if (at == std::string::npos) return std::string();
@@ -128,10 +128,10 @@ std::string patched(const std::string& was, const std::string& body) {
         std::erase(rest, '"');
         return rest;
     };
-    if (const std::string method = value("method"); !method.empty()) second = method;
-    if (const std::string weight = value("weight"); !weight.empty()) second = weight;
-    if (const std::string admin = value("admin"); !admin.empty()) third = admin;
-    return first + " " + second + (third.empty() ? "" : " " + third);
+    if (const std::string method = value("method"); !method.empty()) middle = method;
+    if (const std::string weight = value("weight"); !weight.empty()) middle = weight;
+    if (const std::string admin = value("admin"); !admin.empty()) last = admin;
+    return address + " " + middle + (last.empty() ? "" : " " + last);
 }
 
 }  // namespace

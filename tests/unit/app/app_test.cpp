@@ -11,7 +11,7 @@
 #include "app/plugin_options.h"
 #include "app/settings.h"
 
-namespace gorb::app {
+namespace gorb::app::app_test {
 namespace {
 
 struct SettingsTest : testing::Test {
@@ -238,4 +238,4 @@ TEST(Installation, TheLoopbackInterfaceHasItsAddress) {
 }
 
 }  // namespace
-}  // namespace gorb::app
+}  // namespace gorb::app::app_test

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <fstream>
 
-namespace gorb::app {
+namespace gorb::app::declared_test {
 namespace {
 
 struct DeclaredTest : testing::Test {
@@ -107,4 +107,4 @@ TEST_F(DeclaredTest, PulsesOfPluginsThatAreNotLoadedArePointedTo) {
 }
 
 }  // namespace
-}  // namespace gorb::app
+}  // namespace gorb::app::declared_test

@@ -6,7 +6,7 @@
 #include <random>
 #include <set>
 
-namespace gorb::app {
+namespace gorb::app::import_test {
 namespace {
 
 model::Service service(const std::string& name, const std::string& vip) {
@@ -214,4 +214,4 @@ TEST(Import, FromAnyStoreToAnyConfigEveryEntryIsWantedOrLeaving) {
 }
 
 }  // namespace
-}  // namespace gorb::app
+}  // namespace gorb::app::import_test

@@ -7,7 +7,7 @@
 #include <random>
 #include <set>
 
-namespace gorb::base {
+namespace gorb::base::address_test {
 namespace {
 
 Ip ip(std::string_view text) {
@@ -132,4 +132,4 @@ TEST(Endpoint, NeighboursHaveDifferentHashes) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::address_test

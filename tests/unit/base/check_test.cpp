@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gorb::base {
+namespace gorb::base::check_test {
 namespace {
 
 TEST(CheckDeathTest, AFailedCheckNamesItsPlaceAndAborts) {
@@ -18,4 +18,4 @@ TEST(Check, AKeptOneIsEvaluatedOnce) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::check_test

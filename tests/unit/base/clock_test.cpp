@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gorb::base {
+namespace gorb::base::clock_test {
 namespace {
 
 TEST(Clock, TheSystemsNeverGoesBackAndIsNeverZero) {
@@ -35,4 +35,4 @@ TEST(Clock, WallTimeIsWrittenAsUtc) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::clock_test

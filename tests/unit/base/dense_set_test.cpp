@@ -7,7 +7,7 @@
 #include <random>
 #include <string>
 
-namespace gorb::base {
+namespace gorb::base::dense_set_test {
 namespace {
 
 struct Thing {
@@ -61,4 +61,4 @@ TEST(DenseSet, ItIsASetWhateverTheHash) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::dense_set_test

@@ -4,7 +4,7 @@
 
 #include <random>
 
-namespace gorb::base {
+namespace gorb::base::duration_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -60,4 +60,4 @@ TEST(Duration, EveryValueReadsBackFromItsText) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::duration_test

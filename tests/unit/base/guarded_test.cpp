@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-namespace gorb::base {
+namespace gorb::base::guarded_test {
 namespace {
 
 TEST(Guarded, NoStepOfSeveralThreadsIsLost) {
@@ -28,4 +28,4 @@ TEST(Guarded, AReferenceGivenBackIsTheValueItself) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::guarded_test

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <random>
 
-namespace gorb::base {
+namespace gorb::base::json_test {
 namespace {
 
 std::string canonical(std::string_view text) {
@@ -227,4 +227,4 @@ TEST(JsonWriter, WritesNestedTextByPieces) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::json_test

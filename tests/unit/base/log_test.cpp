@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-namespace gorb::base {
+namespace gorb::base::log_test {
 namespace {
 
 using testing::MatchesRegex;
@@ -166,4 +166,4 @@ TEST(LogDeathTest, AnInheritedJournalStreamOfAnotherFileCountsForNothing) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::log_test

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace gorb::base {
+namespace gorb::base::persistent_map_test {
 namespace {
 
 template <class K, class V>
@@ -223,4 +223,4 @@ TEST(PersistentMap, ReadersOfOldVersionsAndAWriterDoNotMeet) {
 }
 
 }  // namespace
-}  // namespace gorb::base
+}  // namespace gorb::base::persistent_map_test

@@ -10,7 +10,7 @@
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
 
-namespace gorb::control {
+namespace gorb::control::batch_test {
 namespace {
 
 // One control from its start to its stop.
@@ -236,4 +236,4 @@ TEST(Batches, BackendsOfOneServiceThatComeTogetherAreOneBatch) {
 }
 
 }  // namespace
-}  // namespace gorb::control
+}  // namespace gorb::control::batch_test

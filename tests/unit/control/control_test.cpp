@@ -11,7 +11,7 @@
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
 
-namespace gorb::control {
+namespace gorb::control::control_test {
 namespace {
 
 using base::Errc;
@@ -265,4 +265,4 @@ TEST(Slots, OneThatComesUpCameBackUnlessItServedAllAlong) {
 }
 
 }  // namespace
-}  // namespace gorb::control
+}  // namespace gorb::control::control_test

@@ -12,7 +12,7 @@
 #include "reconcile/records.h"
 #include "unit/control/fake_database.h"
 
-namespace gorb::control {
+namespace gorb::control::durable_test {
 namespace {
 
 using base::Errc;
@@ -314,4 +314,4 @@ TEST_F(DurableTest, TheLastHealthIsRemembered) {
 }
 
 }  // namespace
-}  // namespace gorb::control
+}  // namespace gorb::control::durable_test

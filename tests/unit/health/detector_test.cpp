@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "health/hash.h"
+#include "unit/health/times.h"
 
-namespace gorb::health {
+namespace gorb::health::detector_test {
 namespace {
 
-constexpr uint64_t ms = 1'000'000;
-constexpr uint64_t s = 1000 * ms;
 using Sign = Detector::Sign;
 
 // Hosts with a probe each, checked once an interval of ten seconds, one after the other.
@@ -167,4 +166,4 @@ TEST(Detector, TargetsThatAreGoneAreForgotten) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::detector_test

@@ -9,11 +9,9 @@
 #include "base/log.h"
 #include "health/engine.h"
 #include "unit/health/fake_checker.h"
+#include "unit/health/times.h"
 
 namespace gorb::health {
-
-constexpr uint64_t ms = 1'000'000;
-constexpr uint64_t s = 1000 * ms;
 
 inline Target target(model::BackendId id, base::Nanos interval = std::chrono::seconds(1)) {
     Target t;

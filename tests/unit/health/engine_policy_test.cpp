@@ -4,7 +4,7 @@
 
 #include "unit/health/engine_fixture.h"
 
-namespace gorb::health {
+namespace gorb::health::engine_policy_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -461,4 +461,4 @@ TEST(EngineClock, JumpsOfTheWallClockDoNotMatter) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::engine_policy_test

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "unit/health/engine_fixture.h"
 
-namespace gorb::health {
+namespace gorb::health::engine_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -413,4 +413,4 @@ TEST_F(EngineTest, AnEngineOfSeveralLoopsSpreadsItsTargets) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::engine_test

@@ -11,7 +11,7 @@
 #include "health/engine.h"
 #include "unit/health/fake_checker.h"
 
-namespace gorb::health {
+namespace gorb::health::engine_threads_test {
 namespace {
 
 Target target(model::BackendId id, uint16_t port) {
@@ -225,4 +225,4 @@ TEST_F(EngineThreads, WhatIsToldLastOfABackendIsItsState) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::engine_threads_test

@@ -94,7 +94,7 @@ class FakeWorld {
     size_t starts_of(const std::string& backend) const {
         std::lock_guard lock(mutex_);
         size_t n = 0;
-        for (const Start& s : starts_) n += s.backend == backend ? 1 : 0;
+        for (const Start& start : starts_) n += start.backend == backend ? 1 : 0;
         return n;
     }
     // What checks say that come to their deadline; nullopt: nothing.

@@ -14,7 +14,7 @@
 #include "health/engine.h"
 #include "unit/health/fake_checker.h"
 
-namespace gorb::health {
+namespace gorb::health::plugins_test {
 namespace {
 
 // A server on loopback that does nothing but listen.
@@ -154,4 +154,4 @@ TEST_F(Plugins, TargetsComeAndGoWhileTheirChecksRun) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::plugins_test

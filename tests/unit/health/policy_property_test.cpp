@@ -6,13 +6,12 @@
 #include <vector>
 
 #include "health/policy.h"
+#include "unit/health/times.h"
 
-namespace gorb::health {
+namespace gorb::health::policy_property_test {
 namespace {
 
 using plugin::Verdict;
-
-constexpr uint64_t s = 1'000'000'000;
 
 struct Naive {
     model::PulseSpec pulse;
@@ -147,4 +146,4 @@ TEST(PolicyProperty, AgreesWithALookAtTheWholeHistory) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::policy_property_test

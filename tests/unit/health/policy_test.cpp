@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "health/hash.h"
+#include "unit/health/times.h"
 
-namespace gorb::health {
+namespace gorb::health::policy_test {
 namespace {
 
 using plugin::Verdict;
@@ -16,8 +17,6 @@ using std::chrono::seconds;
 constexpr auto P = Verdict::pass;
 constexpr auto F = Verdict::fail;
 constexpr auto U = Verdict::unknown;
-constexpr uint64_t s = 1'000'000'000;
-constexpr uint64_t ms = 1'000'000;
 
 model::PulseSpec pulse(uint32_t rise = 2, uint32_t fall = 3) {
     model::PulseSpec p;
@@ -291,4 +290,4 @@ TEST(Policy, StatesHaveNames) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::policy_test

@@ -1,21 +1,20 @@
 // What becomes of the weights of a service's backends: each rule by a table, and all together by random
 // pools.
 #include "health/pool.h"
+#include "unit/health/times.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <random>
 
-namespace gorb::health {
+namespace gorb::health::pool_test {
 namespace {
 
 using namespace std::chrono_literals;
 using model::Admin;
 using model::OnDown;
 using model::Recovery;
-
-constexpr uint64_t s = 1'000'000'000;
 
 model::Service service(const std::string& scheduler = "wrr") {
     model::Service made;
@@ -388,4 +387,4 @@ TEST(Pool, RandomPoolsKeepTheRules) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::pool_test

@@ -4,7 +4,7 @@
 
 #include "unit/health/fake_checker.h"
 
-namespace gorb::health {
+namespace gorb::health::prober_test {
 namespace {
 
 class ProberTest : public testing::Test {
@@ -118,4 +118,4 @@ TEST_F(ProberTest, ACheckerThatCanNotBeMadeIsTriedAgainAfterASecond) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::prober_test

@@ -1,7 +1,7 @@
 // Many at once, caps, checks that are hastened, lateness, short intervals.
 #include "unit/health/scheduler_player.h"
 
-namespace gorb::health {
+namespace gorb::health::scheduler_caps_test {
 namespace {
 
 // A hundred thousand at once: all are started within 2 s, and those that were there before are not late.
@@ -115,4 +115,4 @@ TEST(Scheduler, IntervalsBelowATenthOfASecondAreKept) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::scheduler_caps_test

@@ -11,11 +11,10 @@
 #include "health/hash.h"
 #include "health/policy.h"
 #include "health/scheduler.h"
+#include "unit/health/times.h"
 
 namespace gorb::health {
 
-constexpr uint64_t ms = 1'000'000;
-constexpr uint64_t s = 1000 * ms;
 using Slot = Scheduler::Slot;
 
 // Plays the engine: one turn at each wake-up, as a loop would; every target comes at its regular places.

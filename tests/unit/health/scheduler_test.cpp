@@ -4,7 +4,7 @@
 
 #include "unit/health/scheduler_player.h"
 
-namespace gorb::health {
+namespace gorb::health::scheduler_test {
 namespace {
 
 constexpr uint64_t us = 1000;
@@ -353,4 +353,4 @@ TEST(Scheduler, KeepsItsPromisesThroughRandomLives) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::scheduler_test

@@ -11,7 +11,7 @@
 #include "health/spec.h"
 #include "health/text.h"
 
-namespace gorb::health {
+namespace gorb::health::store_test {
 namespace {
 
 TEST(SlotTable, FindsWhatWasPutInThroughARandomLife) {
@@ -123,4 +123,4 @@ TEST(Specs, ThoseThatNobodyHasAreForgotten) {
 }
 
 }  // namespace
-}  // namespace gorb::health
+}  // namespace gorb::health::store_test

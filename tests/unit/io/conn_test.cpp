@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace gorb::io {
+namespace gorb::io::conn_test {
 namespace {
 
 base::Ip ip(const char* text) {
@@ -495,4 +495,4 @@ TEST_F(ConnTest, ThePeerThatEndedFirstIsNotReset) {
 }
 
 }  // namespace
-}  // namespace gorb::io
+}  // namespace gorb::io::conn_test

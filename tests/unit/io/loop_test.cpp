@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-namespace gorb::io {
+namespace gorb::io::loop_test {
 namespace {
 
 using testing::ElementsAre;
@@ -431,4 +431,4 @@ TEST(Loop, AnIdleLoopUsesNoProcessorTime) {
 }
 
 }  // namespace
-}  // namespace gorb::io
+}  // namespace gorb::io::loop_test

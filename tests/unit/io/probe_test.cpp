@@ -8,7 +8,7 @@
 #include "io/timer_wheel.h"
 #include "net_fixture.h"
 
-namespace gorb::io {
+namespace gorb::io::probe_test {
 namespace {
 
 using testing::Contains;
@@ -235,4 +235,4 @@ TEST_P(ProbeTest, WithoutADescriptorAnIdleSocketOfAnotherKindMakesRoom) {
 }
 
 }  // namespace
-}  // namespace gorb::io
+}  // namespace gorb::io::probe_test

@@ -12,7 +12,7 @@
 #include "io/timer_wheel.h"
 #include "net_fixture.h"
 
-namespace gorb::io {
+namespace gorb::io::storm_test {
 namespace {
 
 // A sanitizer keeps red zones, shadows and what was freed.
@@ -191,4 +191,4 @@ TEST_F(StormTest, TlsThatNeverFinishes) {
 }
 
 }  // namespace
-}  // namespace gorb::io
+}  // namespace gorb::io::storm_test

@@ -7,7 +7,7 @@
 #include "net_fixture.h"
 #include "unit/tls_server.h"
 
-namespace gorb::io {
+namespace gorb::io::io_tls_test {
 namespace {
 
 using testing::HasSubstr;
@@ -300,4 +300,4 @@ TEST_F(TlsTest, TheEndOfTheServersStreamIsNoError) {
 }
 
 }  // namespace
-}  // namespace gorb::io
+}  // namespace gorb::io::io_tls_test

@@ -7,7 +7,7 @@
 #include <future>
 #include <string>
 
-namespace gorb::io {
+namespace gorb::io::watchdog_test {
 namespace {
 
 using Change = Blockage::Change;
@@ -108,4 +108,4 @@ TEST(Watchdog, StopsPromptly) {
 }
 
 }  // namespace
-}  // namespace gorb::io
+}  // namespace gorb::io::watchdog_test

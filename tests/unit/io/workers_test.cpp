@@ -8,7 +8,7 @@
 #include <mutex>
 #include <thread>
 
-namespace gorb::io {
+namespace gorb::io::workers_test {
 namespace {
 
 TEST(Workers, TakeThreadsPlusQueueJobsAndRefuseTheNext) {
@@ -79,4 +79,4 @@ TEST(Workers, TakeJobsFromManyThreads) {
 }
 
 }  // namespace
-}  // namespace gorb::io
+}  // namespace gorb::io::workers_test

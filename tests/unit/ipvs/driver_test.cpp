@@ -5,7 +5,7 @@
 #include "ipvs/refusal.h"
 #include "unit/ipvs/records.h"
 
-namespace gorb::ipvs {
+namespace gorb::ipvs::driver_test {
 namespace {
 
 TEST(ServiceKey, IsWrittenAsPeopleWriteIt) {
@@ -98,4 +98,4 @@ TEST(Refusal, TheSentenceHoldsOperationReasonAndTheKernelsOwnWords) {
 }
 
 }  // namespace
-}  // namespace gorb::ipvs
+}  // namespace gorb::ipvs::driver_test

@@ -5,7 +5,7 @@
 
 #include "unit/ipvs/driver_contract.h"
 
-namespace gorb::ipvs {
+namespace gorb::ipvs::memory_driver_test {
 
 INSTANTIATE_TEST_SUITE_P(Memory, DriverContract,
                          testing::Values(DriverMaker{"memory",
@@ -108,4 +108,4 @@ TEST(MemoryDriver, HoldsAHundredThousandDestinations) {
 }
 
 }  // namespace
-}  // namespace gorb::ipvs
+}  // namespace gorb::ipvs::memory_driver_test

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <vector>
 
-namespace gorb::ipvs {
+namespace gorb::ipvs::module_loader_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -87,4 +87,4 @@ TEST_F(ModuleLoader, NoProgramIsSaid) {
 }
 
 }  // namespace
-}  // namespace gorb::ipvs
+}  // namespace gorb::ipvs::module_loader_test

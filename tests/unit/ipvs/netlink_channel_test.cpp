@@ -11,7 +11,7 @@
 #include "ipvs/netlink_driver.h"
 #include "unit/ipvs/records.h"
 
-namespace gorb::ipvs {
+namespace gorb::ipvs::netlink_channel_test {
 namespace {
 
 constexpr int ample = 1 << 20;
@@ -140,4 +140,4 @@ TEST(NetlinkDriver, OpensOrSaysWhatIsMissing) {
 }
 
 }  // namespace
-}  // namespace gorb::ipvs
+}  // namespace gorb::ipvs::netlink_channel_test

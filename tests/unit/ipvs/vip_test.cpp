@@ -3,7 +3,7 @@
 #include "unit/ipvs/namespaces.h"
 #include "unit/ipvs/vip_bodies.h"
 
-namespace gorb::ipvs {
+namespace gorb::ipvs::vip_test {
 namespace {
 
 void run(const std::function<void()>& body) {
@@ -29,4 +29,4 @@ TEST(VipTable, AMissingInterfaceIsNamed) {
 }
 
 }  // namespace
-}  // namespace gorb::ipvs
+}  // namespace gorb::ipvs::vip_test

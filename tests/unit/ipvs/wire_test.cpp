@@ -8,7 +8,7 @@
 
 #include "unit/ipvs/records.h"
 
-namespace gorb::ipvs {
+namespace gorb::ipvs::wire_test {
 namespace {
 
 using Family = base::Ip::Family;
@@ -294,4 +294,4 @@ TEST(Wire, InfoHoldsVersionAndTableSize) {
 }
 
 }  // namespace
-}  // namespace gorb::ipvs
+}  // namespace gorb::ipvs::wire_test

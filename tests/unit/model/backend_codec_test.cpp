@@ -2,7 +2,7 @@
 
 #include "unit/model/codec_helpers.h"
 
-namespace gorb::model {
+namespace gorb::model::backend_codec_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -322,4 +322,4 @@ TEST(ReadBackend, AdminStateAndDrainAreWords) {
 }
 
 }  // namespace
-}  // namespace gorb::model
+}  // namespace gorb::model::backend_codec_test

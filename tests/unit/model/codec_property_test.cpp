@@ -7,7 +7,7 @@
 #include "unit/model/codec_helpers.h"
 #include "unit/model/random_model.h"
 
-namespace gorb::model {
+namespace gorb::model::codec_property_test {
 namespace {
 
 // What has its default is left out when written: in a patch that means "as it is", and null the default.
@@ -105,4 +105,4 @@ TEST(CodecProperty, ACutDocumentIsRefused) {
 }
 
 }  // namespace
-}  // namespace gorb::model
+}  // namespace gorb::model::codec_property_test

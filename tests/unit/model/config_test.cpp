@@ -9,7 +9,7 @@
 #include "model/rules.h"
 #include "unit/model/random_model.h"
 
-namespace gorb::model {
+namespace gorb::model::config_test {
 namespace {
 
 base::Result<Config> config(std::string_view services) {
@@ -214,4 +214,4 @@ TEST(ConfigProperty, EveryStateReadsBackFromWhatIsWritten) {
 }
 
 }  // namespace
-}  // namespace gorb::model
+}  // namespace gorb::model::config_test

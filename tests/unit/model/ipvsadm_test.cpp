@@ -4,7 +4,7 @@
 #include "model/config.h"
 #include "unit/model/codec_helpers.h"
 
-namespace gorb::model {
+namespace gorb::model::ipvsadm_test {
 namespace {
 
 // "line 3: what it says"; "" if it is read.
@@ -168,4 +168,4 @@ TEST(Ipvsadm, WhatIsReadIsADocumentThatReadsBack) {
 }
 
 }  // namespace
-}  // namespace gorb::model
+}  // namespace gorb::model::ipvsadm_test

@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace gorb::model {
+namespace gorb::model::rules_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -315,4 +315,4 @@ TEST(Text, OfKeysAndEnums) {
 }
 
 }  // namespace
-}  // namespace gorb::model
+}  // namespace gorb::model::rules_test

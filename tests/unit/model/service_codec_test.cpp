@@ -2,7 +2,7 @@
 
 #include "unit/model/codec_helpers.h"
 
-namespace gorb::model {
+namespace gorb::model::service_codec_test {
 using namespace std::chrono_literals;
 namespace {
 
@@ -312,4 +312,4 @@ TEST(ReadService, ASlowStartIsARampAndARampHasOne) {
 }
 
 }  // namespace
-}  // namespace gorb::model
+}  // namespace gorb::model::service_codec_test

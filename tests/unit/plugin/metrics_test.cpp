@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-namespace gorb::plugin {
+namespace gorb::plugin::metrics_test {
 namespace {
 
 TEST(Metrics, TheSameNameIsTheSameMetric) {
@@ -78,4 +78,4 @@ TEST(Metrics, CountFromManyThreads) {
 }
 
 }  // namespace
-}  // namespace gorb::plugin
+}  // namespace gorb::plugin::metrics_test

@@ -4,7 +4,7 @@
 #include "unit/plugin/pulse_fixture.h"
 #include "unit/tls_server.h"
 
-namespace gorb::plugin {
+namespace gorb::plugin::net_test {
 namespace {
 
 using tls_test::Identity;
@@ -69,4 +69,4 @@ TEST_F(PulseTest, OptionsOfAnOlderSdkAreReadAsFarAsTheyGo) {
 }
 
 }  // namespace
-}  // namespace gorb::plugin
+}  // namespace gorb::plugin::net_test

@@ -11,7 +11,7 @@
 
 #include "plugin/text.h"
 
-namespace gorb::plugin {
+namespace gorb::plugin::options_test {
 namespace {
 
 using testing::HasSubstr;
@@ -256,4 +256,4 @@ TEST(Explain, FillsTheBufferAndEndsIt) {
 }
 
 }  // namespace
-}  // namespace gorb::plugin
+}  // namespace gorb::plugin::options_test

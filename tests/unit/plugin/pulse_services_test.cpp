@@ -7,7 +7,7 @@
 #include "io/watchdog.h"
 #include "unit/plugin/pulse_fixture.h"
 
-namespace gorb::plugin {
+namespace gorb::plugin::pulse_services_test {
 namespace {
 
 using testing::HasSubstr;
@@ -200,4 +200,4 @@ TEST_F(PulseTest, APluginThatBlocksItsLoopIsNamed) {
 }
 
 }  // namespace
-}  // namespace gorb::plugin
+}  // namespace gorb::plugin::pulse_services_test

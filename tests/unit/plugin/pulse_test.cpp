@@ -10,7 +10,7 @@
 
 #include "unit/plugin/pulse_fixture.h"
 
-namespace gorb::plugin {
+namespace gorb::plugin::pulse_test {
 namespace {
 
 using testing::HasSubstr;
@@ -345,4 +345,4 @@ TEST_F(PulseTest, ManyRunsAreEachAnsweredOnce) {
 }
 
 }  // namespace
-}  // namespace gorb::plugin
+}  // namespace gorb::plugin::pulse_test

@@ -10,7 +10,7 @@
 
 #include "plugin/trial.h"
 
-namespace gorb::plugin {
+namespace gorb::plugin::registry_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -212,4 +212,4 @@ TEST_F(PulseArgs, AreRefusedByThePluginInItsWords) {
 }
 
 }  // namespace
-}  // namespace gorb::plugin
+}  // namespace gorb::plugin::registry_test

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <gorb/sdk/values.hpp>
 
-namespace gorb {
+namespace gorb::trouble_test {
 namespace {
 
 TEST(Trouble, TheHostAndTheSdkAgreeOnWhoseFaultAnErrnoIs) {
@@ -26,4 +26,4 @@ TEST(Trouble, WhatThisMachineLacksIsOursAndWhatTheTargetDoesIsNot) {
 }
 
 }  // namespace
-}  // namespace gorb
+}  // namespace gorb::trouble_test

@@ -9,7 +9,7 @@
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
 
-namespace gorb::reconcile {
+namespace gorb::reconcile::applier_test {
 namespace {
 
 using ipvs::Op;
@@ -189,4 +189,4 @@ TEST(Records, PersistenceReachesTheRecord) {
 }
 
 }  // namespace
-}  // namespace gorb::reconcile
+}  // namespace gorb::reconcile::applier_test

@@ -7,7 +7,7 @@
 #include "reconcile/records.h"
 #include "unit/reconcile/random_tables.h"
 
-namespace gorb::reconcile {
+namespace gorb::reconcile::plan_property_test {
 namespace {
 
 using ipvs::DestRecord;
@@ -301,4 +301,4 @@ TEST(PlanProperty, WhatIsRefusedIsMadeGoodWhenTheRefusalsStop) {
 }
 
 }  // namespace
-}  // namespace gorb::reconcile
+}  // namespace gorb::reconcile::plan_property_test

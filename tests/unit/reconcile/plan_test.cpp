@@ -9,7 +9,7 @@
 
 #include "ipvs/memory_driver.h"
 
-namespace gorb::reconcile {
+namespace gorb::reconcile::plan_test {
 namespace {
 
 using ipvs::Op;
@@ -179,7 +179,7 @@ TEST(Table, AServiceThatGoesWhileItIsReadIsNotInItAndAnErrorIsTheResult) {
         base::Result<ipvs::Info> info() override { return inner.info(); }
         base::Result<std::vector<ipvs::ServiceRecord>> services() override {
             auto all = inner.services();
-            if (all) all->push_back(reconcile::service(web("10.0.0.9:80"), {}).record);
+            if (all) all->push_back(plan_test::service(web("10.0.0.9:80"), {}).record);
             return all;
         }
         base::Result<std::optional<ipvs::ServiceRecord>> service(const ipvs::ServiceKey& key) override {
@@ -210,4 +210,4 @@ TEST(Table, AServiceThatGoesWhileItIsReadIsNotInItAndAnErrorIsTheResult) {
 }
 
 }  // namespace
-}  // namespace gorb::reconcile
+}  // namespace gorb::reconcile::plan_test

@@ -6,7 +6,7 @@
 
 #include "unit/rest/api_kernel_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_config_test {
 namespace {
 
 using testing::HasSubstr;
@@ -243,4 +243,4 @@ TEST_F(ConfigTest, OnlyWholeConfigurationsMayBeLarge) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_config_test

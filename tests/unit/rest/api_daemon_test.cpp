@@ -5,7 +5,7 @@
 #include "rest/openapi.h"
 #include "unit/rest/api_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_daemon_test {
 namespace {
 
 using testing::HasSubstr;
@@ -109,4 +109,4 @@ TEST_F(ApiTest, TheContractIsServed) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_daemon_test

@@ -3,7 +3,7 @@
 
 #include "unit/rest/api_kernel_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_drain_test {
 namespace {
 
 struct DrainTest : KernelTest {
@@ -87,4 +87,4 @@ TEST_F(DrainTest, WrongQuestionsAre400AndChangeNothing) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_drain_test

@@ -3,7 +3,7 @@
 
 #include "unit/rest/api_kernel_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_drift_test {
 namespace {
 
 using testing::HasSubstr;
@@ -123,4 +123,4 @@ TEST_F(KernelTest, WrongQuestionsAre400AndDoNothing) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_drift_test

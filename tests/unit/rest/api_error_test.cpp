@@ -5,7 +5,7 @@
 
 #include "unit/rest/api_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_error_test {
 namespace {
 
 using testing::HasSubstr;
@@ -134,4 +134,4 @@ TEST_F(ApiTest, WhatTheKernelRefusesIs500WithItsWordsAndLeavesNothing) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_error_test

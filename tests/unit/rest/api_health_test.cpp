@@ -5,7 +5,7 @@
 
 #include "unit/rest/api_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_health_test {
 namespace {
 
 using testing::HasSubstr;
@@ -89,4 +89,4 @@ TEST_F(ApiTest, AWeightThatTheKernelRefusesIsShownWithItsWords) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_health_test

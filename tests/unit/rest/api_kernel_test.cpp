@@ -5,7 +5,7 @@
 
 #include "unit/rest/api_kernel_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_kernel_test {
 namespace {
 
 using testing::HasSubstr;
@@ -178,4 +178,4 @@ TEST_F(KernelTest, WrongBodiesOfAdoptNameTheirFields) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_kernel_test

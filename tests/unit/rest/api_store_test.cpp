@@ -9,7 +9,7 @@
 #include "store/database.h"
 #include "unit/rest/api_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_store_test {
 namespace {
 
 using testing::HasSubstr;
@@ -177,4 +177,4 @@ TEST_F(StoredTest, AServiceThatWaitsForItsConnectionsStillDoesAfterARestart) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_store_test

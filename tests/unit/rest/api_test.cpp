@@ -4,7 +4,7 @@
 #include "reconcile/records.h"
 #include "unit/rest/api_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::api_test {
 namespace {
 
 using testing::HasSubstr;
@@ -187,4 +187,4 @@ TEST_F(ApiTest, ARequestWhileStoppingIs503) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::api_test

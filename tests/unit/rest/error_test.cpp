@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 
-namespace gorb::rest {
+namespace gorb::rest::error_test {
 namespace {
 
 TEST(Error, EveryKindHasItsStatus) {
@@ -50,4 +50,4 @@ TEST(Error, EscapesWhatWouldBreakTheJson) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::error_test

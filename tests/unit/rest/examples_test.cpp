@@ -3,7 +3,7 @@
 
 #include "unit/rest/api_fixture.h"
 
-namespace gorb::rest {
+namespace gorb::rest::examples_test {
 namespace {
 
 constexpr const char* service_document = R"({
@@ -86,4 +86,4 @@ TEST_F(ApiTest, ATcpPulseIgnoresAPath) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::examples_test

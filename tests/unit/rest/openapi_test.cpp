@@ -8,7 +8,7 @@
 #include "rest/openapi.h"
 #include "unit/rest/openapi_check.h"
 
-namespace gorb::rest {
+namespace gorb::rest::openapi_test {
 namespace {
 
 // "expand=services adopt" -> expand, adopt.
@@ -89,4 +89,4 @@ TEST(OpenApi, NullIsTakenWhereItIsDeclared) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::openapi_test

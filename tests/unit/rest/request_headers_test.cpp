@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gorb::rest {
+namespace gorb::rest::request_headers_test {
 namespace {
 
 // "*", "a b" for tags a and b, "none" for no condition, "wrong" for an error.
@@ -104,4 +104,4 @@ TEST(Query, NamesTheParameterWhoseValueIsWrong) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::request_headers_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace gorb::rest {
+namespace gorb::rest::route_test {
 namespace {
 
 Router router() {
@@ -97,4 +97,4 @@ TEST(Route, ShowsOnlyPrintableCharacters) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::route_test

@@ -10,7 +10,7 @@
 
 #include "server_fixture.h"
 
-namespace gorb::rest::test {
+namespace gorb::rest::test::server_answers_test {
 namespace {
 
 TEST_F(ServerTest, AnswersInOrderWhenAnEarlierOneTakesLonger) {
@@ -206,4 +206,4 @@ TEST_F(ServerTest, StopsWithoutHavingBeenStarted) {
 }
 
 }  // namespace
-}  // namespace gorb::rest::test
+}  // namespace gorb::rest::test::server_answers_test

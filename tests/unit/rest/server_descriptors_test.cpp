@@ -9,7 +9,7 @@
 #include "rest/server.h"
 #include "server_client.h"
 
-namespace gorb::rest {
+namespace gorb::rest::server_descriptors_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -130,4 +130,4 @@ TEST_F(DescriptorsTest, NewcomerIsToldWhenNobodyIsIdle) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::server_descriptors_test

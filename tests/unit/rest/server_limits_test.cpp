@@ -11,7 +11,7 @@
 
 #include "server_fixture.h"
 
-namespace gorb::rest::test {
+namespace gorb::rest::test::server_limits_test {
 namespace {
 
 TEST_F(ServerTest, ReadsNoFurtherThanItCanKeepWhileARequestIsUnderWay) {
@@ -380,4 +380,4 @@ TEST_F(ServerTest, ALargeBodyHasItsTimeForEachPartOfIt) {
 }
 
 }  // namespace
-}  // namespace gorb::rest::test
+}  // namespace gorb::rest::test::server_limits_test

@@ -8,7 +8,7 @@
 
 #include "rest/conn_reader.h"
 
-namespace gorb::rest {
+namespace gorb::rest::server_reader_test {
 namespace {
 
 using Step = RequestReader::Step;
@@ -284,4 +284,4 @@ TEST(Reader, ReadsTheSameHoweverTheBytesAreCut) {
 }
 
 }  // namespace
-}  // namespace gorb::rest
+}  // namespace gorb::rest::server_reader_test

@@ -6,7 +6,7 @@
 
 #include "server_fixture.h"
 
-namespace gorb::rest::test {
+namespace gorb::rest::test::server_test {
 namespace {
 
 TEST_F(ServerTest, AnswersOnOneConnectionAgainAndAgain) {
@@ -140,4 +140,4 @@ TEST_F(ServerTest, ReadsChunkedBodies) {
 }
 
 }  // namespace
-}  // namespace gorb::rest::test
+}  // namespace gorb::rest::test::server_test

@@ -8,7 +8,7 @@
 #include "unit/store/powercut_vfs.h"
 #include "unit/store/store_helpers.h"
 
-namespace gorb::store {
+namespace gorb::store::crash_test {
 namespace {
 
 struct Cut {
@@ -31,7 +31,8 @@ TEST(PowerCut, LosesNothingThatWasCalledDone) {
     const Folder folder;
     PowerCut disk;
     std::vector<Cut> cuts;
-    std::mt19937_64 random(20'26);
+    std::mt19937_64 random(20'26);  // of the store's thread
+    std::mt19937_64 pace(20'27);
     std::atomic<uint64_t> done{0};
     constexpr uint64_t last = 4000;
     {
@@ -49,7 +50,7 @@ TEST(PowerCut, LosesNothingThatWasCalledDone) {
                 EXPECT_TRUE(status);
                 done = n;
             });
-            if (n % (1 + random() % 20) == 0) {
+            if (n % (1 + pace() % 20) == 0) {
                 while (done < n) std::this_thread::yield();
             }
         }
@@ -216,4 +217,4 @@ TEST(Kill, WithinARewriteLeavesTheOldOrTheNewState) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::crash_test

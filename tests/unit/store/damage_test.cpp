@@ -6,7 +6,7 @@
 #include "store/opening.h"
 #include "unit/store/store_helpers.h"
 
-namespace gorb::store {
+namespace gorb::store::damage_test {
 namespace {
 
 std::string run(const fs::path& file, const std::string& sql) {
@@ -188,4 +188,4 @@ TEST(Upgrade, AVersionWithoutAStepIsRefused) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::damage_test

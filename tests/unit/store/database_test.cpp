@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "unit/store/store_helpers.h"
 
-namespace gorb::store {
+namespace gorb::store::database_test {
 namespace {
 
 // What sqlite3 shows an operator.
@@ -370,4 +370,4 @@ TEST(Database, AnotherProgramThatHoldsATransactionIsWaitedForAndThenNamed) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::database_test

@@ -8,7 +8,7 @@
 
 #include "store/transitions.h"
 
-namespace gorb::store {
+namespace gorb::store::difference_test {
 namespace {
 
 model::Service service(const std::string& name, const std::string& vip) {
@@ -177,4 +177,4 @@ TEST(Difference, AppliedToAnyStateItGivesExactlyTheWantedOne) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::difference_test

@@ -10,7 +10,7 @@
 
 #include "unit/store/store_helpers.h"
 
-namespace gorb::store {
+namespace gorb::store::full_disk_test {
 namespace {
 
 bool write_file(const char* path, const std::string& text) {
@@ -182,4 +182,4 @@ TEST(ReadOnlyDisk, IsSaidAtTheStart) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::full_disk_test

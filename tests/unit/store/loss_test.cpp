@@ -6,7 +6,7 @@
 
 #include "unit/store/store_helpers.h"
 
-namespace gorb::store {
+namespace gorb::store::loss_test {
 namespace {
 
 struct Case {
@@ -174,4 +174,4 @@ TEST(Loss, ARewriteThatCanNotBeLeavesItLostAndSaysWhy) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::loss_test

@@ -3,7 +3,7 @@
 
 #include "unit/store/store_helpers.h"
 
-namespace gorb::store {
+namespace gorb::store::maintenance_test {
 namespace {
 
 TEST(Backup, IsWholeWhileADaemonWrites) {
@@ -193,4 +193,4 @@ TEST(Restore, CutShortAtAnyStepEndsAtTheNextStart) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::maintenance_test

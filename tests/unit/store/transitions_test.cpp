@@ -4,7 +4,7 @@
 
 #include "store/store.h"
 
-namespace gorb::store {
+namespace gorb::store::transitions_test {
 namespace {
 
 model::Service service(const std::string& name, const std::string& vip) {
@@ -133,4 +133,4 @@ TEST(Store, ReadersKeepTheStateTheyHold) {
 }
 
 }  // namespace
-}  // namespace gorb::store
+}  // namespace gorb::store::transitions_test

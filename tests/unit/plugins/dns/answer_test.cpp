@@ -19,7 +19,7 @@ using pulse_dns::Question;
 using testing::HasSubstr;
 using Kind = Judgement::Kind;
 
-constexpr uint16_t id = 0x1234;
+constexpr uint16_t asked_id = 0x1234;
 
 Question question(const Values& args) {
     const FakeConfig config(static_cast<const gorb_pulse_ops*>(plugin("dns").ops)->args, args);
@@ -27,7 +27,7 @@ Question question(const Values& args) {
 }
 Judgement judged(const Values& args, const std::vector<std::string>& records, unsigned flags = 0x8180) {
     const Question asked = question(args);
-    return pulse_dns::judge(asked, id, answer(asked.message(id), records, flags), true);
+    return pulse_dns::judge(asked, asked_id, answer(asked.message(asked_id), records, flags), true);
 }
 std::string refusal(const Values& args) {
     return PulseRunner::check(plugin("dns"), args);
@@ -38,9 +38,9 @@ std::string text_record(const std::string& a, const std::string& b) {
 const std::string mail = std::string("\4mail\7example\0", 14);
 
 TEST(DnsQuestion, HasOneQuestionWithTheIdAndAsksForRecursion) {
-    const std::string wire = question({{"name", "www.example."}, {"record", "aaaa"}}).message(id);
+    const std::string wire = question({{"name", "www.example."}, {"record", "aaaa"}}).message(asked_id);
     EXPECT_EQ(wire, std::string("\x12\x34\x01\0\0\1\0\0\0\0\0\0\3www\7example\0\0\x1c\0\1", 29));
-    EXPECT_EQ(question({{"name", "x"}, {"recursion", "false"}}).message(id)[2], 0);
+    EXPECT_EQ(question({{"name", "x"}, {"recursion", "false"}}).message(asked_id)[2], 0);
 }
 
 TEST(DnsQuestion, AnAddressIsTurnedIntoTheNameOfItsPtrRecord) {
@@ -139,38 +139,38 @@ TEST(DnsAnswer, TheStringsOfTxtAreJoinedAndKeepTheirCase) {
 TEST(DnsAnswer, WhatDoesNotFitTheQueryIsForeign) {
     const Question asked = question({{"name", "www.example"}}), other = question({{"name", "ww2.example"}});
     const auto words = [&](const std::string& message) {
-        const auto got = pulse_dns::judge(asked, id, message, true);
+        const auto got = pulse_dns::judge(asked, asked_id, message, true);
         EXPECT_EQ(got.kind, Kind::foreign);
         return got.words;
     };
-    EXPECT_EQ(words(answer(asked.message(id + 1), {a_record(1)})), "its id is another one");
-    EXPECT_EQ(words(answer(other.message(id), {a_record(1)})), "it is about another question");
-    EXPECT_EQ(words(asked.message(id)), "it is a query");
+    EXPECT_EQ(words(answer(asked.message(asked_id + 1), {a_record(1)})), "its id is another one");
+    EXPECT_EQ(words(answer(other.message(asked_id), {a_record(1)})), "it is about another question");
+    EXPECT_EQ(words(asked.message(asked_id)), "it is a query");
     EXPECT_EQ(words("\x12\x34\x81"), "it is too short to be DNS");
-    EXPECT_EQ(words(answer(asked.message(id), {}, 0xa980)), "it answers another kind of message");
-    std::string none = answer(asked.message(id), {});
+    EXPECT_EQ(words(answer(asked.message(asked_id), {}, 0xa980)), "it answers another kind of message");
+    std::string none = answer(asked.message(asked_id), {});
     none[5] = 0;
     EXPECT_EQ(words(none), "it has no question");
 }
 
 TEST(DnsAnswer, TheCaseOfTheQuestionDoesNotMatter) {
     const Question asked = question({{"name", "www.example"}}), loud = question({{"name", "WWW.EXAMPLE"}});
-    EXPECT_TRUE(pulse_dns::judge(asked, id, answer(loud.message(id), {a_record(1)}), true).pass);
+    EXPECT_TRUE(pulse_dns::judge(asked, asked_id, answer(loud.message(asked_id), {a_record(1)}), true).pass);
 }
 
 TEST(DnsAnswer, ARefusalWithoutTheQuestionIsHeard) {
     const Question asked = question({{"name", "www.example"}});
     const std::string refused("\x12\x34\x80\x05\0\0\0\0\0\0\0\0", 12);
-    const auto got = pulse_dns::judge(asked, id, refused, true);
+    const auto got = pulse_dns::judge(asked, asked_id, refused, true);
     EXPECT_EQ(got.kind, Kind::judged);
     EXPECT_EQ(got.words, "REFUSED (expected NOERROR)");
 }
 
 TEST(DnsAnswer, TruncationCountsOverUdpOnly) {
     const Question asked = question({{"name", "www.example"}});
-    const std::string cut = answer(asked.message(id), {a_record(1)}, 0x8380);
-    EXPECT_EQ(pulse_dns::judge(asked, id, cut, true).kind, Kind::truncated);
-    EXPECT_TRUE(pulse_dns::judge(asked, id, cut, false).pass);
+    const std::string cut = answer(asked.message(asked_id), {a_record(1)}, 0x8380);
+    EXPECT_EQ(pulse_dns::judge(asked, asked_id, cut, true).kind, Kind::truncated);
+    EXPECT_TRUE(pulse_dns::judge(asked, asked_id, cut, false).pass);
 }
 
 TEST(DnsAnswer, HalfARecordIsAMalformedAnswer) {

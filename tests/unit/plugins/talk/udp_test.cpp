@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 
-const Values ping = {{"send", "ping"}, {"expect", "pong"}};
+const Values ping_udp = {{"send", "ping"}, {"expect", "pong"}};
 const UdpServer::Handler silent = [](const std::string&, size_t) { return std::nullopt; };
 UdpServer::Handler answers(std::string text) {
     return [text = std::move(text)](const std::string&, size_t) { return text; };
@@ -47,7 +47,7 @@ struct Waiting {
 TEST(PulseUdp, PassesOnTheExpectedAnswer) {
     const UdpServer server(answers("<pong>\n"));
     Instance udp("udp");
-    const auto report = udp.run(server.port(), ping);
+    const auto report = udp.run(server.port(), ping_udp);
     EXPECT_EQ(report.verdict, GORB_PASS);
     EXPECT_EQ(report.detail, "answered \"<pong>\"");
     EXPECT_EQ(server.seen(), std::vector<std::string>{"ping"});
@@ -65,14 +65,14 @@ TEST(PulseUdp, SendsAndExpectsHex) {
 TEST(PulseUdp, AnotherAnswerFailsAtOnceWithBothInWords) {
     const UdpServer server(answers("busy\x01"));
     Instance udp("udp");
-    const auto report = udp.run(server.port(), ping);
+    const auto report = udp.run(server.port(), ping_udp);
     EXPECT_EQ(report.verdict, GORB_FAIL);
     EXPECT_EQ(report.detail, "expected \"pong\", got \"busy\\x01\"");
 }
 
 TEST(PulseUdp, AnIcmpErrorFailsAtOnce) {
     Instance udp("udp");
-    for (const Values& args : {ping, Values{{"send", "x"}}, Values{}}) {
+    for (const Values& args : {ping_udp, Values{{"send", "x"}}, Values{}}) {
         const auto report = udp.run(closed_udp_port(), args);
         EXPECT_EQ(report.verdict, GORB_FAIL);
         EXPECT_EQ(report.detail, "nobody listens on that port (ICMP port unreachable)");
@@ -86,7 +86,7 @@ TEST(PulseUdp, TriesAgainWithinTheTimeout) {
         return "pong";
     });
     Instance udp("udp");
-    Waiting check(udp, server, ping);
+    Waiting check(udp, server, ping_udp);
     udp.host.loop().advance(milliseconds(1000));
     check.arrived(2);
     EXPECT_TRUE(check.open());
@@ -116,7 +116,7 @@ TEST(PulseUdp, AnAnswerToAnEarlierTryIsAnAnswer) {
         return std::nullopt;
     });
     Instance udp("udp");
-    Waiting check(udp, server, ping, milliseconds(300));
+    Waiting check(udp, server, ping_udp, milliseconds(300));
     udp.host.loop().advance(milliseconds(100));
     EXPECT_TRUE(udp.host.loop().run_until([&] { return !check.open(); }));
     EXPECT_EQ(check.report().verdict, GORB_PASS);
@@ -155,7 +155,7 @@ TEST(PulseUdp, WithoutAnExpectationAnyAnswerPassesAtOnce) {
 TEST(PulseUdp, OverIpv6AndToAnotherPort) {
     const UdpServer server(answers("pong"), true);
     Instance udp("udp");
-    Values args = ping;
+    Values args = ping_udp;
     args["port"] = std::to_string(server.port());
     EXPECT_EQ(udp.run(1, args, "::1").verdict, GORB_PASS);
 }
@@ -163,20 +163,20 @@ TEST(PulseUdp, OverIpv6AndToAnotherPort) {
 TEST(PulseUdp, OurOwnTroubleIsUnknown) {
     Instance udp("udp");
     udp.host.fail_open = "no free file descriptor in this process";
-    auto report = udp.run(1, ping);
+    auto report = udp.run(1, ping_udp);
     EXPECT_EQ(report.verdict, GORB_UNKNOWN);
     EXPECT_EQ(report.detail, "no free file descriptor in this process");
     udp.host.fail_open = "";
     for (const int own : {EADDRNOTAVAIL, ENOBUFS, EPERM}) {
         udp.host.fail_connect = own;
-        EXPECT_EQ(udp.run(1, ping).verdict, GORB_UNKNOWN) << own;
+        EXPECT_EQ(udp.run(1, ping_udp).verdict, GORB_UNKNOWN) << own;
     }
     udp.host.fail_connect = EHOSTUNREACH;
-    EXPECT_EQ(udp.run(1, ping).verdict, GORB_FAIL);
+    EXPECT_EQ(udp.run(1, ping_udp).verdict, GORB_FAIL);
     udp.host.fail_connect = 0;
     udp.host.fail_timers = true;
     const UdpServer server(silent);
-    EXPECT_EQ(udp.run(server.port(), ping).verdict, GORB_UNKNOWN);
+    EXPECT_EQ(udp.run(server.port(), ping_udp).verdict, GORB_UNKNOWN);
 }
 
 TEST(PulseUdp, CancelAtEveryStageIsSilentAndTheNextRunIsAsEver) {
@@ -185,7 +185,7 @@ TEST(PulseUdp, CancelAtEveryStageIsSilentAndTheNextRunIsAsEver) {
         return "pong";
     });
     Instance udp("udp");
-    auto* probe = udp.pulse.add(address("127.0.0.1", server.port()), ping);
+    auto* probe = udp.pulse.add(address("127.0.0.1", server.port()), ping_udp);
     for (int stage = 0; stage < 6; ++stage) {
         const gorb_run run = udp.pulse.start(probe, milliseconds(300));
         for (int i = 0; i < stage; ++i) {
@@ -217,7 +217,7 @@ TEST(PulseUdp, ARegexBeyondItsLimitsFailsAndNamesThem) {
 TEST(PulseUdp, RefusesWhatDoesNotGoTogether) {
     const auto refusal = [](const Values& args) { return PulseRunner::check(plugin("udp"), args); };
     EXPECT_EQ(refusal({}), "");
-    EXPECT_EQ(refusal(ping), "");
+    EXPECT_EQ(refusal(ping_udp), "");
     EXPECT_THAT(refusal({{"send", "a"}, {"send-hex", "00"}}), HasSubstr("exclude"));
     EXPECT_THAT(refusal({{"expect-regex", "("}}), HasSubstr("no regular expression"));
     EXPECT_THROW(refusal({{"tries", "0"}}), std::invalid_argument);
