@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t most_readers = 256;  // what a loop has under way at an ordinary moment
 
-std::atomic<uint64_t> kept{0};  // connections, of all instances in this process
+std::atomic<uint64_t> kept_now{0};  // connections, of all instances in this process
 
 uint64_t most_kept() {
     static const uint64_t most = [] {
@@ -62,13 +62,13 @@ void Instance::give(std::unique_ptr<ReplyReader> reader) noexcept {
 }
 
 bool Instance::keep() noexcept {
-    if (kept.fetch_add(1, std::memory_order_relaxed) < most_kept()) return true;
-    kept.fetch_sub(1, std::memory_order_relaxed);
+    if (kept_now.fetch_add(1, std::memory_order_relaxed) < most_kept()) return true;
+    kept_now.fetch_sub(1, std::memory_order_relaxed);
     return false;
 }
 
 void Instance::drop() noexcept {
-    kept.fetch_sub(1, std::memory_order_relaxed);
+    kept_now.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace pulse_http

@@ -75,13 +75,13 @@ void ReplyReader::next_parser() {
 }
 
 void ReplyReader::begin(const Wanted& wanted) {
-    constexpr size_t kept = 16 * 1024;  // memory of an unusually large body is given back
+    constexpr size_t spare = 16 * 1024;  // memory of an unusually large body is given back
     wanted_ = wanted;
     state_ = State::head;
     status_ = interim_ = 0;
     body_size_ = 0;
     begun_ = cut_ = excess_ = false;
-    if (body_.capacity() > kept) body_ = {};
+    if (body_.capacity() > spare) body_ = {};
     body_.clear();
     problem_.clear();
     seen_.resize(wanted.headers ? wanted.headers->size() : 0);

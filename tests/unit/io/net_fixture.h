@@ -58,7 +58,7 @@ class Listener {
         const SocketAddress to(endpoint(), 0);
         for (int i = 0; i < 4; ++i) {
             fillers_.push_back(socket(ip_.af(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-            connect(fillers_.back(), to.get(), to.size);
+            static_cast<void>(connect(fillers_.back(), to.get(), to.size));
         }
         pollfd first{fillers_[0], POLLOUT, 0};
         poll(&first, 1, 10'000);
@@ -105,7 +105,7 @@ inline std::vector<std::string> kernel_sockets(uint16_t port) {
             std::string number, local, remote, state;
             words >> number >> local >> remote >> state;
             if (local.ends_with(wanted) || remote.ends_with(wanted))
-                found.push_back(state + " " + local + " " + remote);
+                found.push_back(state.append(" ").append(local).append(" ").append(remote));
         }
     }
     return found;

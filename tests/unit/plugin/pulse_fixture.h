@@ -95,7 +95,7 @@ struct PulseTest : testing::Test {
         EXPECT_EQ(given[0].tag, tags);
         for (int i = 0; i < 3; ++i) loop.step();
         EXPECT_THAT(given, testing::SizeIs(1)) << act;
-        const Report report = given[0].report;
+        Report report = given[0].report;
         instance->remove(probe);
         return report;
     }

@@ -137,9 +137,10 @@ struct ApiTest : testing::Test {
                   const std::string& pulse = R"({"type":"tcp","interval":"10ms","rise":1,"fall":1})") {
         ASSERT_EQ(call("PUT", "/service/web", R"({"address":"10.0.0.1","port":80})").status, 200);
         for (int n = 1; n <= backends; ++n) {
-            const std::string address = "10.1." + std::to_string(n / 250) + "." + std::to_string(n % 250);
-            const auto put = call("PUT", "/service/web/b" + std::to_string(n),
-                                  R"({"address":")" + address + R"(","port":8080,"pulse":)" + pulse + "}");
+            std::string body =
+                R"({"address":"10.1.)" + std::to_string(n / 250) + "." + std::to_string(n % 250);
+            body.append(R"(","port":8080,"pulse":)").append(pulse).append("}");
+            const auto put = call("PUT", "/service/web/b" + std::to_string(n), body);
             ASSERT_EQ(put.status, 200) << put.body;
         }
     }

@@ -21,7 +21,7 @@ using Ended = Client::Ended;
 // Answers with what it was asked; "/later" keeps its responder until the test answers it, "/never" drops it.
 class ServerTest : public testing::Test {
   protected:
-    void start(Limits limits = {}, const std::string& address = "127.0.0.1") {
+    void start(const Limits& limits = {}, const std::string& address = "127.0.0.1") {
         const base::Endpoint to{*base::Ip::parse(address), 0};
         auto server = Server::listen(
             to, limits, [this](auto request, auto responder) { handle(request, std::move(responder)); });
