@@ -252,6 +252,15 @@ void Sync::refuse(const std::string& service, const std::string& words) {
     shown_.with([&](auto& map) { map[service] = words; });
 }
 
+void Sync::made_at_last(const std::string& service) {
+    const auto at = refusals_.find(service);
+    if (at == refusals_.end()) return;
+    const std::string tries = std::to_string(at->second.attempts + 1);
+    base::log_info("virtual service is made at last", {{"service", service}, {"attempts", tries}});
+    ports_.events->add({0, ports_.clock->wall(), "made", service, "", "", "made at attempt " + tries});
+    forget(service);
+}
+
 void Sync::forget(const std::string& service) {
     if (refusals_.erase(service) > 0) shown_.with([&](auto& map) { map.erase(service); });
 }
@@ -266,7 +275,7 @@ void Sync::settle(Round& round) {
             const ipvs::ServiceRecord record = reconcile::service_record(service->spec);
             (*ports_.records)[service->spec.name] =
                 had ? reconcile::keeping(record, found->second.record) : record;
-            forget(service->spec.name);
+            made_at_last(service->spec.name);
         } else {
             refuse(service->spec.name, no->second);
             ++round.counts.refused;

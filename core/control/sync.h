@@ -105,6 +105,7 @@ class Sync {
         uint64_t retry_at = 0;
     };
     void refuse(const std::string& service, const std::string& words);
+    void made_at_last(const std::string& service);
 
     Ports ports_;
     std::unordered_map<std::string, Refusal> refusals_;

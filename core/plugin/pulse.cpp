@@ -56,6 +56,7 @@ class PulseInstance::Probe {
     // How many runs there have been, over all probes that had this place.
     uint64_t runs : 40 = 0;
     uint64_t waiting : 1 = 0;      // the caller waits for the answer of the newest run; the loop's
+    uint64_t again : 1 = 0;        // a recheck was asked for while that answer is on its way; the loop's
     void* plugin_probe = nullptr;  // nullptr: the place is free
     uint32_t index = 0;
     Tag tag = 0;
@@ -202,6 +203,9 @@ void PulseInstance::Impl::hand_on(Run run, const Report& report) {
     delivering = true;
     on_report(probe->tag, report);
     delivering = false;
+    if (!probe->again) return;
+    probe->again = 0;
+    if (on_recheck) on_recheck(probe->tag);
 }
 
 void PulseInstance::Impl::queue(Run run, Report report) {
@@ -240,9 +244,13 @@ int32_t PulseInstance::Impl::report_elsewhere(gorb_run run, const gorb_result& r
 }
 
 int32_t PulseInstance::Impl::recheck(gorb_run run) {
-    const Probe* probe = probe_of(run);
+    Probe* probe = probe_of(run);
     if (!probe || !probe->plugin_probe || probe->newest() != run) return -ESTALE;
-    if (!probe->waiting && on_recheck) on_recheck(probe->tag);
+    if (!probe->waiting) {
+        if (on_recheck) on_recheck(probe->tag);
+    } else if (probe->open.load(std::memory_order_acquire) == 0) {
+        probe->again = 1;  // What is on its way was found out before that.
+    }
     return 0;
 }
 
@@ -335,6 +343,7 @@ PulseInstance::Run PulseInstance::start(Probe* probe, uint64_t deadline) {
     ++probe->runs;
     const Run run = probe->newest();
     probe->waiting = 1;
+    probe->again = 0;
     probe->open.store(run, std::memory_order_release);
     impl.host.set_job_owner(probe->owner());
     impl.host.set_guarded(impl.has_expire ? deadline : 0);

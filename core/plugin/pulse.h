@@ -61,8 +61,8 @@ class PulseInstance {
     using OnReport = std::function<void(Tag, const Report&)>;
     using OnRecheck = std::function<void(Tag)>;
 
-    // `on_recheck`: the plugin asks for a check of that probe now; told only while none runs. Like
-    // `on_report` it must not call the instance.
+    // `on_recheck`: the plugin asks for a check of that probe now; told only while none runs (after the
+    // report, where one was on its way). Like `on_report` it must not call the instance.
     static base::Result<std::unique_ptr<PulseInstance>> create(const Plugin& plugin,
                                                                std::shared_ptr<const Config> options,
                                                                io::Loop& loop, io::Workers& workers,

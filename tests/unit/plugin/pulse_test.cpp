@@ -269,18 +269,43 @@ TEST_F(PulseTest, AWarningIsReadCleanedAndOnlyWhereThereIsOne) {
 }
 
 TEST_F(PulseTest, ARecheckIsHeardOfTheNewestRunAndWhenItIsOver) {
+    using Tags = std::vector<PulseInstance::Tag>;
     instance = make().value();
     auto* probe = add("ask").value();
     start(probe);
     EXPECT_THAT(rechecks, IsEmpty()) << "the caller has not heard the answer yet";
     for (int i = 0; i < 3; ++i) loop.step();
+    EXPECT_EQ(rechecks, Tags{tags}) << "asked for while the answer was on its way: told after it";
     EXPECT_EQ(counted("stale"), 1);
     PushReport report;
     EXPECT_TRUE(instance->push(probe, report));
-    EXPECT_EQ(rechecks, std::vector<PulseInstance::Tag>{tags});
+    EXPECT_EQ(rechecks, (Tags{tags, tags}));
+}
+
+TEST_F(PulseTest, ARecheckBetweenAnAnswerAndItsDeliveryIsToldOnceAfterIt) {
+    instance = make().value();
+    auto* probe = add("ask").value();
     start(probe);
+    PushReport report;
     EXPECT_TRUE(instance->push(probe, report));
-    EXPECT_THAT(rechecks, SizeIs(1)) << "nothing is asked for while a run is open";
+    EXPECT_TRUE(instance->push(probe, report));
+    EXPECT_THAT(rechecks, IsEmpty());
+    for (int i = 0; i < 3; ++i) loop.step();
+    EXPECT_THAT(given, SizeIs(1));
+    EXPECT_THAT(rechecks, SizeIs(1));
+}
+
+TEST_F(PulseTest, ARecheckWhileARunIsOpenIsNothing) {
+    instance = make().value();
+    auto* probe = add("never").value();
+    start(probe);
+    PushReport report;
+    EXPECT_TRUE(instance->push(probe, report));
+    for (int i = 0; i < 3; ++i) loop.step();
+    EXPECT_THAT(rechecks, IsEmpty());
+    instance->cancel(probe);
+    EXPECT_TRUE(instance->push(probe, report));
+    EXPECT_THAT(rechecks, SizeIs(1));
 }
 
 TEST_F(PulseTest, APushIsAnsweredWithThePluginsWords) {

@@ -232,6 +232,7 @@ TEST_F(ConfigTest, WhatTheKernelRefusesIsShownAndTriedAgain) {
     wait_for("/service/other", [](const Json& j) { return j["applied"] == true && !j.has("refusal"); });
     EXPECT_TRUE(service("10.0.0.2:80"));
     EXPECT_THAT(get("/metrics").body, HasSubstr("\ngorb_services_not_applied 0\n"));
+    EXPECT_THAT(get("/events").body, HasSubstr("made at attempt "));
 }
 
 TEST_F(ConfigTest, OnlyWholeConfigurationsMayBeLarge) {
