@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t batch_limit = 512;
 // Services that are brought into the kernel in one go.
-constexpr size_t forgotten_at_once = 256;
+constexpr size_t applied_at_once = 256;
 // So many are read one by one, more with one look at all services of the kernel.
 constexpr size_t read_one_by_one = 8;
 // A change that asks after so many services is better served by one look at all that the kernel has.
@@ -412,7 +412,7 @@ void Changer::apply_many(Item& item) {
     std::optional<reconcile::Table> table;
     if (services.size() > read_one_by_one) table = p_->sync.read(services, counts.ns);
     for (std::span<const model::ServicePtr> left = services; !left.empty();) {
-        const size_t some = std::min(left.size(), forgotten_at_once);
+        const size_t some = std::min(left.size(), applied_at_once);
         counts.add(p_->sync.services(left.first(some), Sync::Why::change, table ? &*table : nullptr));
         left = left.subspan(some);
     }

@@ -7,7 +7,7 @@
 
 namespace gorb::control {
 
-// ns after so many failures in a row: 1 s, 2 s, 4 s, then a minute.
+// ns after so many failures in a row: 1 s, then twice as long each time, at most a minute.
 inline uint64_t retry_after(uint32_t failures) {
     return std::min(60 * base::second, base::second << std::min<uint32_t>(failures, 6));
 }
