@@ -101,31 +101,46 @@ NlMsg NetlinkChannel::request(uint16_t family, uint8_t command, uint8_t version,
     return msg;
 }
 
+void NetlinkChannel::number(nlmsghdr& header) {
+    header.nlmsg_seq = next_seq_++;
+    header.nlmsg_pid = nl_socket_get_local_port(socket_.get());
+}
+
 base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const NlMsg> requests,
                                                                const OnData& on_data) {
-    return exchange(requests, on_data, false);
-}
-
-base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange_quietly(std::span<const NlMsg> requests) {
-    return exchange(requests, {}, true);
-}
-
-base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const NlMsg> requests,
-                                                               const OnData& on_data, bool quiet) {
-    Progress progress{next_seq_, requests.size(), {}, on_data, quiet};
-    progress.outcome.answers.resize(requests.size());
+    Progress progress{next_seq_, requests.size(), {}, on_data};
     send_buffer_.clear();
     for (const NlMsg& msg : requests) {
         if (!msg) return base::fail(broken("no message", ENOMEM));
         nlmsghdr* header = nlmsg_hdr(msg.get());
-        header->nlmsg_seq = next_seq_++;
-        header->nlmsg_pid = nl_socket_get_local_port(socket_.get());
+        number(*header);
         const auto* bytes = reinterpret_cast<const std::byte*>(header);
         send_buffer_.insert(send_buffer_.end(), bytes, bytes + header->nlmsg_len);
         send_buffer_.resize(NLMSG_ALIGN(send_buffer_.size()));
     }
-    if (requests.empty()) return std::move(progress.outcome);
-    if (auto sent = send(send_buffer_); !sent) return base::fail(sent.error());
+    return exchange(send_buffer_, progress);
+}
+
+base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange_quietly(std::span<std::byte> messages,
+                                                                       size_t count) {
+    const OnData none;
+    Progress progress{next_seq_, count, {}, none, true};
+    nlmsghdr* header = nullptr;
+    size_t at = 0;
+    for (size_t i = 0; i < count; ++i) {
+        header = reinterpret_cast<nlmsghdr*>(messages.data() + at);
+        number(*header);
+        at += NLMSG_ALIGN(header->nlmsg_len);
+    }
+    if (header) header->nlmsg_flags |= NLM_F_ACK;
+    return exchange(messages, progress);
+}
+
+base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const std::byte> bytes,
+                                                               Progress& progress) {
+    progress.outcome.answers.resize(progress.unanswered);
+    if (progress.unanswered == 0) return std::move(progress.outcome);
+    if (auto sent = send(bytes); !sent) return base::fail(sent.error());
     if (auto received = receive(progress); !received) return base::fail(received.error());
     if (progress.overrun) progress.outcome.interrupted = true;
     return std::move(progress.outcome);

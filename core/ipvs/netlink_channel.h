@@ -55,10 +55,10 @@ class NetlinkChannel {
     // false.
     base::Result<Outcome> exchange(std::span<const NlMsg> requests, const OnData& on_data = {});
 
-    // The same for requests of which only the last asks for an acknowledgement (NLM_F_ACK): the kernel
-    // handles them in order and answers what it refuses in any case, so silence before the last answer means
-    // that it was done.
-    base::Result<Outcome> exchange_quietly(std::span<const NlMsg> requests);
+    // The same for `count` whole messages, one behind the other, each aligned. Only the last is made to ask
+    // for an acknowledgement (NLM_F_ACK): the kernel handles them in order and answers what it refuses in any
+    // case, so silence before the last answer means that it was done. Writes into their headers.
+    base::Result<Outcome> exchange_quietly(std::span<std::byte> messages, size_t count);
 
     // The number of a generic netlink family. Errc::not_found if the kernel has none of that name.
     base::Result<uint16_t> family(const std::string& name);
@@ -70,7 +70,8 @@ class NetlinkChannel {
     struct Progress;
 
     NetlinkChannel() = default;
-    base::Result<Outcome> exchange(std::span<const NlMsg> requests, const OnData& on_data, bool quiet);
+    base::Result<Outcome> exchange(std::span<const std::byte> bytes, Progress& progress);
+    void number(nlmsghdr& header);
     base::Status send(std::span<const std::byte> bytes);
     base::Status receive(Progress& progress);
     void read_datagram(size_t length, Progress& progress);

@@ -7,9 +7,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 #include <unordered_map>
 
+#include "ipvs/forms.h"
 #include "ipvs/module_loader.h"
 #include "ipvs/netlink_channel.h"
 #include "ipvs/refusal.h"
@@ -108,7 +110,6 @@ class NetlinkDriver final : public Driver {
     }
     base::Result<NetlinkChannel::Outcome> exchange(std::span<const NlMsg> requests,
                                                    const OnData& on_data = {});
-    base::Result<NetlinkChannel::Outcome> exchange_quietly(std::span<const NlMsg> requests);
     base::Result<NetlinkChannel::Outcome> checked(base::Result<NetlinkChannel::Outcome> outcome);
     base::Result<Answer> ask(const std::string& what, NlMsg msg, const OnData& on_data = {});
     bool family_is_there();
@@ -124,6 +125,8 @@ class NetlinkDriver final : public Driver {
     NetlinkOptions options_;
     std::unique_ptr<NetlinkChannel> channel_;
     uint16_t family_ = 0;
+    std::optional<Forms> forms_;  // there when family_ is not 0
+    std::vector<std::byte> send_;
     std::vector<std::byte> raw_;  // of a reading: the attributes of each message, aligned as netlink aligns
     std::vector<size_t> raw_ends_;
 };
@@ -157,16 +160,13 @@ base::Status NetlinkDriver::ensure() {
         return base::fail(family.error());
     }
     family_ = *family;
+    forms_.emplace(family_);
     return {};
 }
 
 base::Result<NetlinkChannel::Outcome> NetlinkDriver::exchange(std::span<const NlMsg> requests,
                                                               const OnData& on_data) {
     return checked(channel_->exchange(requests, on_data));
-}
-
-base::Result<NetlinkChannel::Outcome> NetlinkDriver::exchange_quietly(std::span<const NlMsg> requests) {
-    return checked(channel_->exchange_quietly(requests));
 }
 
 base::Result<NetlinkChannel::Outcome> NetlinkDriver::checked(base::Result<NetlinkChannel::Outcome> outcome) {
@@ -336,28 +336,22 @@ size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Statu
         for (size_t i = 0; i < limit; ++i) refuse(i, ready.error());
         return limit;
     }
-    std::vector<NlMsg> requests;
+    send_.clear();
     std::vector<size_t> sent;
-    size_t bytes = 0;
+    sent.reserve(limit);
     size_t taken = 0;
-    for (; taken < limit && (bytes < batch_bytes || sent.empty()); ++taken) {
+    for (; taken < limit && send_.size() < batch_bytes; ++taken) {
         const Op& op = ops[taken];
         if (const int wrong = unspeakable(op)) {
             statuses[taken] = base::fail(refusal(op, wrong, kernel_table));
-            continue;
-        }
-        NlMsg msg = request(command_of(op.kind), 0);
-        if (!msg || !put_op(msg.get(), op)) {
+        } else if (!forms_->append(send_, op)) {
             statuses[taken] = base::fail(refusal(op, ENOMEM, "this process"));
-            continue;
+        } else {
+            sent.push_back(taken);
         }
-        bytes += nlmsg_hdr(msg.get())->nlmsg_len;
-        requests.push_back(std::move(msg));
-        sent.push_back(taken);
     }
-    if (requests.empty()) return taken;
-    nlmsg_hdr(requests.back().get())->nlmsg_flags |= NLM_F_ACK;
-    auto outcome = exchange_quietly(requests);
+    if (sent.empty()) return taken;
+    auto outcome = checked(channel_->exchange_quietly(send_, sent.size()));
     if (!outcome) {
         for (const size_t i : sent) refuse(i, outcome.error());
         return taken;

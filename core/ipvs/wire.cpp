@@ -19,10 +19,6 @@ constexpr size_t address_bytes = 16;  // union nf_inet_addr
 template <size_t Max>
 using Attrs = std::array<nlattr*, Max + 1>;
 
-int af_of(Family family) {
-    return family == Family::v6 ? AF_INET6 : AF_INET;
-}
-
 // Filled byte by byte: Ip::from_bytes() would turn ::ffff:a.b.c.d into IPv4, and the kernel keeps the two
 // apart.
 base::Ip read_ip(Family family, const nlattr* attr) {
@@ -207,6 +203,10 @@ void NlMsgFree::operator()(nl_msg* msg) const {
     nlmsg_free(msg);
 }
 
+int af_of(Family family) {
+    return family == Family::v6 ? AF_INET6 : AF_INET;
+}
+
 uint8_t command_of(Op::Kind kind) {
     switch (kind) {
         case Op::Kind::add_service:
@@ -255,9 +255,10 @@ bool put_dest(nl_msg* msg, const DestRecord& record) {
                nla_put_u32(msg, IPVS_DEST_ATTR_WEIGHT, record.weight) == 0 &&
                nla_put_u32(msg, IPVS_DEST_ATTR_U_THRESH, record.upper_threshold) == 0 &&
                nla_put_u32(msg, IPVS_DEST_ATTR_L_THRESH, record.lower_threshold) == 0 &&
-               nla_put_u8(msg, IPVS_DEST_ATTR_TUN_TYPE, record.tunnel_type) == 0 &&
-               nla_put_u16(msg, IPVS_DEST_ATTR_TUN_PORT, htons(record.tunnel_port)) == 0 &&
-               nla_put_u16(msg, IPVS_DEST_ATTR_TUN_FLAGS, record.tunnel_flags) == 0;
+               (!has_tunnel(record) ||
+                (nla_put_u8(msg, IPVS_DEST_ATTR_TUN_TYPE, record.tunnel_type) == 0 &&
+                 nla_put_u16(msg, IPVS_DEST_ATTR_TUN_PORT, htons(record.tunnel_port)) == 0 &&
+                 nla_put_u16(msg, IPVS_DEST_ATTR_TUN_FLAGS, record.tunnel_flags) == 0));
     });
 }
 

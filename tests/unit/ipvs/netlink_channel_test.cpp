@@ -65,21 +65,26 @@ TEST(NetlinkChannel, AnswersThatTheKernelThrewAwayAreUnknownAndTheNextExchangeIs
     for (int i = 0; i < 3; ++i) EXPECT_EQ(*(*channel)->family("nlctrl"), GENL_ID_CTRL);
 }
 
-// Only the last one asks for an answer.
-std::vector<NlMsg> quiet_requests(size_t count) {
-    std::vector<NlMsg> requests;
+// Messages one behind the other, none of which asks for an answer.
+std::vector<std::byte> quiet_requests(size_t count) {
+    std::vector<std::byte> messages;
     for (size_t i = 0; i < count; ++i) {
-        requests.push_back(ask_family(i % 3 == 0 ? "no-such-family" : "nlctrl"));
-        if (i + 1 < count) nlmsg_hdr(requests.back().get())->nlmsg_flags &= ~NLM_F_ACK;
+        const NlMsg msg = ask_family(i % 3 == 0 ? "no-such-family" : "nlctrl");
+        nlmsghdr* header = nlmsg_hdr(msg.get());
+        header->nlmsg_flags &= static_cast<uint16_t>(~NLM_F_ACK);
+        const auto* begin = reinterpret_cast<const std::byte*>(header);
+        messages.insert(messages.end(), begin, begin + header->nlmsg_len);
+        messages.resize(NLMSG_ALIGN(messages.size()));
     }
-    return requests;
+    return messages;
 }
 
 TEST(NetlinkChannel, WhatIsNotRefusedBeforeTheLastAnswerWasDone) {
     const auto channel = NetlinkChannel::open(ample);
     ASSERT_TRUE(ok(channel));
     for (const size_t count : {size_t{1}, size_t{2}, size_t{100}}) {  // the last is refused, done, refused
-        const auto outcome = (*channel)->exchange_quietly(quiet_requests(count));
+        std::vector<std::byte> messages = quiet_requests(count);
+        const auto outcome = (*channel)->exchange_quietly(messages, count);
         ASSERT_TRUE(ok(outcome));
         for (size_t i = 0; i < count; ++i) {
             EXPECT_TRUE(outcome->answers[i].known);
@@ -91,7 +96,8 @@ TEST(NetlinkChannel, WhatIsNotRefusedBeforeTheLastAnswerWasDone) {
 TEST(NetlinkChannel, SilenceMeansNothingWhenAnswersWereThrownAway) {
     const auto channel = NetlinkChannel::open(1);
     ASSERT_TRUE(ok(channel));
-    const auto outcome = (*channel)->exchange_quietly(quiet_requests(100));
+    std::vector<std::byte> messages = quiet_requests(100);
+    const auto outcome = (*channel)->exchange_quietly(messages, 100);
     ASSERT_TRUE(ok(outcome));
     EXPECT_TRUE(outcome->interrupted);
     for (size_t i = 0; i < 100; ++i) {
