@@ -246,12 +246,14 @@ reconcile::Table Control::wanted(const model::Snapshot& snapshot) const {
     snapshot.services.for_each([&](const std::string&, const model::ServicePtr& service) {
         reconcile::TableService& wanted = table[reconcile::kernel_key(service->spec.key)];
         wanted.record = reconcile::service_record(service->spec);
+        std::vector<ipvs::DestRecord> dests;
+        dests.reserve(service->backends.size());
         service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
             const Slots::Published slot = impl_->parts.slots.published(backend->id);
-            if (!slot.decision.present) return;
-            wanted.dests.emplace(backend->spec.address,
-                                 reconcile::dest_record(backend->spec, slot.decision.effective));
+            if (slot.decision.present)
+                dests.push_back(reconcile::dest_record(backend->spec, slot.decision.effective));
         });
+        wanted.dests = reconcile::dests_of(std::move(dests));
     });
     return table;
 }

@@ -44,14 +44,14 @@ Result<Preview> Changer::preview(const model::Config& config) {
         const ipvs::ServiceKey key = reconcile::kernel_key((*service)->spec.key);
         reconcile::TableService& want = wanted[key];
         want.record = reconcile::service_record((*service)->spec);
+        std::vector<ipvs::DestRecord> dests;
         (*service)->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
             const auto at = decided.find(backend->id);
             const health::Decision decision =
                 at == decided.end() ? p_->slots.find(backend->id)->decision : at->second;
-            const base::Endpoint& address = backend->spec.address;
-            if (decision.present)
-                want.dests.emplace(address, reconcile::dest_record(backend->spec, decision.effective));
+            if (decision.present) dests.push_back(reconcile::dest_record(backend->spec, decision.effective));
         });
+        want.dests = reconcile::dests_of(std::move(dests));
         going.insert({key, {}});  // to be read; what is wanted stays
     }
     for (const reconcile::Entry& entry : going) {
@@ -61,16 +61,15 @@ Result<Preview> Changer::preview(const model::Config& config) {
         if (!*record) continue;
         auto dests = p_->driver->dests(entry.service);
         if (!dests) return base::fail(dests.error());
-        reconcile::TableService& has = found[entry.service];
-        has.record = std::move(**record);
-        for (ipvs::DestRecord& dest : *dests) has.dests.emplace(dest.address, dest);
+        found[entry.service] = {std::move(**record), reconcile::dests_of(std::move(*dests))};
     }
-    for (const reconcile::Step& step : reconcile::plan(wanted, found, going).steps) {
-        std::string words = step.op.text();
-        if (!step.before.empty() && !step.after.empty())
-            words += ": " + step.before + " -> " + step.after;
-        else if (!step.after.empty())
-            words += ": " + step.after;
+    for (const ipvs::Op& op : reconcile::plan(wanted, found, going).ops) {
+        const auto [before, after] = reconcile::words_of(op, found);
+        std::string words = op.text();
+        if (!before.empty() && !after.empty())
+            words += ": " + before + " -> " + after;
+        else if (!after.empty())
+            words += ": " + after;
         out.operations.push_back(std::move(words));
     }
     return out;

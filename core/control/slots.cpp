@@ -67,7 +67,7 @@ void Slots::publish(const Slot& slot) {
 void Slots::remember(const Slot& slot) {
     if (const uint64_t at = slot.trouble.get().retry_at) {
         retries_[slot.member.id] = at;
-    } else {
+    } else if (!retries_.empty()) {
         retries_.erase(slot.member.id);
     }
 }
@@ -77,7 +77,7 @@ void Slots::show(Record& record) {
     record.shown = {slot.decision, slot.present ? slot.weight : absent};
     const std::string& refusal = slot.trouble.get().not_applied;
     if (refusal.empty()) {
-        refusals_.erase(slot.member.id);
+        if (!refusals_.empty()) refusals_.erase(slot.member.id);
     } else {
         refusals_[slot.member.id] = refusal;
     }

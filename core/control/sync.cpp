@@ -21,7 +21,6 @@ namespace {
 
 // Somebody may change the table while it is read and written: then it is read again, so often.
 constexpr int attempts = 3;
-constexpr uint32_t lines_a_second = 100;
 
 std::string text(const Entry& entry) {
     return entry.dest ? entry.dest->text() + " in " + entry.service.text() : entry.service.text();
@@ -64,22 +63,25 @@ struct Sync::Round {
     SyncCounts counts;
 };
 
-Result<std::optional<reconcile::TableService>> Sync::read(const ipvs::ServiceKey& key,
-                                                          const reconcile::Table* table) const {
-    using Found = std::optional<reconcile::TableService>;
+// What there is of a service now becomes what was found of it.
+base::Status Sync::read(const ipvs::ServiceKey& key, reconcile::Table* table, Round& round) const {
     if (table) {
-        const auto at = table->find(key);
-        return at == table->end() ? Found{} : Found{at->second};
+        round.found.erase(key);
+        round.found.insert(table->extract(key));
+        return {};
     }
     auto record = ports_.driver->service(key);
     if (!record) return base::fail(record.error());
-    if (!*record) return Found{};
-    auto dests = ports_.driver->dests(key);
-    if (!dests && dests.error().code == Errc::not_found) return Found{};
-    if (!dests) return base::fail(dests.error());
-    reconcile::TableService found{std::move(**record), {}};
-    for (const ipvs::DestRecord& dest : *dests) found.dests.emplace(dest.address, dest);
-    return Found{std::move(found)};
+    if (*record) {
+        auto dests = ports_.driver->dests(key);
+        if (dests) {
+            round.found[key] = {std::move(**record), reconcile::dests_of(std::move(*dests))};
+            return {};
+        }
+        if (dests.error().code != Errc::not_found) return base::fail(dests.error());
+    }
+    round.found.erase(key);
+    return {};
 }
 
 // What is wanted of a service: the weights as they are decided now. A backend of which nothing is known keeps
@@ -100,113 +102,111 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     if (round.why != Why::drift) ports_.weights->decide_all(service);
     reconcile::TableService& wanted = round.wanted[key];
     wanted.record = reconcile::service_record(service.spec);
+    std::vector<ipvs::DestRecord> dests;
+    dests.reserve(service.backends.size());
     service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         const Slot& slot = *ports_.slots->find(backend->id);
-        const base::Endpoint& address = backend->spec.address;
         if (slot.decision.present) {
-            wanted.dests.emplace(address, reconcile::dest_record(backend->spec, slot.decision.effective));
+            dests.push_back(reconcile::dest_record(backend->spec, slot.decision.effective));
         } else {
-            round.leaving.insert({key, address});
+            round.leaving.insert({key, backend->spec.address});
         }
     });
+    wanted.dests = reconcile::dests_of(std::move(dests));
     const auto first = ports_.leaving->lower_bound({service.spec.key, {}});
     for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at)
         round.leaving.insert(entry_of(*at));
 }
 
-bool Sync::is_drift(const reconcile::Step& step, const Round& round) const {
-    const auto service = round.of.find(step.entry.service);
+bool Sync::is_drift(const Entry& of, const Round& round) const {
+    const auto service = round.of.find(of.service);
     if (service == round.of.end()) return false;
     const model::ServiceEntry& entry = *service->second;
-    const auto found = round.found.find(step.entry.service);
-    if (!step.entry.dest) {
+    const auto found = round.found.find(of.service);
+    if (!of.dest) {
         const auto record = ports_.records->find(entry.spec.name);
         if (record == ports_.records->end()) return false;  // it was never made
         return found == round.found.end() || !found->second.record.same_settings(record->second);
     }
-    const auto* backend = entry.by_address.find(*step.entry.dest);
+    const auto* backend = entry.by_address.find(*of.dest);
     if (!backend) return false;  // something that leaves
     const Slot& slot = *ports_.slots->find((*backend)->id);
     if (!slot.trouble.get().not_applied.empty()) return false;
     if (found == round.found.end()) return slot.present;
-    const auto dest = found->second.dests.find(*step.entry.dest);
+    const auto dest = found->second.dests.find(*of.dest);
     if (dest == found->second.dests.end()) return slot.present;
     return !slot.present || !dest->second.same_settings(slot.record());
 }
 
-// Somebody may have flushed a table of thousands.
-bool Sync::worth_a_line() {
-    const uint64_t now = ports_.clock->now();
-    if (now >= lines_since_ + base::second) {
-        lines_since_ = now;
-        lines_ = 0;
-    }
-    if (++lines_ == lines_a_second)
-        base::log_warning("more drift than is written out here: GET /events and /metrics have more");
-    return lines_ < lines_a_second;
-}
-
 // Says what somebody else did, and what was made of it.
-void Sync::tell(const reconcile::Step& step, const std::string& refused) {
-    const std::string entry = text(step.entry);
+void Sync::tell(const Op& op, const Round& round, const std::string& refused) {
+    const Entry entry = reconcile::entry_of(op);
     const bool repaired = ports_.repair && refused.empty();
     const std::string what = repaired        ? "drift repaired: somebody had changed what is ours"
                              : ports_.repair ? "drift could not be repaired"
                                              : "drift: somebody has changed what is ours";
-    const auto words = [](const std::string& s) { return s.empty() ? std::string("not there") : s; };
-    if (worth_a_line()) {
-        std::vector<base::LogField> fields{
-            {"entry", entry}, {"found", words(step.before)}, {"wanted", words(step.after)}};
+    auto [found, wanted] = reconcile::words_of(op, round.found);
+    for (std::string* words : {&found, &wanted}) {
+        if (words->empty()) *words = "not there";
+    }
+    // Somebody may have flushed a table of thousands.
+    const auto line = lines_.next(ports_.clock->now());
+    if (line == base::LineLimit::Line::write) {
+        std::vector<base::LogField> fields{{"entry", text(entry)}, {"found", found}, {"wanted", wanted}};
         if (!refused.empty()) fields.push_back({"error", refused});
         base::log(base::LogLevel::warning, what, fields);
+    } else if (line == base::LineLimit::Line::last) {
+        base::log_warning("more drift than is written out here: GET /events and /metrics have more");
     }
-    ports_.events->add({0, ports_.clock->wall(), "drift", entry, words(step.before), words(step.after),
+    ports_.events->add({0, ports_.clock->wall(), "drift", text(entry), found, wanted,
                         refused.empty() ? what : what + ": " + refused});
     drift_.with([&](auto& map) {
         if (repaired) {
-            map.erase(step.entry);
+            map.erase(entry);
         } else {
-            map.try_emplace(step.entry,
-                            Drift{step.entry, words(step.after), words(step.before), ports_.clock->wall()});
+            map.try_emplace(entry, Drift{entry, wanted, found, ports_.clock->wall()});
         }
     });
 }
 
-void Sync::carry_out(Round& round) {
-    const reconcile::Plan plan = reconcile::plan(round.wanted, round.found, round.leaving);
-    std::vector<Op> ops;
-    std::vector<const reconcile::Step*> steps;
+// Which of the operations set right what somebody else changed; those that are only to be reported are taken
+// out of the plan.
+std::vector<bool> Sync::drifted(reconcile::Plan& plan, Round& round) {
     std::vector<bool> drifted;
-    for (const reconcile::Step& step : plan.steps) {
-        const bool drift = round.why == Why::drift && is_drift(step, round);
-        if (drift) {
-            ++round.counts.drift;
-            const bool known = drift_.with([&](const auto& map) { return map.contains(step.entry); });
-            if (!ports_.repair) {
-                round.left_alone.insert(step.entry);
-                if (!known) tell(step, "");
-                continue;
-            }
+    std::erase_if(plan.ops, [&](const Op& op) {
+        const Entry entry = reconcile::entry_of(op);
+        const bool drift = is_drift(entry, round);
+        if (drift) ++round.counts.drift;
+        if (!drift || ports_.repair) {
+            drifted.push_back(drift);
+            return false;
         }
-        ops.push_back(step.op);
-        steps.push_back(&step);
-        drifted.push_back(drift);
-    }
-    const auto results = ops.empty() ? std::vector<base::Status>{} : ports_.driver->apply(ops);
-    std::vector<Entry> gone = plan.gone;
-    for (size_t i = 0; i < ops.size(); ++i) {
+        round.left_alone.insert(entry);
+        if (!drift_.with([&](const auto& map) { return map.contains(entry); })) tell(op, round, "");
+        return true;
+    });
+    return drifted;
+}
+
+void Sync::carry_out(Round& round) {
+    reconcile::Plan plan = reconcile::plan(round.wanted, round.found, round.leaving);
+    std::vector<bool> drifted(plan.ops.size());
+    if (round.why == Why::drift) drifted = this->drifted(plan, round);
+    const auto results = plan.ops.empty() ? std::vector<base::Status>{} : ports_.driver->apply(plan.ops);
+    for (size_t i = 0; i < results.size(); ++i) {
+        const Op& op = plan.ops[i];
         const base::Status& result = results[i];
-        const bool went = removes(ops[i]) && (result || result.error().code == Errc::not_found);
-        if (went) gone.push_back(steps[i]->entry);
+        const bool went = removes(op) && (result || result.error().code == Errc::not_found);
+        if (went) plan.gone.push_back(reconcile::entry_of(op));
         if (result || went) {
-            const bool adds = ops[i].kind == OpKind::add_service || ops[i].kind == OpKind::add_dest;
+            const bool adds = op.kind == OpKind::add_service || op.kind == OpKind::add_dest;
             ++(went ? round.counts.removed : adds ? round.counts.added : round.counts.edited);
-            round.refused.erase(steps[i]->entry);
+            if (!round.refused.empty()) round.refused.erase(reconcile::entry_of(op));
         } else {
-            round.refused[steps[i]->entry] = result.error().sentence;
-            if (surprised(result.error())) round.again.insert(steps[i]->entry.service);
+            round.refused[reconcile::entry_of(op)] = result.error().sentence;
+            if (surprised(result.error())) round.again.insert(op.service.key);
         }
-        if (drifted[i]) tell(*steps[i], result || went ? "" : result.error().sentence);
+        if (drifted[i]) tell(op, round, result || went ? "" : result.error().sentence);
     }
     // What is not seen any more need not be reported.
     if (round.why == Why::drift) {
@@ -220,7 +220,7 @@ void Sync::carry_out(Round& round) {
             }
         });
     }
-    confirm(gone);
+    confirm(plan.gone);
 }
 
 void Sync::confirm(std::span<const Entry> gone) {
@@ -270,7 +270,7 @@ void Sync::settle(Round& round) {
     for (const auto& [key, service] : round.of) {
         const auto found = round.found.find(key);
         const bool had = found != round.found.end();
-        const auto no = round.refused.find({key, std::nullopt});
+        const auto no = round.refused.empty() ? round.refused.end() : round.refused.find({key, std::nullopt});
         if (no == round.refused.end()) {
             const ipvs::ServiceRecord record = reconcile::service_record(service->spec);
             (*ports_.records)[service->spec.name] =
@@ -280,41 +280,46 @@ void Sync::settle(Round& round) {
             refuse(service->spec.name, no->second);
             ++round.counts.refused;
         }
+        const reconcile::Dests* was = had ? &found->second.dests : nullptr;
         service->backends.for_each(
             [&, of = &key, in = service](const std::string&, const model::BackendPtr& backend) {
-                const Entry entry{*of, backend->spec.address};
-                if (round.left_alone.contains(entry)) return;
-                Slot& slot = *ports_.slots->find(backend->id);
-                const ipvs::DestRecord* was = nullptr;
-                if (had) {
-                    const auto dest = found->second.dests.find(backend->spec.address);
-                    if (dest != found->second.dests.end()) was = &dest->second;
-                }
-                const auto refused = round.refused.find(entry);
-                if (refused == round.refused.end()) {
-                    slot.present = slot.decision.present;
-                    ipvs::DestRecord record = reconcile::dest_record(backend->spec, slot.decision.effective);
-                    if (was) record = reconcile::keeping(record, *was);
-                    slot.took(record);
-                    if (!slot.present) slot.weight = 0;
-                    slot.trouble.clear();
-                } else {
-                    ++round.counts.refused;
-                    slot.present = was != nullptr;
-                    slot.weight = was ? was->weight : 0;
-                    Trouble& trouble = slot.trouble.change();
-                    trouble.not_applied = refused->second;
-                    trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
-                    if (trouble.attempts++ == 0) {
-                        base::log_error("destination could not be made, trying again",
-                                        {{"service", in->spec.name},
-                                         {"backend", backend->spec.name},
-                                         {"error", trouble.not_applied}});
-                    }
-                }
-                ports_.slots->publish(slot);
+                settle(round, *of, *in, was, *backend);
             });
     }
+}
+
+void Sync::settle(Round& round, const ipvs::ServiceKey& key, const model::ServiceEntry& service,
+                  const reconcile::Dests* had, const model::BackendEntry& backend) {
+    const base::Endpoint& address = backend.spec.address;
+    if (!round.left_alone.empty() && round.left_alone.contains({key, address})) return;
+    Slot& slot = *ports_.slots->find(backend.id);
+    const ipvs::DestRecord* was = nullptr;
+    if (had) {
+        const auto dest = had->find(address);
+        if (dest != had->end()) was = &dest->second;
+    }
+    const auto refused = round.refused.empty() ? round.refused.end() : round.refused.find({key, address});
+    if (refused == round.refused.end()) {
+        slot.present = slot.decision.present;
+        ipvs::DestRecord record = reconcile::dest_record(backend.spec, slot.decision.effective);
+        if (was) record = reconcile::keeping(record, *was);
+        slot.took(record);
+        if (!slot.present) slot.weight = 0;
+        slot.trouble.clear();
+    } else {
+        ++round.counts.refused;
+        slot.present = was != nullptr;
+        slot.weight = was ? was->weight : 0;
+        Trouble& trouble = slot.trouble.change();
+        trouble.not_applied = refused->second;
+        trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
+        if (trouble.attempts++ == 0) {
+            base::log_error("destination could not be made, trying again", {{"service", service.spec.name},
+                                                                            {"backend", backend.spec.name},
+                                                                            {"error", trouble.not_applied}});
+        }
+    }
+    ports_.slots->publish(slot);
 }
 
 std::optional<reconcile::Table> Sync::read(std::span<const model::ServicePtr> services, uint64_t& ns) const {
@@ -330,8 +335,7 @@ std::optional<reconcile::Table> Sync::read(std::span<const model::ServicePtr> se
     return std::move(*table);
 }
 
-SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why,
-                          const reconcile::Table* table) {
+SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, reconcile::Table* table) {
     const uint64_t begin = ports_.clock->now();
     Round round;
     round.why = why;
@@ -344,16 +348,13 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why,
         round.again.clear();
         for (const model::ServiceEntry* service : open) {
             const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
-            auto found = read(key, attempt == 0 ? table : nullptr);
-            if (!found) {
+            if (const auto found = read(key, attempt == 0 ? table : nullptr, round); !found) {
                 refuse(service->spec.name, found.error().sentence);
                 ++round.counts.refused;
                 continue;
             }
             round.of[key] = service;
-            round.found.erase(key);
             std::erase_if(round.refused, [&](const auto& r) { return r.first.service == key; });
-            if (*found) round.found.emplace(key, std::move(**found));
             want(*service, round);
         }
         carry_out(round);
@@ -383,12 +384,9 @@ SyncCounts Sync::leave(const model::Snapshot& now) {
         const Entry entry = entry_of(leaving);
         round.leaving.insert(entry);
         if (round.found.contains(entry.service)) continue;
-        auto found = read(entry.service, nullptr);
-        if (!found) {
+        if (const auto found = read(entry.service, nullptr, round); !found) {
             round.refused[entry] = found.error().sentence;
             round.leaving.erase(entry);
-        } else if (*found) {
-            round.found.emplace(entry.service, std::move(**found));
         }
     }
     if (!round.leaving.empty()) carry_out(round);

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/guarded.h"
+#include "base/line_limit.h"
 #include "control/events.h"
 #include "control/slots.h"
 #include "control/weights.h"
@@ -65,9 +66,9 @@ class Sync {
     explicit Sync(Ports ports) : ports_(std::move(ports)) {}
 
     // These services, with all that is leaving them. `table`: what the kernel has, when it has been read
-    // already; else each service is read by itself.
+    // already, of which theirs is taken out; else each service is read by itself.
     SyncCounts services(std::span<const model::ServicePtr> services, Why why,
-                        const reconcile::Table* table = nullptr);
+                        reconcile::Table* table = nullptr);
     // What the kernel has of these services, for services() above: the cheaper way when they are many.
     // nullopt when it can not be read now. `ns` grows by the time that it took.
     std::optional<reconcile::Table> read(std::span<const model::ServicePtr> services, uint64_t& ns) const;
@@ -89,14 +90,15 @@ class Sync {
 
   private:
     struct Round;
-    base::Result<std::optional<reconcile::TableService>> read(const ipvs::ServiceKey& key,
-                                                              const reconcile::Table* table) const;
+    base::Status read(const ipvs::ServiceKey& key, reconcile::Table* table, Round& round) const;
     void want(const model::ServiceEntry& service, Round& round);
     void carry_out(Round& round);
+    std::vector<bool> drifted(reconcile::Plan& plan, Round& round);
     void settle(Round& round);
-    bool is_drift(const reconcile::Step& step, const Round& round) const;
-    bool worth_a_line();
-    void tell(const reconcile::Step& step, const std::string& refused);
+    void settle(Round& round, const ipvs::ServiceKey& key, const model::ServiceEntry& service,
+                const reconcile::Dests* had, const model::BackendEntry& backend);
+    bool is_drift(const reconcile::Entry& entry, const Round& round) const;
+    void tell(const ipvs::Op& op, const Round& round, const std::string& refused);
     void confirm(std::span<const reconcile::Entry> gone);
 
     struct Refusal {
@@ -111,8 +113,7 @@ class Sync {
     std::unordered_map<std::string, Refusal> refusals_;
     uint64_t leave_at_ = 0;
     uint32_t leave_attempts_ = 0;
-    uint64_t lines_since_ = 0;
-    uint32_t lines_ = 0;
+    base::LineLimit lines_{100};
     base::Guarded<std::unordered_map<std::string, std::string>> shown_;  // refusals, for others
     base::Guarded<std::map<reconcile::Entry, Drift>> drift_;
 };

@@ -22,15 +22,27 @@ bool held(const health::Suspicion& suspicion, const Slot& slot) {
 
 }  // namespace
 
-// What is to be told to the kernel in one go, and of whom.
-struct Weights::Batch {
+// Operations of one kind, and whose they are.
+struct Weights::Changes {
     struct Of {
-        model::BackendId id;
-        bool present;  // what it will be
+        Slot* slot;
         const model::Service* service;
     };
     std::vector<Of> of;
-    std::vector<reconcile::Transaction> transactions;
+    std::vector<Op> ops;
+
+    void add(Of whose, Op op) {
+        of.push_back(whose);
+        ops.push_back(std::move(op));
+    }
+};
+
+// What is to be told to the kernel in one go.
+struct Weights::Batch {
+    Changes make, remove;  // nothing goes before what replaces it is there
+    // The record of the service that was asked for last: many backends of one follow each other.
+    const model::Service* service = nullptr;
+    ipvs::ServiceRecord record;
 };
 
 void Weights::forget(const std::string& service) {
@@ -80,8 +92,7 @@ health::Decision Weights::decide(const model::Service& service, const Slot& slot
 
 void Weights::decide_all(const model::ServiceEntry& service) {
     marked_.erase(service.spec.name);
-    Batch unused;
-    reassess(service, ports_.clock->now(), unused);
+    reassess(service, ports_.clock->now(), nullptr);
 }
 
 std::vector<std::string> Weights::settle(const model::Snapshot& now) {
@@ -95,21 +106,24 @@ std::vector<std::string> Weights::settle(const model::Snapshot& now) {
         if (!service) continue;
         std::ranges::sort(marks.backends);
         marks.backends.erase(std::unique(marks.backends.begin(), marks.backends.end()), marks.backends.end());
-        if (marks.all || !reassess_few((*service)->spec, marks.backends, time, batch))
-            reassess(**service, time, batch);
+        if (marks.all || !reassess_few((*service)->spec, marks.backends, time, &batch))
+            reassess(**service, time, &batch);
     }
     if (const auto due = slots_->due(time); !due.empty()) {
-        std::unordered_set<model::BackendId> in;
-        for (const Batch::Of& of : batch.of) in.insert(of.id);
+        std::unordered_set<const Slot*> in;
+        for (const Changes* changes : {&batch.make, &batch.remove}) {
+            for (const Changes::Of& of : changes->of) in.insert(of.slot);
+        }
         for (const model::BackendId id : due) {
             Slot& slot = *slots_->find(id);
             const auto* service = now.services.find(*slot.service);
             GORB_CHECK(service != nullptr);
-            if (!in.contains(id)) want((*service)->spec, slot, batch);
+            if (!in.contains(&slot)) want((*service)->spec, slot, batch);
         }
     }
     std::set<std::string> incomplete;
-    apply(batch, incomplete);
+    apply(batch.make, incomplete);
+    apply(batch.remove, incomplete);
     return {incomplete.begin(), incomplete.end()};
 }
 
@@ -130,10 +144,10 @@ health::Member Weights::look(const model::Service& service, Slot& slot, health::
     return member;
 }
 
-// Decides for one backend, and puts what has to change into the batch. When it is to be looked at again;
-// 0: not for its own sake.
+// Decides for one backend, and puts what has to change into the batch, if there is one. When it is to be
+// looked at again; 0: not for its own sake.
 uint64_t Weights::give(const model::Service& service, const health::Assessment& pool,
-                       const health::Member& member, Slot& slot, uint64_t now, Batch& batch) {
+                       const health::Member& member, Slot& slot, uint64_t now, Batch* batch) {
     const health::Decision decision = health::decide(service, pool, member, now);
     uint64_t at = health::next_step(service, member, now);
     if (decision.cause == health::Cause::history) at = now + base::second;
@@ -141,13 +155,14 @@ uint64_t Weights::give(const model::Service& service, const health::Assessment& 
     if (at == 0 && member.state == health::State::up) slot.member.back_since = 0;
     const bool same = decision == slot.decision;
     slot.decision = decision;
+    if (!batch) return at;
     if (!same || slot.present != decision.present || (slot.present && slot.weight != decision.effective))
-        want(service, slot, batch);
+        want(service, slot, *batch);
     return at;
 }
 
-// Looks at a whole service and puts what has to change into the batch.
-void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch& batch) {
+// Looks at a whole service and puts what has to change into the batch, if there is one.
+void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* batch) {
     const model::Service& service = entry.spec;
     std::vector<Slot*> slots;
     std::vector<health::Member> members;
@@ -183,7 +198,7 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch& ba
 
 // The same for these backends alone. False where that does not do, since the others are concerned too.
 bool Weights::reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids,
-                           uint64_t now, Batch& batch) {
+                           uint64_t now, Batch* batch) {
     const auto kept = kept_.find(service.name);
     if (kept == kept_.end() || !health::counts(service)) return false;
     std::vector<std::pair<Slot*, health::Member>> few;
@@ -220,56 +235,68 @@ void Weights::want(const model::Service& service, Slot& slot, Batch& batch) {
         slots_->publish(slot);
         return;
     }
-    reconcile::Transaction transaction;
-    const ipvs::ServiceRecord in = ports_.record_of(service);
-    if (!present) {
-        transaction.remove.push_back(Op::remove(in.key, slot.backend->spec.address));
-    } else {
-        ipvs::DestRecord wanted = slot.record();
-        wanted.weight = weight;
-        const auto kind = slot.present ? Op::Kind::edit_dest : Op::Kind::add_dest;
-        transaction.make.push_back(Op{kind, in, wanted});
+    if (batch.service != &service) {
+        batch.record = ports_.record_of(service);
+        batch.service = &service;
     }
-    batch.of.push_back({slot.member.id, present, &service});
-    batch.transactions.push_back(std::move(transaction));
+    Op op;
+    op.kind = !present ? Op::Kind::remove_dest : slot.present ? Op::Kind::edit_dest : Op::Kind::add_dest;
+    op.service = batch.record;
+    op.dest = slot.record();
+    op.dest.weight = weight;
+    (present ? batch.make : batch.remove).add({&slot, &service}, std::move(op));
 }
 
-void Weights::apply(Batch& batch, std::set<std::string>& incomplete) {
-    const auto applied = ports_.applier->apply(batch.transactions);
-    for (size_t i = 0; i < batch.of.size(); ++i) {
-        const auto [id, present, service] = batch.of[i];
-        Slot& slot = *slots_->find(id);
-        if (applied[i]) {
-            slot.present = present;
-            if (present) {
-                slot.took(applied[i]->dests.back());
-            } else {
-                slot.weight = 0;
-            }
-            slot.trouble.clear();
-            std::vector<base::LogField> fields{{"service", *slot.service},
-                                               {"backend", slot.backend->spec.name},
-                                               {"weight", std::to_string(slot.weight)},
-                                               {"configured", std::to_string(slot.member.configured)}};
-            if (slot.decision.cause != health::Cause::none) {
-                const auto view = ports_.health_of(id);
-                fields.push_back({"why", health::words(*service, slot.decision, view ? view->because : "")});
-            }
-            base::log(base::LogLevel::info, present ? "weight set" : "destination removed", fields);
-            if (applied[i]->service_was_missing) incomplete.insert(*slot.service);
+void Weights::apply(Changes& changes, std::set<std::string>& incomplete) {
+    const auto done = ports_.applier->apply_singles(changes.ops);
+    for (size_t i = 0; i < changes.of.size(); ++i) {
+        const auto [slot, service] = changes.of[i];
+        if (const base::Status& status = done.statuses[i]; !status) {
+            refused(*slot, status.error());
         } else {
-            Trouble& trouble = slot.trouble.change();
-            trouble.not_applied = applied[i].error().sentence;
-            trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
-            if (trouble.attempts++ == 0) {
-                base::log_error("weight could not be set, trying again",
-                                {{"service", *slot.service},
-                                 {"backend", slot.backend->spec.name},
-                                 {"error", trouble.not_applied}});
+            const bool present = changes.ops[i].kind != Op::Kind::remove_dest;
+            slot->present = present;
+            if (present) {
+                slot->took(changes.ops[i].dest);
+            } else {
+                slot->weight = 0;
             }
+            slot->trouble.clear();
+            applied(*service, *slot, present);
         }
-        slots_->publish(slot);
+        slots_->publish(*slot);
     }
+    for (const size_t i : done.without_service) incomplete.insert(*changes.of[i].slot->service);
+}
+
+// Says what was done, of thousands only of some.
+void Weights::applied(const model::Service& service, Slot& slot, bool present) {
+    if (!base::log_wants(base::LogLevel::info)) return;
+    const auto line = lines_.next(ports_.clock->now());
+    if (line == base::LineLimit::Line::none) return;
+    if (line == base::LineLimit::Line::last) {
+        base::log_info("more weights are set than are written out here: GET /service/<service> has each");
+        return;
+    }
+    std::vector<base::LogField> fields{{"service", *slot.service},
+                                       {"backend", slot.backend->spec.name},
+                                       {"weight", std::to_string(slot.weight)},
+                                       {"configured", std::to_string(slot.member.configured)}};
+    if (slot.decision.cause != health::Cause::none) {
+        const auto view = ports_.health_of(slot.member.id);
+        fields.push_back({"why", health::words(service, slot.decision, view ? view->because : "")});
+    }
+    base::log(base::LogLevel::info, present ? "weight set" : "destination removed", fields);
+}
+
+void Weights::refused(Slot& slot, const base::Error& error) {
+    Trouble& trouble = slot.trouble.change();
+    trouble.not_applied = error.sentence;
+    trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
+    if (trouble.attempts++ > 0) return;
+    base::log_error(
+        "weight could not be set, trying again",
+        {{"service", *slot.service}, {"backend", slot.backend->spec.name}, {"error", trouble.not_applied}});
 }
 
 // Publishes what the service is as a whole, and says in the log what has changed about it.

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/guarded.h"
+#include "base/line_limit.h"
 #include "control/slots.h"
 #include "health/engine.h"
 #include "health/pool.h"
@@ -78,18 +79,21 @@ class Weights {
         std::vector<model::BackendId> backends;
     };
     struct Batch;
+    struct Changes;
 
     health::Member seen(const Slot& slot) const;
-    void reassess(const model::ServiceEntry& service, uint64_t now, Batch& batch);
+    void reassess(const model::ServiceEntry& service, uint64_t now, Batch* batch);
     bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, uint64_t now,
-                      Batch& batch);
+                      Batch* batch);
     health::Member look(const model::Service& service, Slot& slot, health::Headcount& tally) const;
     uint64_t give(const model::Service& service, const health::Assessment& pool, const health::Member& member,
-                  Slot& slot, uint64_t now, Batch& batch);
+                  Slot& slot, uint64_t now, Batch* batch);
     void want(const model::Service& service, Slot& slot, Batch& batch);
     void tell(const model::Service& service, const std::optional<Pool>& before,
               const health::Assessment& after);
-    void apply(Batch& batch, std::set<std::string>& incomplete);
+    void apply(Changes& changes, std::set<std::string>& incomplete);
+    void applied(const model::Service& service, Slot& slot, bool present);
+    void refused(Slot& slot, const base::Error& error);
 
     Slots* slots_;
     Ports ports_;
@@ -97,6 +101,7 @@ class Weights {
     std::unordered_map<std::string, Kept> kept_;
     std::map<std::string, uint64_t> steps_;  // services with ramps: when the next step is due
     health::Suspicion suspicion_;
+    base::LineLimit lines_{200};
     base::Guarded<std::unordered_map<std::string, Pool>> published_;
 };
 

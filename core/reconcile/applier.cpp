@@ -178,4 +178,30 @@ std::vector<base::Result<Applied>> Applier::apply(std::span<const Transaction> t
     return answers;
 }
 
+Applier::Singles Applier::apply_singles(std::span<Op> ops) {
+    Singles out;
+    if (!ops.empty()) out.statuses = driver_->apply(ops);
+    for (size_t i = 0; i < out.statuses.size(); ++i) {
+        base::Status& status = out.statuses[i];
+        if (status) continue;
+        if (ops[i].kind == Kind::remove_dest) {
+            if (status.error().code == Errc::not_found) status = {};
+            continue;
+        }
+        const Transaction transaction{{ops[i]}, {}, Exists::ours, {}};
+        Work work;
+        work.transaction = &transaction;
+        settle(ops[i], status, work);
+        if (work.error) {
+            undo(work);
+            status = base::fail(*work.error);
+            continue;
+        }
+        status = {};
+        ops[i].dest = work.applied.dests.back();
+        if (work.applied.service_was_missing) out.without_service.push_back(i);
+    }
+    return out;
+}
+
 }  // namespace gorb::reconcile

@@ -45,6 +45,15 @@ class Applier {
     // said. Transactions must not depend on each other.
     std::vector<base::Result<Applied>> apply(std::span<const Transaction> transactions);
 
+    // Single operations on destinations of ours, each for itself: what is there already becomes what is
+    // wanted, what somebody removed is put back, what is gone already counts as removed. The destination in
+    // each operation is afterwards as it is now.
+    struct Singles {
+        std::vector<base::Status> statuses;   // one for each operation
+        std::vector<size_t> without_service;  // those that put their service back, too
+    };
+    Singles apply_singles(std::span<ipvs::Op> ops);
+
     // Of what was refused since the last call: operations that would undo a part of it, and which the kernel
     // refused as well. What they are about is in the table although nobody wants it so.
     std::vector<ipvs::Op> not_undone() { return std::exchange(not_undone_, {}); }

@@ -2,6 +2,8 @@
 
 #include <linux/ip_vs.h>
 
+#include <utility>
+
 #include "reconcile/records.h"
 #include "reconcile/words.h"
 
@@ -105,48 +107,20 @@ class Planner {
     }
 
     void write_down() {
-        plan_.steps.reserve(add_services_.size() + edit_services_.size() + add_dests_.size() +
-                            edit_dests_.size() + remove_dests_.size() + remove_services_.size());
-        for (const TableService* service : add_services_) {
-            plan_.steps.push_back({Op::add(service->record),
-                                   {service->record.key, std::nullopt},
-                                   {},
-                                   settings_text(service->record)});
-        }
-        for (const auto& [wanted, found] : edit_services_) {
-            ServiceRecord record = keeping(wanted->record, found->record);
-            auto [before, after] = words_that_differ(found->record, record);
-            plan_.steps.push_back({Op::edit(std::move(record)),
-                                   {wanted->record.key, std::nullopt},
-                                   std::move(before),
-                                   std::move(after)});
-        }
-        for (const Work& work : add_dests_) {
-            plan_.steps.push_back({Op{Op::Kind::add_dest, work.service->record, *work.wanted},
-                                   {work.service->record.key, work.wanted->address},
-                                   {},
-                                   settings_text(*work.wanted)});
-        }
+        std::vector<Op>& ops = plan_.ops;
+        ops.reserve(add_services_.size() + edit_services_.size() + add_dests_.size() + edit_dests_.size() +
+                    remove_dests_.size() + remove_services_.size());
+        for (const TableService* service : add_services_) ops.push_back(Op::add(service->record));
+        for (const auto& [wanted, found] : edit_services_)
+            ops.push_back(Op::edit(keeping(wanted->record, found->record)));
+        for (const Work& work : add_dests_) ops.push_back(Op::add(work.service->record.key, *work.wanted));
         for (const Work& work : edit_dests_) {
             const DestRecord present = as_asked(*work.found, *work.wanted);
-            const DestRecord record = keeping(*work.wanted, present);
-            auto [before, after] = words_that_differ(present, record);
-            plan_.steps.push_back({Op{Op::Kind::edit_dest, work.service->record, record},
-                                   {work.service->record.key, record.address},
-                                   std::move(before),
-                                   std::move(after)});
+            ops.push_back(Op::edit(work.service->record.key, keeping(*work.wanted, present)));
         }
-        for (const Work& work : remove_dests_) {
-            const ServiceKey& key = work.service->record.key;
-            plan_.steps.push_back({Op::remove(key, work.found->address),
-                                   {key, work.found->address},
-                                   settings_text(*work.found),
-                                   {}});
-        }
-        for (const TableService* service : remove_services_) {
-            const ServiceKey& key = service->record.key;
-            plan_.steps.push_back({Op::remove(key), {key, std::nullopt}, settings_text(service->record), {}});
-        }
+        for (const Work& work : remove_dests_)
+            ops.push_back(Op::remove(work.service->record.key, work.found->address));
+        for (const TableService* service : remove_services_) ops.push_back(Op::remove(service->record.key));
     }
 
     const Table* wanted_;
@@ -162,6 +136,35 @@ class Planner {
 
 Plan plan(const Table& wanted, const Table& found, const std::set<Entry>& leaving) {
     return Planner(wanted, found, leaving).run();
+}
+
+Entry entry_of(const Op& op) {
+    const bool of_dest =
+        op.kind == Op::Kind::add_dest || op.kind == Op::Kind::edit_dest || op.kind == Op::Kind::remove_dest;
+    return {op.service.key, of_dest ? std::optional(op.dest.address) : std::nullopt};
+}
+
+Words words_of(const Op& op, const Table& found) {
+    const auto pair = [](std::pair<std::string, std::string> words) {
+        return Words{std::move(words.first), std::move(words.second)};
+    };
+    switch (op.kind) {
+        case Op::Kind::add_service:
+            return {{}, settings_text(op.service)};
+        case Op::Kind::add_dest:
+            return {{}, settings_text(op.dest)};
+        case Op::Kind::edit_service:
+            return pair(words_that_differ(found.at(op.service.key).record, op.service));
+        case Op::Kind::edit_dest: {
+            const DestRecord& present = found.at(op.service.key).dests.at(op.dest.address);
+            return pair(words_that_differ(as_asked(present, op.dest), op.dest));
+        }
+        case Op::Kind::remove_service:
+            return {settings_text(found.at(op.service.key).record), {}};
+        case Op::Kind::remove_dest:
+            return {settings_text(found.at(op.service.key).dests.at(op.dest.address)), {}};
+    }
+    return {};
 }
 
 std::string too_much(const Plan& plan, const Guard& guard) {

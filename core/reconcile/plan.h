@@ -22,17 +22,13 @@ struct Entry {
     auto operator<=>(const Entry&) const = default;
 };
 
-// One operation and what it is for.
-struct Step {
-    ipvs::Op op;  // additions and edits of destinations carry the whole wanted record of the service
-    Entry entry;
-    std::string before, after;  // settings in words, "" where there is or will be none; of edits what differs
-};
+// What an operation is for.
+Entry entry_of(const ipvs::Op& op);
 
 struct Plan {
     // Additions of services, edits of services, additions and edits of destinations, removals of
     // destinations, removals of services: nothing goes before what replaces it is there.
-    std::vector<Step> steps;
+    std::vector<ipvs::Op> ops;
     std::vector<Entry> gone;  // leaving entries that the table does not have any more
     size_t ours = 0;          // entries of the table that are ours
     size_t removals = 0;  // of those, entries that the plan removes (destinations of removed services count)
@@ -43,8 +39,15 @@ struct Plan {
 // destination goes out of any service that stays, also out of one that is foreign. Destinations the kernel
 // made local (LOCALNODE) because their address is this host's count as what was asked for.
 //
-// Cost: O(n + l log n), without copies but those in the steps.
+// Cost: O(n + l log n), without copies but those in the operations.
 Plan plan(const Table& wanted, const Table& found, const std::set<Entry>& leaving);
+
+// Settings in words, "" where there is or will be none; of edits what differs.
+struct Words {
+    std::string before, after;
+};
+// Of an operation that plan() gave for this `found`.
+Words words_of(const ipvs::Op& op, const Table& found);
 
 // The guard against mass deletion.
 struct Guard {

@@ -3,18 +3,24 @@
 #include <algorithm>
 
 namespace gorb::reconcile {
-namespace {
 
-TableService service_of(ipvs::ServiceRecord record, std::vector<ipvs::DestRecord> dests) {
-    TableService service{std::move(record), {}};
-    std::sort(dests.begin(), dests.end(),
-              [](const ipvs::DestRecord& a, const ipvs::DestRecord& b) { return a.address < b.address; });
-    for (const ipvs::DestRecord& dest : dests)
-        service.dests.emplace_hint(service.dests.end(), dest.address, dest);
-    return service;
+Dests dests_of(std::vector<ipvs::DestRecord> records) {
+    const auto before = [](const ipvs::DestRecord& a, const ipvs::DestRecord& b) {
+        return a.address < b.address;
+    };
+    if (!std::is_sorted(records.begin(), records.end(), before))
+        std::stable_sort(records.begin(), records.end(), before);
+    const auto same = [](const ipvs::DestRecord& a, const ipvs::DestRecord& b) {
+        return a.address == b.address;
+    };
+    records.erase(std::unique(records.begin(), records.end(), same), records.end());
+    Dests::sequence_type sequence;
+    sequence.reserve(records.size());
+    for (const ipvs::DestRecord& record : records) sequence.emplace_back(record.address, record);
+    Dests dests;
+    dests.adopt_sequence(boost::container::ordered_unique_range, std::move(sequence));
+    return dests;
 }
-
-}  // namespace
 
 base::Result<Table> read_table(ipvs::Driver& driver) {
     auto services = driver.services();
@@ -33,7 +39,7 @@ base::Result<Table> read_table(ipvs::Driver& driver, std::vector<ipvs::ServiceRe
             return base::fail(std::move(dests.error()));
         }
         const ipvs::ServiceKey key = record.key;
-        table.emplace_hint(table.end(), key, service_of(std::move(record), std::move(*dests)));
+        table.emplace_hint(table.end(), key, TableService{std::move(record), dests_of(std::move(*dests))});
     }
     return table;
 }

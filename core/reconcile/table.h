@@ -1,5 +1,6 @@
 // The IPVS table as a value: what is wanted of it, or what was found in it.
 #pragma once
+#include <boost/container/flat_map.hpp>
 #include <map>
 #include <vector>
 
@@ -9,11 +10,17 @@
 
 namespace gorb::reconcile {
 
+using Dests = boost::container::flat_map<base::Endpoint, ipvs::DestRecord>;
+
 struct TableService {
     ipvs::ServiceRecord record;
-    std::map<base::Endpoint, ipvs::DestRecord> dests;
+    Dests dests;
 };
 using Table = std::map<ipvs::ServiceKey, TableService>;
+
+// Destinations that stand in any order, at once: one by one they would be moved again and again. Of two with
+// one address the first counts.
+Dests dests_of(std::vector<ipvs::DestRecord> records);
 
 // The whole table of the driver. A service that goes while it is read is not in it; any other error is the
 // result.

@@ -117,19 +117,22 @@ void write_service(base::JsonWriter& out, const reconcile::TableService& service
 }
 
 // What is not as it should be now, and since when that is known.
-void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const control::Ownership& whose) {
+void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const reconcile::Table& found,
+                       const control::Ownership& whose) {
     std::map<Entry, int64_t> since;
     for (const control::Drift& drift : whose.drift) since[drift.entry] = drift.since_wall;
     base::key(out, "differences");
     out.StartArray();
-    for (const reconcile::Step& step : plan.steps) {
+    for (const ipvs::Op& op : plan.ops) {
+        const reconcile::Entry entry = reconcile::entry_of(op);
+        const auto [before, after] = reconcile::words_of(op, found);
         out.StartObject();
-        base::member(out, "entry", entry_text(step.entry));
-        base::member(out, "wanted", step.after.empty() ? "not there" : step.after);
-        base::member(out, "found", step.before.empty() ? "not there" : step.before);
-        base::member(out, "operation", step.op.text());
+        base::member(out, "entry", entry_text(entry));
+        base::member(out, "wanted", after.empty() ? "not there" : after);
+        base::member(out, "found", before.empty() ? "not there" : before);
+        base::member(out, "operation", op.text());
         base::key(out, "since");
-        const auto seen = since.find(step.entry);
+        const auto seen = since.find(entry);
         if (seen == since.end()) {
             out.Null();  // not noticed yet by a look at the table
         } else {
@@ -159,7 +162,7 @@ Response kernel_response(const control::Control& control,
     out.StartArray();
     for (const auto& [key, service] : *table) write_service(out, service, owners);
     out.EndArray();
-    write_differences(out, plan, whose);
+    write_differences(out, plan, *table, whose);
     out.EndObject();
     return response;
 }

@@ -1,5 +1,6 @@
-// For tables at random: whatever is found, the plan's steps make it what is wanted, touch nothing foreign and
-// take away nothing that is wanted on the way. The model beside it says entry by entry what has to be.
+// For tables at random: whatever is found, the plan's operations make it what is wanted, touch nothing
+// foreign and take away nothing that is wanted on the way. The model beside it says entry by entry what has
+// to be.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -146,15 +147,16 @@ int phase(Op::Kind kind) {
     return -1;
 }
 
-void expect_step(const Model& model, const Step& step) {
-    EXPECT_FALSE(model.foreign(step.entry)) << step.op.text();
-    EXPECT_EQ(step.op.service.key, step.entry.service);
-    const bool adds = step.op.kind == Op::Kind::add_service || step.op.kind == Op::Kind::add_dest;
-    const bool removes = step.op.kind == Op::Kind::remove_service || step.op.kind == Op::Kind::remove_dest;
-    EXPECT_EQ(step.before.empty(), adds);
-    EXPECT_EQ(step.after.empty(), removes);
-    EXPECT_EQ(model.goes(step.entry), removes);
-    EXPECT_NE(step.before, step.after);
+void expect_op(const Model& model, const Op& op, const Table& found) {
+    const Entry entry = entry_of(op);
+    EXPECT_FALSE(model.foreign(entry)) << op.text();
+    const bool adds = op.kind == Op::Kind::add_service || op.kind == Op::Kind::add_dest;
+    const bool removes = op.kind == Op::Kind::remove_service || op.kind == Op::Kind::remove_dest;
+    const Words words = words_of(op, found);
+    EXPECT_EQ(words.before.empty(), adds);
+    EXPECT_EQ(words.after.empty(), removes);
+    EXPECT_EQ(model.goes(entry), removes);
+    EXPECT_NE(words.before, words.after);
 }
 
 void one_table(uint64_t seed) {
@@ -174,16 +176,16 @@ void one_table(uint64_t seed) {
     const Plan made = plan(wanted, found, leaving);
     expect_counts(model, found, made);
     int before = 0;
-    for (const Step& step : made.steps) {
-        expect_step(model, step);
-        EXPECT_LE(before, phase(step.op.kind));
-        before = phase(step.op.kind);
-        const auto answer = driver.apply({&step.op, 1}).front();
+    for (const Op& op : made.ops) {
+        expect_op(model, op, found);
+        EXPECT_LE(before, phase(op.kind));
+        before = phase(op.kind);
+        const auto answer = driver.apply({&op, 1}).front();
         ASSERT_TRUE(answer) << answer.error().sentence;
         const Table now = *read_table(driver);
         for_each_entry(found, [&](const Entry& e) {
             if (model.wants(e)) {
-                EXPECT_TRUE(has(now, e)) << name(e) << " vanished at: " << step.op.text();
+                EXPECT_TRUE(has(now, e)) << name(e) << " vanished at: " << op.text();
             }
         });
     }
@@ -191,7 +193,7 @@ void one_table(uint64_t seed) {
     expect_wanted(wanted, found, now);
     expect_foreign_untouched(model, found, now);
     expect_nothing_else(model, found, now);
-    EXPECT_TRUE(plan(wanted, now, leaving).steps.empty());
+    EXPECT_TRUE(plan(wanted, now, leaving).ops.empty());
 }
 
 TEST(PlanProperty, FromAnyTableToAnyWantedStateWithoutTouchingForeignEntries) {
@@ -230,7 +232,7 @@ class Churn {
         pass();
         const Table now = *read_table(driver_);
         const Plan left = plan(wanted_, now, leaving_);
-        EXPECT_TRUE(left.steps.empty()) << left.steps.size() << ", first: " << left.steps.front().op.text();
+        EXPECT_TRUE(left.ops.empty()) << left.ops.size() << ", first: " << left.ops.front().text();
         expect_wanted(wanted_, now, now);
         expect_foreign_untouched({wanted_, leaving_}, foreign_, now);
         expect_nothing_else({wanted_, leaving_}, foreign_, now);
@@ -271,9 +273,7 @@ class Churn {
     void pass() {
         const Plan made = plan(wanted_, *read_table(driver_), leaving_);
         for (const Entry& gone : made.gone) leaving_.erase(gone);
-        std::vector<Op> ops;
-        for (const Step& step : made.steps) ops.push_back(step.op);
-        driver_.apply(ops);
+        driver_.apply(made.ops);
         const Table now = *read_table(driver_);
         for (const Entry& gone : plan(wanted_, now, leaving_).gone) leaving_.erase(gone);
         expect_foreign_untouched({wanted_, leaving_}, foreign_, now);

@@ -39,12 +39,12 @@ Table table(const std::vector<TableService>& services) {
     for (const auto& s : services) out[s.record.key] = s;
     return out;
 }
-std::vector<std::string> texts(const Plan& plan) {
+std::vector<std::string> texts(const Table& wanted, const Table& found, const std::set<Entry>& leaving) {
     std::vector<std::string> out;
-    for (const Step& step : plan.steps) {
-        std::string words = step.before;
-        if (!step.before.empty() && !step.after.empty()) words += " -> ";
-        out.push_back(step.op.text() + ": " + words + step.after);
+    for (const Op& op : plan(wanted, found, leaving).ops) {
+        auto [before, after] = words_of(op, found);
+        if (!before.empty() && !after.empty()) before += " -> ";
+        out.push_back(op.text() + ": " + before + after);
     }
     return out;
 }
@@ -52,7 +52,7 @@ using Texts = std::vector<std::string>;
 
 TEST(Plan, AnEmptyTableIsFilledServicesFirst) {
     const Table wanted = table({service(web(), {dest("10.1.0.1:80"), dest("10.1.0.2:80", 7)})});
-    EXPECT_EQ(texts(plan(wanted, {}, {})),
+    EXPECT_EQ(texts(wanted, {}, {}),
               (Texts{"add virtual service 10.0.0.1:80/tcp: wrr",
                      "add destination 10.1.0.1:80 to 10.0.0.1:80/tcp: nat, weight 100",
                      "add destination 10.1.0.2:80 to 10.0.0.1:80/tcp: nat, weight 7"}));
@@ -65,7 +65,7 @@ TEST(Plan, WhatDiffersIsEditedInPlaceAndSaid) {
     found.record.flags = IP_VS_SVC_F_PERSISTENT;
     found.record.timeout_s = 300;
     const Plan made = plan(table({wanted}), table({found}), {});
-    EXPECT_EQ(texts(made),
+    EXPECT_EQ(texts(table({wanted}), table({found}), {}),
               (Texts{"change virtual service 10.0.0.1:80/tcp: rr, persistent 300 s -> wrr, "
                      "no persistent 300 s",
                      "change destination 10.1.0.1:80 of 10.0.0.1:80/tcp: weight 100 -> weight 0"}));
@@ -78,7 +78,7 @@ TEST(Plan, ForeignServicesAndDestinationsStayAsTheyAre) {
     const Table found = table({service(web(), {dest("10.1.0.1:80"), dest("10.1.0.9:80", 3)}),
                                service(web("10.0.0.9:80"), {dest("10.1.0.1:80", 3)})});
     const Plan made = plan(wanted, found, {});
-    EXPECT_TRUE(made.steps.empty());
+    EXPECT_TRUE(made.ops.empty());
     EXPECT_EQ(made.ours, 2U);
 }
 
@@ -95,10 +95,11 @@ TEST(Plan, WhatLeavesGoesLastAndIsReportedWhenItIsGone) {
         table({service(web(), {dest("10.1.0.2:80")}), service(web("10.0.0.2:80"), {dest("10.1.0.1:80")}),
                service(web("10.0.0.9:80"), {dest("10.1.0.1:80"), dest("10.1.0.2:80")})});
     const Plan made = plan(wanted, found, leaving);
-    EXPECT_EQ(texts(made), (Texts{"add destination 10.1.0.1:80 to 10.0.0.1:80/tcp: nat, weight 100",
-                                  "remove destination 10.1.0.2:80 from 10.0.0.1:80/tcp: nat, weight 100",
-                                  "remove destination 10.1.0.1:80 from 10.0.0.9:80/tcp: nat, weight 100",
-                                  "remove virtual service 10.0.0.2:80/tcp: wrr"}));
+    EXPECT_EQ(texts(wanted, found, leaving),
+              (Texts{"add destination 10.1.0.1:80 to 10.0.0.1:80/tcp: nat, weight 100",
+                     "remove destination 10.1.0.2:80 from 10.0.0.1:80/tcp: nat, weight 100",
+                     "remove destination 10.1.0.1:80 from 10.0.0.9:80/tcp: nat, weight 100",
+                     "remove virtual service 10.0.0.2:80/tcp: wrr"}));
     EXPECT_EQ(made.gone, std::vector{gone_already});
     EXPECT_EQ(made.removals, 4U);
     EXPECT_EQ(made.ours, 5U);
@@ -107,7 +108,7 @@ TEST(Plan, WhatLeavesGoesLastAndIsReportedWhenItIsGone) {
 TEST(Plan, WhatIsWantedAndLeavingIsWanted) {
     const Table wanted = table({service(web(), {dest("10.1.0.1:80")})});
     const std::set<Entry> leaving = {{web(), std::nullopt}, {web(), at("10.1.0.1:80")}};
-    EXPECT_TRUE(plan(wanted, wanted, leaving).steps.empty());
+    EXPECT_TRUE(plan(wanted, wanted, leaving).ops.empty());
     EXPECT_EQ(plan(wanted, wanted, leaving).removals, 0U);
 }
 
@@ -118,19 +119,20 @@ TEST(Plan, ADestinationThatTheKernelMadeLocalIsNoDrift) {
         auto local = asked;
         local.forwarding = IP_VS_CONN_F_LOCALNODE;
         const Table wanted = table({service(web(), {asked})});
-        EXPECT_TRUE(plan(wanted, table({service(web(), {local})}), {}).steps.empty());
+        EXPECT_TRUE(plan(wanted, table({service(web(), {local})}), {}).ops.empty());
         local.weight = 1;
-        const Plan made = plan(wanted, table({service(web(), {local})}), {});
-        ASSERT_EQ(made.steps.size(), 1U);
-        EXPECT_EQ(made.steps[0].op.dest.forwarding, forwarding);
-        EXPECT_EQ(made.steps[0].before, "weight 1");
+        const Table found = table({service(web(), {local})});
+        const Plan made = plan(wanted, found, {});
+        ASSERT_EQ(made.ops.size(), 1U);
+        EXPECT_EQ(made.ops[0].dest.forwarding, forwarding);
+        EXPECT_EQ(words_of(made.ops[0], found).before, "weight 1");
     }
     auto bypass = dest("10.1.0.1:80");
     bypass.forwarding = IP_VS_CONN_F_BYPASS;
-    const Plan made =
-        plan(table({service(web(), {dest("10.1.0.1:80")})}), table({service(web(), {bypass})}), {});
-    ASSERT_EQ(made.steps.size(), 1U);
-    EXPECT_EQ(made.steps[0].before, "bypass");
+    const Table found = table({service(web(), {bypass})});
+    const Plan made = plan(table({service(web(), {dest("10.1.0.1:80")})}), found, {});
+    ASSERT_EQ(made.ops.size(), 1U);
+    EXPECT_EQ(words_of(made.ops[0], found).before, "bypass");
 }
 
 TEST(Plan, TheGuardRefusesMoreThanItsShareButNeverItsLeast) {
