@@ -58,6 +58,10 @@ struct ReplyReader::Parser final : http::basic_parser<false> {
     bool in_trailer = false;
 };
 
+// The least that follows where a chunk's head may stand: "0" and two line ends. A parser that lacked bytes
+// there aborts when it is shown fewer (Boost.Beast 1.74, parse_chunk_header()).
+constexpr size_t least_of_chunks = 5;
+
 struct ReplyReader::Slot {
     std::optional<Parser> parser;
 };
@@ -69,7 +73,7 @@ ReplyReader::~ReplyReader() = default;
 
 void ReplyReader::next_parser() {
     slot_->parser.emplace(*this);
-    line_read_ = false;
+    line_read_ = starved_ = false;
     for (HeaderRules::Seen& one : seen_) one = {};
     location_.clear();
 }
@@ -127,6 +131,7 @@ size_t ReplyReader::feed(std::string_view bytes) {
             break;
         }
         if (used == bytes.size()) return used;
+        if (starved_ && bytes.size() - used < least_of_chunks) return used;
         // The parser would wait for the end of a line that another protocol's server may never send.
         constexpr std::string_view magic = "HTTP/";
         const std::string_view rest = bytes.substr(used);
@@ -141,6 +146,7 @@ size_t ReplyReader::feed(std::string_view bytes) {
         used += now;
         if (cut_) continue;
         line_read_ = line_read_ || now > 0;
+        starved_ = state_ == State::body && error == http::error::need_more;
         if (error == http::error::need_more) {
             if (state_ == State::body && bytes.size() - used > most_head)
                 return bad("the reply's chunks have headers longer than 16 KiB", bytes.size());

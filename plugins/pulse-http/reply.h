@@ -75,6 +75,7 @@ class ReplyReader {
     int status_ = 0, interim_ = 0;
     size_t body_size_ = 0;
     bool begun_ = false, cut_ = false, excess_ = false;
+    bool starved_ = false;    // does the parser wait for more of a body in chunks?
     bool line_read_ = false;  // has the parser consumed the status line of the present reply?
     std::string location_, body_, problem_;
     std::vector<HeaderRules::Seen> seen_;

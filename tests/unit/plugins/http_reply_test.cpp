@@ -53,6 +53,25 @@ TEST(HttpReply, ReadsByteByByte) {
     EXPECT_EQ(reader.status(), 503);
 }
 
+TEST(HttpReply, ReadsChunksWhereverTheyAreCut) {
+    const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (const std::string chunks : {"0\r\n\r\n", "000;x=y\r\n\r\n", "0\r\nA: b\r\n\r\n",
+                                     "2\r\nab\r\n0\r\n\r\n", "1\r\na\r\n1\r\nb\r\n0\r\n\r\n"}) {
+        for (size_t first = 0; first < chunks.size(); ++first) {
+            for (const size_t piece : {1u, 2u, 3u, 4u, 5u, 100u}) {
+                ReplyReader reader;
+                reader.begin({.keep_body = true, .body_limit = 100});
+                size_t n = 0;
+                feed(reader, head + chunks, [&] { return n++ == 0 ? head.size() + first : piece; });
+                ASSERT_EQ(reader.state(), State::done)
+                    << chunks << " cut at " << first << " and each " << piece;
+                EXPECT_EQ(reader.body(), chunks.find('a') == std::string::npos ? "" : "ab");
+                EXPECT_TRUE(reader.reusable());
+            }
+        }
+    }
+}
+
 TEST(HttpReply, SkipsInterimReplies) {
     for (const size_t size : {1u, 7u, 1000u}) {
         ReplyReader reader;
