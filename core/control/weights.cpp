@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/retry.h"
+#include "reconcile/records.h"
 
 namespace gorb::control {
 namespace {
@@ -30,19 +31,11 @@ struct Weights::Changes {
     };
     std::vector<Of> of;
     std::vector<Op> ops;
-
-    void add(Of whose, Op op) {
-        of.push_back(whose);
-        ops.push_back(std::move(op));
-    }
 };
 
 // What is to be told to the kernel in one go.
 struct Weights::Batch {
     Changes make, remove;  // nothing goes before what replaces it is there
-    // The record of the service that was asked for last: many backends of one follow each other.
-    const model::Service* service = nullptr;
-    ipvs::ServiceRecord record;
 };
 
 void Weights::forget(const std::string& service) {
@@ -101,6 +94,10 @@ std::vector<std::string> Weights::settle(const model::Snapshot& now) {
         if (at <= time) mark(service);
     }
     Batch batch;
+    size_t most = 0;
+    for (const auto& [name, marks] : marked_) most += marks.backends.size();
+    batch.make.of.reserve(most);
+    batch.make.ops.reserve(most);
     for (auto& [name, marks] : std::exchange(marked_, {})) {
         const auto* service = now.services.find(name);
         if (!service) continue;
@@ -122,8 +119,8 @@ std::vector<std::string> Weights::settle(const model::Snapshot& now) {
         }
     }
     std::set<std::string> incomplete;
-    apply(batch.make, incomplete);
-    apply(batch.remove, incomplete);
+    apply(batch.make, time, incomplete);
+    apply(batch.remove, time, incomplete);
     return {incomplete.begin(), incomplete.end()};
 }
 
@@ -235,34 +232,31 @@ void Weights::want(const model::Service& service, Slot& slot, Batch& batch) {
         slots_->publish(slot);
         return;
     }
-    if (batch.service != &service) {
-        batch.record = ports_.record_of(service);
-        batch.service = &service;
-    }
-    Op op;
+    Changes& changes = present ? batch.make : batch.remove;
+    changes.of.push_back({&slot, &service});
+    Op& op = changes.ops.emplace_back();
     op.kind = !present ? Op::Kind::remove_dest : slot.present ? Op::Kind::edit_dest : Op::Kind::add_dest;
-    op.service = batch.record;
+    op.service.key = reconcile::kernel_key(service.key);
     op.dest = slot.record();
     op.dest.weight = weight;
-    (present ? batch.make : batch.remove).add({&slot, &service}, std::move(op));
 }
 
-void Weights::apply(Changes& changes, std::set<std::string>& incomplete) {
-    const auto done = ports_.applier->apply_singles(changes.ops);
+void Weights::apply(Changes& changes, uint64_t now, std::set<std::string>& incomplete) {
+    const auto done = ports_.applier->apply_singles(
+        changes.ops, [&](size_t i) { return ports_.record_of(*changes.of[i].service); });
     for (size_t i = 0; i < changes.of.size(); ++i) {
         const auto [slot, service] = changes.of[i];
         if (const base::Status& status = done.statuses[i]; !status) {
-            refused(*slot, status.error());
+            refused(*slot, status.error(), now);
         } else {
-            const bool present = changes.ops[i].kind != Op::Kind::remove_dest;
-            slot->present = present;
-            if (present) {
+            slot->present = changes.ops[i].kind != Op::Kind::remove_dest;
+            if (slot->present) {
                 slot->took(changes.ops[i].dest);
             } else {
                 slot->weight = 0;
             }
             slot->trouble.clear();
-            applied(*service, *slot, present);
+            applied(*service, *slot, now);
         }
         slots_->publish(*slot);
     }
@@ -270,9 +264,9 @@ void Weights::apply(Changes& changes, std::set<std::string>& incomplete) {
 }
 
 // Says what was done, of thousands only of some.
-void Weights::applied(const model::Service& service, Slot& slot, bool present) {
+void Weights::applied(const model::Service& service, const Slot& slot, uint64_t now) {
     if (!base::log_wants(base::LogLevel::info)) return;
-    const auto line = lines_.next(ports_.clock->now());
+    const auto line = lines_.next(now);
     if (line == base::LineLimit::Line::none) return;
     if (line == base::LineLimit::Line::last) {
         base::log_info("more weights are set than are written out here: GET /service/<service> has each");
@@ -286,13 +280,13 @@ void Weights::applied(const model::Service& service, Slot& slot, bool present) {
         const auto view = ports_.health_of(slot.member.id);
         fields.push_back({"why", health::words(service, slot.decision, view ? view->because : "")});
     }
-    base::log(base::LogLevel::info, present ? "weight set" : "destination removed", fields);
+    base::log(base::LogLevel::info, slot.present ? "weight set" : "destination removed", fields);
 }
 
-void Weights::refused(Slot& slot, const base::Error& error) {
+void Weights::refused(Slot& slot, const base::Error& error, uint64_t now) {
     Trouble& trouble = slot.trouble.change();
     trouble.not_applied = error.sentence;
-    trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
+    trouble.retry_at = now + retry_after(trouble.attempts);
     if (trouble.attempts++ > 0) return;
     base::log_error(
         "weight could not be set, trying again",

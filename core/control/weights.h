@@ -91,9 +91,9 @@ class Weights {
     void want(const model::Service& service, Slot& slot, Batch& batch);
     void tell(const model::Service& service, const std::optional<Pool>& before,
               const health::Assessment& after);
-    void apply(Changes& changes, std::set<std::string>& incomplete);
-    void applied(const model::Service& service, Slot& slot, bool present);
-    void refused(Slot& slot, const base::Error& error);
+    void apply(Changes& changes, uint64_t now, std::set<std::string>& incomplete);
+    void applied(const model::Service& service, const Slot& slot, uint64_t now);
+    void refused(Slot& slot, const base::Error& error, uint64_t now);
 
     Slots* slots_;
     Ports ports_;
@@ -101,7 +101,7 @@ class Weights {
     std::unordered_map<std::string, Kept> kept_;
     std::map<std::string, uint64_t> steps_;  // services with ramps: when the next step is due
     health::Suspicion suspicion_;
-    base::LineLimit lines_{200};
+    base::LineLimit lines_{100};
     base::Guarded<std::unordered_map<std::string, Pool>> published_;
 };
 

@@ -2,14 +2,36 @@
 
 namespace gorb::model {
 
+namespace {
+
+// A short name as a number, so that it can be switched on: this is asked for each decision about a weight.
+constexpr uint32_t number_of(std::string_view name) {
+    if (name.size() > sizeof(uint32_t)) return 0;
+    uint32_t number = 0;
+    for (const char c : name) number = number << 8 | static_cast<unsigned char>(c);
+    return number;
+}
+
+}  // namespace
+
 SchedulerTraits scheduler_traits(std::string_view scheduler) {
-    if (scheduler == "sh") return {WeightUse::hash_share, true, flag_fallback, 256};
-    if (scheduler == "mh") return {WeightUse::hash_share, true, flag_fallback, 0};
-    if (scheduler == "dh") return {WeightUse::zero_only, true, 0, 0};
-    if (scheduler == "rr" || scheduler == "lc") return {WeightUse::zero_only, false, 0, 0};
-    if (scheduler == "fo") return {WeightUse::rank, false, 0, 0};
-    if (scheduler == "ovf") return {WeightUse::capacity, false, 0, 0};
-    return {};
+    switch (number_of(scheduler)) {
+        case number_of("sh"):
+            return {WeightUse::hash_share, true, flag_fallback, 256};
+        case number_of("mh"):
+            return {WeightUse::hash_share, true, flag_fallback, 0};
+        case number_of("dh"):
+            return {WeightUse::zero_only, true, 0, 0};
+        case number_of("rr"):
+        case number_of("lc"):
+            return {WeightUse::zero_only, false, 0, 0};
+        case number_of("fo"):
+            return {WeightUse::rank, false, 0, 0};
+        case number_of("ovf"):
+            return {WeightUse::capacity, false, 0, 0};
+        default:
+            return {};
+    }
 }
 
 OnDown effective_on_down(const Service& service) {

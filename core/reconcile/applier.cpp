@@ -178,7 +178,8 @@ std::vector<base::Result<Applied>> Applier::apply(std::span<const Transaction> t
     return answers;
 }
 
-Applier::Singles Applier::apply_singles(std::span<Op> ops) {
+Applier::Singles Applier::apply_singles(std::span<Op> ops,
+                                        const std::function<ipvs::ServiceRecord(size_t)>& service_of) {
     Singles out;
     if (!ops.empty()) out.statuses = driver_->apply(ops);
     for (size_t i = 0; i < out.statuses.size(); ++i) {
@@ -188,6 +189,7 @@ Applier::Singles Applier::apply_singles(std::span<Op> ops) {
             if (status.error().code == Errc::not_found) status = {};
             continue;
         }
+        ops[i].service = service_of(i);
         const Transaction transaction{{ops[i]}, {}, Exists::ours, {}};
         Work work;
         work.transaction = &transaction;

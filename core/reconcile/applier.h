@@ -5,6 +5,7 @@
 //
 // Threads: one (the control thread).
 #pragma once
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -46,13 +47,14 @@ class Applier {
     std::vector<base::Result<Applied>> apply(std::span<const Transaction> transactions);
 
     // Single operations on destinations of ours, each for itself: what is there already becomes what is
-    // wanted, what somebody removed is put back, what is gone already counts as removed. The destination in
-    // each operation is afterwards as it is now.
+    // wanted, what somebody removed is put back (with its service, whose record is asked for only then), what
+    // is gone already counts as removed. The destination in each operation is afterwards as it is now.
     struct Singles {
         std::vector<base::Status> statuses;   // one for each operation
         std::vector<size_t> without_service;  // those that put their service back, too
     };
-    Singles apply_singles(std::span<ipvs::Op> ops);
+    Singles apply_singles(std::span<ipvs::Op> ops,
+                          const std::function<ipvs::ServiceRecord(size_t op)>& service_of);
 
     // Of what was refused since the last call: operations that would undo a part of it, and which the kernel
     // refused as well. What they are about is in the table although nobody wants it so.

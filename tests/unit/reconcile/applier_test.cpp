@@ -188,5 +188,57 @@ TEST(Records, PersistenceReachesTheRecord) {
     EXPECT_EQ(record.netmask, 24);
 }
 
+// Of single operations each stands for itself, whatever somebody else did to the table in the meantime.
+TEST_F(ApplierTest, SingleOperationsMakeGoodWhatSomebodyElseDid) {
+    const auto stays = web("10.0.0.1:80"), gone = web("10.0.0.2:80");
+    driver.apply(Ops{Op::add(stays), Op::add(stays.key, dest("10.1.0.1:80")),
+                     Op::add(stays.key, dest("10.1.0.2:80", 3))});
+    Ops ops{Op::edit(stays.key, dest("10.1.0.1:80", 5)), Op::add(stays.key, dest("10.1.0.2:80", 6)),
+            Op::edit(stays.key, dest("10.1.0.3:80", 7)), Op::remove(stays.key, dest("10.1.0.9:80").address),
+            Op::edit(gone.key, dest("10.1.0.1:80", 8))};
+    std::vector<size_t> asked;
+    const auto done = applier.apply_singles(ops, [&](size_t i) {
+        asked.push_back(i);
+        return i == 4 ? gone : stays;
+    });
+    ASSERT_EQ(done.statuses.size(), ops.size());
+    for (const base::Status& status : done.statuses) EXPECT_TRUE(status);
+    EXPECT_EQ(done.without_service, std::vector<size_t>{4});
+    EXPECT_EQ(asked, (std::vector<size_t>{1, 2, 4}))
+        << "the service is asked for only where something was missing";
+    EXPECT_EQ(dests(stays).size(), 3U);
+    for (const ipvs::DestRecord& d : dests(stays)) EXPECT_EQ(d.weight, 4U + d.address.ip.bytes[3]);
+    ASSERT_EQ(dests(gone).size(), 1U);
+    EXPECT_EQ(dests(gone)[0].weight, 8U);
+    EXPECT_EQ(driver.service(gone.key)->value().scheduler, gone.scheduler);
+}
+
+TEST_F(ApplierTest, ASingleOperationThatIsRefusedSaysWhyAndHarmsNoOther) {
+    const auto service = web();
+    driver.apply(Ops{Op::add(service), Op::add(service.key, dest("10.1.0.1:80")),
+                     Op::add(service.key, dest("10.1.0.2:80"))});
+    driver.fail_op(driver.ops(), ENOMEM);
+    Ops ops{Op::edit(service.key, dest("10.1.0.1:80", 5)),
+            Op::remove(service.key, dest("10.1.0.2:80").address)};
+    const auto done = applier.apply_singles(ops, [&](size_t) { return service; });
+    ASSERT_FALSE(done.statuses[0]);
+    EXPECT_EQ(done.statuses[0].error().os_error, ENOMEM);
+    EXPECT_TRUE(done.statuses[1]);
+    ASSERT_EQ(dests(service).size(), 1U);
+    EXPECT_EQ(dests(service)[0].weight, 100U);
+}
+
+TEST_F(ApplierTest, ASingleAdditionThatCanNotBeMadeLeavesNoServiceBehind) {
+    const auto service = web();
+    Ops ops{Op::add(service.key, dest("10.1.0.1:80"))};
+    driver.set_hook([](const Op& op, uint64_t number) {
+        return op.kind == Op::Kind::add_dest && number > 1 ? ENOMEM : 0;
+    });
+    const auto done = applier.apply_singles(ops, [&](size_t) { return service; });
+    driver.set_hook({});
+    EXPECT_FALSE(done.statuses[0]);
+    EXPECT_TRUE(driver.services()->empty());
+}
+
 }  // namespace
 }  // namespace gorb::reconcile::applier_test
