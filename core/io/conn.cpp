@@ -48,6 +48,8 @@ struct Conn::Impl final : Conn {
 
     void release();
     base::Status start(const ConnOptions& options);
+    base::Status start_pooled(const ConnOptions& options);
+    base::Status start_alone(const ConnOptions& options);
     static void on_edge(void* arg, uint32_t got);
     void on_soon();
     void in_a_moment();
@@ -69,7 +71,10 @@ struct Conn::Impl final : Conn {
     TimerId deadline = 0, soon = 0;
     std::string_view words;  // what reason() says, when it is not for TLS to say
     int fd = -1;
-    int why = 0;  // for `soon`: what closed() will say
+    int why = 0;                 // for `soon`: what closed() will say
+    SocketPool* pool = nullptr;  // where fd goes back to
+    SocketPool::Group* group = nullptr;
+    uint64_t turn = 0;  // in which a socket that was used before was begun with
     uint16_t held = 0;
     uint8_t sends = 0;
     const bool tcp, finish;
@@ -93,6 +98,7 @@ void Conn::Impl::release() {
     if (fd < 0) return;
     if (tls && open && finish) tls->end();
     open = false;
+    if (pool) return pool->give({std::exchange(fd, -1), group});
     if (tcp && !ended_by_peer && !finish) reset_on_close(fd);
     loop.close(std::exchange(fd, -1));
 }
@@ -109,6 +115,33 @@ base::Result<Conn*> Conn::open(Loop& loop, const ConnOptions& options, ConnEvent
 }
 
 base::Status Conn::Impl::start(const ConnOptions& options) {
+    const bool pooled = options.sockets && tcp && !options.tls && !finish && options.way.source.port == 0;
+    if (auto status = pooled ? start_pooled(options) : start_alone(options); !status) return status;
+    if (fd < 0 || why != 0) return {};
+    if (!tcp) in_a_moment();
+    if (options.deadline != 0) {
+        deadline = loop.at(options.deadline, [this] {
+            deadline = 0;
+            if (tls && has_connected && !open) words = "timed out in the TLS handshake";
+            end(-ETIMEDOUT);
+        });
+    }
+    return {};
+}
+
+base::Status Conn::Impl::start_pooled(const ConnOptions& options) {
+    auto begun = options.sockets->connect({options.peer.ip.af(), options.speaks_first, false, options.way},
+                                          options.peer, &on_edge, this);
+    if (!begun) return base::fail(std::move(begun.error()));
+    pool = options.sockets;
+    fd = begun->socket.fd;
+    group = begun->socket.group;
+    turn = loop.turn();
+    if (begun->error != 0 && begun->error != EINPROGRESS) end_soon(-begun->error);
+    return {};
+}
+
+base::Status Conn::Impl::start_alone(const ConnOptions& options) {
     auto made = make_socket(options.peer.ip.af(), tcp ? SOCK_STREAM : SOCK_DGRAM, options.way);
     if (!made) return base::fail(std::move(made.error()));
     fd = *made;
@@ -132,17 +165,7 @@ base::Status Conn::Impl::start(const ConnOptions& options) {
         end_soon(-error);
         return {};
     }
-    const uint32_t wanted = tcp ? EPOLLIN | EPOLLOUT | EPOLLRDHUP : EPOLLIN;
-    if (auto status = loop.watch_edges(fd, wanted, &on_edge, this); !status) return status;
-    if (!tcp) in_a_moment();
-    if (options.deadline != 0) {
-        deadline = loop.at(options.deadline, [this] {
-            deadline = 0;
-            if (tls && has_connected && !open) words = "timed out in the TLS handshake";
-            end(-ETIMEDOUT);
-        });
-    }
-    return {};
+    return loop.watch_edges(fd, tcp ? EPOLLIN | EPOLLOUT | EPOLLRDHUP : EPOLLIN, &on_edge, this);
 }
 
 // Tells the owner, and then there is no Conn any more.
@@ -178,6 +201,7 @@ void Conn::Impl::on_soon() {
 
 void Conn::Impl::on_edge(void* arg, uint32_t got) {
     Impl& conn = *static_cast<Impl*>(arg);
+    if (conn.pool && conn.turn == conn.loop.turn()) return;  // told of what was before
     if (conn.why != 0) return conn.end(conn.why);
     const Held held_here(conn);
     conn.last_bytes = conn.last_bytes || (got & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;

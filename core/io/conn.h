@@ -5,7 +5,8 @@
 // address, an unreadable CA file); what the peer does comes through closed(). io/trouble.h tells the two
 // apart.
 //
-// Cost: about 200 bytes a connection (and some 20 KB in OpenSSL for TLS), one epoll_ctl for its whole life.
+// Cost: about 200 bytes a connection (and some 20 KB in OpenSSL for TLS), one epoll_ctl for its whole life,
+// none with a socket that was used before.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "base/result.h"
 #include "io/loop.h"
 #include "io/socket.h"
+#include "io/socket_pool.h"
 #include "io/tls.h"
 
 namespace gorb::io {
@@ -31,6 +33,9 @@ struct ConnOptions {
     // handshake waits for those bytes and goes with them. Of no use where the peer speaks first. TLS has it.
     bool speaks_first = false;
     const TlsOptions* tls = nullptr;  // for TLS over TCP; lent for the call of open()
+    // Where sockets of plain TCP come from and go to, unless they are to be finished or bound to a port; must
+    // outlive the connection. nullptr: each has its own.
+    SocketPool* sockets = nullptr;
 };
 
 class Conn;
@@ -60,7 +65,8 @@ class Conn {
     // An error of the connection itself is not told here but by closed(), which follows.
     int send(const void* data, size_t size);
     // No event follows; the Conn is gone. May be called from within its events. TCP is reset (RST), not
-    // finished, so a check leaves no TIME_WAIT; unless `finish` was asked for.
+    // finished, so a check leaves no TIME_WAIT; unless `finish` was asked for. (A socket of a pool is reset
+    // after closed(), too, which the peer may take for the answer to its own end.)
     void close();
 
     bool tls() const;

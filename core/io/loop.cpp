@@ -162,6 +162,13 @@ base::Status Loop::watch_edges(int fd, uint32_t epoll_events, EdgeFn fn, void* a
     return {};
 }
 
+void Loop::hand_edges(int fd, EdgeFn fn, void* arg) {
+    const auto index = static_cast<size_t>(fd);
+    GORB_CHECK(index < impl_->fds.size() && impl_->fds[index].edge != nullptr);
+    impl_->fds[index].edge = fn;
+    impl_->fds[index].arg = arg;
+}
+
 // A child that was forked this moment may hold a copy until its exec: events of that one find another
 // generation here.
 void Loop::close(int fd) {

@@ -41,6 +41,9 @@ class Loop {
     // `arg` must live until the descriptor is forgotten, with watch(fd, 0, nullptr).
     using EdgeFn = void (*)(void* arg, uint32_t epoll_events);
     base::Status watch_edges(int fd, uint32_t epoll_events, EdgeFn fn, void* arg);
+    // From now on the events of a descriptor that is watched by edges come to another fn(arg), without a word
+    // to the kernel. Those of this turn may be of what was before: see turn().
+    void hand_edges(int fd, EdgeFn fn, void* arg);
     // Forgets the descriptor and closes it, with one call of the kernel less than one after the other: what
     // is closed leaves epoll by itself. For those that nobody holds a copy of.
     void close(int fd);

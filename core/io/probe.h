@@ -1,18 +1,11 @@
 // Asks whether a TCP connection opens, with as little work for the kernel as it takes: SYN, SYN-ACK, RST.
 //
-// * The socket asks for TCP_DEFER_ACCEPT, which on a connecting socket holds back the last ACK. What follows
-// is the
-//   reset, so the peer drops the half-open connection: its accept() never sees it.
-// * The socket is not closed but disconnected, connect(AF_UNSPEC), which sends the reset, frees the port and
-// keeps
-//   descriptor, options and the registration with epoll. A check is two system calls and its share of an
-//   epoll_wait.
+// The socket asks for TCP_DEFER_ACCEPT, which on a connecting socket holds back the last ACK. What follows is
+// the reset, so the peer drops the half-open connection: its accept() never sees it. Sockets are used again
+// (io/socket_pool.h), so a check is two system calls and its share of an epoll_wait. What of this holds on
+// which kernel is in core/README.md; tests/unit/io/probe_test.cpp shows it.
 //
-// A socket that behaves in another way is reset, closed and replaced. What of this holds on which kernel is
-// in core/README.md; tests/unit/io/probe_test.cpp shows it.
-//
-// Threads: the loop's. Cost: about 150 bytes and a descriptor for each probe that was ever in flight at once;
-// those not needed for half a minute or so are given back.
+// Threads: the loop's. Cost: about 50 bytes, and a socket, for each probe that was ever in flight at once.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -20,7 +13,7 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "io/loop.h"
-#include "io/socket.h"
+#include "io/socket_pool.h"
 
 namespace gorb::io {
 
@@ -38,7 +31,8 @@ class ProbeEvents {
 
 class ProbePool {
   public:
-    explicit ProbePool(Loop& loop);
+    // `sockets` must outlive it.
+    ProbePool(Loop& loop, SocketPool& sockets);
     // Ends what is in flight without a word.
     ~ProbePool();
     ProbePool(const ProbePool&) = delete;
@@ -51,10 +45,6 @@ class ProbePool {
                                ProbeEvents& events, bool timer = true);
     // Ends it without an event.
     void cancel(Probe* probe);
-
-    size_t sockets() const;  // that are open, in flight or not
-
-    static constexpr uint64_t rest_ns = 30'000'000'000;  // what was not needed for so long is closed
 
   private:
     friend class Probe;

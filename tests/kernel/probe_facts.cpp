@@ -95,7 +95,8 @@ struct Prober {
         return answer.why;
     }
     io::Loop loop{"facts"};
-    io::ProbePool pool{loop};
+    io::SocketPool sockets{loop};
+    io::ProbePool pool{loop, sockets};
     std::string words;
 };
 
@@ -137,7 +138,7 @@ void open_and_closed_ports(const char* address, const io::Way& way, const std::s
                                            std::to_string(static_cast<double>(grew("InSegs")) / rounds));
     for (int i = 0; i < rounds; ++i) refused += prober.probe(closed, way) == -ECONNREFUSED ? 1 : 0;
     fact(refused == rounds, name + ": " + std::to_string(refused) + " found the closed one refusing");
-    fact(prober.pool.sockets() == 1, name + ": all by one socket");
+    fact(prober.sockets.sockets() == 1, name + ": all by one socket");
     close(server);
 }
 

@@ -41,7 +41,8 @@ class ProbeTest : public testing::TestWithParam<const char*> {
 
     base::ManualClock clock{};
     Loop loop{"test", &clock};
-    ProbePool pool{loop};
+    SocketPool sockets{loop};
+    ProbePool pool{loop, sockets};
 };
 
 INSTANTIATE_TEST_SUITE_P(Families, ProbeTest, testing::Values("127.0.0.1", "::1"),
@@ -51,14 +52,14 @@ TEST_P(ProbeTest, AnOpenPortIsFoundWithoutTheServerSeeingAConnection) {
     const Listener server(here());
     for (int i = 0; i < 200; ++i) ASSERT_EQ(probe(server.endpoint()), 0);
     EXPECT_EQ(server.accept(), -1) << "the handshake must not be finished";
-    EXPECT_EQ(pool.sockets(), 1u) << "one socket serves them all";
+    EXPECT_EQ(sockets.sockets(), 1u) << "one socket serves them all";
     EXPECT_THAT(kernel_sockets(server.port()), testing::SizeIs(1)) << "the listener, and no TIME_WAIT";
 }
 
 TEST_P(ProbeTest, AClosedPortIsRefusedEachTime) {
     const ClosedPort closed(here());
     for (int i = 0; i < 100; ++i) ASSERT_EQ(probe(closed.endpoint()), -ECONNREFUSED);
-    EXPECT_EQ(pool.sockets(), 1u);
+    EXPECT_EQ(sockets.sockets(), 1u);
 }
 
 TEST_P(ProbeTest, WhatASocketFoundBeforeDoesNotColourWhatItFindsNext) {
@@ -68,7 +69,7 @@ TEST_P(ProbeTest, WhatASocketFoundBeforeDoesNotColourWhatItFindsNext) {
         ASSERT_EQ(probe(server.endpoint()), 0);
         ASSERT_EQ(probe(closed.endpoint()), -ECONNREFUSED);
     }
-    EXPECT_EQ(pool.sockets(), 1u);
+    EXPECT_EQ(sockets.sockets(), 1u);
 }
 
 TEST_P(ProbeTest, ASilentServerTimesOutAtTheDeadlineAndTheSocketIsGoodAfterwards) {
@@ -85,7 +86,7 @@ TEST_P(ProbeTest, ASilentServerTimesOutAtTheDeadlineAndTheSocketIsGoodAfterwards
         EXPECT_EQ(answer.why, -ETIMEDOUT);
         ASSERT_EQ(probe(server.endpoint()), 0);
     }
-    EXPECT_EQ(pool.sockets(), 2u) << "one with few SYNs for a near deadline, one without";
+    EXPECT_EQ(sockets.sockets(), 2u) << "one with few SYNs for a near deadline, one without";
 }
 
 TEST_P(ProbeTest, AnAnswerThatAwaitsAnEndedProbeIsNotTakenForTheNextOnes) {
@@ -105,7 +106,7 @@ TEST_P(ProbeTest, AnAnswerThatAwaitsAnEndedProbeIsNotTakenForTheNextOnes) {
     });
     for (int i = 0; i < 20; ++i) loop.step();
     EXPECT_TRUE(begun);
-    EXPECT_EQ(pool.sockets(), 1u);
+    EXPECT_EQ(sockets.sockets(), 1u);
     EXPECT_EQ(first.times, 0);
     EXPECT_EQ(second_one.times, 0) << "a silent server was called open";
 }
@@ -115,7 +116,8 @@ TEST_P(ProbeTest, NothingIsToldOfAProbeThatWasCancelledOrEndedWithItsPool) {
     const size_t before = open_descriptors();
     Answer cancelled, dropped;
     {
-        ProbePool other(loop);
+        SocketPool others(loop);
+        ProbePool other(loop, others);
         auto started = other.start(server.endpoint(), {}, clock.now() + second, cancelled);
         ASSERT_TRUE(started);
         other.cancel(*started);
@@ -139,7 +141,7 @@ TEST_P(ProbeTest, TheNextProbeMayBeginWhileOneEnds) {
     ASSERT_TRUE(pool.start(server.endpoint(), {}, 0, answer));
     EXPECT_TRUE(turn_until(loop, [&] { return left == 0; }));
     EXPECT_EQ(answer.times, 20);
-    EXPECT_EQ(pool.sockets(), 1u);
+    EXPECT_EQ(sockets.sockets(), 1u);
 }
 
 TEST_P(ProbeTest, ThePoolIsAsBigAsWhatWasInFlightAndShrinksAfterAWhile) {
@@ -156,18 +158,18 @@ TEST_P(ProbeTest, ThePoolIsAsBigAsWhatWasInFlightAndShrinksAfterAWhile) {
         ASSERT_TRUE(turn_until(loop, [&] { return told == many; }));
         for (const Answer& answer : answers) ASSERT_EQ(answer.why, 0);
     }
-    EXPECT_EQ(pool.sockets(), many);
+    EXPECT_EQ(sockets.sockets(), many);
     // One of them is used all the time, the others rest.
     for (int i = 0; i < 7; ++i) {
-        clock.advance(ProbePool::rest_ns / 3);
+        clock.advance(SocketPool::rest_ns / 3);
         ASSERT_EQ(probe(server.endpoint()), 0);
     }
-    EXPECT_LE(pool.sockets(), 2u);
-    clock.advance(ProbePool::rest_ns + TimerWheel::slot_ns);
+    EXPECT_LE(sockets.sockets(), 2u);
+    clock.advance(SocketPool::rest_ns + TimerWheel::slot_ns);
     loop.step();
-    clock.advance(ProbePool::rest_ns + TimerWheel::slot_ns);
+    clock.advance(SocketPool::rest_ns + TimerWheel::slot_ns);
     loop.step();
-    EXPECT_EQ(pool.sockets(), 0u);
+    EXPECT_EQ(sockets.sockets(), 0u);
     EXPECT_EQ(open_descriptors(), before);
     EXPECT_EQ(probe(server.endpoint()), 0);
 }
@@ -188,9 +190,9 @@ TEST_P(ProbeTest, SourceAndDeviceHoldOverAllProbesOfASocket) {
         ASSERT_TRUE(turn_until(loop, [&] { return answer.times > 0; }));
         ASSERT_EQ(answer.why, 0);
     }
-    EXPECT_EQ(pool.sockets(), 1u);
+    EXPECT_EQ(sockets.sockets(), 1u);
     ASSERT_EQ(probe(server.endpoint()), 0) << "and others are not bound by it";
-    EXPECT_EQ(pool.sockets(), 2u);
+    EXPECT_EQ(sockets.sockets(), 2u);
 }
 
 TEST_P(ProbeTest, WhatThisMachineLacksIsRefusedInWords) {
@@ -207,7 +209,7 @@ TEST_P(ProbeTest, WhatThisMachineLacksIsRefusedInWords) {
     ASSERT_FALSE(started);
     EXPECT_EQ(started.error().os_error, EADDRNOTAVAIL);
     EXPECT_EQ(answer.times, 0);
-    EXPECT_EQ(pool.sockets(), 0u);
+    EXPECT_EQ(sockets.sockets(), 0u);
 }
 
 TEST_P(ProbeTest, WithoutADescriptorAnIdleSocketOfAnotherKindMakesRoom) {

@@ -1,0 +1,166 @@
+// Connections one after the other on the same socket: none may feel anything of the one before.
+#include "io/socket_pool.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "io/conn.h"
+#include "net_fixture.h"
+
+namespace gorb::io::socket_pool_test {
+namespace {
+
+struct Events final : ConnEvents {
+    void opened(Conn&) override { log.emplace_back("opened"); }
+    size_t received(Conn&, const uint8_t* data, size_t size) override {
+        log.push_back("received " + std::string(reinterpret_cast<const char*>(data), size));
+        return size;
+    }
+    void closed(Conn&, int why) override { log.push_back("closed " + std::to_string(why)); }
+    std::vector<std::string> log;
+};
+
+class SocketPoolTest : public testing::TestWithParam<const char*> {
+  protected:
+    Conn* open(const base::Endpoint& peer, Events& events) {
+        ConnOptions options;
+        options.peer = peer;
+        options.speaks_first = true;
+        options.sockets = &sockets;
+        const auto conn = Conn::open(loop, options, events);
+        EXPECT_TRUE(conn) << conn.error().sentence;
+        return conn ? *conn : nullptr;
+    }
+    bool turn_until(const Events& events, size_t entries) {
+        return io::turn_until(loop, [&] { return events.log.size() >= entries; });
+    }
+    // -1 where nobody came within a minute.
+    int accept(const Listener& server) {
+        int fd = -1;
+        io::turn_until(loop, [&] { return fd >= 0 || (fd = server.accept()) >= 0; });
+        return fd;
+    }
+    const char* here() const { return GetParam(); }
+
+    base::ManualClock clock{};
+    Loop loop{"test", &clock};
+    SocketPool sockets{loop};
+};
+
+INSTANTIATE_TEST_SUITE_P(Families, SocketPoolTest, testing::Values("127.0.0.1", "::1"),
+                         [](const auto& param) { return param.index == 0 ? "Ipv4" : "Ipv6"; });
+
+TEST_P(SocketPoolTest, OneSocketTalksToManyServersAndNothingIsLeftOfAnyConnection) {
+    const Listener first(here()), second(here());
+    for (int i = 0; i < 100; ++i) {
+        const Listener& server = i % 2 ? first : second;
+        Events events;
+        Conn* conn = open(server.endpoint(), events);
+        ASSERT_TRUE(turn_until(events, 1));
+        const std::string hello = "hello " + std::to_string(i);
+        ASSERT_EQ(conn->send(hello.data(), hello.size()), 0);
+        const int other = accept(server);
+        ASSERT_GE(other, 0);
+        std::array<char, 100> got{};
+        const ssize_t size = recv(other, got.data(), got.size(), 0);
+        ASSERT_EQ(std::string(got.data(), size > 0 ? static_cast<size_t>(size) : 0), hello);
+        const std::string answer = "answer " + std::to_string(i);
+        ASSERT_EQ(write(other, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+        const bool peer_ends = i % 3 != 0;
+        if (peer_ends) {
+            close(other);
+            ASSERT_TRUE(turn_until(events, 3));
+            ASSERT_THAT(events.log, testing::ElementsAre("opened", "received " + answer, "closed 0"));
+        } else {
+            ASSERT_TRUE(turn_until(events, 2));
+            conn->close();
+            close(other);
+        }
+    }
+    EXPECT_EQ(sockets.sockets(), 1U);
+    for (const Listener* server : {&first, &second})
+        EXPECT_THAT(kernel_sockets(server->port()), testing::SizeIs(1)) << "the listener, and no TIME_WAIT";
+}
+
+TEST_P(SocketPoolTest, WhatAConnectionLeftUnreadIsNotTheNextOnes) {
+    const Listener server(here());
+    Events before, after;
+    Conn* conn = open(server.endpoint(), before);
+    ASSERT_TRUE(turn_until(before, 1));
+    ASSERT_EQ(conn->send("x", 1), 0);
+    const int other = accept(server);
+    ASSERT_EQ(write(other, "junk", 4), 4);
+    poll(nullptr, 0, 20);  // loopback has delivered it long before that
+    conn->close();
+    Conn* next = open(server.endpoint(), after);
+    ASSERT_TRUE(turn_until(after, 1));
+    ASSERT_EQ(next->send("y", 1), 0);
+    const int another = accept(server);
+    ASSERT_EQ(write(another, "fine", 4), 4);
+    ASSERT_TRUE(turn_until(after, 2));
+    EXPECT_THAT(after.log, testing::ElementsAre("opened", "received fine"));
+    EXPECT_EQ(sockets.sockets(), 1U);
+    next->close();
+    close(other);
+    close(another);
+}
+
+TEST_P(SocketPoolTest, AnEventThatAwaitsAnEndedConnectionIsNotTakenForTheNextOnes) {
+    const Listener server(here());
+    Listener silent(here(), 0);
+    silent.go_silent();
+    Events before, after;
+    Conn* conn = open(server.endpoint(), before);
+    poll(nullptr, 0, 20);  // loopback has answered
+    // The loop has fetched "open" from epoll when a timer of the same turn closes the connection and begins
+    // another one with its socket.
+    Conn* next = nullptr;
+    loop.at(0, [&] {
+        conn->close();
+        next = open(silent.endpoint(), after);
+    });
+    for (int i = 0; i < 20; ++i) loop.step();
+    ASSERT_NE(next, nullptr);
+    EXPECT_EQ(sockets.sockets(), 1U);
+    EXPECT_TRUE(before.log.empty());
+    EXPECT_TRUE(after.log.empty()) << after.log.front();
+    next->close();
+}
+
+TEST_P(SocketPoolTest, ARefusalIsToldOfEachConnectionAndSpoilsNoSocket) {
+    const Listener server(here());
+    const ClosedPort closed(here());
+    for (int i = 0; i < 20; ++i) {
+        Events refused, open_one;
+        open(closed.endpoint(), refused);
+        ASSERT_TRUE(turn_until(refused, 1));
+        ASSERT_THAT(refused.log, testing::ElementsAre("closed " + std::to_string(-ECONNREFUSED)));
+        Conn* conn = open(server.endpoint(), open_one);
+        ASSERT_TRUE(turn_until(open_one, 1));
+        ASSERT_THAT(open_one.log, testing::ElementsAre("opened"));
+        conn->close();
+    }
+    EXPECT_EQ(sockets.sockets(), 1U);
+}
+
+TEST_P(SocketPoolTest, SocketsThatAreToBeFinishedOrBoundToAPortAreNoneOfThePools) {
+    const Listener server(here());
+    Events events;
+    ConnOptions options;
+    options.peer = server.endpoint();
+    options.sockets = &sockets;
+    options.finish = true;
+    auto conn = Conn::open(loop, options, events);
+    ASSERT_TRUE(conn);
+    (*conn)->close();
+    options.finish = false;
+    options.way.source = {ip_of(here()), ClosedPort(here()).port()};
+    conn = Conn::open(loop, options, events);
+    ASSERT_TRUE(conn) << conn.error().sentence;
+    (*conn)->close();
+    EXPECT_EQ(sockets.sockets(), 0U);
+}
+
+}  // namespace
+}  // namespace gorb::io::socket_pool_test
