@@ -53,8 +53,15 @@ void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
         done({});
         return;
     }
+    const uint64_t now = clock_->now();
+    // Those that come one after the other would keep the file from ever being made anew.
+    if (must_rewrite(now)) {
+        done(base::fail(base::Errc::unavailable,
+                        "the store is about to be made anew from what is known: try again in a moment"));
+        return;
+    }
     if (!debts_.empty()) debts_at_ = 1;
-    pay(clock_->now());
+    pay(now);
     send(std::move(write), [this, done = std::move(done)](const base::Status& status) {
         // Written on top of what could not be taken back before it: taking that back now might undo this one.
         if (status && in_arrears_) rewrite_at_ = clock_->now();
@@ -132,7 +139,10 @@ void Keeper::rewrite() {
 void Keeper::look() {
     if (!database_) return;
     const uint64_t now = clock_->now();
-    if (rewrite_at_ != 0 && rewrite_at_ <= now && in_flight_ == 0) rewrite();
+    if (must_rewrite(now)) {
+        if (in_flight_ == 0) rewrite();
+        return;
+    }
     if (rewriting_) return;
     if (debts_at_ != 0) pay(now);
     if (health_at_ == 0 || health_at_ > now) return;

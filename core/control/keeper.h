@@ -38,8 +38,8 @@ class Keeper {
     bool durable() const { return database_ != nullptr; }
     // What the database has, nothing without one. Once, before anything is written.
     base::Result<store::Loaded> load();
-    // A change. `done` is called at once when there is no database, else later; never before an earlier
-    // one's.
+    // A change. `done` is called at once when there is no database, or it has to be made anew first (then
+    // with an error), else later; never before an earlier one's.
     void write(store::Write write, std::function<void(base::Status)> done);
     void owe(store::Write write);
     // The newest of each backend counts.
@@ -63,6 +63,7 @@ class Keeper {
     };
     void send(store::Write write, std::function<void(base::Status)> done);
     void pay(uint64_t now);
+    bool must_rewrite(uint64_t now) const { return rewrite_at_ != 0 && rewrite_at_ <= now; }
     void rewrite();
     void failed(const base::Error& error);
 

@@ -229,6 +229,34 @@ TEST_F(DurableTest, AFileThatIsLostIsMadeAnewWithEverything) {
     EXPECT_EQ(disk.content.services[0].backends.at(0).spec.name, "b1");
 }
 
+TEST_F(DurableTest, AFileThatIsLostIsMadeAnewThoughChangesNeverCease) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    std::atomic<size_t> waiting = 0;
+    uint32_t weight = 0;
+    bool is_lost = false;
+    const bool rewritten = eventually([&] {
+        // All of one backend, so that each is a write of its own.
+        while (waiting < 1000) {
+            ++waiting;
+            control->submit(PutBackend{"web", backend("b1", "10.1.0.1:80", ++weight % 1000), Match{true, {}}},
+                            [&](const base::Result<Outcome>&) { --waiting; });
+        }
+        const std::lock_guard lock(disk.mutex);
+        if (!std::exchange(is_lost, true)) {
+            disk.lost = true;
+            disk.answer = base::fail(Errc::unavailable, "the file is gone");
+        }
+        if (disk.refused > 0) disk.answer = {};
+        return disk.rewritten == 1;
+    });
+    EXPECT_TRUE(rewritten);
+    EXPECT_TRUE(eventually([&] { return waiting == 0; }));
+    const auto after = run(PutBackend{"web", backend("b1", "10.1.0.1:80", 5), Match{true, {}}});
+    EXPECT_TRUE(after) << after.error().sentence;
+}
+
 store::Loaded::BackendRow row(const model::Backend& spec, store::Health::State state) {
     store::Loaded::BackendRow out;
     out.spec = spec;
