@@ -90,7 +90,7 @@ std::vector<Drains::Over> Drains::look(const model::Snapshot& now, ipvs::Driver&
         count(drain, dests->second, (*backend)->spec.address);
 
         const model::Backend& spec = (*backend)->spec;
-        const auto timeout = static_cast<uint64_t>(std::max<int64_t>(spec.drain_timeout.count(), 0));
+        const uint64_t timeout = base::ns_of(spec.drain_timeout);
         const bool late = timeout > 0 && time >= drain.since + timeout;
         if (timeout > 0 && !drain.over && (drain.view.finished || late)) {
             drain.over = true;

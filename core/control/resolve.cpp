@@ -304,7 +304,7 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
         model::Backend wanted = backend->spec;
         wanted.admin = model::Admin::drain;
         wanted.drain_then = model::DrainThen::remove;
-        wanted.drain_timeout = drain;
+        wanted.drain_timeout = model::drain_time(drain);
         // One that can not be checked any more, because its plugin is missing, is not waited for.
         auto step = backend_step(present, old->spec.name, old, wanted, backend);
         r.steps.push_back(step ? std::move(*step) : drop_backend(present, old, backend));
@@ -390,7 +390,7 @@ Result<Resolved> resolve_one(const DeleteBackend& change, const Present& present
         model::Backend wanted = (*old)->spec;
         wanted.admin = model::Admin::drain;
         wanted.drain_then = model::DrainThen::remove;
-        wanted.drain_timeout = change.drain;
+        wanted.drain_timeout = model::drain_time(change.drain);
         auto r = put_backend(present, *service, wanted, *old, false);
         if (r) r->later = true;
         if (r && !r->log.empty()) r->log = "backend will be removed when its connections have ended";

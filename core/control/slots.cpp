@@ -10,19 +10,15 @@ namespace gorb::control {
 ipvs::DestRecord Slot::record() const {
     GORB_CHECK(backend != nullptr);
     ipvs::DestRecord record = reconcile::dest_record(backend->spec, weight);
-    record.tunnel_type = tunnel.get().type;
-    record.tunnel_port = tunnel.get().port;
-    record.tunnel_flags = tunnel.get().flags;
+    record.tunnel_type = tunnel.type;
+    record.tunnel_port = tunnel.port;
+    record.tunnel_flags = tunnel.flags;
     return record;
 }
 
 void Slot::took(const ipvs::DestRecord& record) {
     weight = record.weight;
-    if (record.tunnel_type != 0 || record.tunnel_port != 0 || record.tunnel_flags != 0) {
-        tunnel.change() = {record.tunnel_type, record.tunnel_port, record.tunnel_flags};
-    } else {
-        tunnel.clear();
-    }
+    tunnel = {record.tunnel_type, record.tunnel_port, record.tunnel_flags};
 }
 
 void set_state(Slot& slot, health::State state, uint64_t since) {

@@ -66,13 +66,13 @@ struct Slot {
     health::Member member;
     // What the state was before the last change, for as long as weights are frozen.
     uint64_t since_before = 0;
-    health::State state_before = health::State::unknown;
-    bool present = false;  // is it in the kernel
-    uint8_t counted = 0;   // as what it is in its service's tally
-    uint32_t weight = 0;   // in the kernel, or as it would be there
-    health::Decision decision;
-    Seldom<Tunnel> tunnel;
     Seldom<Trouble> trouble;
+    health::Decision decision;
+    uint32_t weight = 0;  // in the kernel, or as it would be there
+    Tunnel tunnel;
+    health::State state_before = health::State::unknown;
+    bool present : 1 = false;  // is it in the kernel
+    uint8_t counted : 7 = 0;   // as what it is in its service's tally
 
     // The destination as the kernel has it, or would have it.
     ipvs::DestRecord record() const;

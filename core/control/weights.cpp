@@ -49,8 +49,8 @@ void Weights::health_changed(const health::Changed& change) {
     Slot* slot = slots_->find(change.id);
     if (!slot) return;  // removed in the meantime
     set_state(*slot, change.state, change.since);
-    slot->member.share = change.share;
-    slot->member.ratio = change.ratio;
+    slot->member.share = static_cast<uint8_t>(change.share);
+    slot->member.ratio = static_cast<float>(change.ratio);
     mark(*slot->service, change.id);
 }
 
@@ -133,7 +133,8 @@ uint64_t Weights::next() const {
 // A backend as it is to be seen now, counted so.
 health::Member Weights::look(const model::Service& service, Slot& slot, health::Headcount& tally) const {
     if (service.pool.recovery == model::Recovery::history && slot.member.back_since > 0) {
-        if (const auto view = ports_.health_of(slot.member.id)) slot.member.ratio = view->ratio;
+        if (const auto view = ports_.health_of(slot.member.id))
+            slot.member.ratio = static_cast<float>(view->ratio);
     }
     const health::Member member = seen(slot);
     slot.counted = health::Headcount::kind(member);

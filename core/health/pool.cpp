@@ -1,6 +1,7 @@
 #include "health/pool.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -192,10 +193,10 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
     }
 
     if (m.back_since > 0 && policy.recovery == Recovery::history && traits.ramps())
-        d.health = static_cast<uint8_t>(std::clamp(m.ratio, 0.0, 1.0) * 100);
+        d.health = static_cast<uint8_t>(std::lround(std::clamp(m.ratio, 0.0F, 1.0F) * 100));
     if (m.back_since > 0 && policy.recovery == Recovery::ramp && traits.ramps())
         d.ramp = static_cast<uint8_t>(ramp_percent(policy, m.back_since, now));
-    if (traits.scales()) d.share = static_cast<uint8_t>(std::min<uint32_t>(m.share, 100));
+    if (traits.scales()) d.share = std::min<uint8_t>(m.share, 100);
 
     const uint64_t asked = uint64_t{whole} * d.health * d.ramp * d.share / 1'000'000;
     d.effective = static_cast<uint32_t>(std::clamp<uint64_t>(asked, m.share ? 1 : 0, model::max_weight));

@@ -22,10 +22,10 @@ struct Member {
     model::BackendId id = 0;
     uint64_t since = 0;       // of the state
     uint64_t back_since = 0;  // it came back then, after being down or new; 0: it was here all along
-    double ratio = 1;         // passes among the last 100 checks
     uint32_t configured = 0;
-    uint32_t share = 100;  // per cent that its pulse asks for
-    uint32_t before = 0;   // the weight it had in the kernel when it was taken over, until its first result
+    uint32_t before = 0;  // the weight it had in the kernel when it was taken over, until its first result
+    float ratio = 1;      // passes among the last 100 checks
+    uint8_t share = 100;  // per cent that its pulse asks for
     model::Admin admin = model::Admin::ready;
     bool backup = false;
     State state = State::unknown;

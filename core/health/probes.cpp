@@ -9,7 +9,8 @@ namespace gorb::health {
 
 // How much longer damping holds it down.
 uint64_t Probes::Record::held(uint64_t now) const {
-    return damped && standing.state == State::down && damped->until > now ? damped->until - now : 0;
+    const Damped* d = damped();
+    return d && standing.state == State::down && d->until > now ? d->until - now : 0;
 }
 
 uint64_t Probes::hash_of(const base::Endpoint& address, const Spec& spec) {
@@ -26,8 +27,7 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
     if (slot != SlotTable::none) {
         std::lock_guard record_lock(lock_of(slot));
         Record& r = records_[slot];
-        if (!r.more) r.more = std::make_unique<std::vector<model::BackendId>>();
-        r.more->push_back(id);
+        r.seldom().more.push_back(id);
         r.wants_ratio |= wants_ratio;
         return slot;
     }
@@ -46,15 +46,15 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         r.since_wall = wall;
         if (past) {
             if (past->standing.counted || past->standing.state != State::unknown) r.standing = past->standing;
-            r.passes = past->passes;
-            r.failures = past->failures;
-            r.unknowns = past->unknowns;
+            r.passes = static_cast<uint32_t>(past->passes);
+            r.failures = static_cast<uint32_t>(past->failures);
+            r.unknowns = static_cast<uint32_t>(past->unknowns);
             r.since_wall = past->since_wall;
             r.last_wall = past->last_wall;
             r.latency_ns = past->latency_ns;
             r.reason = past->reason;
             r.because = past->because;
-            r.warning = past->warning;
+            if (!past->warning.view().empty()) r.seldom().warning = past->warning;
             r.code = past->code;
             r.changes = past->changes;
             r.share = past->share;
@@ -62,7 +62,7 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
             r.checked = past->checked;
         }
         if (spec->pulse.damping.hold.count() > 0) {
-            r.damped = std::make_unique<Damped>(past ? past->damped.value_or(Damped{}) : Damped{});
+            r.seldom().damped = past ? past->damped.value_or(Damped{}) : Damped{};
         }
         r.spec = spec;
         r.address = address;
@@ -82,17 +82,16 @@ void Probes::unsubscribe(Slot slot, model::BackendId id) {
     {
         std::lock_guard record_lock(lock_of(slot));
         Record& r = records_[slot];
-        if (r.more) {
+        if (r.others() > 0) {
+            std::vector<model::BackendId>& more = r.rare->more;
             if (r.subscriber == id) {
-                r.subscriber = r.more->back();
-                r.more->pop_back();
+                r.subscriber = more.back();
             } else {
-                const auto it = std::find(r.more->begin(), r.more->end(), id);
-                if (it == r.more->end()) return;
-                *it = r.more->back();
-                r.more->pop_back();
+                const auto it = std::find(more.begin(), more.end(), id);
+                if (it == more.end()) return;
+                *it = more.back();
             }
-            if (r.more->empty()) r.more = nullptr;
+            more.pop_back();
             return;
         }
         if (!r.alive || r.subscriber != id) return;
@@ -122,7 +121,7 @@ CheckView Probes::view(Slot slot, uint64_t now) const {
     v.verdict = r.verdict;
     v.reason = r.reason.view();
     v.because = r.because.view();
-    v.warning = r.warning.view();
+    v.warning = r.warning().view();
     v.code = r.code;
     v.latency_ns = r.latency_ns;
     v.last_wall = r.last_wall;
@@ -135,8 +134,8 @@ CheckView Probes::view(Slot slot, uint64_t now) const {
     v.failures_in_row = r.standing.failures;
     v.share = r.share;
     v.ratio = r.standing.ratio();
-    v.shared = 1 + static_cast<uint32_t>(r.more ? r.more->size() : 0);
-    if (r.damped) v.recent_falls = r.damped->falls_at(pulse.damping, now);
+    v.shared = 1 + static_cast<uint32_t>(r.others());
+    if (const Damped* d = r.damped()) v.recent_falls = d->falls_at(pulse.damping, now);
     v.held_ns = r.held(now);
     if (v.held_ns) v.because += held_words(v.held_ns);
     v.interval_ns = interval_of(r.standing, pulse, v.held_ns && r.standing.passes >= pulse.rise).ns;
@@ -155,12 +154,13 @@ std::string Probes::words(Slot slot, uint64_t now, bool last) const {
 Probes::Past Probes::past(Slot slot) const {
     std::lock_guard lock(lock_of(slot));
     const Record& r = records_[slot];
-    return {r.standing,  r.damped ? std::optional(*r.damped) : std::nullopt,
+    const Damped* damped = r.damped();
+    return {r.standing,  damped ? std::optional(*damped) : std::nullopt,
             r.passes,    r.failures,
             r.unknowns,  r.since_wall,
             r.last_wall, r.latency_ns,
             r.reason,    r.because,
-            r.warning,   r.code,
+            r.warning(), r.code,
             r.changes,   r.share,
             r.verdict,   r.checked};
 }
@@ -221,7 +221,7 @@ Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, ui
         result.verdict == plugin::Verdict::unknown && !(r.checked && r.verdict == plugin::Verdict::unknown);
 
     const double ratio = r.wants_ratio ? r.standing.ratio() : 0;
-    const Why why = count(r.standing, r.damped.get(), pulse, result.verdict, now);
+    const Why why = count(r.standing, r.damped(), pulse, result.verdict, now);
     switch (result.verdict) {
         case plugin::Verdict::pass:
             ++r.passes;
@@ -237,7 +237,7 @@ Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, ui
     }
     effect.ratio_changed = r.wants_ratio && ratio != r.standing.ratio();
     if (r.reason.view() != result.reason) r.reason = texts_.of(result.reason);
-    if (r.warning.view() != result.warning) r.warning = texts_.of(result.warning);
+    if (r.warning().view() != result.warning) r.seldom().warning = texts_.of(result.warning);
     r.checked = true;
     r.verdict = result.verdict;
     r.code = result.code;
@@ -250,7 +250,7 @@ Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, ui
         r.because = texts_.of(because(why, r.standing, pulse, result.reason));
     }
     effect.due =
-        next_due(r.standing, r.damped.get(), pulse, hash_of(r.address, *r.spec), seed_, tick, started, now);
+        next_due(r.standing, r.damped(), pulse, hash_of(r.address, *r.spec), seed_, tick, started, now);
     return effect;
 }
 
@@ -264,7 +264,7 @@ void Probes::subscribers(Slot slot, std::vector<model::BackendId>& ids) const {
     const Record& r = records_[slot];
     if (!r.alive) return;
     ids.push_back(r.subscriber);
-    if (r.more) ids.insert(ids.end(), r.more->begin(), r.more->end());
+    if (r.rare) ids.insert(ids.end(), r.rare->more.begin(), r.rare->more.end());
 }
 
 void Probes::release(Slot slot) {

@@ -5,7 +5,7 @@
 //
 // Threads: any, except where it says loop. A lock is held for one record only, and never while calling out.
 //
-// Cost: O(1); about 200 bytes a probe. A result that says what the one before said allocates nothing.
+// Cost: O(1); about 160 bytes a probe. A result that says what the one before said allocates nothing.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -106,16 +106,22 @@ class Probes {
     size_t size() const;
 
   private:
+    // What few probes have.
+    struct Rare {
+        std::optional<Damped> damped;
+        std::vector<model::BackendId> more;  // subscribers but the first
+        Text warning;
+    };
+    // Kept small: there may be a hundred thousand.
     struct Record {
         Standing standing;
-        uint64_t passes = 0, failures = 0, unknowns = 0;
         int64_t since_wall = 0, last_wall = 0;
         uint64_t latency_ns = 0;
         SpecPtr spec;
-        Text reason, because, warning;
-        std::unique_ptr<Damped> damped;
-        model::BackendId subscriber = 0;                      // while there are any
-        std::unique_ptr<std::vector<model::BackendId>> more;  // the others
+        Text reason, because;
+        std::unique_ptr<Rare> rare;
+        model::BackendId subscriber = 0;                  // while there are any
+        uint32_t passes = 0, failures = 0, unknowns = 0;  // begin again at 0 after 2^32
         base::Endpoint address;
         int32_t code = 0;
         uint32_t changes = 0;
@@ -125,6 +131,14 @@ class Probes {
         bool checked = false, alive = false, wants_ratio = false;
 
         uint64_t held(uint64_t now) const;
+        Rare& seldom() {
+            if (!rare) rare = std::make_unique<Rare>();
+            return *rare;
+        }
+        Damped* damped() { return rare && rare->damped ? &*rare->damped : nullptr; }
+        const Damped* damped() const { return rare && rare->damped ? &*rare->damped : nullptr; }
+        size_t others() const { return rare ? rare->more.size() : 0; }
+        Text warning() const { return rare ? rare->warning : Text(); }
     };
 
   public:

@@ -45,8 +45,10 @@ base::Error read_error(std::string_view what, int os_error) {
 
 // What is sent: counters are the table's own.
 MemoryDriver::Dest MemoryDriver::settings_of(const DestRecord& d) {
-    return {d.address,         d.forwarding,  d.weight,       d.upper_threshold,
-            d.lower_threshold, d.tunnel_port, d.tunnel_flags, d.tunnel_type};
+    return {d.address,         static_cast<uint8_t>(d.forwarding),
+            d.tunnel_type,     d.tunnel_port,
+            d.tunnel_flags,    d.weight,
+            d.upper_threshold, d.lower_threshold};
 }
 
 DestRecord MemoryDriver::Service::read(const Dest& dest) const {

@@ -54,11 +54,10 @@ class MemoryDriver final : public Driver {
     // A destination in as little as it needs: there may be very many. What nobody counted has no counters.
     struct Dest {
         base::Endpoint address;
-        uint32_t forwarding = 0;
+        uint8_t forwarding = 0, tunnel_type = 0;
+        uint16_t tunnel_port = 0, tunnel_flags = 0;
         uint32_t weight = 0;
         uint32_t upper_threshold = 0, lower_threshold = 0;
-        uint16_t tunnel_port = 0, tunnel_flags = 0;
-        uint8_t tunnel_type = 0;
     };
     struct AddressOf {
         const base::Endpoint& operator()(const Dest& dest) const { return dest.address; }

@@ -40,7 +40,9 @@ void read_settings(ObjectReader& doc, Mode mode, Backend& b) {
     } else {
         read_word(doc, "admin", {Admin::ready, Admin::drain, Admin::maint}, admin_text, b.admin);
     }
-    read_duration(doc, "drain-timeout", mode, base::Nanos(0), b.drain_timeout);
+    base::Nanos drain_timeout = b.drain_timeout;
+    read_duration(doc, "drain-timeout", mode, base::Nanos(0), drain_timeout);
+    b.drain_timeout = drain_time(drain_timeout);
     if (reset(doc, "drain-then", mode)) {
         b.drain_then = DrainThen::maint;
     } else {
@@ -69,7 +71,7 @@ void write_settings(base::JsonWriter& out, const Backend& b) {
     out.Bool(b.backup);
     base::key(out, "admin");
     base::value(out, admin_text(b.admin));
-    if (b.drain_timeout != base::Nanos(0)) {
+    if (b.drain_timeout.count() > 0) {
         base::key(out, "drain-timeout");
         base::value(out, base::duration_text(b.drain_timeout));
     }

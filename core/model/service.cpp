@@ -36,6 +36,12 @@ std::string_view initial_text(Initial value) {
     return "";
 }
 
+DrainTime drain_time(base::Nanos wanted) {
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(wanted).count();
+    const bool fits = ms >= 0 && ms <= int64_t{UINT32_MAX};
+    return DrainTime(fits ? static_cast<uint32_t>(ms) : UINT32_MAX);
+}
+
 std::string_view admin_text(Admin value) {
     switch (value) {
         case Admin::ready:

@@ -178,6 +178,11 @@ std::string_view admin_text(Admin value);  // "ready", "drain", "maint"
 enum class DrainThen : uint8_t { maint, remove };
 std::string_view drain_then_text(DrainThen value);  // "maint", "delete"
 
+// Short, since every backend has one.
+using DrainTime = std::chrono::duration<uint32_t, std::milli>;
+// Rounded up. What does not fit becomes the longest there is, which drain_timeout_range() refuses.
+DrainTime drain_time(base::Nanos wanted);
+
 struct Backend {
     std::string name;
     base::Endpoint address;
@@ -185,10 +190,10 @@ struct Backend {
     uint32_t weight = 100;         // configured weight, 0..max_weight; 0 drains
     uint32_t upper_threshold = 0;  // connections at which the kernel stops sending new ones, 0: none
     uint32_t lower_threshold = 0;  // connections below which it starts again, 0: three quarters of the upper
+    DrainTime drain_timeout{0};    // of a drain; 0: it stays drained
     bool backup = false;           // serves only while the primaries are under the service's quorum
     Admin admin = Admin::ready;
     DrainThen drain_then = DrainThen::maint;
-    base::Nanos drain_timeout{0};  // of a drain; 0: it stays drained
     PulseList pulses;
 
     bool operator==(const Backend&) const = default;

@@ -18,11 +18,11 @@ void Shared::report(gorb_run run, uint32_t verdict, std::string_view detail, int
     pulse_.report(host_.c(), run, &result);
 }
 
-const Route& Shared::route(const Target& target) {
-    const Route wanted{target.source(), target.fwmark(), std::string(target.interface())};
+const Route& Shared::route(const Target& target, bool full) {
+    const Route wanted{this, target.source(), target.fwmark(), std::string(target.interface()), full};
     for (const Route& known : routes_) {
         if (std::memcmp(&known.source, &wanted.source, sizeof wanted.source) == 0 &&
-            known.fwmark == wanted.fwmark && known.interface == wanted.interface) {
+            known.fwmark == wanted.fwmark && known.interface == wanted.interface && known.full == full) {
             return known;
         }
     }
@@ -30,7 +30,7 @@ const Route& Shared::route(const Target& target) {
 }
 
 ConnectCheck::ConnectCheck(Shared& shared, const Target& target, uint16_t port, bool full)
-    : shared_(shared), route_(shared.route(target)), peer_(target.address()), full_(full) {
+    : route_(shared.route(target, full)), peer_(target.address()) {
     if (port != 0) peer_.port = port;
 }
 
@@ -46,37 +46,37 @@ void ConnectCheck::start(const Run& run) {
     options.source = route_.source;
     options.fwmark = route_.fwmark;
     options.interface = str(route_.interface);
-    options.flags = full_ ? GORB_CONN_FINISH : GORB_CONN_PROBE;
+    options.flags = route_.full ? GORB_CONN_FINISH : GORB_CONN_PROBE;
     options.deadline_ns = run.deadline();
     gorb_error why;
     why.text[0] = '\0';
     run_ = run.id();
-    conn_ = shared_.net().open(shared_.host().c(), &options, &events, this, &why);
+    conn_ = shared().net().open(shared().host().c(), &options, &events, this, &why);
     if (!conn_) run.unknown(why.text[0] ? why.text : "the host opens no connection");
 }
 
 void ConnectCheck::cancel() noexcept {
-    if (conn_) shared_.net().close(std::exchange(conn_, nullptr));
+    if (conn_) shared().net().close(std::exchange(conn_, nullptr));
 }
 
 void ConnectCheck::expire() noexcept {
     cancel();
-    shared_.report(run_, GORB_FAIL, "timed out", ETIMEDOUT);
+    shared().report(run_, GORB_FAIL, "timed out", ETIMEDOUT);
 }
 
 void ConnectCheck::on_opened(void* arg, gorb_conn*) noexcept {
     auto& self = *static_cast<ConnectCheck*>(arg);
     self.cancel();
-    self.shared_.report(self.run_, GORB_PASS, "connected", 0);
+    self.shared().report(self.run_, GORB_PASS, "connected", 0);
 }
 
 void ConnectCheck::on_closed(void* arg, gorb_conn*, int32_t why) noexcept {
     auto& self = *static_cast<ConnectCheck*>(arg);
     self.conn_ = nullptr;
     const int32_t code = why < 0 ? -why : why;
-    self.shared_.host().guarded("closed", [&] {
+    self.shared().host().guarded("closed", [&] {
         const std::string words = code ? errno_words(code) : "connection closed by the other side";
-        self.shared_.report(self.run_, our_trouble(code) ? GORB_UNKNOWN : GORB_FAIL, words, code);
+        self.shared().report(self.run_, our_trouble(code) ? GORB_UNKNOWN : GORB_FAIL, words, code);
     });
 }
 

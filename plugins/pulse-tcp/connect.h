@@ -11,11 +11,15 @@
 
 namespace pulse_tcp {
 
-// How the sockets of a check leave this machine.
+class Shared;
+
+// What the connections of many targets have in common.
 struct Route {
+    const Shared* shared = nullptr;
     gorb_addr source{};
     uint32_t fwmark = 0;
     std::string interface;
+    bool full = false;  // see the option full-handshake
 };
 
 // What the targets of one instance share.
@@ -28,7 +32,7 @@ class Shared {
     // An answer can be given with the run's number alone.
     void report(gorb_run run, uint32_t verdict, std::string_view detail, int32_t code) const;
     // The route of a target, one object for all that are equal. Lives as long as the instance.
-    const Route& route(const gorb::sdk::Target& target);
+    const Route& route(const gorb::sdk::Target& target, bool full = false);
 
   private:
     const gorb::sdk::Host& host_;
@@ -39,7 +43,7 @@ class Shared {
 
 class ConnectCheck {
   public:
-    // port: another one than the backend's; 0 for the backend's own. full: see the option full-handshake.
+    // port: another one than the backend's; 0 for the backend's own. full: see Route.
     ConnectCheck(Shared& shared, const gorb::sdk::Target& target, uint16_t port, bool full);
     ~ConnectCheck() { cancel(); }
     ConnectCheck(const ConnectCheck&) = delete;
@@ -53,12 +57,12 @@ class ConnectCheck {
     static void on_opened(void* arg, gorb_conn* conn) noexcept;
     static void on_closed(void* arg, gorb_conn* conn, int32_t why) noexcept;
 
-    const Shared& shared_;
+    const Shared& shared() const { return *route_.shared; }
+
     const Route& route_;
     gorb_conn* conn_ = nullptr;
     gorb_run run_ = 0;
     gorb_addr peer_;
-    bool full_;
 };
 
 }  // namespace pulse_tcp

@@ -66,7 +66,7 @@ struct TcpPulse final {
     pulse_tcp::ConnectCheck connect_;
     std::unique_ptr<pulse_tcp::TalkCheck> talk_;  // null: connecting is all
 };
-static_assert(sizeof(TcpPulse) <= 100, "there may be a hundred thousand targets that are only connected to");
+static_assert(sizeof(TcpPulse) <= 56, "there may be a hundred thousand targets that are only connected to");
 
 }  // namespace
 

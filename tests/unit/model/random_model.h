@@ -55,7 +55,7 @@ class Random {
         b.lower_threshold = static_cast<uint32_t>(below(uint64_t{b.upper_threshold} + 1));
         b.backup = coin();
         b.admin = one_of({Admin::ready, Admin::drain, Admin::maint});
-        b.drain_timeout = base::Nanos(static_cast<int64_t>(below(3)) * 90'000'000'000);
+        b.drain_timeout = std::chrono::seconds(below(3) * 90);
         b.drain_then = one_of({DrainThen::maint, DrainThen::remove});
         std::vector<PulseSpec> pulses;
         for (uint64_t i = 1 + (coin() ? below(3) : 0); i > 0; --i) pulses.push_back(pulse());

@@ -151,7 +151,13 @@ TEST(Rules, NumbersOfABackendHaveRanges) {
     b.upper_threshold = 1;
     EXPECT_FALSE(thresholds_ordered(b));
 
-    b.drain_timeout = -1s;
+    EXPECT_EQ(drain_time(0s), 0ms);
+    EXPECT_EQ(drain_time(1us), 1ms) << "0 would mean that it never ends";
+    b.drain_timeout = drain_time(1000h);
+    EXPECT_EQ(at(drain_timeout_range(b)), "/drain-timeout");
+    b.drain_timeout = drain_time(2000h);  // more than fits
+    EXPECT_EQ(at(drain_timeout_range(b)), "/drain-timeout");
+    b.drain_timeout = drain_time(-1s);
     EXPECT_EQ(at(drain_timeout_range(b)), "/drain-timeout");
     b.drain_timeout = 720h;
     EXPECT_FALSE(drain_timeout_range(b));
