@@ -187,13 +187,13 @@ struct Backend {
     std::string name;
     base::Endpoint address;
     Forwarding forwarding = Forwarding::nat;
+    bool backup = false;  // serves only while the primaries are under the service's quorum
+    Admin admin = Admin::ready;
+    DrainThen drain_then = DrainThen::maint;
+    DrainTime drain_timeout{0};    // of a drain; 0: it stays drained
     uint32_t weight = 100;         // configured weight, 0..max_weight; 0 drains
     uint32_t upper_threshold = 0;  // connections at which the kernel stops sending new ones, 0: none
     uint32_t lower_threshold = 0;  // connections below which it starts again, 0: three quarters of the upper
-    DrainTime drain_timeout{0};    // of a drain; 0: it stays drained
-    bool backup = false;           // serves only while the primaries are under the service's quorum
-    Admin admin = Admin::ready;
-    DrainThen drain_then = DrainThen::maint;
     PulseList pulses;
 
     bool operator==(const Backend&) const = default;
