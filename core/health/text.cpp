@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
+#include <bit>
+#include <cstring>
 #include <new>
 #include <utility>
-
-#include "base/check.h"
 
 namespace gorb::health {
 
@@ -18,30 +17,45 @@ struct Text::Body {
     uint32_t size;
 };
 
+namespace {
+
+constexpr size_t room = sizeof(uintptr_t) - 1;
+// Where the characters begin that stand beside the lowest byte.
+constexpr size_t first = std::endian::native == std::endian::little ? 1 : 0;
+
+}  // namespace
+
 Text::Text(std::string_view words) {
     if (words.empty()) return;
-    void* room = ::operator new(sizeof(Body) + words.size());
-    body_ = new (room) Body(static_cast<uint32_t>(words.size()));
-    std::copy(words.begin(), words.end(), body_->characters());
+    if (words.size() <= room) {
+        std::memcpy(reinterpret_cast<char*>(&word_) + first, words.data(), words.size());
+        word_ |= words.size() * 2 + 1;
+        return;
+    }
+    void* memory = ::operator new(sizeof(Body) + words.size());
+    auto* made = new (memory) Body(static_cast<uint32_t>(words.size()));
+    std::copy(words.begin(), words.end(), made->characters());
+    word_ = reinterpret_cast<uintptr_t>(made);
 }
 
-Text::Text(const Text& other) noexcept : body_(other.body_) {
-    if (body_) body_->holders.fetch_add(1, std::memory_order_relaxed);
+Text::Body* Text::body() const noexcept {
+    return (word_ & 1) != 0 ? nullptr : reinterpret_cast<Body*>(word_);
 }
 
-Text& Text::operator=(Text other) noexcept {
-    std::swap(body_, other.body_);
-    return *this;
+Text::Text(const Text& other) noexcept : word_(other.word_) {
+    if (Body* shared = body()) shared->holders.fetch_add(1, std::memory_order_relaxed);
 }
 
 Text::~Text() {
-    if (!body_ || body_->holders.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    body_->~Body();
-    ::operator delete(body_);
+    Body* shared = body();
+    if (!shared || shared->holders.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    shared->~Body();
+    ::operator delete(shared);
 }
 
 std::string_view Text::view() const noexcept {
-    return body_ ? std::string_view(body_->characters(), body_->size) : std::string_view();
+    if (Body* shared = body()) return {shared->characters(), shared->size};
+    return {reinterpret_cast<const char*>(&word_) + first, (word_ & 0xff) / 2};
 }
 
 Text Texts::of(std::string_view words) {

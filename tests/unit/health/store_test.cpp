@@ -1,15 +1,13 @@
-// The containers under the records: SlotTable, Chunks, Text, Specs.
+// The containers under the records: SlotTable, Chunks, Specs.
 #include <gtest/gtest.h>
 
 #include <map>
 #include <random>
 #include <string>
-#include <thread>
 
 #include "health/chunks.h"
 #include "health/slot_table.h"
 #include "health/spec.h"
-#include "health/text.h"
 
 namespace gorb::health::store_test {
 namespace {
@@ -58,43 +56,6 @@ TEST(Chunks, KeepTheirElementsInPlaceWhileTheyGrow) {
     EXPECT_EQ(chunks[0], 42U);
     EXPECT_EQ(chunks[100'000], 0U);
     EXPECT_GT(chunks.size(), 100'000U);
-}
-
-TEST(Text, CopiesShareTheirCharactersAndOutliveEachOther) {
-    EXPECT_TRUE(Text().empty());
-    EXPECT_EQ(Text("").view(), "");
-    auto a = std::make_unique<Text>("connection refused");
-    Text b = *a;
-    EXPECT_EQ(a->view().data(), b.view().data());
-    a = nullptr;
-    EXPECT_EQ(b.view(), "connection refused");
-    Text c = std::move(b);
-    b = c;
-    EXPECT_EQ(b.view(), c.view());
-}
-
-TEST(Text, ThoseOfLateAreShared) {
-    Texts texts;
-    const Text a = texts.of("one");
-    EXPECT_EQ(texts.of("one").view().data(), a.view().data());
-    for (int i = 0; i < 16; ++i) texts.of(std::to_string(i));
-    EXPECT_NE(texts.of("one").view().data(), a.view().data());
-    EXPECT_TRUE(texts.of("").empty());
-}
-
-TEST(Text, MayBeCopiedByManyThreads) {
-    const Text text("words");
-    std::vector<std::thread> threads;
-    threads.reserve(3);
-    for (int t = 0; t < 3; ++t) {
-        threads.emplace_back([&] {
-            for (int i = 0; i < 10'000; ++i) {
-                const Text copy = text;  // NOLINT: that is the point
-                ASSERT_EQ(copy.view(), "words");
-            }
-        });
-    }
-    for (std::thread& t : threads) t.join();
 }
 
 TEST(Specs, EqualPulsesAreOneAndAnyDifferenceMakesAnother) {
