@@ -81,6 +81,7 @@ struct Op {
     static Op add(const ServiceKey& k, const DestRecord& d);
     static Op edit(const ServiceKey& k, const DestRecord& d);
     static Op remove(const ServiceKey& k, const base::Endpoint& address);
+    bool of_service() const { return kind <= Kind::remove_service; }
     std::string text() const;  // "add destination 10.1.0.1:80 to 10.0.0.1:80/tcp", for logs and errors
 };
 

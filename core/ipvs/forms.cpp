@@ -72,9 +72,7 @@ const Forms::Form* Forms::form(const Op& op) {
 }
 
 bool Forms::append(std::vector<std::byte>& out, const Op& op) {
-    const bool of_dest = op.kind == Op::Kind::add_dest || op.kind == Op::Kind::edit_dest ||
-                         op.kind == Op::Kind::remove_dest;
-    if (!of_dest) return make(op, out);
+    if (op.of_service()) return make(op, out);
     const Form* form = this->form(op);
     if (!form) return false;
     const size_t begin = out.size();

@@ -379,8 +379,7 @@ void NetlinkDriver::settle(std::span<const Op> ops, std::span<base::Status> stat
     for (const size_t i : unknown) {
         const Op& op = ops[i];
         bool as_wanted = false;
-        if (op.kind == Op::Kind::add_service || op.kind == Op::Kind::edit_service ||
-            op.kind == Op::Kind::remove_service) {
+        if (op.of_service()) {
             const auto now = service(op.service.key);
             if (now && op.kind == Op::Kind::remove_service) as_wanted = !*now;
             if (now && op.kind != Op::Kind::remove_service)

@@ -139,9 +139,7 @@ Plan plan(const Table& wanted, const Table& found, const std::set<Entry>& leavin
 }
 
 Entry entry_of(const Op& op) {
-    const bool of_dest =
-        op.kind == Op::Kind::add_dest || op.kind == Op::Kind::edit_dest || op.kind == Op::Kind::remove_dest;
-    return {op.service.key, of_dest ? std::optional(op.dest.address) : std::nullopt};
+    return {op.service.key, op.of_service() ? std::nullopt : std::optional(op.dest.address)};
 }
 
 Words words_of(const Op& op, const Table& found) {
