@@ -270,7 +270,8 @@ void Weights::applied(const model::Service& service, const Slot& slot, uint64_t 
     const auto line = lines_.next(now);
     if (line == base::LineLimit::Line::none) return;
     if (line == base::LineLimit::Line::last) {
-        base::log_info("more weights are set than are written out here: GET /service/<service> has each");
+        base::log_info(
+            "more weights are set than are written out here: GET /service/NAME?expand=backends has each");
         return;
     }
     std::vector<base::LogField> fields{{"service", *slot.service},
