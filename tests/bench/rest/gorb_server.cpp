@@ -11,6 +11,7 @@
 #include "rest/api.h"
 #include "rest/server.h"
 #include "servers.h"
+#include "store/database.h"
 
 namespace gorb::bench {
 namespace {
@@ -51,14 +52,21 @@ class Filler {
 
 }  // namespace
 
-void serve_gorb(int many, const Ready& ready, const Stop& stop) {
+void serve_gorb(int many, const std::string& store, const Ready& ready, const Stop& stop) {
     base::set_log_level(base::LogLevel::warning);
     plugin::Registry registry;
     registry.load({GORB_PLUGINS});
     plugin::Metrics metrics;
     io::Loop loop("checks");
     io::Workers workers(2, 64);
-    control::Control control(std::make_unique<ipvs::MemoryDriver>(), nullptr, registry, {});
+    std::unique_ptr<store::Database> database;
+    if (!store.empty()) {
+        auto opened = store::open_database(store);
+        if (!opened) die(opened.error().sentence);
+        database = std::move(*opened);
+    }
+    control::Control control(std::make_unique<ipvs::MemoryDriver>(), nullptr, registry, {},
+                             std::move(database));
     health::Engine engine(registry, metrics, {&loop}, workers,
                           [&](std::span<const health::Changed> changes) { control.health_changed(changes); });
     control.connect(engine);

@@ -26,7 +26,8 @@ struct Settings {
     int rounds = 3;
     int backends = 10'000;
     bool check = false;
-    std::string only;  // "GET", "PATCH", "LIST"; "" for all
+    std::string only;   // "GET", "PATCH", "LIST"; "" for all
+    std::string store;  // folder for gorb's desired state, "" for memory
     bool wants(std::string_view what) const { return only.empty() || only == what; }
 };
 
@@ -142,9 +143,20 @@ bool print_ratio(const char* what, int connections, double ratio, double goal) {
     return goal <= 0 || ratio <= goal;
 }
 
+// Of another backend each time: those of one are a transaction each, and wait for each other.
+std::vector<std::string> patches(int backends) {
+    std::vector<std::string> requests;
+    for (const char* body : {R"({"weight": 50})", R"({"weight": 60})"}) {
+        for (int i = 0; i < std::min(backends, 997); ++i)
+            requests.push_back(request("PATCH", "/service/many/b" + std::to_string(i), body));
+    }
+    return requests;
+}
+
 int bench(const Settings& settings) {
-    const Process gorb(
-        [&](const Ready& ready, const Stop& stop) { serve_gorb(settings.backends, ready, stop); });
+    const Process gorb([&](const Ready& ready, const Stop& stop) {
+        serve_gorb(settings.backends, settings.store, ready, stop);
+    });
     const std::string backend = get(gorb.port(), "/service/one/b");
     if (backend.empty()) {
         std::fprintf(stderr, "bench_rest: gorb does not answer\n");
@@ -166,10 +178,12 @@ int bench(const Settings& settings) {
           request("PATCH", "/service/one/b", R"({"weight": 60})")}}};
     for (const auto& [what, requests] : kinds) {
         if (!settings.wants(what)) continue;
+        const bool durable = !settings.store.empty() && std::string_view(what) == "PATCH";
+        const std::vector<std::string> to_gorb = durable ? patches(settings.backends) : requests;
         for (const int connections : {1, 32, most}) {
             Series ours, theirs;
             for (int round = 0; round < settings.rounds; ++round) {
-                ours.add(measure({gorb.port(), gorb.pid(), requests, connections, settings.seconds}));
+                ours.add(measure({gorb.port(), gorb.pid(), to_gorb, connections, settings.seconds}));
                 theirs.add(measure({poco.port(), poco.pid(), requests, connections, settings.seconds}));
             }
             print(what, connections, "gorb", ours);
@@ -221,6 +235,8 @@ int main(int argc, char** argv) {
             settings.backends = std::atoi(value);
         } else if (option == "--only") {
             settings.only = value;
+        } else if (option == "--store") {
+            settings.store = value;
         } else {
             settings.rounds = 0;
         }
@@ -230,7 +246,7 @@ int main(int argc, char** argv) {
         settings.backends > 60'000) {
         std::fprintf(stderr,
                      "usage: bench_rest [--seconds S] [--rounds N] [--backends N] [--only GET|PATCH|LIST] "
-                     "[--check]\n");
+                     "[--store FOLDER] [--check]\n");
         return 2;
     }
     return gorb::bench::bench(settings);
