@@ -67,9 +67,9 @@ Result<Preview> Changer::preview(const model::Config& config) {
         const auto [before, after] = reconcile::words_of(op, found);
         std::string words = op.text();
         if (!before.empty() && !after.empty())
-            words += ": " + before + " -> " + after;
+            words.append(": ").append(before).append(" -> ").append(after);
         else if (!after.empty())
-            words += ": " + after;
+            words.append(": ").append(after);
         out.operations.push_back(std::move(words));
     }
     return out;

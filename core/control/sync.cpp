@@ -145,10 +145,9 @@ void Sync::tell(const Op& op, const Round& round, const std::string& refused) {
     const std::string what = repaired        ? "drift repaired: somebody had changed what is ours"
                              : ports_.repair ? "drift could not be repaired"
                                              : "drift: somebody has changed what is ours";
-    auto [found, wanted] = reconcile::words_of(op, round.found);
-    for (std::string* words : {&found, &wanted}) {
-        if (words->empty()) *words = "not there";
-    }
+    const reconcile::Words words = reconcile::words_of(op, round.found);
+    const std::string found = words.before.empty() ? "not there" : words.before;
+    const std::string wanted = words.after.empty() ? "not there" : words.after;
     // Somebody may have flushed a table of thousands.
     const auto line = lines_.next(ports_.clock->now());
     if (line == base::LineLimit::Line::write) {

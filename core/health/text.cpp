@@ -39,6 +39,7 @@ Text::Text(std::string_view words) {
 }
 
 Text::Body* Text::body() const noexcept {
+    // It was made of such a pointer.  NOLINTNEXTLINE(performance-no-int-to-ptr)
     return (word_ & 1) != 0 ? nullptr : reinterpret_cast<Body*>(word_);
 }
 

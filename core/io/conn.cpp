@@ -142,7 +142,10 @@ base::Status Conn::Impl::start_pooled(const ConnOptions& options) {
 }
 
 base::Status Conn::Impl::start_alone(const ConnOptions& options) {
-    auto made = make_socket(options.peer.ip.af(), tcp ? SOCK_STREAM : SOCK_DGRAM, options.way);
+    const int type = tcp ? SOCK_STREAM : SOCK_DGRAM;
+    auto made = make_socket(options.peer.ip.af(), type, options.way);
+    if (!made && made.error().os_error == EMFILE && options.sockets && options.sockets->make_room())
+        made = make_socket(options.peer.ip.af(), type, options.way);
     if (!made) return base::fail(std::move(made.error()));
     fd = *made;
     if (options.tls) {

@@ -33,8 +33,9 @@ struct ConnOptions {
     // handshake waits for those bytes and goes with them. Of no use where the peer speaks first. TLS has it.
     bool speaks_first = false;
     const TlsOptions* tls = nullptr;  // for TLS over TCP; lent for the call of open()
-    // Where sockets of plain TCP come from and go to, unless they are to be finished or bound to a port; must
-    // outlive the connection. nullptr: each has its own.
+    // Where sockets of plain TCP come from and go to, unless they are to be finished or bound to a port, and
+    // which gives room to others when no descriptor is free; must outlive the connection. nullptr: each has
+    // its own.
     SocketPool* sockets = nullptr;
 };
 

@@ -134,6 +134,10 @@ SocketPool::~SocketPool() {
     }
 }
 
+bool SocketPool::make_room() {
+    return impl_->make_room();
+}
+
 size_t SocketPool::sockets() const {
     return impl_->open;
 }

@@ -54,6 +54,9 @@ class SocketPool {
     // Its connection is over.
     void give(Socket socket);
 
+    // Closes one that rests, for who finds no descriptor free. False: none rests.
+    bool make_room();
+
     size_t sockets() const;  // that are open, in use or not
 
     static constexpr uint64_t rest_ns = 30'000'000'000;  // what was not needed for so long is closed

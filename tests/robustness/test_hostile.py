@@ -98,7 +98,7 @@ class Hostile(RobustTest):
             "cut": ("fail", "connection (closed|reset).* in the middle of a reply", False),
             "reset": ("fail", "connection (reset|closed)", False),
             "hangup": ("fail", "connection (closed|reset)", False),
-        }, each_kib=40)
+        }, each_kib=40, reused=True)
 
     def test_tcp_connect(self):
         self.mistreat({"type": "tcp"}, {
@@ -118,7 +118,7 @@ class Hostile(RobustTest):
             "cut": ("fail", "closed", False),
             "reset": ("fail", "reset|closed", False),
             "hangup": ("fail", "closed", False),
-        }, each_kib=40)
+        }, each_kib=40, reused=True)
 
     def test_https(self):
         # Thousands of handshakes at once, on both sides: that alone takes two processors some seconds.

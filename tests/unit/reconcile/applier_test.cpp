@@ -220,7 +220,8 @@ TEST_F(ApplierTest, ASingleOperationThatIsRefusedSaysWhyAndHarmsNoOther) {
     driver.fail_op(driver.ops(), ENOMEM);
     Ops ops{Op::edit(service.key, dest("10.1.0.1:80", 5)),
             Op::remove(service.key, dest("10.1.0.2:80").address)};
-    const auto done = applier.apply_singles(ops, [&](size_t) { return service; });
+    const auto done =
+        applier.apply_singles(ops, [&](size_t) -> const ipvs::ServiceRecord& { return service; });
     ASSERT_FALSE(done.statuses[0]);
     EXPECT_EQ(done.statuses[0].error().os_error, ENOMEM);
     EXPECT_TRUE(done.statuses[1]);
@@ -234,7 +235,8 @@ TEST_F(ApplierTest, ASingleAdditionThatCanNotBeMadeLeavesNoServiceBehind) {
     driver.set_hook([](const Op& op, uint64_t number) {
         return op.kind == Op::Kind::add_dest && number > 1 ? ENOMEM : 0;
     });
-    const auto done = applier.apply_singles(ops, [&](size_t) { return service; });
+    const auto done =
+        applier.apply_singles(ops, [&](size_t) -> const ipvs::ServiceRecord& { return service; });
     driver.set_hook({});
     EXPECT_FALSE(done.statuses[0]);
     EXPECT_TRUE(driver.services()->empty());

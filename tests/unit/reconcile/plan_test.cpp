@@ -44,7 +44,7 @@ std::vector<std::string> texts(const Table& wanted, const Table& found, const st
     for (const Op& op : plan(wanted, found, leaving).ops) {
         auto [before, after] = words_of(op, found);
         if (!before.empty() && !after.empty()) before += " -> ";
-        out.push_back(op.text() + ": " + before + after);
+        out.push_back(op.text().append(": ").append(before).append(after));
     }
     return out;
 }
