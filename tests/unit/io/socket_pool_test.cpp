@@ -1,6 +1,8 @@
 // Connections one after the other on the same socket: none may feel anything of the one before.
 #include "io/socket_pool.h"
 
+#include <sys/resource.h>
+
 #include <array>
 #include <string>
 #include <vector>
@@ -160,6 +162,35 @@ TEST_P(SocketPoolTest, SocketsThatAreToBeFinishedOrBoundToAPortAreNoneOfThePools
     ASSERT_TRUE(conn) << conn.error().sentence;
     (*conn)->close();
     EXPECT_EQ(sockets.sockets(), 0U);
+}
+
+TEST_P(SocketPoolTest, WithoutADescriptorOneThatRestsMakesRoomForASocketOfItsOwn) {
+    const Listener server(here());
+    Events first, own, refused;
+    Conn* conn = open(server.endpoint(), first);
+    ASSERT_TRUE(turn_until(first, 1));
+    conn->close();
+    ASSERT_EQ(sockets.sockets(), 1U);
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    rlimit low = before;
+    low.rlim_cur = open_descriptors() + 8;
+    setrlimit(RLIMIT_NOFILE, &low);
+    std::vector<int> taken;
+    for (int fd = dup(0); fd >= 0; fd = dup(0)) taken.push_back(fd);
+    ConnOptions options;
+    options.peer = server.endpoint();
+    options.sockets = &sockets;
+    options.finish = true;
+    const auto found_room = Conn::open(loop, options, own);
+    const auto found_none = Conn::open(loop, options, refused);
+    for (const int fd : taken) close(fd);
+    setrlimit(RLIMIT_NOFILE, &before);
+    ASSERT_TRUE(found_room) << found_room.error().sentence;
+    (*found_room)->close();
+    EXPECT_EQ(sockets.sockets(), 0U);
+    ASSERT_FALSE(found_none);
+    EXPECT_EQ(found_none.error().os_error, EMFILE);
 }
 
 }  // namespace
