@@ -10,8 +10,8 @@
 
 namespace gorb::health {
 
-// An immutable string in the room of one pointer. Copies share their characters; up to 7 stand in the room
-// itself, as most names of backends do.
+// An immutable string in the room of one pointer. Copies share their characters; up to 7 (3 where a pointer
+// has 32 bits) stand in the room itself.
 class Text {
   public:
     Text() noexcept = default;  // ""
