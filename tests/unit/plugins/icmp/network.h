@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
@@ -161,7 +163,8 @@ class Router {
         set_sysctl("ipv4/neigh/gorb0/retrans_time_ms", "50");
     }
     ~Router() {
-        static_cast<void>(std::system("ip link delete gorb0"));
+        if (std::system("ip link delete gorb0") != 0)
+            ADD_FAILURE() << "gorb0 could not be deleted";
         close(stay_);
         waitpid(pid_, nullptr, 0);
     }
