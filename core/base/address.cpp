@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 
 namespace gorb::base {
@@ -17,8 +16,12 @@ bool is_mapped(const Ip& ip) {
 
 std::string v4_text(const uint8_t* b) {
     char text[16];
-    const int n = snprintf(text, sizeof text, "%u.%u.%u.%u", b[0], b[1], b[2], b[3]);
-    return {text, static_cast<size_t>(n)};
+    char* at = text;
+    for (int i = 0; i < 4; ++i) {
+        if (i) *at++ = '.';
+        at = std::to_chars(at, std::end(text), b[i]).ptr;
+    }
+    return {text, at};
 }
 
 // Not inet_ntop: it writes ::1:2 as ::0.1.0.2, and RFC 5952 wants one form for each address.

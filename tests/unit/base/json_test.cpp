@@ -2,9 +2,12 @@
 
 #include <Poco/JSON/Array.h>
 #include <gtest/gtest.h>
+#include <rapidjson/stringbuffer.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <random>
 
 namespace gorb::base::json_test {
@@ -215,7 +218,7 @@ TEST(JsonWriter, WritesNestedTextByPieces) {
     StringSink sink(out);
     JsonWriter w(sink);
     w.StartArray();
-    for (int i = 0; i < 40; ++i) w.StartObject(), key(w, "k\"");
+    for (int i = 0; i < 40; ++i) w.StartObject(), key(w, std::string_view("k\""));
     value(w, "\xc3\xa9\n\x01");
     for (int i = 0; i < 40; ++i) w.EndObject();
     w.EndArray();
@@ -224,6 +227,61 @@ TEST(JsonWriter, WritesNestedTextByPieces) {
     for (int i = 0; i < 40; ++i) expected += "{\"k\\\"\":";
     expected += "\"\xc3\xa9\\n\\u0001\"" + std::string(40, '}') + "]";
     EXPECT_EQ(out, expected);
+}
+
+// Whatever the length, wherever in it the byte stands, and whatever stands beside it.
+TEST(JsonWriter, EscapesWhatMustBeAndNothingElse) {
+    for (size_t length = 0; length <= 20; ++length) {
+        for (size_t at = 0; at < std::max<size_t>(length, 1); ++at) {
+            for (int byte = 0; byte < 256; ++byte) {
+                for (const char* rest : {"a", "\x7f", "\xff", "!"}) {
+                    std::string text;
+                    for (size_t i = 0; i < length; ++i) text += *rest;
+                    if (length) text[at] = static_cast<char>(byte);
+                    std::string out, plain;
+                    StringSink sink(out);
+                    JsonWriter ours(sink);
+                    ours.StartArray();
+                    value(ours, text);
+                    ours.EndArray();
+                    rapidjson::StringBuffer buffer;
+                    rapidjson::Writer<rapidjson::StringBuffer> theirs(buffer);
+                    theirs.StartArray();
+                    theirs.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+                    theirs.EndArray();
+                    ASSERT_EQ(out, buffer.GetString()) << length << " " << at << " " << byte;
+                }
+            }
+        }
+    }
+}
+
+TEST(JsonWriter, WritesTextsLongerThanItsPieceAndAllNumbers) {
+    std::string out;
+    StringSink sink(out);
+    JsonWriter w(sink);
+    w.StartArray();
+    std::string expected = "[";
+    for (const size_t length : {1020, 1021, 1022, 1023, 1024, 1025, 5000}) {
+        const std::string text(length, 'x');
+        value(w, text);
+        expected += "\"" + text + "\",";
+    }
+    for (int i = 0; i < 100; ++i) {  // at each place of a piece
+        w.Int64(std::numeric_limits<int64_t>::min());
+        w.Uint64(std::numeric_limits<uint64_t>::max());
+        expected += "-9223372036854775808,18446744073709551615,";
+    }
+    w.Int(-1);
+    w.Uint(4294967295U);
+    w.EndArray();
+    EXPECT_EQ(out, expected + "-1,4294967295]");
+
+    std::string alone;
+    StringSink other(alone);
+    JsonWriter number(other);
+    number.Uint64(0);
+    EXPECT_EQ(alone, "0");
 }
 
 }  // namespace

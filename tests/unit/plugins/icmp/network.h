@@ -163,8 +163,7 @@ class Router {
         set_sysctl("ipv4/neigh/gorb0/retrans_time_ms", "50");
     }
     ~Router() {
-        if (std::system("ip link delete gorb0") != 0)
-            ADD_FAILURE() << "gorb0 could not be deleted";
+        if (std::system("ip link delete gorb0") != 0) ADD_FAILURE() << "gorb0 could not be deleted";
         close(stay_);
         waitpid(pid_, nullptr, 0);
     }
