@@ -161,10 +161,8 @@ base::Status Conn::Impl::start_alone(const ConnOptions& options) {
     const SocketAddress peer(options.peer, options.way.scope);
     if (connect(fd, peer.get(), peer.size) != 0 && errno != EINPROGRESS) {
         const int error = errno;
-        // What a router would say comes later: this is a route of our own that says unreachable.
-        if (our_trouble(error) || error == EHOSTUNREACH) {
+        if (our_trouble_at_once(error))
             return base::fail(socket_error("can not connect to " + options.peer.text(), error));
-        }
         end_soon(-error);
         return {};
     }

@@ -161,7 +161,7 @@ base::Result<SocketPool::Begun> SocketPool::connect(const Kind& kind, const base
         begun.error = connect_to(*made, to);
     }
     // What a router would say comes later: this is a route of our own that says unreachable.
-    if (our_trouble(begun.error) || begun.error == EHOSTUNREACH) {
+    if (our_trouble_at_once(begun.error)) {
         give(begun.socket);
         return base::fail(socket_error("can not connect to " + peer.text(), begun.error));
     }

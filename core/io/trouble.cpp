@@ -32,4 +32,8 @@ bool our_trouble(int error) {
     }
 }
 
+bool our_trouble_at_once(int error) {
+    return our_trouble(error) || error == EHOSTUNREACH || error == -EHOSTUNREACH;
+}
+
 }  // namespace gorb::io

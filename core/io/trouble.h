@@ -18,4 +18,7 @@ namespace gorb::io {
 //                 tells the two apart by that and refuses the latter as our own trouble.
 bool our_trouble(int error);
 
+// The same of what connect() itself gives: an EHOSTUNREACH then is a route of our own table.
+bool our_trouble_at_once(int error);
+
 }  // namespace gorb::io

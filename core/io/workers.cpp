@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "io/priority.h"
 
 namespace gorb::io {
 
@@ -42,6 +43,7 @@ Workers::~Workers() {
 
 void Workers::Impl::work() {
     pthread_setname_np(pthread_self(), "worker");
+    give_way();
     std::unique_lock lock(mutex);
     for (;;) {
         changed.wait(lock, [&] { return ending || !jobs.empty(); });

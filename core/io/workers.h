@@ -1,4 +1,5 @@
-// A bounded pool of threads for code that has to block.
+// A bounded pool of threads for code that has to block, or takes long. They give way to all others
+// (give_way()).
 #pragma once
 #include <cstddef>
 #include <functional>

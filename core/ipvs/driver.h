@@ -66,6 +66,9 @@ struct DestRecord {
     Stats stats;                                        // read only, not compared, not sent
 
     bool same_settings(const DestRecord& other) const;
+    // Whether it says anything of encapsulation. What the kernel is told nothing of is zero there
+    // (ip_vs_genl_parse_dest()), so the attributes of a destination without are not sent.
+    bool has_tunnel() const { return tunnel_type != 0 || tunnel_port != 0 || tunnel_flags != 0; }
 };
 
 // One change of the table.

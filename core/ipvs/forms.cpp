@@ -44,7 +44,7 @@ bool Forms::make(const Op& op, std::vector<std::byte>& bytes) const {
 
 const Forms::Form* Forms::form(const Op& op) {
     const size_t kind = op.kind == Op::Kind::add_dest ? 0 : op.kind == Op::Kind::edit_dest ? 1 : 2;
-    const bool tunnel = op.kind != Op::Kind::remove_dest && has_tunnel(op.dest);
+    const bool tunnel = op.kind != Op::Kind::remove_dest && op.dest.has_tunnel();
     Form& form = forms_[kind * 4 + (op.service.key.fwmark != 0 ? 2 : 0) + (tunnel ? 1 : 0)];
     if (!form.bytes.empty()) return &form;
     if (!make(op, form.bytes)) {

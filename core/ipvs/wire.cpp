@@ -255,7 +255,7 @@ bool put_dest(nl_msg* msg, const DestRecord& record) {
                nla_put_u32(msg, IPVS_DEST_ATTR_WEIGHT, record.weight) == 0 &&
                nla_put_u32(msg, IPVS_DEST_ATTR_U_THRESH, record.upper_threshold) == 0 &&
                nla_put_u32(msg, IPVS_DEST_ATTR_L_THRESH, record.lower_threshold) == 0 &&
-               (!has_tunnel(record) ||
+               (!record.has_tunnel() ||
                 (nla_put_u8(msg, IPVS_DEST_ATTR_TUN_TYPE, record.tunnel_type) == 0 &&
                  nla_put_u16(msg, IPVS_DEST_ATTR_TUN_PORT, htons(record.tunnel_port)) == 0 &&
                  nla_put_u16(msg, IPVS_DEST_ATTR_TUN_FLAGS, record.tunnel_flags) == 0));

@@ -29,12 +29,6 @@ using NlMsg = std::unique_ptr<nl_msg, NlMsgFree>;
 // AF_INET or AF_INET6.
 int af_of(base::Ip::Family family);
 
-// Whether it says anything of encapsulation. What the kernel is told nothing of is zero there
-// (ip_vs_genl_parse_dest()), so the attributes of a destination without are not sent.
-inline bool has_tunnel(const DestRecord& record) {
-    return record.tunnel_type != 0 || record.tunnel_port != 0 || record.tunnel_flags != 0;
-}
-
 // IPVS_CMD_* of an operation.
 uint8_t command_of(Op::Kind kind);
 

@@ -65,7 +65,7 @@ ServiceWords words(const ipvs::ServiceRecord& r) {
 
 DestWords words(const ipvs::DestRecord& r) {
     std::string tunnel;
-    if (r.tunnel_type != 0 || r.tunnel_port != 0 || r.tunnel_flags != 0) {
+    if (r.has_tunnel()) {
         tunnel = "tunnel type " + std::to_string(r.tunnel_type) + " port " + std::to_string(r.tunnel_port) +
                  " flags " + std::to_string(r.tunnel_flags);
     }
@@ -107,8 +107,7 @@ std::string settings_text(const ipvs::ServiceRecord& record) {
 }
 std::string settings_text(const ipvs::DestRecord& record) {
     // Nearly all are of this kind, and a plan may have very many.
-    if (record.upper_threshold == 0 && record.tunnel_type == 0 && record.tunnel_port == 0 &&
-        record.tunnel_flags == 0 && record.lower_threshold == 0) {
+    if (record.upper_threshold == 0 && record.lower_threshold == 0 && !record.has_tunnel()) {
         return std::string(forwarding_text(record.forwarding)) + ", weight " + std::to_string(record.weight);
     }
     return joined(words(record));

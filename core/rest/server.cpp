@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "io/priority.h"
 #include "rest/conn_table.h"
 
 namespace gorb::rest {
@@ -212,7 +213,10 @@ size_t Server::connections() const {
 void Server::start() {
     GORB_CHECK(!impl_->thread.joinable() && !impl_->stopped);
     impl_->table.start();
-    impl_->thread = std::thread([impl = impl_.get()] { impl->loop.run(); });
+    impl_->thread = std::thread([impl = impl_.get()] {
+        io::give_way();  // whoever writes 100,000 backends can wait for the checks
+        impl->loop.run();
+    });
 }
 
 void Server::stop(std::chrono::milliseconds grace) {

@@ -65,6 +65,18 @@ class Process(unittest.TestCase):
             for _ in range(3):
                 manager.wait_for("WATCHDOG=1")
 
+    def test_what_is_long_gives_way_to_checks_where_processors_are_few(self):
+        with Gorbd("--driver", "memory") as daemon:
+            daemon.request("GET", "/metrics")  # a worker's work
+            niceness = {}
+            for task in Path(f"/proc/{daemon.process.pid}/task").iterdir():
+                fields = (task / "stat").read_text().rpartition(")")[2].split()
+                niceness[(task / "comm").read_text().strip()] = int(fields[16])
+            usual = niceness["control"]
+            more = min(usual + 10, 19)
+            self.assertEqual(niceness, {**dict.fromkeys(niceness, usual), "rest": more, "worker": more})
+            self.assertIn("loop-0", niceness)
+
     def test_two_daemons_on_one_port(self):
         with Gorbd("--driver", "memory") as first:
             address = f"127.0.0.1:{first.address[1]}"
