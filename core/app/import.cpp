@@ -58,8 +58,12 @@ class Writer {
         for (const model::Backend& backend : service.backends) {
             const auto at = backends.find(backend.name);
             const store::Loaded::BackendRow* old = at == backends.end() ? nullptr : at->second;
-            if (old && old->spec.address != backend.address)
+            if (old && old->spec.address != backend.address) {
                 leaving_.insert({row->spec.key, old->spec.address});
+                // What is known of health is known of an address.
+                out_.health.emplace_back(store::BackendName{service.spec.name, backend.name},
+                                         store::Health{});
+            }
             if (!old || !(old->spec == backend)) put(service.spec.name, backend);
             if (old) backends.erase(at);
         }

@@ -282,12 +282,13 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
             };
             if (step.service_row) claimed({in->spec.key, {}});
             if (step.backend_row) claimed({in->spec.key, step.backend_row->spec.address});
+            if (moves(step)) p_->remember_health(*p_->slots.find(step.old_backend->id));
         }
     }
     ++undoing_;
     p_->keeper.write(undo, [this, undo, batch](const base::Status& status) {
         --undoing_;
-        if (!status) p_->keeper.owe(undo);
+        if (!status) p_->keeper.owe_undo(undo);
         answer(*batch);
     });
 }
@@ -373,7 +374,7 @@ void Changer::apply_many(Item& item) {
         const auto* service = now.services.find(step.service);
         Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
         if (prepared.vip_acquire) {
-            if (auto added = p_->vips.acquire(*prepared.vip_acquire); !added) {
+            if (auto added = p_->vips.acquire_anyway(*prepared.vip_acquire, p_->clock.now()); !added) {
                 ++r.counts.refused;
                 log_change(base::LogLevel::error, "the VIP could not be added", r, added.error().sentence);
             }
@@ -387,7 +388,9 @@ void Changer::apply_many(Item& item) {
             slot.backend = step.backend_row;
             slot.service = p_->slots.name_of(step.service);
             if (old) slot.counted = old->counted;
-            p_->slots.put(std::move(slot));
+            const bool forgotten = old && old->member.state != slot.member.state;
+            const Slot& put = p_->slots.put(std::move(slot));
+            if (forgotten) p_->remember_health(put);
         }
         for (const store::Leaving& entry : leaving_of(step)) p_->leaving.insert(entry);
         if (step.kind == Step::Kind::put_service) p_->leaving.erase({step.service_row->spec.key, {}});

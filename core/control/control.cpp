@@ -88,6 +88,7 @@ void Control::Impl::turn(Inbox::Content& content) {
     for (auto& [done, result] : changer.answers()) done(std::move(result));
     if (content.closed) return;
     look_at_drains();
+    parts.vips.look(parts.clock.now());
     retry();
     rounds.step(*parts.store.snapshot());
     publish_totals();
@@ -109,6 +110,7 @@ void Control::Impl::finish() {
     parts.keeper.settle();
     while (parts.keeper.busy()) {
         for (const auto& reply : parts.inbox.take(0, parts.clock.now()).replies) reply();
+        if (!parts.keeper.busy()) parts.keeper.look();  // a file that turned out to be lost is made anew
     }
 }
 
@@ -120,6 +122,7 @@ void Control::Impl::health_changed(const health::Changed& change) {
 uint64_t Control::Impl::next_wake() const {
     uint64_t at = base::earlier(parts.weights.next(), parts.drains.next());
     at = base::earlier(at, parts.sync.next());
+    at = base::earlier(at, parts.vips.next());
     at = base::earlier(at, rounds.next());
     return base::earlier(at, parts.keeper.next());
 }

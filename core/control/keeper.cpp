@@ -12,6 +12,9 @@ namespace {
 // What is known of health after a power cut may be as old as this.
 constexpr uint64_t health_period = base::second;
 constexpr uint64_t longest_wait = 30 * base::second;
+// A file that is lost while nothing is written to it would be missed at the next start only, with all that it
+// held.
+constexpr uint64_t file_period = 2 * base::second;
 
 // Nothing but entries that have left: those come by the thousand.
 bool only_confirms(const store::Write& write) {
@@ -28,7 +31,11 @@ size_t Keeper::NameHash::operator()(const store::BackendName& name) const {
 }
 
 Keeper::Keeper(std::unique_ptr<store::Database> database, const base::Clock& clock, Post post, All all)
-    : database_(std::move(database)), clock_(&clock), post_(std::move(post)), all_(std::move(all)) {}
+    : database_(std::move(database)),
+      clock_(&clock),
+      post_(std::move(post)),
+      all_(std::move(all)),
+      file_at_(clock.now() + file_period) {}
 
 Keeper::~Keeper() = default;
 
@@ -80,6 +87,11 @@ void Keeper::owe(store::Write write) {
     if (debts_at_ == 0) debts_at_ = clock_->now();
 }
 
+void Keeper::owe_undo(store::Write write) {
+    in_arrears_ = in_arrears_ || (database_ && !write.empty());
+    owe(std::move(write));
+}
+
 void Keeper::owe_health(const store::BackendName& name, const store::Health& health) {
     if (!database_) return;
     health_.insert_or_assign(name, health);
@@ -99,7 +111,9 @@ void Keeper::pay(uint64_t now) {
             if (!status) refused->push_back(debt);
             if (--*open > 0) return;
             paying_ = false;
-            in_arrears_ = !refused->empty();
+            // Not by what was paid alone: more may have come to be owed meanwhile.
+            if (refused->empty() && debts_.empty()) in_arrears_ = false;
+            if (!refused->empty()) in_arrears_ = true;
             debts_.insert(debts_.begin(), refused->begin(), refused->end());
             if (!debts_.empty() && debts_at_ == 0) debts_at_ = clock_->now() + base::second;
         });
@@ -108,6 +122,10 @@ void Keeper::pay(uint64_t now) {
 
 void Keeper::failed(const base::Error& error) {
     if (failures_++ == 0) base::log_error("the store refused a change", {{"error", error.sentence}});
+    want_rewrite();
+}
+
+void Keeper::want_rewrite() {
     if (database_->lost() && rewrite_at_ == 0 && !rewriting_) rewrite_at_ = clock_->now();
 }
 
@@ -136,6 +154,20 @@ void Keeper::rewrite() {
     });
 }
 
+void Keeper::look_at_file(uint64_t now) {
+    if (looking_ || file_at_ > now) return;
+    file_at_ = now + file_period;
+    looking_ = true;
+    ++in_flight_;
+    database_->check_file([this](base::Status status) {
+        post_([this, status = std::move(status)] {
+            --in_flight_;
+            looking_ = false;
+            if (!status) want_rewrite();
+        });
+    });
+}
+
 void Keeper::look() {
     if (!database_) return;
     const uint64_t now = clock_->now();
@@ -144,6 +176,7 @@ void Keeper::look() {
         return;
     }
     if (rewriting_) return;
+    look_at_file(now);
     if (debts_at_ != 0) pay(now);
     if (health_at_ == 0 || health_at_ > now) return;
     health_at_ = 0;
@@ -161,12 +194,14 @@ uint64_t Keeper::next() const {
     if (!database_) return 0;
     const uint64_t debts = paying_ ? 0 : debts_at_;
     const uint64_t rewriting = in_flight_ == 0 ? rewrite_at_ : 0;
-    return base::earlier(rewriting, rewriting_ ? 0 : base::earlier(debts, health_at_));
+    const uint64_t file = looking_ ? 0 : file_at_;
+    return base::earlier(rewriting, rewriting_ ? 0 : base::earlier(file, base::earlier(debts, health_at_)));
 }
 
 void Keeper::settle() {
     if (debts_at_ != 0) debts_at_ = 1;
     if (health_at_ != 0) health_at_ = 1;
+    file_at_ = 1;
     look();
 }
 

@@ -42,17 +42,20 @@ class Keeper {
     // with an error), else later; never before an earlier one's.
     void write(store::Write write, std::function<void(base::Status)> done);
     void owe(store::Write write);
+    // The same of a change that was written and has to be taken back. What is written after it, and before it
+    // could be, might be undone by it: the file is made anew then.
+    void owe_undo(store::Write write);
     // The newest of each backend counts.
     void owe_health(const store::BackendName& name, const store::Health& health);
     void forget_health(const store::BackendName& name) { health_.erase(name); }
 
-    // Writes debts that are due, and makes a lost file anew.
+    // Writes debts that are due, looks whether the file is still there, and makes a lost one anew.
     void look();
     // When look() is wanted, monotonic ns; 0: never.
     uint64_t next() const;
     // Is anything on its way to the database? For the end: what was accepted is written.
     bool busy() const { return in_flight_ > 0; }
-    // Writes every debt now, even if it was not due.
+    // Does all of look() now, even if it was not due.
     void settle();
 
     StoreStatus status() const;  // [any]
@@ -66,6 +69,8 @@ class Keeper {
     bool must_rewrite(uint64_t now) const { return rewrite_at_ != 0 && rewrite_at_ <= now; }
     void rewrite();
     void failed(const base::Error& error);
+    void look_at_file(uint64_t now);
+    void want_rewrite();  // if the file is lost
 
     std::unique_ptr<store::Database> database_;
     const base::Clock* clock_;
@@ -75,9 +80,11 @@ class Keeper {
     std::vector<store::Write> debts_;
     std::unordered_map<store::BackendName, store::Health, NameHash> health_;
     bool paying_ = false, rewriting_ = false;
-    bool in_arrears_ = false;                                 // a debt was refused and is still owed
+    bool in_arrears_ = false;  // what was refused is still owed: later writes do not come after it
     uint64_t debts_at_ = 0, health_at_ = 0, rewrite_at_ = 0;  // 0: not wanted
-    uint32_t failures_ = 0;                                   // in a row
+    uint64_t file_at_;                                        // when the file is to be looked at
+    bool looking_ = false;
+    uint32_t failures_ = 0;  // in a row
 };
 
 }  // namespace gorb::control

@@ -18,6 +18,11 @@ void all_of(const model::ServiceEntry& service, std::vector<store::Leaving>& out
 
 }  // namespace
 
+bool moves(const Step& step) {
+    return step.kind == Kind::put_backend && step.old_backend &&
+           step.old_backend->spec.address != step.backend_row->spec.address;
+}
+
 model::Snapshot after(const model::Snapshot& now, const Step& step) {
     switch (step.kind) {
         case Kind::put_service:
@@ -38,8 +43,7 @@ std::vector<store::Leaving> leaving_of(const Step& step) {
     if (step.kind == Kind::put_service || step.kind == Kind::drop_service) {
         if (step.old_service && (gone || step.old_service->spec.key != step.service_row->spec.key))
             all_of(*step.old_service, out);
-    } else if (step.old_backend &&
-               (gone || step.old_backend->spec.address != step.backend_row->spec.address)) {
+    } else if (step.old_backend && (gone || moves(step))) {
         out.push_back({step.old_service->spec.key, step.old_backend->spec.address});
     }
     return out;
@@ -55,6 +59,8 @@ void write(store::Write& out, const Step& step) {
             break;
         case Kind::put_backend:
             out.put_backends.emplace_back(step.service, step.backend_row);
+            if (moves(step))
+                out.health.emplace_back(store::BackendName{step.service, step.backend}, store::Health{});
             break;
         case Kind::drop_service:
             out.drop_services.push_back(step.service);

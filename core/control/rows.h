@@ -14,6 +14,9 @@ model::Snapshot after(const model::Snapshot& now, const Step& step);
 // let them go.
 std::vector<store::Leaving> leaving_of(const Step& step);
 
+// Does a backend stay and get another address? What was known of its health goes with the old one.
+bool moves(const Step& step);
+
 // The rows of a step, and those that take it back.
 void write(store::Write& out, const Step& step);
 void unwrite(store::Write& out, const Step& step);

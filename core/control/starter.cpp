@@ -56,7 +56,7 @@ class Starter {
             some.clear();
         };
         now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
-            if (auto added = p_->vips.acquire(service->spec.key.vip.ip); !added) {
+            if (auto added = p_->vips.acquire_anyway(service->spec.key.vip.ip, begin); !added) {
                 base::log_error("the VIP could not be added",
                                 {{"service", service->spec.name}, {"error", added.error().sentence}});
             }

@@ -2,29 +2,61 @@
 
 #include <utility>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 namespace gorb::control {
+namespace {
+
+constexpr uint64_t retry_period = 5 * base::second;
+
+}  // namespace
+
+base::Status VipUsers::add(const base::Ip& address, Use& use) {
+    // One of an earlier run, also if it was lost since (a boot), is used again: nobody is to release it as
+    // unused.
+    use.added = use.added || earlier_.erase(address) > 0;
+    auto added = table_->add(address);
+    use.missing = !added;
+    if (!added) return base::fail(added.error());
+    use.added = use.added || *added;
+    base::log_info(*added      ? "VIP added"
+                   : use.added ? "VIP was added by an earlier run"
+                               : "VIP is on this host already, it will stay",
+                   {{"vip", address.text()}});
+    if (*added) noted_(address, true);
+    return {};
+}
 
 base::Status VipUsers::acquire(const base::Ip& address) {
     if (!table_) return {};
-    auto it = uses_.find(address);
-    if (it == uses_.end()) {
-        auto added = table_->add(address);
-        if (!added) return base::fail(added.error());
-        // One of an earlier run that was lost since (a boot) is used again: nobody is to release it as
-        // unused.
-        const bool remembered = earlier_.erase(address) > 0;
-        const bool ours = *added || remembered;
-        base::log_info(*added ? "VIP added"
-                       : ours ? "VIP was added by an earlier run"
-                              : "VIP is on this host already, it will stay",
-                       {{"vip", address.text()}});
-        if (*added) noted_(address, true);
-        it = uses_.emplace(address, Use{0, ours}).first;
+    Use& use = uses_[address];
+    if (use.services == 0 || use.missing) {
+        if (auto added = add(address, use); !added) {
+            if (use.services == 0) uses_.erase(address);
+            return added;
+        }
     }
-    ++it->second.services;
+    ++use.services;
     return {};
+}
+
+base::Status VipUsers::acquire_anyway(const base::Ip& address, uint64_t now) {
+    auto acquired = acquire(address);
+    if (acquired) return acquired;
+    Use& use = uses_[address];
+    ++use.services;
+    use.missing = true;
+    if (retry_at_ == 0) retry_at_ = now + retry_period;
+    return acquired;
+}
+
+void VipUsers::look(uint64_t now) {
+    if (retry_at_ == 0 || retry_at_ > now) return;
+    retry_at_ = 0;
+    for (auto& [address, use] : uses_) {
+        if (use.missing && !add(address, use)) retry_at_ = now + retry_period;
+    }
 }
 
 void VipUsers::release(const base::Ip& address) {

@@ -1,6 +1,7 @@
 // Keeps each VIP on the interface for as long as a virtual service uses it, and removes only what it added.
 // Threads: one (the control thread).
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,25 +26,34 @@ class VipUsers {
     // Removes those of them that nobody has acquired.
     void release_unused();
 
-    // One more service uses `address`. The first one adds it.
+    // One more service uses `address`. The first one adds it; where that fails, none does.
     base::Status acquire(const base::Ip& address);
+    // The same for a service that there is in any case: what could not be added is tried again by look().
+    base::Status acquire_anyway(const base::Ip& address, uint64_t now);
     // One less. The last one removes it, if it was added here; a failure is logged, the service is gone all
     // the same.
     void release(const base::Ip& address);
     // Removes all that was added here.
     void release_all();
 
+    // Tries again what is missing and due. `now` and next() are monotonic ns, 0: never.
+    void look(uint64_t now);
+    uint64_t next() const { return retry_at_; }
+
   private:
     struct Use {
         size_t services = 0;
-        bool added = false;
+        bool added = false;    // here, so it is removed with its last service
+        bool missing = false;  // it could not be added yet
     };
+    base::Status add(const base::Ip& address, Use& use);
     void remove(const base::Ip& address);
 
     std::unique_ptr<ipvs::VipTable> table_;
     Noted noted_;
     std::set<base::Ip> earlier_;
     std::map<base::Ip, Use> uses_;
+    uint64_t retry_at_ = 0;
 };
 
 }  // namespace gorb::control

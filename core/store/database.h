@@ -92,6 +92,8 @@ class Database {
     virtual base::Result<Loaded> load() = 0;
     // In order. A refused write has left nothing behind; the next one may succeed.
     virtual void write(Write write, Done done) = 0;
+    // In its turn among the writes: whether the file is still what it was. Writes nothing.
+    virtual void check_file(Done done) = 0;
     // The file is not what it was (removed, replaced, truncated, damaged), so every write() is refused until
     // it has been made anew. Once set it stays until rewrite() succeeded.
     virtual bool lost() const = 0;

@@ -73,11 +73,15 @@ Database::Status Durable::status() const {
 // ---- the queue
 
 void Durable::write(Write write, Done done) {
-    submit({std::move(write), nullptr, std::move(done)});
+    submit({Job::Kind::write, std::move(write), nullptr, std::move(done)});
 }
 
 void Durable::rewrite(Loaded all, Done done) {
-    submit({{}, std::make_unique<Loaded>(std::move(all)), std::move(done)});
+    submit({Job::Kind::rewrite, {}, std::make_unique<Loaded>(std::move(all)), std::move(done)});
+}
+
+void Durable::check_file(Done done) {
+    submit({Job::Kind::check, {}, nullptr, std::move(done)});
 }
 
 void Durable::submit(Job job) {
@@ -105,11 +109,22 @@ void Durable::run() {
     }
 }
 
-// One transaction, or one rewrite.
+// One transaction, or one rewrite, or one check.
 void Durable::write_some() {
     Answers answers;
     base::Status all_of_them;
-    if (work_.front().all) {
+    if (work_.front().kind == Job::Kind::check) {
+        const Job job = std::move(work_.front());
+        work_.pop_front();
+        base::Status good;
+        {
+            std::lock_guard lock(io_);
+            good = check_files();
+        }
+        job.done(std::move(good));
+        return;
+    }
+    if (work_.front().kind == Job::Kind::rewrite) {
         std::lock_guard lock(io_);
         answers.push_back(make_anew(*work_.front().all));
     } else {
@@ -174,7 +189,7 @@ base::Status Durable::transaction(Answers& answers) {
     // As many as would be refused together; the loop below may leave some for the next transaction.
     const auto count = [this] {
         size_t n = 0;
-        while (n < work_.size() && n < most_writes && !work_[n].all) ++n;
+        while (n < work_.size() && n < most_writes && work_[n].kind == Job::Kind::write) ++n;
         return n;
     };
     const auto refuse = [&](base::Error error) -> base::Status {

@@ -29,6 +29,7 @@ class Durable final : public Database {
 
     base::Result<Loaded> load() override;
     void write(Write write, Done done) override;
+    void check_file(Done done) override;
     bool lost() const override { return lost_; }
     void rewrite(Loaded all, Done done) override;
     Status status() const override;
@@ -39,8 +40,10 @@ class Durable final : public Database {
 
   private:
     struct Job {
+        enum class Kind : uint8_t { write, rewrite, check };
+        Kind kind{};
         Write write;
-        std::unique_ptr<Loaded> all;  // a rewrite() if set
+        std::unique_ptr<Loaded> all;  // of a rewrite
         Done done;
     };
     // What each job of a transaction is answered.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <set>
 
 #include "store/opening.h"
@@ -42,32 +43,39 @@ std::vector<Leaving> no_longer_wanted(const Loaded& old, const Loaded& restored)
     return out;
 }
 
-// What must not be forgotten with the state that is replaced: which kernel entries and VIPs are gorb's own,
-// and its revision, so that an ETag is not used twice. Of a file that can not be read nothing is known.
-Status carry_over(const Paths& paths) {
+// nullopt: there is none, or it can not be read.
+std::optional<Loaded> read_old(const Paths& paths) {
     const auto database = look(paths.database);
     if (!database || !database->there) return {};
     const auto wal = look(paths.wal);
-    Loaded old;
-    {
-        auto file = open_to_read(paths.database, schema());
-        if (!file) return {};                   // damaged, as may be why there is a restore
-        file->keep_wal(!wal || wal->size > 0);  // it is kept as it is
-        auto all = read_rows(*file, paths.database.string());
-        if (!all) return {};
-        old = std::move(*all);
-    }
+    auto file = open_to_read(paths.database, schema());
+    if (!file) return {};                   // damaged, as may be why there is a restore
+    file->keep_wal(!wal || wal->size > 0);  // it is kept as it is
+    auto all = read_rows(*file, paths.database.string());
+    if (!all) return {};
+    return std::move(*all);
+}
+
+// What must not be forgotten with the state that is replaced: which kernel entries and VIPs are gorb's own,
+// and its revision, so that an ETag is not used twice. Where the old state can not be read the copy gets
+// another identity: no ETag of before is one of its own.
+Status carry_over(const Paths& paths) {
+    const std::optional<Loaded> old = read_old(paths);
     auto made = Connection::open(paths.made, SQLITE_OPEN_READWRITE);
     if (!made) return fail(std::move(made.error()));
     auto restored = read_rows(*made, paths.made.string());
     if (!restored) return fail(std::move(restored.error()));
-    Write write;
-    write.leaving = no_longer_wanted(old, *restored);
-    write.vips_added = old.vips;
     RowWriter rows;
     int code = rows.prepare(*made);
-    if (code == SQLITE_OK) code = rows.apply(write);
-    if (code == SQLITE_OK) code = rows.raise_revision(old.revision + 1);
+    if (old) {
+        Write write;
+        write.leaving = no_longer_wanted(*old, *restored);
+        write.vips_added = old->vips;
+        if (code == SQLITE_OK) code = rows.apply(write);
+        if (code == SQLITE_OK) code = rows.raise_revision(old->revision + 1);
+    } else if (code == SQLITE_OK) {
+        code = rows.rename(new_identity());
+    }
     if (code != SQLITE_OK) return fail(made->error(code, "can not write " + paths.made.string()));
     return {};
 }

@@ -145,6 +145,13 @@ int RowWriter::raise_revision(uint64_t revision) {
     return write_meta(meta);
 }
 
+int RowWriter::rename(const std::string& identity) {
+    Meta meta;
+    if (const int code = read_meta(meta); code != SQLITE_OK) return code;
+    meta.identity = identity;
+    return write_meta(meta);
+}
+
 int RowWriter::count_refused() {
     Meta meta;
     if (const int code = read_meta(meta); code != SQLITE_OK) return code;

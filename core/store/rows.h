@@ -22,6 +22,8 @@ class RowWriter {
     int apply(const Write& write);
     // Once a transaction, to the highest of its writes.
     int raise_revision(uint64_t revision);
+    // Gives the database another identity.
+    int rename(const std::string& identity);
     // A new file's.
     int put_all(const Loaded& all);
     // Counts a transaction that the disk refused at its end. What that one left at the end of the WAL, where

@@ -87,6 +87,7 @@ class CrashingDatabase final : public store::Database {
         : real_(std::move(real)), crash_(std::move(crash)) {}
     base::Result<store::Loaded> load() override { return real_->load(); }
     void write(store::Write write, Done done) override;
+    void check_file(Done done) override { real_->check_file(std::move(done)); }
     bool lost() const override { return real_->lost(); }
     void rewrite(store::Loaded all, Done done) override { real_->rewrite(std::move(all), std::move(done)); }
     Status status() const override { return real_->status(); }

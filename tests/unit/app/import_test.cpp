@@ -38,6 +38,7 @@ class FakeDatabase : public store::Database {
         apply(write);
         done({});
     }
+    void check_file(Done done) override { done({}); }
     bool lost() const override { return false; }
     void rewrite(store::Loaded all, Done done) override {
         rows = std::move(all);
@@ -135,6 +136,17 @@ TEST(Import, WhatIsReplacedIsLeaving) {
     EXPECT_EQ(database.rows.leaving,
               (std::vector{leaving("10.0.0.1:80"), leaving("10.0.0.1:80", "10.1.0.3:80"),
                            leaving("10.0.0.1:80", "10.1.0.9:80")}));
+}
+
+TEST(Import, WhatIsKnownOfHealthDoesNotGoWithABackendToAnotherAddress) {
+    FakeDatabase database;
+    ASSERT_TRUE(import_config(database, one, false));
+    EXPECT_TRUE(import_write(database.rows, one).health.empty());
+    model::Config next = one;
+    next.services[0].backends[0].address = *base::Endpoint::parse("10.1.0.9:80");
+    const std::vector<std::pair<store::BackendName, store::Health>> nothing_of_it{
+        {{"web", next.services[0].backends[0].name}, {}}};
+    EXPECT_EQ(import_write(database.rows, next).health, nothing_of_it);
 }
 
 TEST(Import, AnAddressThatGoesToAnotherServiceIsNotLeaving) {

@@ -229,6 +229,77 @@ TEST_F(DurableTest, AFileThatIsLostIsMadeAnewWithEverything) {
     EXPECT_EQ(disk.content.services[0].backends.at(0).spec.name, "b1");
 }
 
+TEST_F(DurableTest, AFileThatIsLostWhileNothingIsWrittenIsMadeAnewToo) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    const auto lose = [&] {
+        const std::lock_guard lock(disk.mutex);
+        disk.lost = true;
+    };
+    const auto rewritten = [&](size_t times) {
+        const std::lock_guard lock(disk.mutex);
+        return disk.rewritten == times && disk.content.services.size() == 1;
+    };
+    lose();
+    EXPECT_TRUE(eventually([&] { return rewritten(1); }));
+    lose();
+    control->stop();  // the next start would find nothing
+    EXPECT_TRUE(rewritten(2));
+}
+
+// What the kernel refused is taken back by a write that the disk refuses, and a later one of the same object
+// goes through: taking the first back must not undo that one.
+TEST_F(DurableTest, WhatCouldNotBeTakenBackDoesNotUndoALaterChange) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    std::atomic<bool> refused = false;
+    table.set_hook([&](const Op& op, uint64_t) {
+        return op.kind == Op::Kind::add_dest && !refused.exchange(true) ? ENOMEM : 0;
+    });
+    disk.hold();
+    Answer first = submit(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}});
+    ASSERT_TRUE(eventually([&] { return disk.queued() == 1; }));
+    Answer second = submit(PutBackend{"web", backend("b1", "10.1.0.1:80", 50), {}});
+    {
+        const std::lock_guard lock(disk.mutex);
+        disk.refuse_number = 3;  // web, b1, and this takes b1 back
+    }
+    disk.release();
+    EXPECT_FALSE(first.get());
+    ASSERT_TRUE(second.get());
+    ASSERT_TRUE(eventually([&] {
+        const std::lock_guard lock(disk.mutex);
+        return disk.rewritten == 1;
+    }));
+    control->stop();
+    const std::lock_guard lock(disk.mutex);
+    ASSERT_EQ(disk.content.services.at(0).backends.size(), 1U);
+    EXPECT_EQ(disk.content.services[0].backends[0].spec.weight, 50U);
+    const auto drops = [](const store::Write& write) { return !write.drop_backends.empty(); };
+    EXPECT_TRUE(std::ranges::none_of(disk.written, drops));
+}
+
+TEST_F(DurableTest, WhatIsKnownOfHealthDoesNotGoWithABackendToAnotherAddress) {
+    start();
+    size_t seen = 0;
+    // Together with the backend, in one of the writes since the last call.
+    const auto forgotten = [&] {
+        const std::lock_guard lock(disk.mutex);
+        const std::span<const store::Write> since = std::span(disk.written).subspan(seen);
+        seen = disk.written.size();
+        const std::vector nothing{std::pair(store::BackendName{"web", "b1"}, store::Health{})};
+        return std::ranges::any_of(
+            since, [&](const auto& w) { return !w.put_backends.empty() && w.health == nothing; });
+    };
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    EXPECT_FALSE(forgotten());
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.2:80"), Match{true, {}}}));
+    EXPECT_TRUE(forgotten());
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"weight": 50})", {}}));
+    EXPECT_FALSE(forgotten());
+}
+
 TEST_F(DurableTest, AFileThatIsLostIsMadeAnewThoughChangesNeverCease) {
     start();
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));

@@ -18,6 +18,7 @@ struct Disk {
     store::Loaded content;  // given by load()
     std::vector<store::Write> written;
     size_t refused = 0, rewritten = 0;
+    size_t refuse_number = 0;  // that write alone, counted from 1; 0: none
     std::deque<std::pair<store::Write, store::Database::Done>> waiting;
 
     size_t writes() {
@@ -47,7 +48,8 @@ struct Disk {
         }
     }
     void take(store::Write write, const store::Database::Done& done, std::unique_lock<std::mutex>& lock) {
-        const base::Status status = answer;
+        const bool chosen = written.size() + refused + 1 == refuse_number;
+        const base::Status status = chosen ? base::fail(base::Errc::io, "not this one") : answer;
         if (status) {
             written.push_back(std::move(write));
         } else {
@@ -71,6 +73,9 @@ class FakeDatabase final : public store::Database {
             return;
         }
         disk_->take(std::move(write), done, lock);
+    }
+    void check_file(Done done) override {
+        done(disk_->lost ? base::Status(base::fail(base::Errc::unavailable, "it is lost")) : base::Status{});
     }
     bool lost() const override { return disk_->lost; }
     void rewrite(store::Loaded all, Done done) override {

@@ -51,6 +51,7 @@ class Gated final : public store::Database {
             real_->write(std::move(write), std::move(done));
         }
     }
+    void check_file(Done done) override { real_->check_file(std::move(done)); }
     bool lost() const override { return real_->lost(); }
     void rewrite(store::Loaded all, Done done) override { real_->rewrite(std::move(all), std::move(done)); }
     Status status() const override {

@@ -165,7 +165,9 @@ TEST(Upgrade, AnOlderFileIsCopiedAndBroughtUpToDate) {
     const fs::path copy = folder.store() / "gorb.db.schema-1";
     ASSERT_TRUE(fs::exists(copy));
     ASSERT_TRUE(restore(folder / "other", copy));
-    EXPECT_EQ(difference_of(reopened(folder / "other"), all), "");
+    Loaded other = reopened(folder / "other");
+    other.identity = all.identity;  // it has one of its own
+    EXPECT_EQ(difference_of(other, all), "");
 }
 
 TEST(Upgrade, AStepThatFailsLeavesTheFileAsItWas) {

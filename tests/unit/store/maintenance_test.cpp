@@ -130,6 +130,24 @@ TEST(Restore, WhatTheOldStateHasInTheKernelIsLeaving) {
     EXPECT_EQ(all.services.size(), 1U);
 }
 
+// Revisions that were given since the copy was made are not known then: no ETag of them may be good again.
+TEST(Restore, OverWhatCanNotBeReadGivesAnotherIdentity) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load() && put(*db, numbered(1)));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+    }
+    const std::string before = reopened(folder.store()).identity;
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    EXPECT_EQ(reopened(folder.store()).identity, before);
+    write_bytes(folder.store() / "gorb.db", "no database");
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    EXPECT_NE(reopened(folder.store()).identity, before);
+    ASSERT_TRUE(restore(folder / "other", folder / "copy"));
+    EXPECT_NE(reopened(folder / "other").identity, before);
+}
+
 TEST(Restore, TakesTheLogOfADatabaseThatWasKilled) {
     const Folder folder;
     auto db = opened(folder.store());

@@ -1,0 +1,123 @@
+#include "control/vip_users.h"
+
+#include <gtest/gtest.h>
+
+#include "base/clock.h"
+
+namespace gorb::control::vip_users_test {
+namespace {
+
+// An interface that refuses when it is told to.
+struct Interface {
+    std::set<base::Ip> has;
+    bool refuses = false;
+};
+class FakeTable final : public ipvs::VipTable {
+  public:
+    explicit FakeTable(Interface& interface) : interface_(&interface) {}
+    base::Result<bool> add(const base::Ip& address) override {
+        if (interface_->refuses) return base::fail(base::Errc::refused, "no");
+        return interface_->has.insert(address).second;
+    }
+    base::Status remove(const base::Ip& address) override {
+        interface_->has.erase(address);
+        return {};
+    }
+
+  private:
+    Interface* interface_;
+};
+
+const base::Ip vip = *base::Ip::parse("10.0.0.1");
+
+struct VipUsersTest : testing::Test {
+    Interface interface;
+    std::set<base::Ip> noted;
+    VipUsers users{std::make_unique<FakeTable>(interface), [this](const base::Ip& address, bool added) {
+                       added ? void(noted.insert(address)) : void(noted.erase(address));
+                   }};
+};
+
+TEST_F(VipUsersTest, TheFirstServiceAddsAndTheLastRemoves) {
+    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire(vip));
+    EXPECT_TRUE(noted.contains(vip));
+    users.release(vip);
+    EXPECT_TRUE(interface.has.contains(vip));
+    users.release(vip);
+    EXPECT_FALSE(interface.has.contains(vip));
+    EXPECT_FALSE(noted.contains(vip));
+}
+
+TEST_F(VipUsersTest, WhatTheHostHasAlreadyStays) {
+    interface.has.insert(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    EXPECT_FALSE(noted.contains(vip));
+    users.release(vip);
+    EXPECT_TRUE(interface.has.contains(vip));
+}
+
+TEST_F(VipUsersTest, ARefusalWithoutAServiceIsNoUse) {
+    interface.refuses = true;
+    EXPECT_FALSE(users.acquire(vip));
+    interface.refuses = false;
+    users.look(100 * base::second);
+    EXPECT_EQ(users.next(), 0U);
+    EXPECT_TRUE(interface.has.empty());
+}
+
+TEST_F(VipUsersTest, WhatAServiceThatIsThereMissesIsTriedAgain) {
+    interface.refuses = true;
+    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    const uint64_t at = users.next();
+    ASSERT_GT(at, 1U);
+    users.look(at - 1);
+    EXPECT_EQ(users.next(), at);
+    users.look(at);
+    EXPECT_GT(users.next(), at);
+    interface.refuses = false;
+    users.look(users.next());
+    EXPECT_EQ(users.next(), 0U);
+    EXPECT_TRUE(interface.has.contains(vip));
+    users.release(vip);
+    EXPECT_FALSE(interface.has.contains(vip));
+}
+
+TEST_F(VipUsersTest, AServiceForWhichItCouldNotBeAddedIsAUserAllTheSame) {
+    interface.refuses = true;
+    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    interface.refuses = false;
+    ASSERT_TRUE(users.acquire(vip));
+    EXPECT_TRUE(interface.has.contains(vip));
+    users.release(vip);
+    EXPECT_TRUE(interface.has.contains(vip));
+    users.release(vip);
+    EXPECT_FALSE(interface.has.contains(vip));
+}
+
+TEST_F(VipUsersTest, OneOfAnEarlierRunIsUsedAgainOrReleased) {
+    const base::Ip other = *base::Ip::parse("10.0.0.2");
+    interface.has = {vip, other};
+    users.remember({vip, other});
+    ASSERT_TRUE(users.acquire(vip));
+    users.release_unused();
+    EXPECT_EQ(interface.has, std::set<base::Ip>{vip});
+    users.release(vip);
+    EXPECT_TRUE(interface.has.empty());
+}
+
+TEST_F(VipUsersTest, OneOfAnEarlierRunThatIsWantedIsNotReleasedWhateverTheInterfaceSays) {
+    interface.has = {vip};
+    interface.refuses = true;
+    users.remember({vip});
+    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    users.release_unused();
+    EXPECT_TRUE(interface.has.contains(vip));
+    interface.refuses = false;
+    users.look(users.next());
+    users.release(vip);
+    EXPECT_TRUE(interface.has.empty());
+}
+
+}  // namespace
+}  // namespace gorb::control::vip_users_test
