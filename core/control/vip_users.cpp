@@ -28,27 +28,22 @@ base::Status VipUsers::add(const base::Ip& address, Use& use) {
     return {};
 }
 
-base::Status VipUsers::acquire(const base::Ip& address) {
+base::Status VipUsers::take(const base::Ip& address) {
     if (!table_) return {};
     Use& use = uses_[address];
-    if (use.services == 0 || use.missing) {
-        if (auto added = add(address, use); !added) {
-            if (use.services == 0) uses_.erase(address);
-            return added;
-        }
-    }
-    ++use.services;
-    return {};
+    return use.services++ == 0 || use.missing ? add(address, use) : base::Status{};
+}
+
+base::Status VipUsers::acquire(const base::Ip& address) {
+    auto taken = take(address);
+    if (!taken) release(address);
+    return taken;
 }
 
 base::Status VipUsers::acquire_anyway(const base::Ip& address, uint64_t now) {
-    auto acquired = acquire(address);
-    if (acquired) return acquired;
-    Use& use = uses_[address];
-    ++use.services;
-    use.missing = true;
-    if (retry_at_ == 0) retry_at_ = now + retry_period;
-    return acquired;
+    auto taken = take(address);
+    if (!taken && retry_at_ == 0) retry_at_ = now + retry_period;
+    return taken;
 }
 
 void VipUsers::look(uint64_t now) {

@@ -46,6 +46,8 @@ class VipUsers {
         bool added = false;    // here, so it is removed with its last service
         bool missing = false;  // it could not be added yet
     };
+    // Counts a use and adds what is not there yet.
+    base::Status take(const base::Ip& address);
     base::Status add(const base::Ip& address, Use& use);
     void remove(const base::Ip& address);
 
