@@ -150,10 +150,13 @@ base::Status Changer::guard(const Change& change, const Resolved& resolved) {
     p_->store.snapshot()->services.for_each(
         [&](const std::string&, const model::ServicePtr& service) { plan.ours += in_kernel(*service); });
     for (const Step& step : resolved.steps) {
-        if (step.kind == Step::Kind::drop_service) plan.removals += in_kernel(*step.old_service);
-        if (step.kind == Step::Kind::drop_backend && p_->slots.find(step.old_backend->id)->present)
-            ++plan.removals;
+        // What gets another address goes from where it was.
+        if (step.kind == Step::Kind::drop_service || rekeys(step))
+            plan.removals += in_kernel(*step.old_service);
+        const bool goes = step.kind == Step::Kind::drop_backend || moves(step);
+        if (goes && p_->slots.find(step.old_backend->id)->present) ++plan.removals;
     }
+    plan.removals = std::min(plan.removals, plan.ours);  // a backend may move with its service
     const std::string words = reconcile::too_much(plan, p_->guard);
     if (words.empty()) return {};
     p_->events.add({0, p_->clock.wall(), "guard", "", "", "", words});

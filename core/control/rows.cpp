@@ -23,6 +23,11 @@ bool moves(const Step& step) {
            step.old_backend->spec.address != step.backend_row->spec.address;
 }
 
+bool rekeys(const Step& step) {
+    return step.kind == Kind::put_service && step.old_service &&
+           step.old_service->spec.key != step.service_row->spec.key;
+}
+
 model::Snapshot after(const model::Snapshot& now, const Step& step) {
     switch (step.kind) {
         case Kind::put_service:
@@ -41,8 +46,7 @@ std::vector<store::Leaving> leaving_of(const Step& step) {
     std::vector<store::Leaving> out;
     const bool gone = step.kind == Kind::drop_service || step.kind == Kind::drop_backend;
     if (step.kind == Kind::put_service || step.kind == Kind::drop_service) {
-        if (step.old_service && (gone || step.old_service->spec.key != step.service_row->spec.key))
-            all_of(*step.old_service, out);
+        if (step.old_service && (gone || rekeys(step))) all_of(*step.old_service, out);
     } else if (step.old_backend && (gone || moves(step))) {
         out.push_back({step.old_service->spec.key, step.old_backend->spec.address});
     }

@@ -16,6 +16,8 @@ std::vector<store::Leaving> leaving_of(const Step& step);
 
 // Does a backend stay and get another address? What was known of its health goes with the old one.
 bool moves(const Step& step);
+// The same of a service.
+bool rekeys(const Step& step);
 
 // The rows of a step, and those that take it back.
 void write(store::Write& out, const Step& step);

@@ -168,6 +168,25 @@ TEST_F(ConfigTest, MostIsRemovedByForceOnly) {
     EXPECT_EQ(driver->dests(key_of("10.0.0.1:80"))->size(), 5U);
 }
 
+TEST_F(ConfigTest, WhatGetsAnotherAddressIsRemovedFromWhereItWas) {
+    ASSERT_EQ(call("PUT", "/config", web_of(30)).status, 200);
+    const auto with = [](std::string from, std::string to) {
+        std::string body = web_of(30);
+        for (size_t at = 0; (at = body.find(from, at)) != std::string::npos; at += to.size())
+            body.replace(at, from.size(), to);
+        return body;
+    };
+    for (const std::string& other : {with("\"10.1.0.", "\"10.2.0."), with("\"10.0.0.1\"", "\"10.0.0.2\"")}) {
+        const auto put = call("PUT", "/config", other);
+        EXPECT_EQ(put.status, 409) << put.body;
+        EXPECT_THAT(error(put), HasSubstr("of the 31 entries"));
+        EXPECT_EQ(json(call("POST", "/plan", other))["guard"].text(), error(put));
+        EXPECT_EQ(driver->dests(key_of("10.0.0.1:80"))->size(), 30U);
+        EXPECT_EQ(call("PUT", "/config?force=true", other).status, 200);
+        EXPECT_EQ(call("PUT", "/config?force=true", web_of(30)).status, 200);
+    }
+}
+
 TEST_F(ConfigTest, FaultsAreNamedAndNothingChanges) {
     make_web();
     const auto before = get("/config").body;
