@@ -149,7 +149,9 @@ bool Server::Impl::out_of_descriptors() {
         if (fd >= 0 && !room) turn_away(fd);
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (room) table.add(fd, endpoint_of(from).text());
-        if (reserve >= 0 && fd >= 0) return true;
+        // Who was turned away is followed by what else has come: a connection that ended makes room for the
+        // next.
+        if (reserve >= 0 && fd >= 0) return room;
         if (reserve >= 0 && nobody) return false;
     } else {
         complain();
