@@ -53,7 +53,7 @@ bool Rounds::step(const model::Snapshot& now) {
     }
     if (!some.empty()) counts_.add(sync_->services(some, Sync::Why::drift));
     if (names_.empty()) {
-        counts_.add(sync_->leave(now));
+        counts_.add(sync_->leave(now, Sync::Why::drift));
         end();
         return false;
     }

@@ -31,6 +31,11 @@ bool surprised(const base::Error& error) {
     return error.code == Errc::exists || error.code == Errc::not_found;
 }
 
+bool is_there(const Entry& entry, const reconcile::Table& table) {
+    const auto service = table.find(entry.service);
+    return service != table.end() && (!entry.dest || service->second.dests.contains(*entry.dest));
+}
+
 bool removes(const Op& op) {
     return op.kind == OpKind::remove_service || op.kind == OpKind::remove_dest;
 }
@@ -115,7 +120,7 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     wanted.dests = reconcile::dests_of(std::move(dests));
     const auto first = ports_.leaving->lower_bound({service.spec.key, {}});
     for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at)
-        round.leaving.insert(entry_of(*at));
+        if (!holds(*at) || !is_there(entry_of(*at), round.found)) round.leaving.insert(entry_of(*at));
 }
 
 bool Sync::is_drift(const Entry& of, const Round& round) const {
@@ -227,12 +232,14 @@ void Sync::confirm(std::span<const Entry> gone) {
         const store::Leaving leaving{
             {static_cast<model::Protocol>(entry.service.protocol), entry.service.vip}, entry.dest};
         if (entry.dest) {
+            let_go(leaving);
             if (ports_.leaving->erase(leaving) > 0) ports_.left(leaving);
             continue;
         }
         // With a service go its destinations.
         auto at = ports_.leaving->lower_bound({leaving.service, {}});
         while (at != ports_.leaving->end() && at->service == leaving.service) {
+            let_go(*at);
             ports_.left(*at);
             at = ports_.leaving->erase(at);
         }
@@ -368,7 +375,7 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, 
     return round.counts;
 }
 
-SyncCounts Sync::leave(const model::Snapshot& now) {
+SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     // Of a service that is gone no difference is left.
     drift_.with([&](auto& map) {
         std::erase_if(map, [&](const auto& drift) {
@@ -381,12 +388,16 @@ SyncCounts Sync::leave(const model::Snapshot& now) {
     for (const store::Leaving& leaving : *ports_.leaving) {
         if (now.by_key.find(leaving.service)) continue;
         const Entry entry = entry_of(leaving);
-        round.leaving.insert(entry);
-        if (round.found.contains(entry.service)) continue;
-        if (const auto found = read(entry.service, nullptr, round); !found) {
-            round.refused[entry] = found.error().sentence;
-            round.leaving.erase(entry);
+        // Whether what is held has gone by itself is asked for in rounds only: it may be thousands.
+        const bool held = holds(leaving);
+        if (held && why != Why::drift) continue;
+        if (!round.found.contains(entry.service)) {
+            if (const auto found = read(entry.service, nullptr, round); !found) {
+                if (!held) round.refused[entry] = found.error().sentence;
+                continue;
+            }
         }
+        if (!held || !is_there(entry, round.found)) round.leaving.insert(entry);
     }
     if (!round.leaving.empty()) carry_out(round);
     round.counts.refused = round.refused.size();

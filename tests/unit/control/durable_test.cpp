@@ -11,6 +11,7 @@
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
 #include "unit/control/fake_database.h"
+#include "unit/control/shared_table.h"
 
 namespace gorb::control::durable_test {
 namespace {
@@ -18,29 +19,6 @@ namespace {
 using base::Errc;
 using ipvs::Op;
 using Answer = std::future<base::Result<Outcome>>;
-
-// One table for several drivers, as the kernel's outlives the daemon.
-class Shared final : public ipvs::Driver {
-  public:
-    explicit Shared(ipvs::MemoryDriver& table) : table_(&table) {}
-    base::Result<ipvs::Info> info() override { return table_->info(); }
-    base::Result<std::vector<ipvs::ServiceRecord>> services() override { return table_->services(); }
-    base::Result<std::optional<ipvs::ServiceRecord>> service(const ipvs::ServiceKey& key) override {
-        return table_->service(key);
-    }
-    base::Result<std::vector<ipvs::DestRecord>> dests(const ipvs::ServiceKey& key) override {
-        return table_->dests(key);
-    }
-    std::vector<base::Status> apply(std::span<const Op> ops) override { return table_->apply(ops); }
-    base::Status flush() override { return table_->flush(); }
-    base::Result<std::vector<std::string>> probe_schedulers(
-        std::span<const std::string_view> names) override {
-        return table_->probe_schedulers(names);
-    }
-
-  private:
-    ipvs::MemoryDriver* table_;
-};
 
 struct DurableTest : testing::Test {
     ipvs::MemoryDriver table;
