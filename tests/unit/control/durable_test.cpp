@@ -304,6 +304,33 @@ TEST_F(DurableTest, AnEmptyStoreDeletesNothing) {
     EXPECT_TRUE(*table.service(foreign.key));
 }
 
+// What is not in the table yet is in nobody's way there, and would be taken out as ours later.
+TEST_F(DurableTest, ABackupThatWaitsOutsideTheKernelDoesNotClaimWhatIsForeign) {
+    start();
+    auto hashed = service("web", "10.0.0.1:80");
+    hashed.scheduler = "dh";
+    ASSERT_TRUE(run(PutService{hashed, {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    health("web", "b1", health::State::up);
+    ASSERT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 100; }));
+    auto other = backend("", "10.1.0.9:80");
+    ASSERT_TRUE(
+        table.apply(std::vector{Op::add(key("10.0.0.1:80"), reconcile::dest_record(other, 1))}).back());
+    auto waiting = backend("b9", "10.1.0.9:80");
+    waiting.backup = true;
+    const auto refused = run(PutBackend{"web", waiting, {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::exists);
+    std::promise<SyncCounts> round;
+    control->reconcile([&](const base::Result<SyncCounts>& r) { round.set_value(*r); });
+    EXPECT_EQ(round.get_future().get().removed, 0U);
+    EXPECT_TRUE(weight("10.0.0.1:80", "10.1.0.9:80"));
+    EXPECT_TRUE(run(PutBackend{"web", waiting, {}, true}));
+    waiting = backend("b8", "10.1.0.8:80");
+    waiting.backup = true;
+    EXPECT_TRUE(run(PutBackend{"web", waiting, {}}));
+}
+
 TEST_F(DurableTest, TheLastHealthIsRemembered) {
     start();
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
