@@ -258,6 +258,15 @@ void Sync::refuse(const std::string& service, const std::string& words) {
     shown_.with([&](auto& map) { map[service] = words; });
 }
 
+// What the kernel has of its backends now is not known: they are not applied until it is.
+void Sync::unknown(const model::ServiceEntry& service, const std::string& words) {
+    service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        Slot& slot = *ports_.slots->find(backend->id);
+        slot.trouble.change().not_applied = words;
+        ports_.slots->publish(slot);
+    });
+}
+
 void Sync::made_at_last(const std::string& service) {
     const auto at = refusals_.find(service);
     if (at == refusals_.end()) return;
@@ -356,6 +365,7 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, 
             const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
             if (const auto found = read(key, attempt == 0 ? table : nullptr, round); !found) {
                 refuse(service->spec.name, found.error().sentence);
+                if (why != Why::drift) unknown(*service, found.error().sentence);
                 ++round.counts.refused;
                 continue;
             }

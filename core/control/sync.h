@@ -113,6 +113,7 @@ class Sync {
         uint64_t retry_at = 0;
     };
     void refuse(const std::string& service, const std::string& words);
+    void unknown(const model::ServiceEntry& service, const std::string& words);
     void made_at_last(const std::string& service);
 
     Ports ports_;

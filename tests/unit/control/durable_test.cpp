@@ -331,6 +331,33 @@ TEST_F(DurableTest, ABackupThatWaitsOutsideTheKernelDoesNotClaimWhatIsForeign) {
     EXPECT_TRUE(run(PutBackend{"web", waiting, {}}));
 }
 
+TEST_F(DurableTest, WhatTheKernelCanNotBeReadForIsNotShownAsApplied) {
+    start();
+    model::Config config;
+    config.services.push_back({service("web", "10.0.0.1:80"), {backend("b1", "10.1.0.1:80")}});
+    ASSERT_TRUE(run(PutConfig{config, {}, false}));
+    const auto not_applied = [&] {
+        const auto now = control->snapshot();
+        const model::ServiceEntry& web = **now->services.find("web");
+        return control->weight_of(web.spec, **web.backends.find("b1"), "").not_applied;
+    };
+    EXPECT_EQ(not_applied(), "");
+    config.services[0].backends[0].forwarding = model::Forwarding::dr;
+    disk.hold();
+    Answer answer = submit(PutConfig{config, {}, false});
+    ASSERT_TRUE(eventually([&] { return disk.queued() == 1; }));
+    table.fail_reads(EIO);
+    table.fail_all(EIO);
+    disk.release();
+    ASSERT_TRUE(answer.get());
+    EXPECT_NE(not_applied(), "");
+    table.fail_reads(0);
+    table.fail_all(0);
+    EXPECT_TRUE(eventually([&] { return not_applied().empty(); }));
+    const auto dests = table.dests(key("10.0.0.1:80"));
+    EXPECT_EQ(dests->at(0).forwarding, 3U);
+}
+
 TEST_F(DurableTest, TheLastHealthIsRemembered) {
     start();
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
