@@ -5,7 +5,7 @@
 namespace gorb::control {
 
 // One table for several drivers, as the kernel's outlives the daemon.
-class Shared final : public ipvs::Driver {
+class Shared : public ipvs::Driver {
   public:
     explicit Shared(ipvs::MemoryDriver& table) : table_(&table) {}
     base::Result<ipvs::Info> info() override { return table_->info(); }
