@@ -64,11 +64,11 @@ std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
 }
 
 // Reads the declarative files and makes their services so. Waits for it.
-base::Status declare(control::Control& control, const Settings& settings) {
+base::Status declare(control::Control& control, const Settings& settings, bool force) {
     auto config = read_declared(settings.declared, document_defaults(settings));
     if (!config) return base::fail(config.error());
     std::promise<base::Status> answered;
-    control.submit(control::Declare{std::move(*config), settings.force},
+    control.submit(control::Declare{std::move(*config), force},
                    [&answered](const base::Result<control::Outcome>& outcome) {
                        answered.set_value(outcome ? base::Status{} : base::fail(outcome.error()));
                    });
@@ -99,7 +99,7 @@ struct Daemon::Parts {
     std::unique_ptr<ipvs::Driver> own_reader;  // for those who look at the table
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
-    std::function<base::Status()> declared;  // applies the declarative files; empty: there are none
+    std::function<base::Status(bool force)> declared;  // applies the declarative files; empty: there are none
 
     void stop();
 };
@@ -215,8 +215,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         return base::fail(started.error());
     }
     if (!settings.declared.empty()) {
-        p.declared = [&p, settings] { return declare(*p.control, settings); };
-        if (auto declared = p.declared(); !declared) tell_declared(declared.error());
+        p.declared = [&p, settings](bool force) { return declare(*p.control, settings, force); };
+        if (auto declared = p.declared(settings.force); !declared) tell_declared(declared.error());
     }
     p.server->start();
 
@@ -243,7 +243,7 @@ void Daemon::Parts::stop() {
 
 base::Status Daemon::reload() {
     if (!parts_->declared) return {};
-    auto done = parts_->declared();
+    auto done = parts_->declared(false);  // --force was said of the start
     if (!done) tell_declared(done.error());
     return done;
 }

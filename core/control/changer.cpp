@@ -354,7 +354,7 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     p_->store.commit(after(*p_->store.snapshot(), step));
     if (applied.service) p_->records[r.service] = *applied.service;
     p_->left(leaving_of(step));
-    if (step.kind == Step::Kind::put_service) p_->leaving.erase({step.service_row->spec.key, {}});
+    if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
     follow_up(step, prepared);
     if (!r.deletion) result = outcome(r);
     result.snapshot = p_->store.snapshot();
@@ -395,8 +395,11 @@ void Changer::apply_many(Item& item) {
             const Slot& put = p_->slots.put(std::move(slot));
             if (forgotten) p_->remember_health(put);
         }
-        for (const store::Leaving& entry : leaving_of(step)) p_->leaving.insert(entry);
-        if (step.kind == Step::Kind::put_service) p_->leaving.erase({step.service_row->spec.key, {}});
+        for (const store::Leaving& entry : leaving_of(step)) {
+            p_->leaving.insert(entry);
+            p_->sync.let_go(entry);  // this time it is named, or the guard has let it through
+        }
+        if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
         if (step.kind == Step::Kind::drop_service) {
             touched.erase(step.service);
         } else if (only_weighs(step)) {

@@ -232,9 +232,12 @@ void Control::preview(model::Config config, const std::function<void(Result<Prev
         done(base::fail(Errc::unavailable, stopping));
 }
 
-void Control::reconcile(const std::function<void(Result<SyncCounts>)>& done) {
-    if (!impl_->parts.inbox.put([impl = impl_.get(), done] { impl->rounds.ask(done); }))
-        done(base::fail(Errc::unavailable, stopping));
+void Control::reconcile(const std::function<void(Result<SyncCounts>)>& done, bool force) {
+    const auto question = [impl = impl_.get(), done, force] {
+        if (force) impl->parts.sync.let_go();
+        impl->rounds.ask(done);
+    };
+    if (!impl_->parts.inbox.put(question)) done(base::fail(Errc::unavailable, stopping));
 }
 
 void Control::ownership(const std::function<void(Result<Ownership>)>& done) {

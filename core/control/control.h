@@ -109,8 +109,9 @@ class Control {
 
     // What a configuration would do, without doing it. [any]
     void preview(model::Config config, const std::function<void(base::Result<Preview>)>& done);
-    // Looks for drift now, everywhere. [any]
-    void reconcile(const std::function<void(base::Result<SyncCounts>)>& done);
+    // Looks for drift now, everywhere. `force`: what the guard has held in the kernel since the start goes.
+    // [any]
+    void reconcile(const std::function<void(base::Result<SyncCounts>)>& done, bool force = false);
     void ownership(const std::function<void(base::Result<Ownership>)>& done);  // [any]
     // What the kernel should have of the services of `snapshot`, as decided now. [any]
     reconcile::Table wanted(const model::Snapshot& snapshot) const;

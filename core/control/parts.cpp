@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "base/log.h"
 #include "reconcile/records.h"
 
 namespace gorb::control {
@@ -48,6 +49,7 @@ Parts::Parts(Makings makings)
                 store::Write write;
                 write.left.push_back(entry);
                 keeper.owe(std::move(write));
+                if (!entry.backend) release_held_vip(entry.service);
             },
             makings.repair}),
       keeper(
@@ -94,10 +96,36 @@ void Parts::remember_health(const Slot& slot) {
 
 void Parts::left(const std::vector<store::Leaving>& entries) {
     if (entries.empty()) return;
-    for (const store::Leaving& entry : entries) leaving.erase(entry);
+    for (const store::Leaving& entry : entries) {
+        leaving.erase(entry);
+        sync.let_go(entry);
+    }
     store::Write write;
     write.left = entries;
     keeper.owe(std::move(write));
+}
+
+void Parts::wanted(const model::ServiceKey& key) {
+    leaving.erase({key, {}});
+    sync.let_go({key, {}});
+    release_held_vip(key);
+}
+
+void Parts::hold(LeavingSet entries) {
+    for (const store::Leaving& entry : entries) {
+        if (entry.backend) continue;
+        if (auto added = vips.acquire(entry.service.vip.ip)) {
+            held_vips.insert(entry.service);
+        } else {
+            base::log_error("the VIP could not be added",
+                            {{"service", entry.service.text()}, {"error", added.error().sentence}});
+        }
+    }
+    sync.hold(std::move(entries));
+}
+
+void Parts::release_held_vip(const model::ServiceKey& key) {
+    if (held_vips.erase(key) > 0) vips.release(key.vip.ip);
 }
 
 store::Loaded Parts::everything() {

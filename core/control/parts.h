@@ -49,6 +49,10 @@ struct Parts {
     void remember_health(const Slot& slot);
     // Entries are known to be out of the kernel.
     void left(const std::vector<store::Leaving>& entries);
+    // A service whose key was leaving is wanted.
+    void wanted(const model::ServiceKey& key);
+    // These stay in the kernel although they are leaving, with the VIPs that they need (Sync::hold).
+    void hold(LeavingSet entries);
     // All that the store should have.
     store::Loaded everything();
     // Somebody removed a service of ours and it has just been put back: its other destinations go back too.
@@ -64,6 +68,7 @@ struct Parts {
     store::Store store;
     std::string identity;  // in ETags: of the database, or of this run
     LeavingSet leaving;
+    std::set<model::ServiceKey> held_vips;  // services that are held, each a user of its VIP
     std::set<base::Ip> vips_added;
     ServiceRecords records;
     Slots slots;
@@ -75,6 +80,9 @@ struct Parts {
     const reconcile::Guard guard;
     uint64_t last_revision = 0;
     model::BackendId last_id = 0;
+
+  private:
+    void release_held_vip(const model::ServiceKey& key);
 };
 
 }  // namespace gorb::control

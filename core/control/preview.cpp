@@ -1,4 +1,6 @@
 // What a configuration would change: Changer::preview().
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -23,7 +25,9 @@ Result<Preview> Changer::preview(const model::Config& config) {
     model::Snapshot then = *now;
     std::set<std::string> touched;
     std::map<model::BackendId, health::Decision> decided;
-    LeavingSet leaving = p_->leaving;
+    LeavingSet leaving;
+    std::ranges::copy_if(p_->leaving, std::inserter(leaving, leaving.end()),
+                         [this](const store::Leaving& entry) { return !p_->sync.holds(entry); });
     for (const Step& step : resolved->steps) {
         const auto* service = then.services.find(step.service);
         const Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);

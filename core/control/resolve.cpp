@@ -4,6 +4,7 @@
 
 #include "model/codec.h"
 #include "model/rules.h"
+#include "model/scheduler.h"
 #include "store/difference.h"
 #include "store/transitions.h"
 
@@ -137,6 +138,19 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
     if (!step) return base::fail(step.error());
     step->adopt = adopt;
     const bool moves = !old || old->spec.address != wanted.address;
+    // Of one that waits outside the kernel's table, nothing is added that could find somebody else's there:
+    // that would be removed as ours.
+    const bool waits = wanted.backup && model::effective_on_down(service->spec) == model::OnDown::remove;
+    if (moves && waits && !adopt) {
+        const Result<bool> foreign = present.foreign_backend(service->spec.key, wanted.address);
+        if (!foreign) return base::fail(foreign.error());
+        if (*foreign) {
+            return base::fail(Errc::exists, "the kernel has a destination " + wanted.address.text() + " in " +
+                                                service->spec.key.text() +
+                                                " that gorb did not make: PUT with ?adopt=true takes it "
+                                                "over, GET /kernel shows it");
+        }
+    }
     r.log = !old ? "backend created" : moves ? "backend replaced" : "backend changed";
     r.steps.push_back(std::move(*step));
     return r;

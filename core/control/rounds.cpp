@@ -19,6 +19,7 @@ void Rounds::ask(Done done) {
 
 void Rounds::begin(const model::Snapshot& now) {
     under_way_ = true;
+    begun_ = clock_->now();
     waiting_ = std::exchange(asked_, {});
     counts_ = {};
     names_.clear();
@@ -37,7 +38,10 @@ void Rounds::end() {
             "a look at the kernel's table found drift",
             {{"entries", std::to_string(counts_.drift)}, {"refused", std::to_string(counts_.refused)}});
     }
-    at_ = !asked_.empty() ? 1 : period_ ? clock_->now() + period_ : 0;
+    // From its begin, so that nothing is unseen for longer than the period; but a round that takes longer
+    // than that is not to be followed by the next one without a pause.
+    const uint64_t next = std::max(begun_ + period_, clock_->now() + period_ / 10);
+    at_ = !asked_.empty() ? 1 : period_ ? next : 0;
     for (const Done& done : std::exchange(waiting_, {})) done(counts_);
 }
 
@@ -53,7 +57,7 @@ bool Rounds::step(const model::Snapshot& now) {
     }
     if (!some.empty()) counts_.add(sync_->services(some, Sync::Why::drift));
     if (names_.empty()) {
-        counts_.add(sync_->leave(now));
+        counts_.add(sync_->leave(now, Sync::Why::drift));
         end();
         return false;
     }

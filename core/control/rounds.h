@@ -42,7 +42,7 @@ class Rounds {
 
     Sync* sync_;
     const base::Clock* clock_;
-    uint64_t period_, at_;
+    uint64_t period_, at_, begun_ = 0;
     bool under_way_ = false;
     std::vector<std::string> names_;  // of services that are still to be looked at, the next one last
     SyncCounts counts_;

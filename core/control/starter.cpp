@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "reconcile/records.h"
 #include "reconcile/table.h"
 #include "store/transitions.h"
 
@@ -48,6 +49,7 @@ class Starter {
         const uint64_t begin = p_->clock.now();
         auto table = reconcile::read_table(*p_->driver);
         if (!table) return base::fail(table.error());
+        guard(*now, *table, force);
         SyncCounts counts;
         counts.ns = p_->clock.now() - begin;
         std::vector<model::ServicePtr> some;
@@ -64,7 +66,7 @@ class Starter {
             if (some.size() == brought_at_once) bring();
         });
         if (!some.empty()) bring();
-        if (allowed(*now, *table, force)) counts.add(p_->sync.leave(*now));
+        counts.add(p_->sync.leave(*now));
         p_->vips.release_unused();
         return counts;
     }
@@ -127,27 +129,47 @@ class Starter {
         return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(p_->clock.now()) - ago, 1));
     }
 
-    // What is leaving goes, unless it is most of what there is.
-    bool allowed(const model::Snapshot& now, const reconcile::Table& table, bool force) {
-        reconcile::Table wanted, of;
-        std::set<reconcile::Entry> leaving;
-        for (const store::Leaving& entry : p_->leaving) {
-            if (now.by_key.find(entry.service)) continue;
-            leaving.insert(entry_of(entry));
-            const auto found = table.find(entry_of(entry).service);
-            if (found != table.end()) of.insert(*found);
-        }
-        reconcile::Plan plan = reconcile::plan(wanted, of, leaving);
+    // What is leaving goes, unless it is most of what the kernel has of ours: then it is held.
+    void guard(const model::Snapshot& now, const reconcile::Table& table, bool force) {
+        reconcile::Plan plan;
+        const auto in_kernel = [&](const model::ServiceKey& key) -> const reconcile::TableService* {
+            const auto found = table.find(reconcile::kernel_key(key));
+            return found == table.end() ? nullptr : &found->second;
+        };
         now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
-            plan.ours += 1 + service->backends.size();
+            const reconcile::TableService* found = in_kernel(service->spec.key);
+            if (!found) return;
+            ++plan.ours;
+            for (const auto& dest : found->dests) plan.ours += service->by_address.find(dest.first) ? 1 : 0;
         });
+        LeavingSet there;
+        for (const store::Leaving& entry : p_->leaving) {
+            const reconcile::TableService* found = in_kernel(entry.service);
+            if (!found || (entry.backend && !found->dests.contains(*entry.backend))) continue;
+            if (const std::string* owner = now.by_key.find(entry.service)) {
+                const model::ServiceEntry& service = **now.services.find(*owner);
+                if (!entry.backend || service.by_address.find(*entry.backend)) continue;  // it is wanted
+            }
+            there.insert(entry);
+            // With a service goes whatever is in it.
+            if (!entry.backend) {
+                plan.removals += 1 + found->dests.size();
+            } else if (!there.contains({entry.service, {}})) {
+                ++plan.removals;
+            }
+        }
+        plan.ours += plan.removals;
         const std::string words = reconcile::too_much(plan, p_->guard);
-        if (words.empty() || force) return true;
+        if (words.empty() || force) return;
         base::log_error(
-            "what earlier changes removed stays in the kernel for now: start with --force to let it go",
+            "what earlier changes removed stays in the kernel until it is forced to go: by a start with "
+            "--force, or by POST /reconcile?force=true",
             {{"why", words}});
-        p_->events.add({0, p_->clock.wall(), "guard", "", "", "", words});
-        return false;
+        p_->events.add({0, p_->clock.wall(), "guard", "", "", "",
+                        "what earlier changes removed stays in the kernel until a start with --force or POST "
+                        "/reconcile?force=true lets it go: " +
+                            words});
+        p_->hold(std::move(there));
     }
 
     Parts* p_;

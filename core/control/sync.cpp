@@ -31,6 +31,11 @@ bool surprised(const base::Error& error) {
     return error.code == Errc::exists || error.code == Errc::not_found;
 }
 
+bool is_there(const Entry& entry, const reconcile::Table& table) {
+    const auto service = table.find(entry.service);
+    return service != table.end() && (!entry.dest || service->second.dests.contains(*entry.dest));
+}
+
 bool removes(const Op& op) {
     return op.kind == OpKind::remove_service || op.kind == OpKind::remove_dest;
 }
@@ -115,7 +120,7 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     wanted.dests = reconcile::dests_of(std::move(dests));
     const auto first = ports_.leaving->lower_bound({service.spec.key, {}});
     for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at)
-        round.leaving.insert(entry_of(*at));
+        if (!holds(*at) || !is_there(entry_of(*at), round.found)) round.leaving.insert(entry_of(*at));
 }
 
 bool Sync::is_drift(const Entry& of, const Round& round) const {
@@ -227,12 +232,14 @@ void Sync::confirm(std::span<const Entry> gone) {
         const store::Leaving leaving{
             {static_cast<model::Protocol>(entry.service.protocol), entry.service.vip}, entry.dest};
         if (entry.dest) {
+            let_go(leaving);
             if (ports_.leaving->erase(leaving) > 0) ports_.left(leaving);
             continue;
         }
         // With a service go its destinations.
         auto at = ports_.leaving->lower_bound({leaving.service, {}});
         while (at != ports_.leaving->end() && at->service == leaving.service) {
+            let_go(*at);
             ports_.left(*at);
             at = ports_.leaving->erase(at);
         }
@@ -249,6 +256,15 @@ void Sync::refuse(const std::string& service, const std::string& words) {
         ports_.events->add({0, ports_.clock->wall(), "refused", service, "", "", words});
     }
     shown_.with([&](auto& map) { map[service] = words; });
+}
+
+// What the kernel has of its backends now is not known: they are not applied until it is.
+void Sync::unknown(const model::ServiceEntry& service, const std::string& words) {
+    service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        Slot& slot = *ports_.slots->find(backend->id);
+        slot.trouble.change().not_applied = words;
+        ports_.slots->publish(slot);
+    });
 }
 
 void Sync::made_at_last(const std::string& service) {
@@ -349,6 +365,7 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, 
             const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
             if (const auto found = read(key, attempt == 0 ? table : nullptr, round); !found) {
                 refuse(service->spec.name, found.error().sentence);
+                if (why != Why::drift) unknown(*service, found.error().sentence);
                 ++round.counts.refused;
                 continue;
             }
@@ -368,7 +385,7 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, 
     return round.counts;
 }
 
-SyncCounts Sync::leave(const model::Snapshot& now) {
+SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     // Of a service that is gone no difference is left.
     drift_.with([&](auto& map) {
         std::erase_if(map, [&](const auto& drift) {
@@ -381,12 +398,16 @@ SyncCounts Sync::leave(const model::Snapshot& now) {
     for (const store::Leaving& leaving : *ports_.leaving) {
         if (now.by_key.find(leaving.service)) continue;
         const Entry entry = entry_of(leaving);
-        round.leaving.insert(entry);
-        if (round.found.contains(entry.service)) continue;
-        if (const auto found = read(entry.service, nullptr, round); !found) {
-            round.refused[entry] = found.error().sentence;
-            round.leaving.erase(entry);
+        // Whether what is held has gone by itself is asked for in rounds only: it may be thousands.
+        const bool held = holds(leaving);
+        if (held && why != Why::drift) continue;
+        if (!round.found.contains(entry.service)) {
+            if (const auto found = read(entry.service, nullptr, round); !found) {
+                if (!held) round.refused[entry] = found.error().sentence;
+                continue;
+            }
         }
+        if (!held || !is_there(entry, round.found)) round.leaving.insert(entry);
     }
     if (!round.leaving.empty()) carry_out(round);
     round.counts.refused = round.refused.size();

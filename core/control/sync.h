@@ -73,7 +73,13 @@ class Sync {
     // nullopt when it can not be read now. `ns` grows by the time that it took.
     std::optional<reconcile::Table> read(std::span<const model::ServicePtr> services, uint64_t& ns) const;
     // What is leaving and belongs to no service of `now`.
-    SyncCounts leave(const model::Snapshot& now);
+    SyncCounts leave(const model::Snapshot& now, Why why = Why::change);
+    // These are leaving, and stay in the kernel for as long as they are in it, until they are let go: too
+    // much would have gone at once at the start.
+    void hold(LeavingSet entries) { held_ = std::move(entries); }
+    bool holds(const store::Leaving& entry) const { return !held_.empty() && held_.contains(entry); }
+    void let_go() { held_.clear(); }
+    void let_go(const store::Leaving& entry) { held_.erase(entry); }
     // Removes all that is ours; a service keeps standing while somebody else's destinations are in it.
     base::Status release(const model::Snapshot& now);
 
@@ -107,9 +113,11 @@ class Sync {
         uint64_t retry_at = 0;
     };
     void refuse(const std::string& service, const std::string& words);
+    void unknown(const model::ServiceEntry& service, const std::string& words);
     void made_at_last(const std::string& service);
 
     Ports ports_;
+    LeavingSet held_;  // some of what is leaving
     std::unordered_map<std::string, Refusal> refusals_;
     uint64_t leave_at_ = 0;
     uint32_t leave_attempts_ = 0;

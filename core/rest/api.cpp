@@ -29,7 +29,7 @@ const std::vector<Api::Entry>& Api::table() {
         {{"POST", "/plan", "postPlan", ""}, &Api::plan},
         {{"GET", "/kernel", "getKernel", ""}, &Api::get_kernel},
         {{"POST", "/kernel/adopt", "adopt", ""}, &Api::adopt},
-        {{"POST", "/reconcile", "reconcile", ""}, &Api::reconcile},
+        {{"POST", "/reconcile", "reconcile", "force"}, &Api::reconcile},
         {{"GET", "/events", "listEvents", "after"}, &Api::events},
         {{"GET", "/plugins", "listPlugins", ""}, &Api::plugins},
         {{"GET", "/log", "getLog", ""}, &Api::get_log},

@@ -100,7 +100,8 @@ void Api::reconcile(Call&& call) {
                 if (!counts) return error_response(counts.error());
                 return json_response(256, [&](base::JsonWriter& w) { write_round(w, *counts); });
             }));
-        });
+        },
+        call.query.force);
 }
 
 Response Api::events(const Call& call) {

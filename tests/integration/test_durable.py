@@ -236,6 +236,16 @@ class Declared(StoreTest):
         gorbd.terminate()
         self.assertEqual(gorbd.start().get("/service").json, ["dns", "mine"])
 
+    def test_force_is_for_the_start_not_for_what_sighup_reads(self):
+        many = {f"s{i}": {"address": f"10.0.1.{i}", "port": 80} for i in range(1, 31)}
+        self.declare("a", many)
+        gorbd = self.daemon("--config", self.config, "--force")
+        self.declare("a", {"s1": many["s1"]})
+        self.reload(gorbd, "the declarative files are not applied")
+        self.assertEqual(len(gorbd.get("/service").json), 30)
+        gorbd.terminate()
+        self.assertEqual(gorbd.start().get("/service").json, ["s1"])
+
     def test_a_broken_file_changes_nothing_and_the_log_says_why(self):
         self.declare("a", {"web": web(1)})
         gorbd = self.daemon("--config", self.config)

@@ -11,6 +11,7 @@
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
 #include "unit/control/fake_database.h"
+#include "unit/control/shared_table.h"
 
 namespace gorb::control::durable_test {
 namespace {
@@ -18,29 +19,6 @@ namespace {
 using base::Errc;
 using ipvs::Op;
 using Answer = std::future<base::Result<Outcome>>;
-
-// One table for several drivers, as the kernel's outlives the daemon.
-class Shared final : public ipvs::Driver {
-  public:
-    explicit Shared(ipvs::MemoryDriver& table) : table_(&table) {}
-    base::Result<ipvs::Info> info() override { return table_->info(); }
-    base::Result<std::vector<ipvs::ServiceRecord>> services() override { return table_->services(); }
-    base::Result<std::optional<ipvs::ServiceRecord>> service(const ipvs::ServiceKey& key) override {
-        return table_->service(key);
-    }
-    base::Result<std::vector<ipvs::DestRecord>> dests(const ipvs::ServiceKey& key) override {
-        return table_->dests(key);
-    }
-    std::vector<base::Status> apply(std::span<const Op> ops) override { return table_->apply(ops); }
-    base::Status flush() override { return table_->flush(); }
-    base::Result<std::vector<std::string>> probe_schedulers(
-        std::span<const std::string_view> names) override {
-        return table_->probe_schedulers(names);
-    }
-
-  private:
-    ipvs::MemoryDriver* table_;
-};
 
 struct DurableTest : testing::Test {
     ipvs::MemoryDriver table;
@@ -395,6 +373,60 @@ TEST_F(DurableTest, AnEmptyStoreDeletesNothing) {
     start();
     EXPECT_EQ(table.ops(), ops);
     EXPECT_TRUE(*table.service(foreign.key));
+}
+
+// What is not in the table yet is in nobody's way there, and would be taken out as ours later.
+TEST_F(DurableTest, ABackupThatWaitsOutsideTheKernelDoesNotClaimWhatIsForeign) {
+    start();
+    auto hashed = service("web", "10.0.0.1:80");
+    hashed.scheduler = "dh";
+    ASSERT_TRUE(run(PutService{hashed, {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    health("web", "b1", health::State::up);
+    ASSERT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 100; }));
+    auto other = backend("", "10.1.0.9:80");
+    ASSERT_TRUE(
+        table.apply(std::vector{Op::add(key("10.0.0.1:80"), reconcile::dest_record(other, 1))}).back());
+    auto waiting = backend("b9", "10.1.0.9:80");
+    waiting.backup = true;
+    const auto refused = run(PutBackend{"web", waiting, {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::exists);
+    std::promise<SyncCounts> round;
+    control->reconcile([&](const base::Result<SyncCounts>& r) { round.set_value(*r); });
+    EXPECT_EQ(round.get_future().get().removed, 0U);
+    EXPECT_TRUE(weight("10.0.0.1:80", "10.1.0.9:80"));
+    EXPECT_TRUE(run(PutBackend{"web", waiting, {}, true}));
+    waiting = backend("b8", "10.1.0.8:80");
+    waiting.backup = true;
+    EXPECT_TRUE(run(PutBackend{"web", waiting, {}}));
+}
+
+TEST_F(DurableTest, WhatTheKernelCanNotBeReadForIsNotShownAsApplied) {
+    start();
+    model::Config config;
+    config.services.push_back({service("web", "10.0.0.1:80"), {backend("b1", "10.1.0.1:80")}});
+    ASSERT_TRUE(run(PutConfig{config, {}, false}));
+    const auto not_applied = [&] {
+        const auto now = control->snapshot();
+        const model::ServiceEntry& web = **now->services.find("web");
+        return control->weight_of(web.spec, **web.backends.find("b1"), "").not_applied;
+    };
+    EXPECT_EQ(not_applied(), "");
+    config.services[0].backends[0].forwarding = model::Forwarding::dr;
+    disk.hold();
+    Answer answer = submit(PutConfig{config, {}, false});
+    ASSERT_TRUE(eventually([&] { return disk.queued() == 1; }));
+    table.fail_reads(EIO);
+    table.fail_all(EIO);
+    disk.release();
+    ASSERT_TRUE(answer.get());
+    EXPECT_NE(not_applied(), "");
+    table.fail_reads(0);
+    table.fail_all(0);
+    EXPECT_TRUE(eventually([&] { return not_applied().empty(); }));
+    const auto dests = table.dests(key("10.0.0.1:80"));
+    EXPECT_EQ(dests->at(0).forwarding, 3U);
 }
 
 TEST_F(DurableTest, TheLastHealthIsRemembered) {

@@ -66,6 +66,7 @@ TEST_F(KernelTest, WhatIsForeignIsNoDrift) {
     make_foreign("10.0.0.1:80", "10.1.0.9:80", 1);
     make_foreign("10.0.0.9:80");
     EXPECT_EQ(json(call("POST", "/reconcile"))["drift"], 0);
+    EXPECT_EQ(json(call("POST", "/reconcile?force=true"))["removed"], 0);
     EXPECT_TRUE(dest("10.0.0.1:80", "10.1.0.9:80"));
     EXPECT_TRUE(service("10.0.0.9:80"));
 }
@@ -115,7 +116,8 @@ TEST_F(KernelTest, WrongQuestionsAre400AndDoNothing) {
     set_weight("10.0.0.1:80", "10.1.0.1:8080", 7);
     const auto ops = driver->ops();
     EXPECT_EQ(call("POST", "/reconcile", "{}").status, 400);
-    EXPECT_EQ(call("POST", "/reconcile?force=true").status, 400);
+    EXPECT_EQ(call("POST", "/reconcile?adopt=true").status, 400);
+    EXPECT_EQ(call("POST", "/reconcile?force=perhaps").status, 400);
     for (const char* query : {"after", "after=x", "after=-1", "before=1"})
         EXPECT_EQ(get("/events?" + std::string(query)).status, 400) << query;
     EXPECT_EQ(get("/kernel?expand=services").status, 400);

@@ -1,0 +1,30 @@
+// A table that outlives the control that works on it, as the kernel's does.
+#pragma once
+#include "ipvs/memory_driver.h"
+
+namespace gorb::control {
+
+// One table for several drivers, as the kernel's outlives the daemon.
+class Shared : public ipvs::Driver {
+  public:
+    explicit Shared(ipvs::MemoryDriver& table) : table_(&table) {}
+    base::Result<ipvs::Info> info() override { return table_->info(); }
+    base::Result<std::vector<ipvs::ServiceRecord>> services() override { return table_->services(); }
+    base::Result<std::optional<ipvs::ServiceRecord>> service(const ipvs::ServiceKey& key) override {
+        return table_->service(key);
+    }
+    base::Result<std::vector<ipvs::DestRecord>> dests(const ipvs::ServiceKey& key) override {
+        return table_->dests(key);
+    }
+    std::vector<base::Status> apply(std::span<const ipvs::Op> ops) override { return table_->apply(ops); }
+    base::Status flush() override { return table_->flush(); }
+    base::Result<std::vector<std::string>> probe_schedulers(
+        std::span<const std::string_view> names) override {
+        return table_->probe_schedulers(names);
+    }
+
+  private:
+    ipvs::MemoryDriver* table_;
+};
+
+}  // namespace gorb::control
