@@ -114,9 +114,8 @@ void Parts::wanted(const model::ServiceKey& key) {
 void Parts::hold(LeavingSet entries) {
     for (const store::Leaving& entry : entries) {
         if (entry.backend) continue;
-        if (auto added = vips.acquire(entry.service.vip.ip)) {
-            held_vips.insert(entry.service);
-        } else {
+        held_vips.insert(entry.service);
+        if (auto added = vips.acquire_anyway(entry.service.vip.ip, clock.now()); !added) {
             base::log_error("the VIP could not be added",
                             {{"service", entry.service.text()}, {"error", added.error().sentence}});
         }
