@@ -191,6 +191,25 @@ TEST_P(LeavingDocuments, ABackendThatHasLeftDoesNotComeBackWhileItsServiceGoes) 
 INSTANTIATE_TEST_SUITE_P(Origins, LeavingDocuments, testing::Values(model::Origin::api, model::Origin::file),
                          [](const auto& p) { return p.param == model::Origin::api ? "Api" : "File"; });
 
+TEST_F(LeavingTest, FilesLeaveAServiceBeingRemovedAlsoAfterARestart) {
+    disk.content.revision = 7;
+    model::Service leaving = service();
+    leaving.deleting = true;
+    store::Loaded::BackendRow row;
+    row.spec = backend(1);
+    row.spec.admin = model::Admin::drain;
+    row.spec.drain_then = model::DrainThen::remove;
+    row.spec.drain_timeout = model::drain_time(hour);
+    disk.content.services.push_back({leaving, 7, model::Origin::file, {row}});
+    control.reset();
+    table = new ipvs::MemoryDriver;
+    SetUp();
+    ASSERT_TRUE(run(Declare{config(2)}));
+    EXPECT_TRUE(web()->spec.deleting);
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
+    EXPECT_FALSE(web("b2"));
+}
+
 TEST_F(LeavingTest, APutOfWhatIsShownChangesNothingOfAServiceBeingRemoved) {
     make_web(model::Origin::api, 1);
     ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
