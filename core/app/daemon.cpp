@@ -63,22 +63,29 @@ std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
     return std::chrono::ceil<std::chrono::milliseconds>(d);
 }
 
-// Reads the declarative files and makes their services so. Waits for it.
-base::Status declare(control::Control& control, const Settings& settings, bool force) {
-    auto config = read_declared(settings.declared, document_defaults(settings));
-    if (!config) return base::fail(config.error());
-    std::promise<base::Status> answered;
-    control.submit(control::Declare{std::move(*config), force},
-                   [&answered](const base::Result<control::Outcome>& outcome) {
-                       answered.set_value(outcome ? base::Status{} : base::fail(outcome.error()));
-                   });
-    return answered.get_future().get();
-}
-
 void tell_declared(const base::Error& error) {
     base::log_error("the declarative files are not applied, all stays as it is", {{"error", error.sentence}});
     for (const base::Fault& fault : error.faults)
         base::log_error("declarative files", {{"field", fault.pointer}, {"problem", fault.what}});
+}
+
+// Reads the declarative files and makes their services so; the log says why when they are not.
+std::future<void> declare(control::Control& control, const Settings& settings, bool force) {
+    const auto answered = std::make_shared<std::promise<void>>();
+    const auto answer = [answered](const base::Status& status) {
+        if (!status) tell_declared(status.error());
+        answered->set_value();
+    };
+    auto config = read_declared(settings.declared, document_defaults(settings));
+    if (!config) {
+        answer(base::fail(config.error()));
+    } else {
+        control.submit(control::Declare{std::move(*config), force},
+                       [answer](const base::Result<control::Outcome>& outcome) {
+                           answer(outcome ? base::Status{} : base::fail(outcome.error()));
+                       });
+    }
+    return answered->get_future();
 }
 
 }  // namespace
@@ -99,7 +106,8 @@ struct Daemon::Parts {
     std::unique_ptr<ipvs::Driver> own_reader;  // for those who look at the table
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
-    std::function<base::Status(bool force)> declared;  // applies the declarative files; empty: there are none
+    std::function<std::future<void>(bool force)>
+        declared;  // applies the declarative files; empty: there are none
 
     void stop();
 };
@@ -216,7 +224,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     }
     if (!settings.declared.empty()) {
         p.declared = [&p, settings](bool force) { return declare(*p.control, settings, force); };
-        if (auto declared = p.declared(settings.force); !declared) tell_declared(declared.error());
+        p.declared(settings.force).wait();
     }
     p.server->start();
 
@@ -241,11 +249,9 @@ void Daemon::Parts::stop() {
     threads.clear();
 }
 
-base::Status Daemon::reload() {
-    if (!parts_->declared) return {};
-    auto done = parts_->declared(false);  // --force was said of the start
-    if (!done) tell_declared(done.error());
-    return done;
+void Daemon::reload() {
+    // --force was said of the start.
+    if (parts_->declared) static_cast<void>(parts_->declared(false));
 }
 
 Daemon::~Daemon() {

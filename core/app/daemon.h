@@ -20,9 +20,9 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    // Applies the declarative files anew, if there are any. What is wrong with them is logged as well, and
-    // changes nothing.
-    base::Status reload();
+    // Begins to apply the declarative files anew, if there are any; a disk that hangs does not hold up the
+    // caller. What is wrong with them is logged and changes nothing.
+    void reload();
 
     // "" while all that a service manager's watchdog should know of is alive, else what is not.
     std::string not_alive() const;

@@ -117,7 +117,7 @@ int wait_for_end(const sigset_t& signals, app::Daemon& daemon) {
         if (signal == SIGTERM || signal == SIGINT) return signal;
         if (signal == SIGHUP) {
             base::log_info("SIGHUP: the declarative files are read again; settings take effect at a restart");
-            static_cast<void>(daemon.reload());
+            daemon.reload();
         }
         if (period == 0) continue;
         if (const std::string trouble = daemon.not_alive(); trouble.empty()) {

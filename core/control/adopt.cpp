@@ -18,6 +18,10 @@ std::string called(const base::Endpoint& address) {
     return name;
 }
 
+std::string in_words(const base::Fault& fault) {
+    return "\"" + fault.pointer.substr(1) + "\" that is not as gorb wants it: it " + fault.what;
+}
+
 }  // namespace
 
 base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
@@ -40,6 +44,9 @@ base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
     spec.flags = service.flags & (model::flag_fallback | model::flag_port);
     if (service.flags & IP_VS_SVC_F_PERSISTENT) spec.persistence_s = service.timeout_s;
     spec.netmask = service.netmask;
+    // The kernel has what gorb's rules refuse, and a store with it in would not be opened again.
+    if (const auto faults = model::service_violations(spec); !faults.empty())
+        return no("it has a " + in_words(faults.front()));
     for (const ipvs::DestRecord& dest : dests) {
         model::Backend backend;
         backend.name = called(dest.address);
@@ -65,7 +72,12 @@ base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
         backend.weight = dest.weight;
         backend.upper_threshold = dest.upper_threshold;
         backend.lower_threshold = dest.lower_threshold;
+        if (const auto faults = model::backend_violations(backend); !faults.empty())
+            return no(which + "a " + in_words(faults.front()));
         backend.pulses = pulses;
+        // Of the pulses alone, which are not the kernel's.
+        if (auto faults = model::backend_violations(backend); !faults.empty())
+            return base::fail(base::faults_error(std::move(faults)));
         out.backends.push_back(std::move(backend));
     }
     std::ranges::sort(out.backends, {}, &model::Backend::name);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "control/adopt.h"
+#include "control/retry.h"
 #include "control/rows.h"
 #include "control/touched.h"
 #include "reconcile/records.h"
@@ -62,10 +63,17 @@ void Changer::take(std::vector<Submitted>&& changes) {
 }
 
 void Changer::answer(Batch& batch) {
-    for (Item& item : batch.items) answers_.emplace_back(std::move(item.done), std::move(*item.result));
+    for (Item& item : batch.items) {
+        if (!*item.result && is_emptied(item.resolved.service)) {
+            Emptied& emptied = emptied_[item.resolved.service];
+            emptied.at = p_->clock.now() + retry_after(emptied.refusals++);
+        }
+        answers_.emplace_back(std::move(item.done), std::move(*item.result));
+    }
 }
 
 void Changer::go_on() {
+    remove_emptied();
     while (!under_way_ && !waiting_.empty()) {
         const size_t count = std::min(waiting_.size(), batch_limit);
         std::vector<Submitted> changes(
@@ -300,6 +308,7 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
 void Changer::follow_up(const Step& step, Prepared& prepared) {
     if (prepared.vip_release) p_->vips.release(*prepared.vip_release);
     if (step.kind == Step::Kind::drop_service) {
+        emptied_.erase(step.service);
         p_->records.erase(step.service);
         p_->sync.forget(step.service);
         p_->weights.forget(step.service);
@@ -324,10 +333,29 @@ void Changer::follow_up(const Step& step, Prepared& prepared) {
 
 // A service that is to go with its last backend goes now, if that was it.
 void Changer::after_removal(const std::string& name) {
+    if (is_emptied(name))
+        waiting_.push_front({DeleteService{name, {}, base::Nanos(0)}, [](const Result<Outcome>&) {}});
+}
+
+bool Changer::is_emptied(const std::string& name) const {
     const model::SnapshotPtr now = p_->store.snapshot();
     const auto* service = now->services.find(name);
-    if (!service || !(*service)->spec.deleting || !(*service)->backends.empty()) return;
-    waiting_.push_front({DeleteService{name, {}, base::Nanos(0)}, [](const Result<Outcome>&) {}});
+    return service && (*service)->spec.deleting && (*service)->backends.empty();
+}
+
+// Those whose removal was refused and that it is time to try again.
+void Changer::remove_emptied() {
+    for (auto& [name, emptied] : emptied_) {
+        if (emptied.at == 0 || emptied.at > p_->clock.now()) continue;
+        emptied.at = 0;
+        after_removal(name);
+    }
+}
+
+uint64_t Changer::next() const {
+    uint64_t at = 0;
+    for (const auto& [name, emptied] : emptied_) at = base::earlier(at, emptied.at);
+    return at;
 }
 
 // The kernel has it: the state follows, and the health engine.
@@ -439,7 +467,7 @@ void Changer::apply_many(Item& item) {
     Outcome result = outcome(r);
     result.changed = true;
     item.result = std::move(result);
-    if (r.later) after_removal(r.service);
+    for (const std::string& name : touched) after_removal(name);
 }
 
 Outcome Changer::outcome(const Resolved& resolved) const {

@@ -8,6 +8,7 @@
 // Threads: one (the control thread).
 #pragma once
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -28,6 +29,8 @@ class Changer {
     void take(std::vector<Submitted>&& changes);
     // Begins with what waits, if nothing is under way.
     void go_on();
+    // When go_on() is wanted though nothing comes, monotonic ns; 0: never.
+    uint64_t next() const;
     bool idle() const { return waiting_.empty() && !under_way_ && undoing_ == 0; }
 
     // Told, in order, once the weights are settled.
@@ -59,6 +62,8 @@ class Changer {
     void undo(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);
     void after_removal(const std::string& service);
+    bool is_emptied(const std::string& service) const;
+    void remove_emptied();
     void answer(Batch& batch);
     Outcome outcome(const Resolved& resolved) const;
 
@@ -66,6 +71,12 @@ class Changer {
     std::deque<Submitted> waiting_;
     bool under_way_ = false;
     size_t undoing_ = 0;
+    // Services that were to go with their last backend, and whose removal was refused.
+    struct Emptied {
+        uint64_t at = 0;  // when it is tried again; 0: it is being tried
+        uint32_t refusals = 0;
+    };
+    std::map<std::string, Emptied> emptied_;
     std::vector<std::pair<Done, base::Result<Outcome>>> answers_;
 };
 

@@ -124,6 +124,7 @@ uint64_t Control::Impl::next_wake() const {
     at = base::earlier(at, parts.sync.next());
     at = base::earlier(at, parts.vips.next());
     at = base::earlier(at, rounds.next());
+    at = base::earlier(at, changer.next());
     return base::earlier(at, parts.keeper.next());
 }
 
@@ -150,13 +151,17 @@ void Control::Impl::retry() {
 // A drain that is over becomes a change like any other.
 void Control::Impl::look_at_drains() {
     for (const Drains::Over& over : parts.drains.look(*parts.store.snapshot(), *parts.driver)) {
+        // Who takes it out of its drain in the meantime has the last word.
+        const Match match{false, {parts.identity + "-" + std::to_string(over.revision)}};
         Change change;
         if (over.then == model::DrainThen::remove) {
-            change = DeleteBackend{over.service, over.backend, {}, base::Nanos(0)};
+            change = DeleteBackend{over.service, over.backend, match, base::Nanos(0)};
         } else {
-            change = PatchBackend{over.service, over.backend, R"({"admin": "maint"})", {}};
+            change = PatchBackend{over.service, over.backend, R"({"admin": "maint"})", match};
         }
-        parts.inbox.put(Submitted{std::move(change), [](const Result<Outcome>&) {}});
+        parts.inbox.put(Submitted{std::move(change), [this, id = over.id](const Result<Outcome>& outcome) {
+                                      if (!outcome) parts.drains.again(id);
+                                  }});
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/duration.h"
 #include "base/log.h"
+#include "control/retry.h"
 #include "reconcile/records.h"
 
 namespace gorb::control {
@@ -27,13 +28,20 @@ void Drains::follow(const std::string& service, const model::BackendEntry& backe
     if (begins) {
         drain.service = service;
         drain.backend = backend.spec.name;
-        drain.since = clock_->now();
         drain.view.since_wall = clock_->wall();
-        next_ = drain.since;
+        next_ = clock_->now();
     }
+    // The time to wait is of the moment that it was said: the drain may have gone on for longer than that.
     const base::Nanos timeout = backend.spec.drain_timeout;
-    drain.view.deadline_wall = timeout > base::Nanos(0) ? drain.view.since_wall + timeout.count() : 0;
+    if (begins || drain.timeout != timeout || drain.then != backend.spec.drain_then) {
+        drain.timeout = timeout;
+        drain.then = backend.spec.drain_then;
+        drain.since = clock_->now();
+        drain.view.deadline_wall = timeout > base::Nanos(0) ? clock_->wall() + timeout.count() : 0;
+    }
     drain.over = false;
+    drain.told_again = 0;
+    drain.refusals = 0;
     published_.with([&](auto& map) { map[backend.id] = drain.view; });
 }
 
@@ -41,6 +49,13 @@ void Drains::forget(model::BackendId id) {
     if (drains_.erase(id) == 0) return;
     published_.with([&](auto& map) { map.erase(id); });
     if (drains_.empty()) next_ = 0;
+}
+
+void Drains::again(model::BackendId id) {
+    const auto it = drains_.find(id);
+    if (it == drains_.end() || !it->second.over) return;
+    it->second.over = false;
+    it->second.told_again = clock_->now() + retry_after(it->second.refusals++);
 }
 
 uint64_t Drains::next() const {
@@ -92,16 +107,17 @@ std::vector<Drains::Over> Drains::look(const model::Snapshot& now, ipvs::Driver&
         const model::Backend& spec = (*backend)->spec;
         const uint64_t timeout = base::ns_of(spec.drain_timeout);
         const bool late = timeout > 0 && time >= drain.since + timeout;
-        if (timeout > 0 && !drain.over && (drain.view.finished || late)) {
+        const bool told = drain.over || time < drain.told_again;
+        if (timeout > 0 && !told && (drain.view.finished || late)) {
             drain.over = true;
-            if (!drain.view.finished) {
+            if (!drain.view.finished && drain.refusals == 0) {
                 base::log_warning("drain ended by its time-out",
                                   {{"service", drain.service},
                                    {"backend", drain.backend},
                                    {"drain-timeout", base::duration_text(spec.drain_timeout)},
                                    {"left", left(drain.view)}});
             }
-            over.push_back({drain.service, drain.backend, spec.drain_then});
+            over.push_back({id, drain.service, drain.backend, spec.drain_then, (*backend)->revision});
         }
         published_.with([key = id, view = drain.view](auto& map) { map[key] = view; });
     }

@@ -34,10 +34,13 @@ class Drains {
   public:
     static constexpr uint64_t period = 1'000'000'000;  // ns between two looks
 
-    // A drain that is over and whose backend has a time-out set: what is to become of it.
+    // A drain that is over and whose backend has a time-out set: what is to become of it, if it is still of
+    // this revision. Told once, and again after again().
     struct Over {
+        model::BackendId id{};
         std::string service, backend;
         model::DrainThen then{};
+        uint64_t revision = 0;
     };
 
     explicit Drains(const base::Clock& clock) : clock_(&clock) {}
@@ -45,6 +48,8 @@ class Drains {
     // Follows what a backend has become: begins, goes on with, or forgets its drain.
     void follow(const std::string& service, const model::BackendEntry& backend);
     void forget(model::BackendId id);
+    // What was to become of it was refused: it is told again, later with every time.
+    void again(model::BackendId id);
 
     // Looks at all drains when it is time to.
     std::vector<Over> look(const model::Snapshot& now, ipvs::Driver& driver);
@@ -55,8 +60,12 @@ class Drains {
   private:
     struct Drain {
         std::string service, backend;
-        uint64_t since = 0;
-        bool over = false;  // told
+        uint64_t since = 0;       // when what is waited for was last said otherwise
+        base::Nanos timeout{0};   // as it was said then, and
+        model::DrainThen then{};  // what comes of it
+        bool over = false;        // told
+        uint64_t told_again = 0;  // not before; 0: at once
+        uint32_t refusals = 0;
         DrainView view;
     };
     void count(Drain& drain, const base::Result<std::vector<ipvs::DestRecord>>& dests,

@@ -54,6 +54,21 @@ base::Error exists_with_other_content(const std::string& what) {
                               "change single fields, PATCH it"};
 }
 
+// Documents do not say that a service is being removed: one that is goes on being so.
+model::Service as_said(const model::Service& document, const model::ServicePtr& old) {
+    model::Service wanted = document;
+    wanted.deleting = old && old->spec.deleting;
+    return wanted;
+}
+
+// `service` as it was, null for a new one.
+Status check_takes_backends(const model::ServicePtr& service, const std::string& backend) {
+    if (!service || !service->spec.deleting) return {};
+    return base::fail(Errc::exists, words(service->spec.name) +
+                                        " is being removed and takes no new backend " + in_quotes(backend) +
+                                        ": to have it again, DELETE it without \"drain\" and PUT it anew");
+}
+
 // ---- steps of one object
 
 Step service_step(const Present& present, const model::Service& wanted, model::Origin origin,
@@ -131,6 +146,8 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
     r.service = service->spec.name;
     r.backend = wanted.name;
     if (old && old->spec == wanted) return r;
+    if (auto ok = check_takes_backends(old ? nullptr : service, wanted.name); !ok)
+        return base::fail(ok.error());
     if (auto faults = model::backend_in_service_violations(service->spec, wanted); !faults.empty())
         return base::fail(base::faults_error(std::move(faults)));
     if (auto ok = store::check_backend_address(*service, wanted); !ok) return base::fail(ok.error());
@@ -213,8 +230,9 @@ Result<Resolved> become(const Present& present, const model::Config& config,
     for (const model::ConfigService& wanted : config.services) {
         const model::ServicePtr old = old_service(wanted.spec.name);
         const model::Origin from = origin.value_or(old ? old->origin : model::Origin::api);
-        if (old && old->spec == wanted.spec && old->origin == from) continue;
-        r.steps.push_back(service_step(present, wanted.spec, from, old));
+        const model::Service spec = as_said(wanted.spec, old);
+        if (old && old->spec == spec && old->origin == from) continue;
+        r.steps.push_back(service_step(present, spec, from, old));
         ++(old ? r.counts.changed : r.counts.added);
     }
     std::vector<base::Fault> faults;
@@ -222,6 +240,8 @@ Result<Resolved> become(const Present& present, const model::Config& config,
         for (const auto& [service, backend] : *names) {
             const model::ServicePtr old = old_service(service);
             const auto* before = old ? old->backends.find(backend) : nullptr;
+            if (auto ok = check_takes_backends(before ? nullptr : old, backend); !ok)
+                return base::fail(ok.error());
             const auto& wanted = *std::ranges::lower_bound(service_of(config, service).backends, backend, {},
                                                            &model::Backend::name);
             auto step = backend_step(present, service, old, wanted, before ? *before : nullptr);
@@ -259,11 +279,14 @@ Status check_keys(const model::Snapshot& now, const model::Config& config,
     return {};
 }
 
-// A file says what a backend is, and an operator drains it: where the file says nothing else, that stays.
+// A file says what a backend is, and an operator drains it: where the file says nothing else, that stays. So
+// do backends away that have left a service which is being removed.
 model::Config with_admin_states(model::Config config, const model::Snapshot& now) {
     for (model::ConfigService& service : config.services) {
         const auto* old = now.services.find(service.spec.name);
         if (!old) continue;
+        if ((*old)->spec.deleting)
+            std::erase_if(service.backends, [&](const auto& b) { return !(*old)->backends.find(b.name); });
         for (model::Backend& backend : service.backends) {
             const auto* was = (*old)->backends.find(backend.name);
             if (!was || backend.admin != model::Admin::ready) continue;
@@ -335,9 +358,9 @@ Result<Resolved> resolve_one(const PutService& change, const Present& present) {
     std::optional<std::string> tag;
     if (old) tag = present.etag(old->revision);
     if (auto ok = check_match(change.match, what, tag); !ok) return base::fail(ok.error());
-    if (old && !change.match && !(old->spec == change.service))
-        return base::fail(exists_with_other_content(what));
-    return put_service(present, change.service, old, change.adopt);
+    const model::Service wanted = as_said(change.service, old);
+    if (old && !change.match && !(old->spec == wanted)) return base::fail(exists_with_other_content(what));
+    return put_service(present, wanted, old, change.adopt);
 }
 
 Result<Resolved> resolve_one(const PatchService& change, const Present& present) {

@@ -1,0 +1,78 @@
+// What of the kernel's virtual services can be gorb's.
+#include "control/adopt.h"
+
+#include <gmock/gmock.h>
+#include <linux/ip_vs.h>
+
+#include "model/rules.h"
+
+namespace gorb::control::adopt_test {
+namespace {
+
+using base::Errc;
+using testing::HasSubstr;
+
+ipvs::ServiceRecord service() {
+    ipvs::ServiceRecord record;
+    record.key = ipvs::ServiceKey::of(6, *base::Endpoint::parse("10.0.0.1:80"));
+    record.scheduler = "wrr";
+    record.netmask = 32;
+    return record;
+}
+
+ipvs::DestRecord dest(const char* address) {
+    ipvs::DestRecord record;
+    record.address = *base::Endpoint::parse(address);
+    record.weight = 1;
+    return record;
+}
+
+std::string refusal(const base::Result<model::ConfigService>& result) {
+    if (result) return "adopted";
+    EXPECT_EQ(result.error().code, Errc::unsupported);
+    return result.error().sentence;
+}
+
+TEST(Adopt, WhatIsAdoptedKeepsAllRules) {
+    ipvs::ServiceRecord persistent = service();
+    persistent.flags = IP_VS_SVC_F_PERSISTENT;
+    persistent.timeout_s = 2592000;
+    persistent.netmask = 24;
+    const auto found = adopted(persistent, {dest("10.1.0.1:80")}, "", {});
+    ASSERT_TRUE(found) << found.error().sentence;
+    EXPECT_TRUE(model::service_violations(found->spec).empty());
+    EXPECT_TRUE(model::backend_violations(found->backends.at(0)).empty());
+}
+
+// ipvsadm -p takes up to 31 days, gorb 30: stored, it would be a store that does not open again.
+TEST(Adopt, AServiceThatGorbsRulesRefuseIsRefusedByItsField) {
+    ipvs::ServiceRecord persistent = service();
+    persistent.flags = IP_VS_SVC_F_PERSISTENT;
+    persistent.timeout_s = 2678400;
+    EXPECT_THAT(refusal(adopted(persistent, {}, "", {})), HasSubstr("\"persistent\""));
+    ipvs::ServiceRecord grouped = service();
+    grouped.netmask = 24;
+    EXPECT_THAT(refusal(adopted(grouped, {}, "", {})), HasSubstr("\"netmask\""));
+}
+
+TEST(Adopt, ADestinationThatGorbsRulesRefuseIsRefusedByItsField) {
+    ipvs::DestRecord thresholds = dest("10.1.0.1:80");
+    thresholds.upper_threshold = 5;
+    thresholds.lower_threshold = 6;
+    const auto sentence = refusal(adopted(service(), {thresholds}, "", {}));
+    EXPECT_THAT(sentence, HasSubstr("\"lower-threshold\""));
+    EXPECT_THAT(sentence, HasSubstr("10.1.0.1:80"));
+    EXPECT_THAT(refusal(adopted(service(), {dest("224.0.0.1:80")}, "", {})), HasSubstr("\"address\""));
+}
+
+TEST(Adopt, PulsesThatDoNotSuitAreTheRequestsFault) {
+    model::PulseSpec pulse;
+    pulse.source = base::Endpoint::parse("[fd00::1]:1")->ip;
+    const auto found = adopted(service(), {dest("10.1.0.1:80")}, "", model::PulseList({pulse}));
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code, Errc::invalid);
+    EXPECT_EQ(found.error().faults.at(0).pointer, "/pulse/source");
+}
+
+}  // namespace
+}  // namespace gorb::control::adopt_test

@@ -1,0 +1,237 @@
+// What leaves when its connections have ended: that it does, whatever is said and refused in the meantime.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+#include "unit/control/fake_database.h"
+
+namespace gorb::control::leaving_test {
+namespace {
+
+using base::Errc;
+using ipvs::Op;
+
+constexpr auto hour = std::chrono::hours(1);
+
+struct LeavingTest : testing::Test {
+    base::ManualClock clock;
+    Disk disk;
+    plugin::Registry registry;
+    ipvs::MemoryDriver* table = new ipvs::MemoryDriver;  // owned by the control
+    std::unique_ptr<Control> control;
+
+    LeavingTest() { registry.load({GORB_PLUGINS}); }
+    void SetUp() override {
+        Options options;
+        options.clock = &clock;
+        control = std::make_unique<Control>(std::unique_ptr<ipvs::Driver>(table), nullptr, registry, options,
+                                            std::make_unique<FakeDatabase>(disk));
+        ASSERT_TRUE(control->start());
+    }
+    void make_web(model::Origin origin, int backends) {
+        if (origin == model::Origin::file) {
+            ASSERT_TRUE(run(Declare{config(backends)}));
+        } else {
+            ASSERT_TRUE(run(PutConfig{config(backends), {}, true}));
+        }
+        for (int n = 1; n <= backends; ++n) connections(n, 1);
+    }
+    void connections(int n, uint32_t active) {
+        ASSERT_TRUE(table->set_counters(reconcile::kernel_key(service().key), backend(n).address, active, 0));
+    }
+    base::Result<Outcome> run(Change change) {
+        std::promise<base::Result<Outcome>> promise;
+        auto future = promise.get_future();
+        control->submit(std::move(change),
+                        [&promise](base::Result<Outcome> r) { promise.set_value(std::move(r)); });
+        return future.get();
+    }
+    // Until `what` holds, while the control's time goes on.
+    template <class What>
+    bool eventually(What&& what) {
+        for (int i = 0; i < 2000; ++i) {
+            if (what()) return true;
+            clock.advance(base::second / 10);
+            control->reconcile([](const base::Result<SyncCounts>&) {});  // wakes it
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return false;
+    }
+    static model::Service service() {
+        model::Service s;
+        s.name = "web";
+        s.key.vip = *base::Endpoint::parse("10.0.0.1:80");
+        return s;
+    }
+    static model::Backend backend(int n) {
+        model::Backend b;
+        b.name = "b" + std::to_string(n);
+        b.address = *base::Endpoint::parse("10.1.0." + std::to_string(n) + ":80");
+        model::PulseSpec none;
+        none.type = "none";
+        b.pulses = model::PulseList({none});
+        return b;
+    }
+    static model::Config config(int backends) {
+        model::Config out;
+        out.services.push_back({service(), {}});
+        for (int n = 1; n <= backends; ++n) out.services[0].backends.push_back(backend(n));
+        return out;
+    }
+    // As GET /config shows it: nothing of whether a service is being removed.
+    model::Config shown() {
+        model::Config out;
+        control->snapshot()->services.for_each([&](const std::string&, const model::ServicePtr& entry) {
+            model::ConfigService& s = out.services.emplace_back();
+            s.spec = entry->spec;
+            s.spec.deleting = false;
+            entry->backends.for_each(
+                [&](const std::string&, const model::BackendPtr& b) { s.backends.push_back(b->spec); });
+        });
+        return out;
+    }
+    model::ServicePtr web() {
+        const auto now = control->snapshot();
+        const auto* found = now->services.find("web");
+        return found ? *found : nullptr;
+    }
+    model::BackendPtr web(const std::string& name) {
+        const auto entry = web();
+        const auto* found = entry ? entry->backends.find(name) : nullptr;
+        return found ? *found : nullptr;
+    }
+    size_t refusals() {
+        const std::lock_guard lock(disk.mutex);
+        return disk.refused;
+    }
+};
+
+TEST_F(LeavingTest, ABackendWhoseRemovalIsRefusedGoesLater) {
+    make_web(model::Origin::api, 2);
+    ASSERT_TRUE(run(DeleteBackend{"web", "b1", {}, hour}));
+    disk.refuse(base::fail(Errc::no_space, "the disk is full"));
+    connections(1, 0);
+    ASSERT_TRUE(eventually([&] { return refusals() >= 3; }));
+    EXPECT_TRUE(web("b1"));
+    disk.refuse({});
+    EXPECT_TRUE(eventually([&] { return !web("b1"); }));
+}
+
+TEST_F(LeavingTest, ABackendThatIsNotPutIntoMaintenanceAtOnceIsLater) {
+    make_web(model::Origin::api, 1);
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"admin": "drain", "drain-timeout": "1m"})", {}}));
+    disk.refuse(base::fail(Errc::no_space, "the disk is full"));
+    ASSERT_TRUE(eventually([&] { return refusals() >= 2; }));
+    disk.refuse({});
+    EXPECT_TRUE(eventually([&] { return web("b1")->spec.admin == model::Admin::maint; }));
+}
+
+TEST_F(LeavingTest, AServiceThatTheKernelKeepsAfterItsLastBackendGoesLater) {
+    make_web(model::Origin::api, 1);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    std::atomic<int> refused = 0;
+    table->set_hook([&](const Op& op, uint64_t) {
+        return op.kind == Op::Kind::remove_service && refused < 3 ? (++refused, EPERM) : 0;
+    });
+    connections(1, 0);
+    EXPECT_TRUE(eventually([&] { return !web(); }));
+    EXPECT_EQ(refused, 3);
+}
+
+class LeavingDocuments : public LeavingTest, public testing::WithParamInterface<model::Origin> {
+  protected:
+    base::Result<Outcome> apply(const model::Config& document) {
+        if (GetParam() == model::Origin::file) return run(Declare{document});
+        return run(PutConfig{document, {}, true});
+    }
+};
+
+TEST_P(LeavingDocuments, ADocumentLeavesAServiceBeingRemoved) {
+    make_web(GetParam(), 2);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    const auto again = apply(GetParam() == model::Origin::file ? config(2) : shown());
+    ASSERT_TRUE(again) << again.error().sentence;
+    EXPECT_FALSE(again->changed);
+    EXPECT_TRUE(web()->spec.deleting);
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
+    connections(1, 0);
+    connections(2, 0);
+    EXPECT_TRUE(eventually([&] { return !web(); }));
+}
+
+TEST_P(LeavingDocuments, AServiceGoesWhenADocumentTakesItsLastBackend) {
+    make_web(GetParam(), 2);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    ASSERT_TRUE(apply(config(0)));
+    EXPECT_TRUE(eventually([&] { return !web(); }));
+}
+
+TEST_P(LeavingDocuments, ABackendThatHasLeftDoesNotComeBackWhileItsServiceGoes) {
+    make_web(GetParam(), 2);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    connections(1, 0);
+    ASSERT_TRUE(eventually([&] { return !web("b1"); }));
+    const auto again = apply(config(2));
+    if (GetParam() == model::Origin::file) {
+        EXPECT_TRUE(again);
+    } else {
+        ASSERT_FALSE(again);
+        EXPECT_EQ(again.error().code, Errc::exists);
+        EXPECT_NE(again.error().sentence.find("is being removed"), std::string::npos);
+    }
+    EXPECT_FALSE(web("b1"));
+    EXPECT_TRUE(web()->spec.deleting);
+}
+
+INSTANTIATE_TEST_SUITE_P(Origins, LeavingDocuments, testing::Values(model::Origin::api, model::Origin::file),
+                         [](const auto& p) { return p.param == model::Origin::api ? "Api" : "File"; });
+
+TEST_F(LeavingTest, FilesLeaveAServiceBeingRemovedAlsoAfterARestart) {
+    disk.content.revision = 7;
+    model::Service leaving = service();
+    leaving.deleting = true;
+    store::Loaded::BackendRow row;
+    row.spec = backend(1);
+    row.spec.admin = model::Admin::drain;
+    row.spec.drain_then = model::DrainThen::remove;
+    row.spec.drain_timeout = model::drain_time(hour);
+    disk.content.services.push_back({leaving, 7, model::Origin::file, {row}});
+    control.reset();
+    table = new ipvs::MemoryDriver;
+    SetUp();
+    ASSERT_TRUE(run(Declare{config(2)}));
+    EXPECT_TRUE(web()->spec.deleting);
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
+    EXPECT_FALSE(web("b2"));
+}
+
+TEST_F(LeavingTest, APutOfWhatIsShownChangesNothingOfAServiceBeingRemoved) {
+    make_web(model::Origin::api, 1);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    const auto same = run(PutService{service(), {}});
+    ASSERT_TRUE(same) << same.error().sentence;
+    EXPECT_FALSE(same->changed);
+    model::Service other = service();
+    other.scheduler = "rr";
+    ASSERT_TRUE(run(PutService{other, Match{true, {}}}));
+    EXPECT_TRUE(web()->spec.deleting);
+    EXPECT_EQ(web()->spec.scheduler, "rr");
+}
+
+TEST_F(LeavingTest, AServiceBeingRemovedTakesNoNewBackend) {
+    make_web(model::Origin::api, 1);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    const auto refused = run(PutBackend{"web", backend(2), {}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::exists);
+    EXPECT_NE(refused.error().sentence.find("DELETE it without"), std::string::npos);
+    EXPECT_TRUE(run(PatchBackend{"web", "b1", R"({"weight": 7})", {}}));
+}
+
+}  // namespace
+}  // namespace gorb::control::leaving_test
