@@ -58,7 +58,8 @@ void limit_down(const model::PoolPolicy& policy, std::span<const Member> members
     if (policy.max_down >= 100) return;
     std::vector<std::pair<uint64_t, model::BackendId>> down;
     for (const Member& m : members) {
-        if (eligible(m) && m.state == State::down) down.emplace_back(m.since, m.id);
+        const bool called = !m.backup || a.backups_serve();  // as known() has it
+        if (eligible(m) && called && m.state == State::down) down.emplace_back(m.since, m.id);
     }
     const size_t allowed = known(tally, a) * policy.max_down / 100;
     if (down.size() <= allowed) return;
@@ -150,29 +151,29 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
     const model::PoolPolicy& policy = service.pool;
     const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
     const bool removes = model::effective_on_down(service) == model::OnDown::remove;
+    const bool absent_at_zero = model::absent_at_zero(service);
     Decision d;
     d.cause = Cause::none;
-    if (m.admin != Admin::ready) {
-        d.admin = 0;
-        d.cause = m.admin == Admin::drain ? Cause::drain : Cause::maint;
-        return d;
-    }
-    if (m.configured == 0) {
-        d.cause = Cause::zero;
+    if (m.admin != Admin::ready || m.configured == 0) {
+        const bool asked = m.admin != Admin::ready;
+        if (asked) d.admin = 0;
+        d.cause = !asked ? Cause::zero : m.admin == Admin::drain ? Cause::drain : Cause::maint;
+        // One that served keeps its connections, at the price of the clients that are hashed to it.
+        d.present = !absent_at_zero || (serves(m) && d.cause != Cause::maint);
         return d;
     }
     const uint32_t whole = std::max<uint32_t>(1, m.configured / pool.divisor);
     if (m.backup && !pool.backups_serve()) {
         d.pool = 0;
         d.cause = Cause::standby;
-        // A hash table has no place for one that waits.
-        d.present = !(traits.zero_swallows && removes);
+        d.present = !absent_at_zero;
         return d;
     }
     if (m.state == State::unknown) {
         d.health = 0;
         d.cause = m.before > 0 ? Cause::before : Cause::unchecked;
         d.effective = std::min(m.before, whole);
+        d.present = !absent_at_zero || d.effective > 0;
         return d;
     }
     if (m.state == State::down) {
@@ -203,6 +204,7 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
     if (m.share == 0) {  // asks for no traffic at all, which every scheduler understands
         d.share = 0;
         d.effective = 0;
+        d.present = !absent_at_zero;
     }
     if (d.share < 100) d.cause = Cause::share;
     if (d.health < 100) d.cause = Cause::history;

@@ -95,8 +95,9 @@ std::vector<std::string> pool_warnings(const model::Service& service, const Asse
     if (traits.zero_swallows && traits.fallback_flag == 0) {
         all.push_back(
             "scheduler " + service.scheduler +
-            " gives clients hashed to a backend of weight 0 no destination: one that is down is removed "
-            "from the kernel instead, and draining one turns its clients away");
+            " gives clients hashed to a backend of weight 0 no destination: one that is down, in "
+            "maintenance or not checked yet is not in the kernel instead, and draining one turns its clients "
+            "away");
     }
     if (policy.recovery != model::Recovery::immediate && !traits.ramps()) {
         all.push_back("recovery " + std::string(model::recovery_text(policy.recovery)) +

@@ -41,8 +41,14 @@ OnDown effective_on_down(const Service& service) {
 }
 
 uint32_t effective_flags(const Service& service) {
-    if (service.pool.refuse_fallback || service.pool.on_down != OnDown::weight_zero) return service.flags;
+    if (service.pool.refuse_fallback) return service.flags;
     return service.flags | scheduler_traits(service.scheduler).fallback_flag;
+}
+
+bool absent_at_zero(const Service& service) {
+    const SchedulerTraits traits = scheduler_traits(service.scheduler);
+    const bool helped = (effective_flags(service) & traits.fallback_flag) != 0;
+    return traits.zero_swallows && !helped && effective_on_down(service) == OnDown::remove;
 }
 
 }  // namespace gorb::model

@@ -40,4 +40,8 @@ OnDown effective_on_down(const Service& service);
 // unless it is refused.
 uint32_t effective_flags(const Service& service);
 
+// Is a destination that would have a weight of 0 better not there, whatever the reason? With weight 0 it
+// would swallow clients, and no flag helps (dh), or it is refused.
+bool absent_at_zero(const Service& service);
+
 }  // namespace gorb::model

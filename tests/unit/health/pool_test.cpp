@@ -212,8 +212,9 @@ TEST(Pool, HashSchedulersGetTheirFallbackFlagUnlessItIsRefused) {
     EXPECT_EQ(model::effective_flags(of), model::flag_fallback);
     of.flags = model::flag_port;
     EXPECT_EQ(model::effective_flags(of), model::flag_fallback | model::flag_port);
+    // Removal is for what is down; what is drained or not checked yet has weight 0 all the same.
     of.pool.on_down = OnDown::remove;
-    EXPECT_EQ(model::effective_flags(of), model::flag_port);
+    EXPECT_EQ(model::effective_flags(of), model::flag_fallback | model::flag_port);
     of.pool.on_down = OnDown::weight_zero;
     of.pool.refuse_fallback = true;
     EXPECT_EQ(model::effective_flags(of), model::flag_port);
@@ -247,6 +248,52 @@ TEST(Pool, OnDownRemoveTakesTheDestinationAway) {
     EXPECT_TRUE(w.decisions[0].present);
     EXPECT_FALSE(w.decisions[1].present);
     EXPECT_TRUE(w.decisions[2].present);
+}
+
+// Where weight 0 swallows the clients that are hashed to it, what is not to serve is not there, whyever.
+TEST(Pool, NothingSwallowsClientsWithAWeightOfZero) {
+    const auto zeros = [] {
+        Member unchecked = member(1, State::unknown), drained = up(2), maintained = up(3), unwilling = up(4);
+        Member dead = down(5), drained_dead = down(6), was_serving = member(7, State::unknown), none = up(8);
+        drained.admin = drained_dead.admin = model::Admin::drain;
+        maintained.admin = model::Admin::maint;
+        unwilling.share = 0;
+        was_serving.before = 100;
+        none.configured = 0;
+        return std::vector{unchecked,    drained,     maintained, unwilling, dead,
+                           drained_dead, was_serving, none,       up(9),     up(10)};
+    };
+    const auto there = [&](const model::Service& of) {
+        std::vector<bool> all;
+        for (const Decision& d : look(of, zeros()).decisions) all.push_back(d.present);
+        return all;
+    };
+    // A drained one keeps its connections for as long as it lives: that is what draining is for.
+    const std::vector<bool> few{false, true, false, false, false, false, true, true, true, true};
+    std::vector<bool> all(10, true), but_dead = all;
+    but_dead[4] = false;
+    EXPECT_EQ(there(service("dh")), few);
+    for (const char* scheduler : {"sh", "mh", "wrr"}) {
+        model::Service of = service(scheduler);
+        EXPECT_EQ(there(of), all) << scheduler;
+        of.pool.on_down = OnDown::remove;
+        EXPECT_EQ(there(of), but_dead) << scheduler;
+        of.pool.refuse_fallback = true;
+        EXPECT_EQ(there(of), scheduler == std::string("wrr") ? but_dead : few) << scheduler;
+        of.pool.on_down = OnDown::weight_zero;
+        EXPECT_EQ(there(of), all) << scheduler << ": as was asked for";
+    }
+}
+
+TEST(Pool, BackupsThatWaitDoNotCountForMaxDown) {
+    model::Service of = service();
+    of.pool.quorum = 3;
+    of.pool.max_down = 50;
+    Member last = down(1);
+    last.since = 10 * s;
+    const Whole w = look(of, {last, up(2), up(3), up(4), backup(down(5)), backup(down(6))});
+    EXPECT_EQ(w.pool.kept, 0U);
+    EXPECT_EQ(w.weights(), (Weights{0, 100, 100, 100, 0, 0}));
 }
 
 TEST(Pool, BackupsServeOnlyWhileThePrimariesAreUnderTheQuorum) {
