@@ -1,6 +1,6 @@
 // Any bytes as the replies to HTTP checks on one connection, cut anywhere: nothing crashes, no more is
 // consumed than was there, no more is kept than the limit, and the cuts do not change what complete replies
-// mean.
+// mean. What the short way (quick.h) takes, the reader takes as well and understands the same.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -8,6 +8,7 @@
 
 #include "expect.h"
 #include "judge.h"
+#include "quick.h"
 #include "reply.h"
 
 namespace {
@@ -47,6 +48,21 @@ void judge(const ReplyReader& reader, const ReplyReader::Wanted& wanted, const H
     if (wanted.keep_body) check(printable(pulse_http::judge_body(reader, regex, wanted.body_limit)));
 }
 
+void compare_with_quick(std::string_view bytes, size_t limit) {
+    const auto quick = pulse_http::QuickReply::read(bytes, limit);
+    if (quick.status == 0) return;
+    ReplyReader reader;
+    ReplyReader::Wanted wanted;
+    wanted.keep_body = true;
+    wanted.body_limit = limit;
+    reader.begin(wanted);
+    const size_t used = reader.feed(bytes);
+    check(reader.state() == State::done && !reader.cut());
+    check(used == quick.size && reader.status() == quick.status);
+    check(reader.server_closes() == quick.closes);
+    check(reader.reusable() == (!quick.closes && quick.size == bytes.size()));
+}
+
 // What is between two of these is one reply, and what the server sends before the next request.
 constexpr std::string_view between("\0\n", 2);
 
@@ -72,6 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const std::string_view bytes = rest.substr(0, end);
         rest = end == std::string_view::npos ? "" : rest.substr(end + between.size());
 
+        compare_with_quick(bytes, wanted.body_limit);
         whole.begin(wanted);
         check(whole.feed(bytes) <= bytes.size());
         check_state(whole, wanted);
