@@ -48,6 +48,8 @@ void Weights::forget(const std::string& service) {
 void Weights::health_changed(const health::Changed& change) {
     Slot* slot = slots_->find(change.id);
     if (!slot) return;  // removed in the meantime
+    // It may have fallen since the last look.
+    if (held(suspicion_, *slot)) slot->held = true;
     set_state(*slot, change.state, change.since);
     slot->member.share = static_cast<uint8_t>(change.share);
     slot->member.ratio = static_cast<float>(change.ratio);
@@ -136,6 +138,7 @@ health::Member Weights::look(const model::Service& service, Slot& slot, health::
         if (const auto view = ports_.health_of(slot.member.id))
             slot.member.ratio = static_cast<float>(view->ratio);
     }
+    slot.held = held(suspicion_, slot);
     const health::Member member = seen(slot);
     slot.counted = health::Headcount::kind(member);
     tally.add(slot.counted);
