@@ -21,6 +21,15 @@ bool held(const health::Suspicion& suspicion, const Slot& slot) {
            slot.member.since >= suspicion.since;
 }
 
+// Is it still coming back by history, even if something else decides over its weight for now?
+bool recalls(const model::Service& service, health::Member member, uint64_t now) {
+    if (member.back_since == 0 || service.pool.recovery != model::Recovery::history) return false;
+    member.admin = model::Admin::ready;
+    member.backup = false;
+    member.configured = std::max<uint32_t>(1, member.configured);
+    return health::decide(service, {}, member, now).cause == health::Cause::history;
+}
+
 }  // namespace
 
 // Operations of one kind, and whose they are.
@@ -152,8 +161,9 @@ uint64_t Weights::give(const model::Service& service, const health::Assessment& 
     const health::Decision decision = health::decide(service, pool, member, now);
     uint64_t at = health::next_step(service, member, now);
     if (decision.cause == health::Cause::history) at = now + base::second;
-    // It has all of its weight: from now on it is one that was here all along.
-    if (at == 0 && member.state == health::State::up) slot.member.back_since = 0;
+    // Nothing is left to recover from: from now on it is one that was here all along.
+    if (at == 0 && member.state == health::State::up && !recalls(service, member, now))
+        slot.member.back_since = 0;
     const bool same = decision == slot.decision;
     slot.decision = decision;
     if (!batch) return at;

@@ -172,5 +172,64 @@ TEST_F(RecoveryTest, ARampThatAHeldFallInterruptsGoesOn) {
     EXPECT_EQ(all(), "100 100 100");
 }
 
+// Whatever decides over its weight for a while, it is still coming back after that.
+TEST_F(RecoveryTest, HistoryIsRememberedWhileSomethingElseDecides) {
+    start(model::Recovery::history);
+    ratios = {{1, 0.3}};
+    turn(1, State::down);
+    turn(1, State::up);
+    EXPECT_EQ(all(), "30 100 100");
+
+    slots.find(1)->member.admin = model::Admin::drain;
+    look();
+    EXPECT_EQ(all(), "0 100 100");
+    slots.find(1)->member.admin = model::Admin::ready;
+    look();
+    EXPECT_EQ(all(), "30 100 100") << "after a drain";
+
+    slots.find(1)->member.backup = true;
+    look();
+    EXPECT_EQ(all(), "0 100 100");
+    slots.find(1)->member.backup = false;
+    look();
+    EXPECT_EQ(all(), "30 100 100") << "after standby";
+
+    slots.find(1)->member.configured = 0;
+    look();
+    EXPECT_EQ(all(), "0 100 100");
+    slots.find(1)->member.configured = 100;
+    look();
+    EXPECT_EQ(all(), "30 100 100") << "after a weight of 0";
+
+    service.pool.panic_threshold = 50;
+    become();
+    turn(2, State::down);
+    turn(3, State::down);
+    EXPECT_EQ(all(), "100 100 100");
+    turn(2, State::up);
+    EXPECT_EQ(all(), "30 100 0") << "after panic";
+    after(second);
+    ratios[1] = 0.4;
+    after(second);
+    EXPECT_EQ(all(), "40 100 0");
+}
+
+TEST_F(RecoveryTest, HistoryIsOverWhenItIsAllGood) {
+    start(model::Recovery::history);
+    ratios = {{1, 0.3}};
+    turn(1, State::down);
+    turn(1, State::up);
+    ratios = {{1, 1}};
+    slots.find(1)->member.admin = model::Admin::drain;
+    look();
+    EXPECT_EQ(slots.find(1)->member.back_since, 0U) << "drained or not";
+    slots.find(1)->member.admin = model::Admin::ready;
+    ratios = {{1, 0.9}};
+    look();
+    after(second);
+    EXPECT_EQ(all(), "100 100 100") << "one failure is no new recovery";
+    EXPECT_EQ(weights.next(), 0U);
+}
+
 }  // namespace
 }  // namespace gorb::control::recovery_test
