@@ -23,10 +23,14 @@ void Slot::took(const ipvs::DestRecord& record) {
 
 void set_state(Slot& slot, health::State state, uint64_t since) {
     if (slot.member.state == state) return;
+    // A fall that never became a weight is none to come back from.
+    const bool never_fell =
+        slot.held && slot.member.state == health::State::down && slot.state_before == health::State::up;
+    slot.held = false;
     slot.state_before = std::exchange(slot.member.state, state);
     slot.since_before = std::exchange(slot.member.since, since);
     // One that was taken over from the kernel was here all along.
-    const bool served = slot.state_before == health::State::up ||
+    const bool served = never_fell || slot.state_before == health::State::up ||
                         (slot.state_before == health::State::unknown && slot.member.before > 0);
     if (state == health::State::up && !served) slot.member.back_since = since;
     if (state != health::State::unknown) slot.member.before = 0;

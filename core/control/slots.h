@@ -72,7 +72,8 @@ struct Slot {
     Tunnel tunnel;
     health::State state_before = health::State::unknown;
     bool present : 1 = false;  // is it in the kernel
-    uint8_t counted : 7 = 0;   // as what it is in its service's tally
+    bool held : 1 = false;     // it is down, but a freeze keeps that from its weight, as last looked at
+    uint8_t counted : 6 = 0;   // as what it is in its service's tally
 
     // The destination as the kernel has it, or would have it.
     ipvs::DestRecord record() const;

@@ -21,6 +21,15 @@ bool held(const health::Suspicion& suspicion, const Slot& slot) {
            slot.member.since >= suspicion.since;
 }
 
+// Is it still coming back by history, even if something else decides over its weight for now?
+bool recalls(const model::Service& service, health::Member member, uint64_t now) {
+    if (member.back_since == 0 || service.pool.recovery != model::Recovery::history) return false;
+    member.admin = model::Admin::ready;
+    member.backup = false;
+    member.configured = std::max<uint32_t>(1, member.configured);
+    return health::decide(service, {}, member, now).cause == health::Cause::history;
+}
+
 }  // namespace
 
 // Operations of one kind, and whose they are.
@@ -48,6 +57,8 @@ void Weights::forget(const std::string& service) {
 void Weights::health_changed(const health::Changed& change) {
     Slot* slot = slots_->find(change.id);
     if (!slot) return;  // removed in the meantime
+    // It may have fallen since the last look.
+    if (held(suspicion_, *slot)) slot->held = true;
     set_state(*slot, change.state, change.since);
     slot->member.share = static_cast<uint8_t>(change.share);
     slot->member.ratio = static_cast<float>(change.ratio);
@@ -136,6 +147,7 @@ health::Member Weights::look(const model::Service& service, Slot& slot, health::
         if (const auto view = ports_.health_of(slot.member.id))
             slot.member.ratio = static_cast<float>(view->ratio);
     }
+    slot.held = held(suspicion_, slot);
     const health::Member member = seen(slot);
     slot.counted = health::Headcount::kind(member);
     tally.add(slot.counted);
@@ -149,8 +161,9 @@ uint64_t Weights::give(const model::Service& service, const health::Assessment& 
     const health::Decision decision = health::decide(service, pool, member, now);
     uint64_t at = health::next_step(service, member, now);
     if (decision.cause == health::Cause::history) at = now + base::second;
-    // It has all of its weight: from now on it is one that was here all along.
-    if (at == 0 && member.state == health::State::up) slot.member.back_since = 0;
+    // Nothing is left to recover from: from now on it is one that was here all along.
+    if (at == 0 && member.state == health::State::up && !recalls(service, member, now))
+        slot.member.back_since = 0;
     const bool same = decision == slot.decision;
     slot.decision = decision;
     if (!batch) return at;
