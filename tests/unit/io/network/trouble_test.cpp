@@ -86,6 +86,17 @@ class NetworkTest : public testing::Test {
 // Prohibited, host unreachable, network unreachable; over IPv6 prohibited and no route.
 constexpr const char* refused_by_router[] = {"10.78.0.1", "10.79.0.1", "10.81.0.1", "fd78::1", "fd79::1"};
 
+TEST(ToldLaterTest, OnlyWhatARouterCanSayChangesAndTheSignStays) {
+    for (const int routers : {ENETUNREACH, EACCES, EHOSTUNREACH}) {
+        EXPECT_EQ(told_later(routers), EHOSTUNREACH);
+        EXPECT_EQ(told_later(-routers), -EHOSTUNREACH);
+    }
+    for (const int other : {0, EPERM, ECONNREFUSED, ETIMEDOUT, ENETDOWN, ENOBUFS, EMSGSIZE, ENOENT}) {
+        EXPECT_EQ(told_later(other), other);
+        EXPECT_EQ(told_later(-other), -other);
+    }
+}
+
 TEST_F(NetworkTest, WhatARouterSaysOfADatagramIsTheTargets) {
     for (const char* address : refused_by_router) {
         EXPECT_EQ(told(Transport::udp, address), -EHOSTUNREACH) << address;
