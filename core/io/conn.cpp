@@ -60,6 +60,7 @@ struct Conn::Impl final : Conn {
     void hand_over(const uint8_t* data, size_t size);
     void end(int reason);
     void end_soon(int reason);
+    int send_datagram(const void* data, size_t size);
     int write_some(const void* data, size_t size, size_t& put);
     bool flush();
 
@@ -153,6 +154,12 @@ base::Status Conn::Impl::start_alone(const ConnOptions& options) {
         if (!session) return base::fail(std::move(session.error()));
         tls = std::move(*session);
     }
+    if (!tcp) {
+        // Without it the kernel keeps to itself that a router knows no way to the network or the host.
+        const int on = 1;
+        const bool v4 = options.peer.ip.v4();
+        setsockopt(fd, v4 ? SOL_IP : SOL_IPV6, v4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof on);
+    }
     if (tcp && (options.speaks_first || options.tls)) {
         // One segment less to make and to take in; where it is not to be had, that is all that is lost.
         const int on = 1;
@@ -218,8 +225,7 @@ void Conn::Impl::connected(uint32_t got) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error == EACCES) error = EHOSTUNREACH;  // a router's "prohibited", over IPv6
-        if (error != 0) return end(-error);
+        if (error != 0) return end(-told_later(error));
     }
     if ((got & EPOLLOUT) == 0) return;
     has_connected = true;
@@ -236,7 +242,7 @@ void Conn::Impl::connected(uint32_t got) {
 bool Conn::Impl::shake_hands() {
     const Step step = tls->handshake();
     if (step == Step::failed) {
-        end(tls->error());
+        end(told_later(tls->error()));
         return false;
     }
     if (step != Step::done) return false;
@@ -266,14 +272,14 @@ bool Conn::Impl::read_once() {
     bool more = true;
     if (tls) {
         const Step step = tls->read(buffer.data(), buffer.size(), size);
-        if (step == Step::failed) return end(tls->error()), false;
+        if (step == Step::failed) return end(told_later(tls->error())), false;
         if (step == Step::ended) return end(0), false;
         if (step != Step::done) return false;
     } else {
         const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
         if (got < 0 && errno == EINTR) return true;
         if (got < 0) {
-            if (errno != EAGAIN) end(-errno);
+            if (errno != EAGAIN) end(-told_later(errno));
             return false;
         }
         size = static_cast<size_t>(got);
@@ -307,13 +313,24 @@ int Conn::Impl::write_some(const void* data, size_t size, size_t& put) {
     put = 0;
     if (tls) {
         const Step step = tls->write(data, size, put);
-        if (step == Step::failed) return tls->error();
+        if (step == Step::failed) return told_later(tls->error());
         return step == Step::ended ? -EPIPE : 0;
     }
     const ssize_t sent = ::send(fd, data, size, MSG_NOSIGNAL);
-    if (sent < 0) return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (sent < 0) return errno == EAGAIN || errno == EINTR ? 0 : -told_later(errno);
     put = static_cast<size_t>(sent);
     return 0;
+}
+
+// 0 or a negative errno.
+int Conn::Impl::send_datagram(const void* data, size_t size) {
+    if (::send(fd, data, size, MSG_NOSIGNAL) >= 0) return 0;
+    const int error = errno;
+    if (told_later(error) != EHOSTUNREACH) return -error;
+    // What a router said of an earlier datagram, or our own routes, which have changed since connect()? The
+    // kernel tells of the former once, and the latter refuse the next attempt as well.
+    if (::send(fd, data, size, MSG_NOSIGNAL) >= 0) return -EHOSTUNREACH;
+    return error == EHOSTUNREACH ? -ENETUNREACH : -error;
 }
 
 // Sends what waits. False: the connection is broken.
@@ -337,10 +354,10 @@ int Conn::send(const void* data, size_t size) {
     if (!conn.open) return -ENOTCONN;
     if (conn.why != 0) return 0;  // broken already, and closed() is on its way
     if (!conn.tcp) {
-        if (::send(conn.fd, data, size, MSG_NOSIGNAL) >= 0) return 0;
-        if (errno == EMSGSIZE) return -EMSGSIZE;
-        if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return -ENOBUFS;
-        conn.end_soon(-errno);
+        const int error = conn.send_datagram(data, size);
+        if (error == 0 || error == -EMSGSIZE) return error;
+        if (error == -EAGAIN || error == -ENOBUFS || error == -ENOMEM) return -ENOBUFS;
+        conn.end_soon(error);
         return 0;
     }
     if (size > buffer_limit - (conn.out.size() - conn.out_at)) return -ENOBUFS;

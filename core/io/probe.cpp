@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "io/trouble.h"
+
 namespace gorb::io {
 namespace {
 
@@ -62,8 +64,7 @@ void ProbePool::Impl::on_event(void* arg, uint32_t got) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(probe.socket.fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error == EACCES) error = EHOSTUNREACH;  // a router's "prohibited", over IPv6
-        if (error != 0) return pool.end(probe, -error);
+        if (error != 0) return pool.end(probe, -told_later(error));
     }
     if (got & (EPOLLHUP | EPOLLERR)) return;  // an echo as well
     if (got & EPOLLOUT) pool.end(probe, 0);

@@ -36,4 +36,10 @@ bool our_trouble_at_once(int error) {
     return our_trouble(error) || error == EHOSTUNREACH || error == -EHOSTUNREACH;
 }
 
+int told_later(int error) {
+    if (error == ENETUNREACH || error == EACCES) return EHOSTUNREACH;
+    if (error == -ENETUNREACH || error == -EACCES) return -EHOSTUNREACH;
+    return error;
+}
+
 }  // namespace gorb::io

@@ -191,8 +191,8 @@ inline std::string errno_words(int err) {
 }
 
 // Does this errno tell of our side rather than of the target? Then the verdict is UNKNOWN: a checker that is
-// out of descriptors must not empty a pool of healthy servers. ENETUNREACH (no route to that network) is
-// ours, EHOSTUNREACH (nobody answers for that address) the target's.
+// out of descriptors must not empty a pool of healthy servers. ENETUNREACH and EACCES (our own routes) are
+// ours, EHOSTUNREACH the target's; what a router refuses by ICMP, gorb's connections tell as the latter.
 inline bool our_trouble(int err) noexcept {
     switch (err < 0 ? -err : err) {
         case EMFILE:
