@@ -170,7 +170,7 @@ TEST_F(ConfigTest, MostIsRemovedByForceOnly) {
 
 TEST_F(ConfigTest, WhatGetsAnotherAddressIsRemovedFromWhereItWas) {
     ASSERT_EQ(call("PUT", "/config", web_of(30)).status, 200);
-    const auto with = [](std::string from, std::string to) {
+    const auto with = [](const std::string& from, const std::string& to) {
         std::string body = web_of(30);
         for (size_t at = 0; (at = body.find(from, at)) != std::string::npos; at += to.size())
             body.replace(at, from.size(), to);
