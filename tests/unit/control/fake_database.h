@@ -75,9 +75,12 @@ class FakeDatabase final : public store::Database {
         disk_->take(std::move(write), done, lock);
     }
     void check_file(Done done) override {
-        done(disk_->lost ? base::Status(base::fail(base::Errc::unavailable, "it is lost")) : base::Status{});
+        done(lost() ? base::Status(base::fail(base::Errc::unavailable, "it is lost")) : base::Status{});
     }
-    bool lost() const override { return disk_->lost; }
+    bool lost() const override {
+        const std::lock_guard lock(disk_->mutex);
+        return disk_->lost;
+    }
     void rewrite(store::Loaded all, Done done) override {
         {
             const std::lock_guard lock(disk_->mutex);
