@@ -106,8 +106,8 @@ struct Daemon::Parts {
     std::unique_ptr<ipvs::Driver> own_reader;  // for those who look at the table
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
-    std::function<std::future<void>(bool force)>
-        declared;  // applies the declarative files; empty: there are none
+    // Applies the declarative files; empty: there are none.
+    std::function<std::future<void>(bool force)> declared;
 
     void stop();
 };

@@ -108,7 +108,7 @@ Present Changer::present(const model::Snapshot& now) {
     return {
         now,
         [this](const model::PulseList& list) { return p_->pulses.get(list); },
-        [this](uint64_t revision) { return p_->identity + "-" + std::to_string(revision); },
+        [this](uint64_t revision) { return p_->etag(revision); },
         [this] { return ++p_->last_id; },
         [this] { return ++p_->last_revision; },
         [this, asked = size_t{0}, all = std::optional<std::set<ipvs::ServiceKey>>()](

@@ -152,7 +152,7 @@ void Control::Impl::retry() {
 void Control::Impl::look_at_drains() {
     for (const Drains::Over& over : parts.drains.look(*parts.store.snapshot(), *parts.driver)) {
         // Who takes it out of its drain in the meantime has the last word.
-        const Match match{false, {parts.identity + "-" + std::to_string(over.revision)}};
+        const Match match{false, {parts.etag(over.revision)}};
         Change change;
         if (over.then == model::DrainThen::remove) {
             change = DeleteBackend{over.service, over.backend, match, base::Nanos(0)};
@@ -294,7 +294,7 @@ model::SnapshotPtr Control::snapshot() const {
 }
 
 std::string Control::etag(uint64_t revision) const {
-    return impl_->parts.identity + "-" + std::to_string(revision);
+    return impl_->parts.etag(revision);
 }
 
 void Control::suspected(const health::Suspicion& suspicion) {

@@ -47,6 +47,8 @@ struct Parts {
     store::Health health_of(const Slot& slot) const;
     // The backend's health is another: it is to be remembered.
     void remember_health(const Slot& slot);
+    // Of an object that was last changed by this revision.
+    std::string etag(uint64_t revision) const { return identity + "-" + std::to_string(revision); }
     // Entries are known to be out of the kernel.
     void left(const std::vector<store::Leaving>& entries);
     // A service whose key was leaving is wanted.

@@ -5,6 +5,8 @@
 #include "model/codec.h"
 #include "model/rules.h"
 #include "model/scheduler.h"
+#include "reconcile/applier.h"
+#include "reconcile/records.h"
 #include "store/difference.h"
 #include "store/transitions.h"
 
@@ -162,10 +164,10 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
         const Result<bool> foreign = present.foreign_backend(service->spec.key, wanted.address);
         if (!foreign) return base::fail(foreign.error());
         if (*foreign) {
-            return base::fail(Errc::exists, "the kernel has a destination " + wanted.address.text() + " in " +
-                                                service->spec.key.text() +
-                                                " that gorb did not make: PUT with ?adopt=true takes it "
-                                                "over, GET /kernel shows it");
+            ipvs::DestRecord there;
+            there.address = wanted.address;
+            return base::fail(
+                reconcile::in_the_way(ipvs::Op::add(reconcile::kernel_key(service->spec.key), there)));
         }
     }
     r.log = !old ? "backend created" : moves ? "backend replaced" : "backend changed";

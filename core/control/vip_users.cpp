@@ -2,15 +2,10 @@
 
 #include <utility>
 
-#include "base/clock.h"
 #include "base/log.h"
+#include "control/retry.h"
 
 namespace gorb::control {
-namespace {
-
-constexpr uint64_t retry_period = 5 * base::second;
-
-}  // namespace
 
 base::Status VipUsers::add(const base::Ip& address, Use& use) {
     // One of an earlier run, also if it was lost since (a boot), is used again: nobody is to release it as
@@ -42,16 +37,18 @@ base::Status VipUsers::acquire(const base::Ip& address) {
 
 base::Status VipUsers::acquire_anyway(const base::Ip& address, uint64_t now) {
     auto taken = take(address);
-    if (!taken && retry_at_ == 0) retry_at_ = now + retry_period;
+    if (!taken && retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
     return taken;
 }
 
 void VipUsers::look(uint64_t now) {
     if (retry_at_ == 0 || retry_at_ > now) return;
-    retry_at_ = 0;
+    bool missing = false;
     for (auto& [address, use] : uses_) {
-        if (use.missing && !add(address, use)) retry_at_ = now + retry_period;
+        if (use.missing && !add(address, use)) missing = true;
     }
+    retry_at_ = missing ? now + retry_after(failures_++) : 0;
+    if (!missing) failures_ = 0;
 }
 
 void VipUsers::release(const base::Ip& address) {

@@ -56,6 +56,7 @@ class VipUsers {
     std::set<base::Ip> earlier_;
     std::map<base::Ip, Use> uses_;
     uint64_t retry_at_ = 0;
+    uint32_t failures_ = 0;  // in a row
 };
 
 }  // namespace gorb::control

@@ -14,8 +14,6 @@ using ipvs::Op;
 using Kind = ipvs::Op::Kind;
 using Exists = Transaction::Exists;
 
-namespace {
-
 base::Error in_the_way(const Op& op) {
     const bool service = op.kind == Kind::add_service;
     std::string what = service ? "a virtual service " + op.service.key.text()
@@ -27,8 +25,6 @@ base::Error in_the_way(const Op& op) {
             {},
             EEXIST};
 }
-
-}  // namespace
 
 struct Applier::Work {
     const Transaction* transaction = nullptr;

@@ -38,6 +38,9 @@ struct Applied {
     bool service_was_missing = false;  // somebody removed the service: its other destinations are missing too
 };
 
+// Why an addition can not be: its place is taken by an entry that gorb did not make. Errc::exists.
+base::Error in_the_way(const ipvs::Op& addition);
+
 class Applier {
   public:
     explicit Applier(ipvs::Driver& driver) : driver_(&driver) {}

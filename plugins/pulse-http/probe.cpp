@@ -18,10 +18,6 @@ using State = ReplyReader::State;
 
 namespace {
 
-bool is_ours(int32_t why) {
-    return gorb::sdk::our_trouble(why) || why == -ENETUNREACH;
-}
-
 std::unique_ptr<char[]> copy_of(std::string_view text) {
     auto copy = std::make_unique<char[]>(text.size() + 1);
     std::memcpy(copy.get(), text.data(), text.size());
@@ -226,7 +222,7 @@ void Probe::closed(int32_t why, std::string_view reason) {
         words += begun() ? ", in the middle of a reply" : ", before a reply";
     }
     clear();
-    answer({is_ours(why) ? Verdict::unknown : Verdict::fail, std::move(words), -why});
+    answer({gorb::sdk::our_trouble(why) ? Verdict::unknown : Verdict::fail, std::move(words), -why});
 }
 
 void Probe::lost_while_idle() {

@@ -11,6 +11,7 @@
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
 #include "unit/control/fake_database.h"
+#include "unit/control/objects.h"
 #include "unit/control/shared_table.h"
 
 namespace gorb::control::durable_test {
@@ -18,7 +19,6 @@ namespace {
 
 using base::Errc;
 using ipvs::Op;
-using Answer = std::future<base::Result<Outcome>>;
 
 struct DurableTest : testing::Test {
     ipvs::MemoryDriver table;
@@ -32,17 +32,11 @@ struct DurableTest : testing::Test {
         control.reset();
     }
     void start(const Options& options = {}) {
-        control = std::make_unique<Control>(std::make_unique<Shared>(table), nullptr, registry, options,
+        control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
                                             std::make_unique<FakeDatabase>(disk));
         ASSERT_TRUE(control->start());
     }
-    Answer submit(Change change) {
-        auto promise = std::make_shared<std::promise<base::Result<Outcome>>>();
-        auto answer = promise->get_future();
-        control->submit(std::move(change),
-                        [promise](base::Result<Outcome> r) { promise->set_value(std::move(r)); });
-        return answer;
-    }
+    Answer submit(Change change) { return control::submit(*control, std::move(change)); }
     base::Result<Outcome> run(Change change) { return submit(std::move(change)).get(); }
     // Until `what` holds; what is awaited here comes from another thread, and soon.
     template <class What>
@@ -52,26 +46,6 @@ struct DurableTest : testing::Test {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
         return false;
-    }
-    static model::Service service(const std::string& name, const std::string& vip) {
-        model::Service s;
-        s.name = name;
-        s.key.vip = *base::Endpoint::parse(vip);
-        return s;
-    }
-    static model::Backend backend(const std::string& name, const std::string& address,
-                                  uint32_t weight = 100) {
-        model::Backend b;
-        b.name = name;
-        b.address = *base::Endpoint::parse(address);
-        b.weight = weight;
-        model::PulseSpec none;
-        none.type = "none";
-        b.pulses = model::PulseList({none});
-        return b;
-    }
-    static ipvs::ServiceKey key(const std::string& vip) {
-        return ipvs::ServiceKey::of(6, *base::Endpoint::parse(vip));
     }
     std::optional<uint32_t> weight(const std::string& vip, const std::string& address) {
         const auto dests = table.dests(key(vip));

@@ -10,6 +10,7 @@
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
 #include "unit/control/fake_database.h"
+#include "unit/control/objects.h"
 #include "unit/control/shared_table.h"
 
 namespace gorb::control::guard_test {
@@ -62,9 +63,9 @@ struct GuardTest : testing::Test {
         options.reconcile_period_ns = 0;
         options.force = force;
         control.reset();
-        control =
-            std::make_unique<Control>(std::make_unique<Shared>(table), std::make_unique<SharedVips>(vips),
-                                      registry, options, std::make_unique<FakeDatabase>(disk));
+        control = std::make_unique<Control>(std::make_unique<SharedTable>(table),
+                                            std::make_unique<SharedVips>(vips), registry, options,
+                                            std::make_unique<FakeDatabase>(disk));
         ASSERT_TRUE(control->start());
     }
     // A service, or a destination, of the kernel.
@@ -103,11 +104,7 @@ struct GuardTest : testing::Test {
         return found ? found->size() : 0;
     }
     bool has_vip(const std::string& address) { return vips.contains(*base::Ip::parse(address)); }
-    base::Result<Outcome> run(Change change) {
-        std::promise<base::Result<Outcome>> promise;
-        control->submit(std::move(change), [&](base::Result<Outcome> r) { promise.set_value(std::move(r)); });
-        return promise.get_future().get();
-    }
+    base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
     SyncCounts round(bool force = false) {
         std::promise<SyncCounts> promise;
         control->reconcile([&](const base::Result<SyncCounts>& r) { promise.set_value(*r); }, force);
@@ -127,25 +124,6 @@ struct GuardTest : testing::Test {
         std::ranges::sort(web.backends, {}, &model::Backend::name);
         out.services.push_back(web);
         return out;
-    }
-    static model::Service service(const std::string& name, const std::string& vip) {
-        model::Service s;
-        s.name = name;
-        s.key.vip = *base::Endpoint::parse(vip);
-        return s;
-    }
-    static model::Backend backend(const std::string& name, const std::string& address) {
-        model::Backend b;
-        b.name = name;
-        b.address = *base::Endpoint::parse(address);
-        b.weight = 100;
-        model::PulseSpec none;
-        none.type = "none";
-        b.pulses = model::PulseList({none});
-        return b;
-    }
-    static ipvs::ServiceKey key(const std::string& vip) {
-        return ipvs::ServiceKey::of(6, *base::Endpoint::parse(vip));
     }
 };
 

@@ -9,6 +9,7 @@
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
 #include "unit/control/fake_database.h"
+#include "unit/control/objects.h"
 
 namespace gorb::control::leaving_test {
 namespace {
@@ -44,13 +45,7 @@ struct LeavingTest : testing::Test {
     void connections(int n, uint32_t active) {
         ASSERT_TRUE(table->set_counters(reconcile::kernel_key(service().key), backend(n).address, active, 0));
     }
-    base::Result<Outcome> run(Change change) {
-        std::promise<base::Result<Outcome>> promise;
-        auto future = promise.get_future();
-        control->submit(std::move(change),
-                        [&promise](base::Result<Outcome> r) { promise.set_value(std::move(r)); });
-        return future.get();
-    }
+    base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
     // Until `what` holds, while the control's time goes on.
     template <class What>
     bool eventually(What&& what) {
@@ -62,20 +57,10 @@ struct LeavingTest : testing::Test {
         }
         return false;
     }
-    static model::Service service() {
-        model::Service s;
-        s.name = "web";
-        s.key.vip = *base::Endpoint::parse("10.0.0.1:80");
-        return s;
-    }
+    static model::Service service() { return control::service("web", "10.0.0.1:80"); }
     static model::Backend backend(int n) {
-        model::Backend b;
-        b.name = "b" + std::to_string(n);
-        b.address = *base::Endpoint::parse("10.1.0." + std::to_string(n) + ":80");
-        model::PulseSpec none;
-        none.type = "none";
-        b.pulses = model::PulseList({none});
-        return b;
+        const std::string number = std::to_string(n);
+        return control::backend("b" + number, "10.1.0." + number + ":80");
     }
     static model::Config config(int backends) {
         model::Config out;

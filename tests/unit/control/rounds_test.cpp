@@ -12,13 +12,13 @@ namespace {
 using base::second;
 
 // A table whose reading takes its time.
-class Slow final : public Shared {
+class Slow final : public SharedTable {
   public:
     Slow(ipvs::MemoryDriver& table, base::ManualClock& clock, uint64_t takes)
-        : Shared(table), clock_(&clock), takes_(takes) {}
+        : SharedTable(table), clock_(&clock), takes_(takes) {}
     base::Result<std::optional<ipvs::ServiceRecord>> service(const ipvs::ServiceKey& key) override {
         clock_->advance(takes_);
-        return Shared::service(key);
+        return SharedTable::service(key);
     }
 
   private:

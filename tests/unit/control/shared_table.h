@@ -1,13 +1,18 @@
 // A table that outlives the control that works on it, as the kernel's does.
 #pragma once
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
 #include "ipvs/memory_driver.h"
 
 namespace gorb::control {
 
-// One table for several drivers, as the kernel's outlives the daemon.
-class Shared : public ipvs::Driver {
+// One of several drivers of a table.
+class SharedTable : public ipvs::Driver {
   public:
-    explicit Shared(ipvs::MemoryDriver& table) : table_(&table) {}
+    explicit SharedTable(ipvs::MemoryDriver& table) : table_(&table) {}
     base::Result<ipvs::Info> info() override { return table_->info(); }
     base::Result<std::vector<ipvs::ServiceRecord>> services() override { return table_->services(); }
     base::Result<std::optional<ipvs::ServiceRecord>> service(const ipvs::ServiceKey& key) override {

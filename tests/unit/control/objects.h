@@ -1,0 +1,44 @@
+// Desired state by few words, and changes that are waited for.
+#pragma once
+#include <future>
+#include <string>
+#include <utility>
+
+#include "control/control.h"
+
+namespace gorb::control {
+
+inline model::Service service(const std::string& name, const std::string& vip) {
+    model::Service s;
+    s.name = name;
+    s.key.vip = *base::Endpoint::parse(vip);
+    return s;
+}
+
+// Checked by the plugin `none`.
+inline model::Backend backend(const std::string& name, const std::string& address, uint32_t weight = 100) {
+    model::Backend b;
+    b.name = name;
+    b.address = *base::Endpoint::parse(address);
+    b.weight = weight;
+    model::PulseSpec none;
+    none.type = "none";
+    b.pulses = model::PulseList({none});
+    return b;
+}
+
+inline ipvs::ServiceKey key(const std::string& vip) {
+    return ipvs::ServiceKey::of(6, *base::Endpoint::parse(vip));
+}
+
+using Answer = std::future<base::Result<Outcome>>;
+
+inline Answer submit(Control& control, Change change) {
+    auto promise = std::make_shared<std::promise<base::Result<Outcome>>>();
+    auto answer = promise->get_future();
+    control.submit(std::move(change),
+                   [promise](base::Result<Outcome> r) { promise->set_value(std::move(r)); });
+    return answer;
+}
+
+}  // namespace gorb::control
