@@ -163,12 +163,9 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
     if (moves && may_wait && !adopt) {
         const Result<bool> foreign = present.foreign_backend(service->spec.key, wanted.address);
         if (!foreign) return base::fail(foreign.error());
-        if (*foreign) {
-            ipvs::DestRecord there;
-            there.address = wanted.address;
-            return base::fail(
-                reconcile::in_the_way(ipvs::Op::add(reconcile::kernel_key(service->spec.key), there)));
-        }
+        if (*foreign)
+            return base::fail(reconcile::in_the_way(
+                ipvs::Op::add(reconcile::kernel_key(service->spec.key), {.address = wanted.address})));
     }
     r.log = !old ? "backend created" : moves ? "backend replaced" : "backend changed";
     r.steps.push_back(std::move(*step));

@@ -1,5 +1,6 @@
 """Backends for the daemon's checks: on loopback, in threads of the test, on ports of the kernel's choice; and what those of
 Debian's packages need to be started by a test."""
+import contextlib
 import http.server
 import os
 import shutil
@@ -13,10 +14,21 @@ def program(name, package):
     return found
 
 
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port(*kinds):
+    """A port that is free for all of these, TCP unless said otherwise."""
+    kinds = kinds or (socket.SOCK_STREAM,)
+    for _ in range(100):
+        with contextlib.ExitStack() as probes:
+            port = 0
+            try:
+                for kind in kinds:
+                    probe = probes.enter_context(socket.socket(socket.AF_INET, kind))
+                    probe.bind(("127.0.0.1", port))
+                    port = probe.getsockname()[1]
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class HttpBackend:

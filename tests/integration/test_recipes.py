@@ -197,7 +197,7 @@ class Recipes(unittest.TestCase):
         self.down(path, "connection refused")
 
     def test_dns_by_udp(self):
-        port = free_port(socket.SOCK_DGRAM)
+        port = free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)  # dnsmasq listens on both
         command = [program("dnsmasq", "dnsmasq-base"), "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
                    "--listen-address=127.0.0.1", "--bind-interfaces", f"--port={port}", "--pid-file", "--log-facility=-",
                    f"--user={pwd.getpwuid(os.geteuid()).pw_name}"]

@@ -43,10 +43,12 @@ class Crowd {
   private:
     void serve() {
         while (!stop_) {
+            // Asked before accepting: who had connected by then gets a byte too.
+            const bool drips = drip_.exchange(false);
             pollfd waiting{listener_.fd(), POLLIN, 0};
             poll(&waiting, 1, 5);
             for (int fd = listener_.accept(); fd >= 0; fd = listener_.accept()) take(fd);
-            if (!drip_.exchange(false)) continue;
+            if (!drips) continue;
             for (const int fd : clients_) (void)send(fd, "x", 1, MSG_NOSIGNAL);
         }
     }
