@@ -53,6 +53,11 @@ int64_t shift(uint64_t seed, uint64_t hash, uint64_t n, uint64_t interval, uint3
     return static_cast<int64_t>(chance(seed, hash, n) * most);
 }
 
+// A row has begun that could change the state and has not yet.
+bool change_pending(const Standing& s, bool held) {
+    return (s.state == State::up && s.failures > 0) || (s.state == State::down && s.passes > 0 && !held);
+}
+
 }  // namespace
 
 std::string_view state_text(State s) {
@@ -150,9 +155,7 @@ std::string held_words(uint64_t ns) {
 
 Interval interval_of(const Standing& s, const model::PulseSpec& pulse, bool held) {
     const uint64_t regular = base::ns_of(pulse.interval);
-    const bool pending =
-        (s.state == State::up && s.failures > 0) || (s.state == State::down && s.passes > 0 && !held);
-    if (pending) {
+    if (change_pending(s, held)) {
         const uint64_t fast = base::ns_of(pulse.fast_interval);
         return fast ? Interval{false, fast} : Interval{true, regular};
     }
@@ -179,13 +182,16 @@ uint64_t next_due(const Standing& s, const Damped* damped, const model::PulseSpe
                   uint64_t seed, uint64_t tick, uint64_t started, uint64_t now) {
     const bool held = damped && s.state == State::down && s.passes >= pulse.rise && now < damped->until;
     const Interval interval = interval_of(s, pulse, held);
+    const uint64_t from = started - started % tick, length = std::max(interval.ns, tick);
     uint64_t due = 0;
-    if (interval.regular) {
-        due = next_regular(hash, seed, std::max(interval.ns, tick), pulse.jitter, now);
+    if (interval.regular && change_pending(s, held)) {
+        // Not sooner than half an interval: its own place may be one that the cap went ahead of.
+        due = std::min(next_regular(hash, seed, length, pulse.jitter, std::max(now, from + length / 2)),
+                       from + length);
+    } else if (interval.regular) {
+        due = next_regular(hash, seed, length, pulse.jitter, now);
     } else {
-        const uint64_t from = started - started % tick;
-        due = from + std::max(interval.ns, tick);
-        due = static_cast<uint64_t>(static_cast<int64_t>(due) +
+        due = static_cast<uint64_t>(static_cast<int64_t>(from + length) +
                                     shift(seed, hash, started, interval.ns, pulse.jitter));
     }
     if (held) due = std::min(due, damped->until);

@@ -41,7 +41,8 @@ struct Loop::Impl {
     // What is known of one descriptor number. The generation goes to the kernel and comes back with each
     // event, so an event fetched before a change does not reach who came after it.
     struct Watched {
-        std::function<void(uint32_t)> fn;
+        // Most are watched by edges: those have no more than a pointer here.
+        std::unique_ptr<std::function<void(uint32_t)>> fn;
         EdgeFn edge = nullptr;  // this one instead of fn
         void* arg = nullptr;
         uint32_t generation = 0;
@@ -118,7 +119,7 @@ base::Result<Loop::Impl::Watched*> Loop::Impl::add(int fd, uint32_t epoll_events
             return base::fail(failed("can not watch descriptor", fd, errno));
         }
     }
-    if (index >= fds.size()) fds.resize(std::max(index + 1, fds.size() * 2));
+    if (index >= fds.size()) fds.resize(index + 1);
     Watched& watched = fds[index];
     watched.generation = generation;
     watched.events = epoll_events;
@@ -148,7 +149,9 @@ base::Status Loop::watch(int fd, uint32_t events, std::function<void(uint32_t)> 
     if (events == 0) return impl_->forget(fd);
     auto watched = impl_->add(fd, to_epoll(events));
     if (!watched) return base::fail(std::move(watched.error()));
-    (*watched)->fn.swap(fn);  // the old one dies when we return
+    // The old one dies when we return.
+    const auto dying =
+        std::exchange((*watched)->fn, std::make_unique<std::function<void(uint32_t)>>(std::move(fn)));
     return {};
 }
 
@@ -281,7 +284,7 @@ bool Loop::Impl::dispatch(int count) {
         any = true;
         // It may forget or replace itself and make the table move: it runs from here.
         auto fn = std::move(fds[fd].fn);
-        fn(events);
+        (*fn)(events);
         if (fd < fds.size() && fds[fd].generation == generation) fds[fd].fn = std::move(fn);
     }
     return any;

@@ -79,6 +79,12 @@ def many(report, bench, backends=100000, interval=5.0):
             figure = watch(subject, farm, bench.seconds + 2)
             floor = figure.us
             report.line(f"{title} floor: cpu a check", figure.us, "us")
+        with HAProxy("tcp", backends, interval) as subject:
+            time.sleep(2 * interval)
+            figure = watch(subject, farm, bench.seconds + 2)
+            haproxy = figure.us
+            report.line(f"{title} haproxy: cpu a check", figure.us, "us")
+            report.line(f"{title} haproxy: done of due", 100 * figure.done / figure.due, "%")
         start = time.monotonic()
         with Gorbd(bench.build, TCP, backends, interval) as subject:
             report.line(f"{title} gorbd: time to create them over REST", time.monotonic() - start, "s")
@@ -92,10 +98,33 @@ def many(report, bench, backends=100000, interval=5.0):
             report.line(f"{title} gorbd: cpu a check", figure.us, "us")
             report.line(f"{title} gorbd: of it user space", figure.user_us, "us", 3)
             report.line(f"{title} gorbd / floor", figure.us / floor, "x")
+            report.line(f"{title} gorbd / haproxy", figure.us / haproxy, "x", 0.65)
             report.line(f"{title} gorbd: done of due", 100 * figure.done / figure.due, "%", 99, least=True)
             report.line(f"{title} gorbd: late p99", figure.late[1], "ms", 10)
             report.line(f"{title} gorbd: rss", figure.memory / 1e6, "MB", 100)
             report.line(f"{title} gorbd: rss a backend", (figure.memory - subject.bare) / backends, "B", 512)
+
+
+def start(report, bench, backends=100000, interval=5.0):
+    """100,000 backends in the store: from the start of the process until each has been checked."""
+    title = f"tcp {size(backends)} from the store"
+    services = [f"s{i}" for i in range((backends - 1) // PER_SERVICE + 1)]
+    with Farm(bench.build) as farm, Gorbd(bench.build, TCP, backends, interval, durable=True) as subject:
+        figures = []
+        for _ in range(bench.rounds):
+            begun = time.monotonic()
+            subject.restart()
+            ready = time.monotonic() - begun
+            # In the order of their creation, which is that of their first checks.
+            for service in services:
+                while any(b["counts"]["passes"] + b["counts"]["failures"] == 0 for b in subject.backends_of(service)):
+                    if time.monotonic() > begun + 60:
+                        raise AssertionError(f"{service} was not checked in 60 s")
+                    time.sleep(0.02)
+            figures.append((ready, time.monotonic() - begun))
+    report.line(f"{title}: answers REST, after the start of the process", median([f[0] for f in figures]), "s")
+    report.line(f"{title}: all checked, after the start of the process", median([f[1] for f in figures]), "s")
+    report.line(f"{title}: all checked, after it answered", median([f[1] - f[0] for f in figures]), "s", 2)
 
 
 def ramp(report, bench, kind, goal):

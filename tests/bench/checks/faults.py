@@ -30,7 +30,7 @@ def detection(report, bench, pulse, backends, interval, fall, title, goal, backg
     victims = bench.victims
     def where(i):
         return (victim_address(i), VICTIM) if i < victims else (address(i), PORT)
-    pulse = {**pulse, "fall": fall, "rise": 1, "jitter": "0%"}  # The goal is the interval's; jitter adds its own.
+    pulse = {**pulse, "fall": fall, "rise": 1}
     with Farm(bench.build, victims) as farm, \
             Gorbd(bench.build, pulse, backends, interval, where=where) as subject:
         if background:

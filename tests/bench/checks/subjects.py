@@ -85,13 +85,13 @@ class HAProxy:
 class Gorbd:
     """gorbd as it is shipped, with the table in memory. `pulse` is what its backends are given."""
 
-    def __init__(self, build, pulse, backends, interval, where=None, loops=1, name="gorbd"):
+    def __init__(self, build, pulse, backends, interval, where=None, loops=1, name="gorbd", durable=False):
         os.environ["GORB_BUILD"] = str(build)
         from gorbd import Gorbd as Daemon
         self.name, self.kind, self.rate = name, pulse["type"], backends / interval
         self.pulse = {"interval": f"{int(interval * 1e6)}us", "timeout": "1s", **pulse}
         self.backends, self.where, self.loops = backends, where or (lambda i: (address(i), PORT)), loops
-        self.make = Daemon
+        self.make, self.durable = Daemon, durable
         self.services = 0
 
     def __enter__(self):
@@ -99,12 +99,22 @@ class Gorbd:
         self.config.write(f"[health]\nloops = {self.loops}\n")
         self.config.flush()
         with pinned(cpus()[0] if self.loops == 1 else cpus()[0] | cpus()[1]):
-            self.daemon = self.make("--driver", "memory", "--config", self.config.name)
+            self.daemon = self.make("--driver", "memory", "--config", self.config.name, start=False)
+            if self.durable:
+                self.daemon.command += ["--state-directory", str(self.daemon.state)]
+            self.daemon.start()
         self.pid = self.daemon.process.pid
         self.bare = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         self.seen = {}
         self.load(0, self.backends)
         return self
+
+    def restart(self):
+        """kill -9 and a start from the store."""
+        self.daemon.kill()
+        with pinned(cpus()[0] if self.loops == 1 else cpus()[0] | cpus()[1]):
+            self.daemon.start()
+        self.pid = self.daemon.process.pid
 
     def put(self, path, body):
         text = json.dumps(body)

@@ -271,6 +271,34 @@ TEST(Policy, OtherIntervalsCountFromTheLastCheck) {
     }
 }
 
+TEST(Policy, JitterDoesNotDelayAChangeThatIsPending) {
+    const uint64_t tick = 10 * ms;
+    for (const uint32_t jitter : {0U, 10U, 49U}) {
+        model::PulseSpec p = pulse(2, 5);
+        p.interval = seconds(1);
+        p.jitter = jitter;
+        uint64_t gaps = 0, shorter = 0;
+        for (uint64_t n = 0; n < 500; ++n) {
+            const uint64_t hash = spread(n);
+            Standing x = beginning(p);
+            // Where it stands among its places does not matter.
+            uint64_t at = (1000 * s + n * 7 * ms) / tick * tick;
+            count(x, nullptr, p, P, at);
+            for (int i = 0; i < 4; ++i) {
+                count(x, nullptr, p, F, at);
+                ASSERT_EQ(x.state, State::up);
+                const uint64_t due = next_due(x, nullptr, p, hash, 3, tick, at, at + 3 * ms);
+                ASSERT_LE(due, at + s);
+                ASSERT_GT(due, at + s / 2);
+                ++gaps;
+                shorter += due < at + s ? 1 : 0;
+                at = (due + tick - 1) / tick * tick;
+            }
+        }
+        EXPECT_GT(shorter, gaps / 10) << "checks keep to their own places where those are sooner";
+    }
+}
+
 TEST(Policy, ACheckComesAtTheEndOfAHold) {
     model::PulseSpec p = pulse(1, 1);
     p.interval = minutes(10);
