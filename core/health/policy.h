@@ -84,8 +84,8 @@ uint64_t next_regular(uint64_t hash, uint64_t seed, uint64_t interval, uint32_t 
 
 // When it is checked next, after the check that was started at `started` and ended `now`. Times of the wheel
 // are multiples of `tick`, so what is counted from the last check is counted from the tick it was due at.
-// Where a change is pending jitter makes it sooner only: no later than an interval after the last one, so that
-// `fall` failures are seen within `fall` intervals.
+// Where a change is pending jitter makes it sooner only: no later than an interval after the last one, so
+// that `fall` failures are seen within `fall` intervals.
 uint64_t next_due(const Standing& standing, const Damped* damped, const model::PulseSpec& pulse,
                   uint64_t hash, uint64_t seed, uint64_t tick, uint64_t started, uint64_t now);
 
