@@ -77,11 +77,11 @@ struct Conn::Impl final : Conn {
     SocketPool::Group* group = nullptr;
     uint64_t turn = 0;  // in which a socket that was used before was begun with
     uint16_t held = 0;
-    uint8_t sends = 0;
     const bool tcp, finish;
     bool has_connected = false, open = false, ended_by_peer = false;
-    bool last_bytes = false;  // the kernel has told of an end: read up to it
-    bool dead = false;        // closed
+    bool last_bytes = false;                    // the kernel has told of an end: read up to it
+    bool dead = false;                          // closed
+    bool unanswered = false, no_delay = false;  // something was sent and nothing has come since
 };
 
 Conn::Impl& Conn::impl() {
@@ -291,6 +291,7 @@ bool Conn::Impl::read_once() {
         // A buffer that was not filled has emptied the socket, and what comes then is a new edge.
         more = !tcp || last_bytes || size == buffer.size();
     }
+    unanswered = false;
     if (in.empty()) {
         hand_over(buffer.data(), size);
     } else {
@@ -361,11 +362,14 @@ int Conn::send(const void* data, size_t size) {
         return 0;
     }
     if (size > buffer_limit - (conn.out.size() - conn.out_at)) return -ENOBUFS;
-    if (conn.sends < 2 && ++conn.sends == 2) {
-        // A second small piece would wait for the first one's acknowledgement.
+    if (conn.unanswered && !conn.no_delay) {
+        // A second small piece would wait for the first one's acknowledgement. A question after an answer
+        // does not: the answer has brought it.
         const int on = 1;
         setsockopt(conn.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        conn.no_delay = true;
     }
+    conn.unanswered = true;
     const auto* bytes = static_cast<const char*>(data);
     size_t sent = 0;
     while (conn.out.empty() && sent < size) {

@@ -46,6 +46,10 @@ class Instance {
     static bool keep() noexcept;
     static void drop() noexcept;
 
+    // Where a new target begins to count its checks for fresh-every. Another for each, so that targets that
+    // came together, as all do at a start, do not all open connections in the same interval.
+    uint32_t next_turn() { return turns_++; }
+
     std::string scratch;  // for a request or a reason, while one is made
 
   private:
@@ -54,6 +58,7 @@ class Instance {
     const gorb_loop& loop_;
     std::map<std::string, Shared, std::less<>> shared_;
     std::vector<std::unique_ptr<ReplyReader>> readers_;
+    uint32_t turns_ = 0;
 };
 
 }  // namespace pulse_http

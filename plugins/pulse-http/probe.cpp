@@ -27,7 +27,10 @@ std::unique_ptr<char[]> copy_of(std::string_view text) {
 }  // namespace
 
 Probe::Probe(Instance& instance, const gorb::sdk::Target& target)
-    : instance_(instance), shared_(instance.take(target)), peer_(target.address()) {
+    : instance_(instance),
+      shared_(instance.take(target)),
+      peer_(target.address()),
+      turn_(instance.next_turn()) {
     try {
         const std::string_view name = target.host_name();
         if (!name.empty() && !shared_.settings.own_host && name != gorb::sdk::to_string(peer_)) {
@@ -48,7 +51,9 @@ Probe::~Probe() {
 
 void Probe::start(const gorb::sdk::Run& run) {
     const Settings& settings = shared_.settings;
-    const bool again = phase_ == Phase::idle && (settings.fresh_every == 0 || uses_ < settings.fresh_every);
+    const bool fresh = settings.fresh_every != 0 && turn_ % settings.fresh_every == 0;
+    const bool again = phase_ == Phase::idle && !fresh;
+    ++turn_;
     if (!again) clear();
     run_ = run;
     open_ = true;
@@ -56,7 +61,6 @@ void Probe::start(const gorb::sdk::Run& run) {
     habit_.started();
     if (!again) return connect();
     reused_ = true;
-    ++uses_;
     ask();
 }
 
@@ -89,7 +93,6 @@ void Probe::connect() {
         options.tls_key = str(tls->key);
     }
     reused_ = false;
-    uses_ = 1;
     gorb_error why{};
     // Without a deadline of its own: it may outlive the run.
     conn_ = instance_.net().open(instance_.host().c(), &options, &events, this, &why);

@@ -73,7 +73,7 @@ class Probe {
     int64_t not_after_ = 0;  // of the server's certificate, Unix seconds
     gorb_addr peer_;
     IdleHabit habit_;
-    uint32_t uses_ = 0;      // checks of this connection, the present one included
+    uint32_t turn_;          // the next check's, for fresh-every
     uint32_t lingered_ = 0;  // bytes that nobody wanted
     Phase phase_ = Phase::none;
     bool open_ = false;                      // the run is not answered

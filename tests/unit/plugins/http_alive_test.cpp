@@ -1,6 +1,8 @@
 // Connections that are kept from one check of pulse "http" to the next.
 #include <gmock/gmock.h>
 
+#include <deque>
+
 #include "http_server.h"
 #include "loaded.h"
 
@@ -62,6 +64,29 @@ TEST(PulseHttpAlive, FreshEverySaysHowOften) {
         Checked http(server.port(), {{"fresh-every", every}});
         for (int i = 0; i < 6; ++i) ASSERT_EQ(http.check().verdict, GORB_PASS);
         EXPECT_EQ(server.connections(), connections) << every;
+    }
+}
+
+TEST(PulseHttpAlive, TargetsThatCameTogetherTakeTurnsWithTheirFreshConnections) {
+    std::deque<KeepServer> servers;
+    Instance http("http");
+    std::vector<gorb::testing::PulseRunner::Probe> probes;
+    for (int i = 0; i < 20; ++i) {
+        probes.push_back(http.pulse.add(address("127.0.0.1", servers.emplace_back(&always_ok).port())));
+    }
+    const auto connections = [&] {
+        size_t all = 0;
+        for (const KeepServer& server : servers) all += server.connections();
+        return all;
+    };
+    const auto check_all = [&] {
+        for (const auto& probe : probes) ASSERT_TRUE(http.pulse.run(probe).has_value());
+    };
+    check_all();  // each has its first connection now
+    for (int round = 0; round < 20; ++round) {
+        const size_t before = connections();
+        check_all();
+        EXPECT_EQ(connections() - before, 2U) << "a tenth of them, round " << round;
     }
 }
 
