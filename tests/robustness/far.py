@@ -43,14 +43,8 @@ class Far:
         self.run("ip", "link", "set", "lo", "up")
         self.run("ip", "route", "add", "local", "10.9.0.0/24", "dev", "lo")
         self.run("ip", "-6", "route", "add", "local", "fd09::/64", "dev", "lo")
-        for n, way in ((1, "way-a"), (2, "way-b")):
-            ip("link", "add", way, "type", "veth", "peer", "name", way, "netns", str(self.keeper.pid))
-            for do, side in ((ip, 1), (lambda *words: self.run("ip", *words), 2)):
-                do("address", "add", f"10.{n}.0.{side}/24", "dev", way)
-                do("address", "add", f"fd0{n}::{side}/64", "dev", way, "nodad")
-                do("link", "set", way, "up")
-            for family, net, there in (("-4", "10.9.0.0/24", f"10.{n}.0.2"), ("-6", "fd09::/64", f"fd0{n}::2")):
-                ip(family, "route", "add", net, "via", there, "dev", way, "metric", str(10 * n))
+        self.lay("way-a", 1)
+        self.lay("way-b", 2)
         for n, by in ((3, 1), (4, 2)):
             ip("address", "add", f"10.{n}.0.1/32", "dev", "lo")
             ip("address", "add", f"fd0{n}::1/128", "dev", "lo")
@@ -59,9 +53,18 @@ class Far:
         for family, net, there in (("-4", "10.9.0.0/24", "10.2.0.2"), ("-6", "fd09::/64", "fd02::2")):
             ip(family, "rule", "add", "fwmark", str(MARK), "table", str(MARK))
             ip(family, "route", "add", net, "via", there, "dev", "way-b", "table", str(MARK))
+        Path("/proc/sys/net/ipv4/conf/all/rp_filter").write_text("0")
+
+    def lay(self, way, n):
+        ip("link", "add", way, "type", "veth", "peer", "name", way, "netns", str(self.keeper.pid))
+        for do, side in ((lambda *words: self.run("ip", *words), 2), (ip, 1)):
+            do("address", "add", f"10.{n}.0.{side}/24", "dev", way)
+            do("address", "add", f"fd0{n}::{side}/64", "dev", way, "nodad")
+            do("link", "set", way, "up")
+        for family, net, there in (("-4", "10.9.0.0/24", f"10.{n}.0.2"), ("-6", "fd09::/64", f"fd0{n}::2")):
+            ip(family, "route", "add", net, "via", there, "dev", way, "metric", str(10 * n))
         # What comes by way-b is not what this table would send there: only the marked is.
-        for file in Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter"):
-            file.write_text("0")
+        Path(f"/proc/sys/net/ipv4/conf/{way}/rp_filter").write_text("0")
 
     def run(self, *command):
         subprocess.run([*self.inside(), *command], check=True, timeout=20)

@@ -179,6 +179,9 @@ class RobustTest(unittest.TestCase):
     def server(self, mode, *certificate):
         return self.enterContext(Server(mode, *certificate))
 
+    def good(self):
+        return self.enterContext(Good(self.certificate()))
+
     def certificate(self):
         """(certificate, key): files of a self-signed one for 127.0.0.1."""
         folder = self.enterContext(tempfile.TemporaryDirectory())
