@@ -1,8 +1,8 @@
 #include "socket.h"
 
-#include <net/if.h>  // before Linux's own
+#include <net/if.h>
 
-// and then
+// Linux's own come after it, or both say what an interface is.
 #include <linux/errqueue.h>
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>

@@ -2,6 +2,7 @@
 go on by themselves."""
 import socket
 import unittest
+from pathlib import Path
 
 import room
 from gorbd import wait_until
@@ -14,7 +15,7 @@ QUICK = {"interval": "100ms", "timeout": "1s"}
 HTTP = {"type": "http", "keep-alive": False, **QUICK}
 
 
-NO_ROUTE = "no route to (that network|203)|[Nn]etwork (is )?unreachable"
+NO_ROUTE = r"no route to (that network|\d)|[Nn]etwork (is )?unreachable"
 
 
 def pulses():
@@ -38,6 +39,11 @@ def plug_in():
     ip("address", "add", "203.0.113.5/24", "dev", "wire")
     for end in ("wire", "other"):
         ip("link", "set", end, "up")
+
+
+def links():
+    """The devices of this namespace."""
+    return [line.split(":")[0].strip() for line in Path("/proc/self/net/dev").read_text().splitlines()[2:]]
 
 
 class Trouble(RobustTest):
@@ -90,6 +96,22 @@ class Trouble(RobustTest):
         self.passes_again(gorbd, "web")
         self.assertIn("backend can not be checked", gorbd.log())
         self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+
+    def test_no_descriptor_left_for_a_pulse_of_any_kind(self):
+        gorbd, good = self.daemon(), self.good()
+        gorbd.get("/healthz")
+        gorbd.limit_descriptors(next(n for n in range(1000) if n not in gorbd.descriptors()))
+        for name, (pulse, port) in pulses().items():
+            gorbd.serve(name, good.ports[port] if port else 80, pulse, ["127.0.0.1"])
+        for name in pulses():
+            for b in self.checked(gorbd, name, 10, 3).values():
+                self.assertEqual((b["last"]["verdict"], b["state"], b["counts"]["failures"]), ("unknown", "unknown", 0), b)
+                self.assertRegex(b["last"]["reason"], "no free file descriptor in this process|Too many open files")
+        gorbd.limit_descriptors(1000)
+        for name in pulses():
+            self.up(gorbd, name)
+            for b in gorbd.backends(name).values():
+                self.assertEqual(b["counts"]["failures"], 0, b)
 
     def test_no_port_left_to_connect_from(self):
         gorbd, well = self.daemon(), self.server("well")
@@ -154,6 +176,20 @@ class Trouble(RobustTest):
             far.lay("way-b", 2)
             for service in services:
                 self.passes_again(gorbd, service, under_way=1)
+
+    def test_the_namespace_at_the_other_end_goes_away(self):
+        gorbd = self.daemon()
+        with Far() as far:
+            far.connect()
+            good = self.enterContext(Good(self.certificate(), inside=far.inside()))
+            # Until the kernel has cleared it away and its devices with it, it is the servers that are gone.
+            services = self.serve_all(gorbd, good.ports, address(4, 1), fall=100)
+        good.process.kill()
+        for way in ("way-a", "way-b"):
+            wait_until(f"{way} is gone with it", lambda: way not in links(), 20)
+        before = {service: gorbd.backends(service)["b0"]["counts"]["failures"] for service in services}
+        for service in services:
+            self.unknown(gorbd, service, NO_ROUTE, under_way=before[service] + 1)
 
     def test_the_interface_of_the_pulse_is_missing(self):
         gorbd, well = self.daemon(), self.server("well")
