@@ -29,6 +29,7 @@ With CERT and KEY the handshake is made first, and the misbehaviour comes inside
 """
 import asyncio
 import json
+import logging
 import os
 import resource
 import socket
@@ -141,7 +142,9 @@ async def misbehave_in_http2(mode, writer):
 
 async def main(mode, cert=None, key=None):
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda *_: None)  # clients that go away are the rule here
+    # Clients that go away are the rule here.
+    loop.set_exception_handler(lambda *_: None)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     well = Well()
 
     async def serve(reader, writer):
