@@ -89,6 +89,9 @@ class Suspicion(unittest.TestCase):
             self.assertRegex(reason, r"weights are frozen: 1\d of 1\d unrelated targets that were well stopped being so within")
             self.assertTrue(self.frozen(gorbd))
             self.assertRegex(gorbd.log(), r"warning .*this machine is suspected of being ill, weights stay as they are")
+            for backend in self.backends(gorbd):
+                self.assertRegex(backend["weight"]["why"], "^down, but it keeps its weight, because gorbd suspects its own machine")
+                self.assertIn("refused", backend["weight"]["reasons"]["health"])
             # A change of the user's is not held up by it.
             gorbd.patch("/service/web/b0", {"weight": 40})
             gorbd.wait_for("/service/web/b0", lambda b: b["weight"]["effective"] == 40, "40 for one that is held as it was")
@@ -97,6 +100,7 @@ class Suspicion(unittest.TestCase):
             machine.open()
             wait_until("it is ready again", lambda: gorbd.get("/readyz").status == 200)
             self.all_are(gorbd, "up", 100)
+            self.assertEqual({backend["weight"]["why"] for backend in self.backends(gorbd)}, {""})
             self.assertFalse(self.frozen(gorbd))
             self.assertIn("this machine is suspected no longer", gorbd.log())
             self.assertNotRegex(gorbd.log()[so_far:], r"weight set .*\bweight=0\b")
