@@ -81,6 +81,7 @@ health::Member Weights::seen(const Slot& slot) const {
     if (held(suspicion_, slot)) {
         member.state = slot.state_before;
         member.since = slot.since_before;
+        member.held = true;
     }
     return member;
 }

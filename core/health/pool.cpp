@@ -209,6 +209,7 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
     if (d.share < 100) d.cause = Cause::share;
     if (d.health < 100) d.cause = Cause::history;
     if (d.ramp < 100) d.cause = Cause::ramp;
+    if (m.held) d.cause = Cause::held;
     return d;
 }
 

@@ -28,6 +28,7 @@ struct Member {
     uint8_t share = 100;  // per cent that its pulse asks for
     model::Admin admin = model::Admin::ready;
     bool backup = false;
+    bool held = false;  // it is down, and counts as what it was, since gorbd suspects itself
     State state = State::unknown;
 };
 
@@ -88,6 +89,7 @@ enum class Cause : uint8_t {
     standby,    // a backup, and the primaries make the quorum
     panic,      // down, but too many are: it serves
     kept,       // down, but max-down of the pool is out already: it serves
+    held,       // down, but gorbd suspects itself: it serves as it did
     ramp,       // it came back a short time ago
     history,    // its last checks were not all good
     share,      // its pulse asks for a part

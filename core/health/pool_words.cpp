@@ -55,6 +55,9 @@ std::string words(const model::Service& service, const Decision& d, const std::s
             return with("down, but it serves, because " + percent(service.pool.max_down) +
                             " of the backends are out already (max-down)",
                         because);
+        case Cause::held:
+            return with("down, but it keeps its weight, because gorbd suspects its own machine (GET /readyz)",
+                        because);
         case Cause::ramp:
             return ramp_words(service, d);
         case Cause::history:
@@ -73,6 +76,7 @@ FactorWords factor_words(const model::Service& service, const Decision& d, const
         w.health = d.cause == Cause::ramp ? percent(d.health) + " of its last checks passed" : why;
     if (d.ramp < 100) w.ramp = ramp_words(service, d);
     if (d.share < 100) w.share = share_words(d);
+    if (d.cause == Cause::held) w.health = why;
     if (d.pool < 100 || d.cause == Cause::panic || d.cause == Cause::kept) w.pool = why;
     return w;
 }

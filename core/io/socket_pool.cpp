@@ -26,10 +26,11 @@ int disconnect(int fd) {
     return ::connect(fd, &nobody, sizeof nobody);
 }
 
-// Of a socket that was used before: it is not as a new one would be, and a new one may do.
-bool spoiled(int error) {
+// Of a socket that was used before: it is not as a new one would be, and a new one may do. One that is bound
+// to a device knows it by its number: what comes back under the same name has another.
+bool spoiled(int error, const Way& way) {
     return error == EISCONN || error == EALREADY || error == EINVAL || error == EBADF || error == ENOTSUP ||
-           error == ECONNABORTED;
+           error == ECONNABORTED || (!way.interface.empty() && our_trouble_at_once(error));
 }
 
 void nobody_listens(void*, uint32_t) {}
@@ -152,7 +153,7 @@ base::Result<SocketPool::Begun> SocketPool::connect(const Kind& kind, const base
         group.free.pop_back();
         group.least_free = std::min(group.least_free, group.free.size());
         begun.error = connect_to(begun.socket.fd, to);
-        if (spoiled(begun.error)) impl_->close(std::exchange(begun.socket.fd, -1));
+        if (spoiled(begun.error, kind.way)) impl_->close(std::exchange(begun.socket.fd, -1));
     }
     if (begun.socket.fd < 0) {
         auto made = impl_->make(kind);

@@ -126,6 +126,7 @@ class GrpcPulse final : private ConnectionEvents {
             if (!session_->usable()) gone();
             return;
         }
+        if (kept_ && session_->refused()) return ask_anew();
         if (session_->ended()) {
             auto judgement = pulse_grpc::judge(session_->outcome(), settings_->service);
             return finish(judgement.pass ? Result::pass(std::move(judgement.words), judgement.code)
@@ -138,20 +139,21 @@ class GrpcPulse final : private ConnectionEvents {
         const bool begun = session_ && session_->begun();
         const bool opened = std::exchange(opened_, false);
         if (!running_) return gone();
-        // The server ended a kept connection as we sent: that says nothing of it, a new one does.
-        if (kept_ && !begun) {
-            try {
-                return open();
-            } catch (const Error& e) {
-                return finish(Result::unknown(e.what(), -e.code()));
-            }
-        }
+        if (kept_ && !begun) return ask_anew();
         const std::string where = begun ? " in the middle of an answer" : opened ? " before an answer" : "";
         if (why == 0) return finish(Result::fail("connection closed" + where));
         std::string words(connection_.reason());
         if (words.empty()) words = errno_words(why);
         if (!where.empty()) words += "," + where;
         finish({our_trouble(why) ? Verdict::unknown : Verdict::fail, std::move(words), -why});
+    }
+    // The server ended a kept connection as we sent: that says nothing of it, a new one does.
+    void ask_anew() {
+        try {
+            open();
+        } catch (const Error& e) {
+            finish(Result::unknown(e.what(), -e.code()));
+        }
     }
     void time_is_up() {
         const char* const where = !opened_ ? settings_->tls ? "before the connection and its TLS "

@@ -143,6 +143,10 @@ bool Session::usable() const {
            nghttp2_session_check_request_allowed(session_.get()) != 0;
 }
 
+bool Session::refused() const {
+    return ended_ && !begun() && outcome_.reset == NGHTTP2_REFUSED_STREAM;  // by GOAWAY too, RFC 9113, 8.7
+}
+
 void Session::call(const Request& request) {
     outcome_ = {};
     request_ = request.message;

@@ -45,8 +45,10 @@ class Session {
     const std::string& problem() const { return problem_; }
     // May another call begin? Not after GOAWAY, for one.
     bool usable() const;
-    // Did anything come since the call began?
-    bool begun() const { return received_ > 0; }
+    // Did an answer to the call begin? Greetings and good-byes are none.
+    bool begun() const { return headers_ > 0; }
+    // The call is over, and the server says that it did not look at it: another connection may be asked.
+    bool refused() const;
 
   private:
     struct Callbacks;

@@ -1,5 +1,8 @@
 #include "socket.h"
 
+#include <net/if.h>
+
+// Linux's own come after it, or both say what an interface is.
 #include <linux/errqueue.h>
 #include <linux/icmp.h>
 #include <netinet/icmp6.h>
@@ -53,8 +56,21 @@ EchoSocket::EchoSocket(const gorb::sdk::Host& host, SocketKey key, Kind kind)
     : key_(std::move(key)), kind_(kind), watch_(host) {}
 
 EchoSocket::~EchoSocket() {
+    shut();
+}
+
+void EchoSocket::shut() {
     watch_.stop();
     if (fd_ >= 0) close(fd_);
+    fd_ = -1;
+}
+
+// It knows its device by its number, and what has that name now is another, or nothing.
+bool EchoSocket::outlived() const {
+    int bound = 0;
+    socklen_t size = sizeof bound;
+    return !key_.interface.empty() && getsockopt(fd_, SOL_SOCKET, SO_BINDTOIFINDEX, &bound, &size) == 0 &&
+           static_cast<unsigned>(bound) != if_nametoindex(key_.interface.c_str());
 }
 
 // 0 or the errno.
@@ -81,8 +97,7 @@ void EchoSocket::open() {
         set_up();
         watch_.start(fd_, GORB_READABLE, [this](uint32_t) { ready(); });
     } catch (...) {
-        close(fd_);
-        fd_ = -1;
+        shut();
         throw;
     }
 }
@@ -131,12 +146,23 @@ uint16_t EchoSocket::send(const gorb_addr& to, std::string_view payload, Events&
     if (flights_.size() > UINT16_MAX) throw Error("65536 echo requests wait for an answer already", ENOBUFS);
     while (flights_.count(next_sequence_)) ++next_sequence_;
     const uint16_t sequence = next_sequence_++;
-    transmit(to, echo_request(key_.v6, id_, sequence, payload));
+    int err = transmit(to, echo_request(key_.v6, id_, sequence, payload));
+    if (err != 0 && outlived()) {  // with the answers that it waited for
+        shut();
+        open();
+        err = transmit(to, echo_request(key_.v6, id_, sequence, payload));
+    }
+    if (err == ENETUNREACH || err == EHOSTUNREACH)
+        throw Error("this machine has no route to " + gorb::sdk::to_string(to), err);
+    if (err == EMSGSIZE)
+        throw Error("the request is larger than the way out of this machine lets through", err);
+    if (err != 0) throw Error("the request can not be sent: " + errno_words(err), err);
     flights_[sequence] = {&events, to};
     return sequence;
 }
 
-void EchoSocket::transmit(const gorb_addr& to, const std::string& message) {
+// 0 or the errno.
+int EchoSocket::transmit(const gorb_addr& to, const std::string& message) {
     sockaddr_storage raw{};
     gorb_addr address = to;
     address.port = 0;
@@ -146,14 +172,10 @@ void EchoSocket::transmit(const gorb_addr& to, const std::string& message) {
     for (int turn = 0; turn < 3; ++turn) {
         if (sendto(fd_, message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&raw),
                    size) >= 0)
-            return;
+            return 0;
         err = errno;
     }
-    if (err == ENETUNREACH || err == EHOSTUNREACH)
-        throw Error("this machine has no route to " + gorb::sdk::to_string(to), err);
-    if (err == EMSGSIZE)
-        throw Error("the request is larger than the way out of this machine lets through", err);
-    throw Error("the request can not be sent: " + errno_words(err), err);
+    return err;
 }
 
 void EchoSocket::ready() {

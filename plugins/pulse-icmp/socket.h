@@ -62,9 +62,11 @@ class EchoSocket {
         gorb_addr to;
     };
     void open();
+    void shut();
+    bool outlived() const;
     int open_kind(Kind kind);
     void set_up();
-    void transmit(const gorb_addr& to, const std::string& message);
+    int transmit(const gorb_addr& to, const std::string& message);
     void ready();
     bool read_one();
     bool read_error();

@@ -15,6 +15,13 @@ MODE is what it does with a connection:
     reset       half a reply, then a reset
     hangup      the end of the stream at once
     handshake   the beginning of a TLS handshake, a byte a second
+    h2-silent   greets in HTTP/2 and says no more
+    h2-drip     greets, and answers a byte a second
+    h2-headers  greets, and an answer whose headers never end
+    h2-body     greets, and an answer whose body never ends, whatever room it was given
+    h2-pings    greets, and pings without an end
+    h2-settings likewise settings, each of which wants a word of acknowledgement
+    h2-cut      greets, half an answer, then the end of the stream
     well        HTTP 200, over TLS when there is a certificate; GET /gaps: {local address: longest time between two requests}
     full        never accepts, and its queue is full: nobody connects
 
@@ -22,6 +29,7 @@ With CERT and KEY the handshake is made first, and the misbehaviour comes inside
 """
 import asyncio
 import json
+import logging
 import os
 import resource
 import socket
@@ -29,6 +37,8 @@ import ssl
 import struct
 import sys
 import time
+
+import h2
 
 HEAD = b"HTTP/1.1 200 OK\r\nServer: hostile\r\n"
 GARBAGE = bytes(range(128, 256)) + b"\r\n\r\n" + bytes(range(32))
@@ -102,14 +112,39 @@ async def misbehave(mode, reader, writer):
         await writer.drain()
     elif mode == "reset":
         await reset(writer)
+    elif mode.startswith("h2-"):
+        await misbehave_in_http2(mode, writer)
     elif mode == "handshake":
         # A record of handshake, 16 KiB of it announced, with a ServerHello that begins.
         await slowly(writer, b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03" + bytes(16384))
 
 
+async def misbehave_in_http2(mode, writer):
+    headers = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.REPLY)
+    writer.write(h2.GREETING)
+    if mode == "h2-silent":
+        await asyncio.sleep(3600)
+    elif mode == "h2-drip":
+        await slowly(writer, headers)
+    elif mode == "h2-headers":
+        more = h2.literal(b"x-more", b"and more" * 12) * (PIECE // 106)
+        await endless(writer, h2.frame(h2.HEADERS, 0, 1, h2.REPLY), h2.frame(h2.CONTINUATION, 0, 1, more))
+    elif mode == "h2-body":
+        await endless(writer, headers + h2.frame(h2.DATA, 0, 1, b"\0\xff\xff\xff\xff"), h2.frame(h2.DATA, 0, 1, b"x" * PIECE))
+    elif mode == "h2-pings":
+        await endless(writer, b"", h2.frame(h2.PING, 0, 0, b"and more") * (PIECE // 17))
+    elif mode == "h2-settings":
+        await endless(writer, b"", h2.GREETING * (PIECE // 9))
+    elif mode == "h2-cut":
+        writer.write(headers[:-8])
+        await writer.drain()
+
+
 async def main(mode, cert=None, key=None):
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda *_: None)  # clients that go away are the rule here
+    # Clients that go away are the rule here.
+    loop.set_exception_handler(lambda *_: None)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     well = Well()
 
     async def serve(reader, writer):
@@ -124,6 +159,7 @@ async def main(mode, cert=None, key=None):
     if cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
+        context.set_alpn_protocols(["h2", "http/1.1"])
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("0.0.0.0", 0))

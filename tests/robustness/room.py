@@ -88,6 +88,17 @@ class Server:
         self.process.stdout.close()
 
 
+class Good:
+    """good.py as a process of its own, which `inside` runs: .ports."""
+
+    def __init__(self, certificate, inside=()):
+        command = [*inside, sys.executable, str(Path(__file__).with_name("good.py")), *certificate]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.ports = json.loads(self.process.stdout.readline())
+
+    __enter__, __exit__ = Server.__enter__, Server.__exit__
+
+
 class Daemon(Gorbd):
     """gorbd, spoken to over one connection that stays: it needs no descriptor or port at a bad moment."""
 
@@ -167,6 +178,9 @@ class RobustTest(unittest.TestCase):
 
     def server(self, mode, *certificate):
         return self.enterContext(Server(mode, *certificate))
+
+    def good(self):
+        return self.enterContext(Good(self.certificate()))
 
     def certificate(self):
         """(certificate, key): files of a self-signed one for 127.0.0.1."""

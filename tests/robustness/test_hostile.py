@@ -12,12 +12,14 @@ PATIENCE = SLOW * (1 if FIRST else 4)
 TIMEOUT = 5.0 if LONG else 1.0 if FIRST else 3.0
 TIMED_OUT = "timed out"
 NOT_IN_TIME = "timed out|within the timeout"
+# Of those that came later, fewer in the short form: they are variations.
+FEW = COUNT if LONG else min(COUNT, 50)
 # For a check that ends by its deadline: how late its result may be.
 GRACE = (2.0 if LONG else 0.4) * PATIENCE
 
 
 class Hostile(RobustTest):
-    def mistreat(self, pulse, cases, each_kib, tls=False, reused=False, timeout=TIMEOUT):
+    def mistreat(self, pulse, cases, each_kib, tls=False, reused=False, timeout=TIMEOUT, count=COUNT):
         """`cases`: {mode: (verdict, what the reason has to match, whether the deadline has to pass)}. `each_kib`: what gorbd may
         use for a backend while all of them are being checked. `reused`: it keeps sockets for half a minute, for the next checks."""
         gorbd = self.daemon()
@@ -40,19 +42,19 @@ class Hostile(RobustTest):
 
         full = {**pulse, "timeout": f"{timeout}s", "interval": "1h"}
         for mode, server in servers.items():
-            gorbd.serve(mode, server.port, full, addresses(COUNT))
+            gorbd.serve(mode, server.port, full, addresses(count))
         results = {mode: self.checked(gorbd, mode, timeout + 20) for mode in servers}
         peak = gorbd.memory("VmHWM")
         for mode, backends in results.items():
-            self.assertEqual(len(backends), COUNT)
+            self.assertEqual(len(backends), count)
             for backend in backends.values():
                 self.judge(mode, backend, timeout, *cases[mode])
 
         gaps = self.gaps(gorbd, well)
         self.assertEqual(len(gaps), len(healthy))
         late = max(gaps.values()) - 0.2
-        grown = (peak - memory) / (COUNT * len(servers))
-        print(f"{COUNT} of each of {', '.join(cases)}: {grown:.1f} KiB each at the peak; "
+        grown = (peak - memory) / (count * len(servers))
+        print(f"{count} of each of {', '.join(cases)}: {grown:.1f} KiB each at the peak; "
               f"healthy checks at most {late * 1000:.0f} ms late")
         if not SANITIZED:
             self.assertLess(grown, each_kib, "KiB of memory for each backend")
@@ -62,7 +64,7 @@ class Hostile(RobustTest):
         for mode in servers:
             self.assertEqual(gorbd.delete(f"/service/{mode}").status, 200)
         # Those of the healthy checks come and go. The short form does not wait for sockets to be given back.
-        most = fds + len(healthy) + (COUNT * len(servers) if reused and not LONG else 0)
+        most = fds + len(healthy) + (count * len(servers) if reused and not LONG else 0)
         wait_until(f"descriptors return to {most}; now {len(gorbd.descriptors())}",
                    lambda: len(gorbd.descriptors()) <= most, 120 if reused and LONG else 10)
         self.assertEqual(gorbd.terminate(), 0, gorbd.log())
@@ -128,11 +130,72 @@ class Hostile(RobustTest):
             "full": ("fail", TIMED_OUT, True),
             "drip": ("fail", TIMED_OUT, True),
             "headers": ("fail", "header", False),
+            "body": ("pass", "status 200", False),
+            "babble": ("fail", "not an HTTP reply", False),
             "garbage": ("fail", "not an HTTP reply", False),
             "cut": ("fail", "connection (closed|reset).* in the middle of a reply", False),
             "reset": ("fail", "connection (reset|closed)", False),
             "hangup": ("fail", "closed", False),
         }, each_kib=150, tls=True, timeout=60.0 if LONG else 8.0)
+
+    def test_tcp_over_tls(self):
+        self.mistreat({"type": "tcp", "tls": True, "verify": False, "expect": "220 "}, {
+            "silent": ("fail", "timed out|within the timeout|not in time", True),
+            "handshake": ("fail", "timed out|within the timeout", True),
+            "full": ("fail", "timed out|within the timeout", True),
+            "drip": ("fail", "within the timeout", True),
+            "babble": ("fail", "expected .220 ", False),
+            "garbage": ("fail", "within the timeout", True),
+            "cut": ("fail", "closed", False),
+            "reset": ("fail", "reset|closed", False),
+            "hangup": ("fail", "closed", False),
+        }, each_kib=150, tls=True, timeout=60.0 if LONG else 3.0, count=FEW)
+
+    def test_dns_over_tcp(self):
+        self.mistreat({"type": "dns", "name": "www.example.org", "transport": "tcp"}, {
+            "silent": ("fail", "no answer over TCP", True),
+            "drip": ("fail", "no answer over TCP", True),
+            "full": ("fail", TIMED_OUT, True),
+            "garbage": ("fail", "no answer over TCP", True),  # it begins with the length of a long message
+            "babble": ("fail", "no answer to the query", False),
+            "cut": ("fail", "closed before an answer|reset", False),
+            "reset": ("fail", "reset|closed", False),
+            "hangup": ("fail", "closed before an answer|reset", False),
+        }, each_kib=80, reused=True, count=FEW)
+
+    # What HTTP/2 adds to what may be done to a check.
+    HTTP2 = {
+        "h2-silent": ("fail", "timed out, before an answer", True),
+        "h2-drip": ("fail", "timed out", True),
+        "h2-headers": ("fail", "headers are longer than 16 KiB|breaks HTTP/2", False),
+        "h2-body": ("fail", "answer is longer than 4 KiB|breaks HTTP/2", False),
+        "h2-pings": ("fail", "breaks HTTP/2|more than 128 KiB", False),
+        "h2-settings": ("fail", "breaks HTTP/2|more than 128 KiB", False),
+        "h2-cut": ("fail", "closed|reset", False),
+    }
+
+    def test_grpc(self):
+        self.mistreat({"type": "grpc"}, {
+            "silent": ("fail", "timed out, before an answer", True),
+            "drip": ("fail", TIMED_OUT, True),
+            "full": ("fail", "timed out, before the connection was made", True),
+            "headers": ("fail", "speaks HTTP/1", False),
+            "babble": ("fail", "does not speak HTTP/2", False),
+            "garbage": ("fail", "does not speak HTTP/2", False),
+            "reset": ("fail", "reset|closed|speaks HTTP/1", False),
+            "hangup": ("fail", "closed|reset", False),
+            **self.HTTP2,
+        }, each_kib=60, reused=True, count=FEW)
+
+    def test_grpc_over_tls(self):
+        self.mistreat({"type": "grpc", "tls": True, "verify": False}, {
+            "silent": ("fail", "timed out, before the connection and its TLS handshake", True),
+            "handshake": ("fail", "timed out, before the connection and its TLS handshake", True),
+            "full": ("fail", "timed out, before the connection and its TLS handshake", True),
+            "garbage": ("fail", "does not speak HTTP/2", False),
+            "hangup": ("fail", "closed|reset", False),
+            **self.HTTP2,
+        }, each_kib=200, tls=True, timeout=60.0 if LONG else 3.0, count=FEW)
 
 
 if __name__ == "__main__":

@@ -433,5 +433,18 @@ TEST(Pool, RandomPoolsKeepTheRules) {
     }
 }
 
+TEST(Pool, WhatIsHeldServesAsItDidAndSaysWhy) {
+    const model::Service web = service();
+    Member held = up(1);  // what it was
+    held.held = true;
+    const Whole w = look(web, {held, up(2)});
+    EXPECT_EQ(w.weights(), (std::vector<uint32_t>{100, 100}));
+    EXPECT_EQ(w.decisions[0].cause, Cause::held);
+    EXPECT_EQ(words(web, w.decisions[0], "connection refused"),
+              "down, but it keeps its weight, because gorbd suspects its own machine (GET /readyz): "
+              "connection refused");
+    EXPECT_EQ(factor_words(web, w.decisions[0], "").health, words(web, w.decisions[0], ""));
+}
+
 }  // namespace
 }  // namespace gorb::health::pool_test

@@ -116,9 +116,14 @@ TEST(PulseGrpc, TheConnectionsEndFailsAndSaysWhen) {
     EXPECT_EQ(refused.code, ECONNREFUSED);
     const Server hang_up([](Peer& peer) { read_request(peer); });
     EXPECT_EQ(grpc.run(hang_up.port()).verdict, GORB_FAIL);
-    const Server half([](Peer& peer) {
+    const Server greets([](Peer& peer) {
         read_request(peer);
         peer.write(h2::hello);
+    });
+    EXPECT_THAT(grpc.run(greets.port()).detail, HasSubstr("before an answer"));
+    const Server half([](Peer& peer) {
+        read_request(peer);
+        peer.write(h2::hello + h2::frame(h2::headers, h2::end_headers, 1, h2::ok));
     });
     EXPECT_THAT(grpc.run(half.port()).detail, HasSubstr("in the middle of an answer"));
 }
@@ -194,6 +199,29 @@ TEST(PulseGrpc, TheEndOfAKeptConnectionAsksForACheckAndIsNoVerdict) {
         EXPECT_EQ(grpc.host.reports().size(), 2u);
         EXPECT_EQ(grpc.pulse.run(probe)->verdict, GORB_PASS) << "over a new connection";
         EXPECT_EQ(server.connections, 2);
+    }
+}
+
+// The good-bye crosses the call: what the server sends after it has read the second one on a connection.
+TEST(PulseGrpc, AGoodByeThatCrossesTheCallIsNoVerdictOverAKeptConnection) {
+    const std::string last = h2::u32(1), refused = h2::u32(7);
+    for (const std::string& goodbye : {h2::frame(h2::goaway, 0, 0, last + h2::u32(0)),
+                                       h2::frame(h2::rst_stream, 0, 3, refused), std::string()}) {
+        std::atomic<int> connections = 0;
+        const Server server([&](Peer& peer) {
+            const bool first = ++connections == 1;
+            if (!read_request(peer)) return;
+            peer.write(h2::hello + h2::answer(1));
+            if (!read_request(peer, nullptr, false)) return;
+            if (first) peer.write(h2::frame(h2::ping, 0, 0, "12345678") + goodbye);
+        });
+        Instance grpc("grpc");
+        const auto probe = grpc.pulse.add(address("127.0.0.1", server.port()), keep);
+        EXPECT_EQ(grpc.pulse.run(probe)->verdict, GORB_PASS);
+        const auto second = grpc.pulse.run(probe);
+        ASSERT_TRUE(second);
+        EXPECT_EQ(second->verdict, GORB_PASS) << second->detail;
+        EXPECT_EQ(connections, 2);
     }
 }
 
