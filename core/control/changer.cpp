@@ -111,6 +111,7 @@ Present Changer::present(const model::Snapshot& now) {
         [this](uint64_t revision) { return p_->etag(revision); },
         [this] { return ++p_->last_id; },
         [this] { return ++p_->last_revision; },
+        p_->clock.wall(),
         [this, asked = size_t{0}, all = std::optional<std::set<ipvs::ServiceKey>>()](
             const model::ServiceKey& key) mutable -> Result<bool> {
             if (p_->leaving.contains({key, {}})) return false;
@@ -177,6 +178,7 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
     const Present present = this->present(*now);
     Touched touched(*now);
     size_t taken = 0;
+    std::vector<base::Ip> vips;
     for (Submitted& submitted : changes) {
         const bool many = concerns_many(submitted.change);
         if (many && taken > 0) break;
@@ -191,16 +193,22 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
             item.result = base::fail(resolved.error());
         } else {
             item.resolved = std::move(*resolved);
-            for (const Step& step : item.resolved.steps) write(batch.write, step);
+            for (const Step& step : item.resolved.steps) {
+                write(batch.write, step);
+                if (step.kind == Step::Kind::put_service && (!step.old_service || rekeys(step)))
+                    vips.push_back(step.service_row->spec.key.vip.ip);
+            }
             if (item.resolved.steps.empty()) item.result = outcome(item.resolved);
         }
         batch.items.push_back(std::move(item));
         if (many) break;
     }
+    batch.write.vips_added = p_->vips.missing(vips);
     return taken;
 }
 
 void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& status) {
+    if (status) p_->intend_vips(batch->write.vips_added);
     if (status && batch->items.front().resolved.many) {
         apply_many(batch->items.front());
         answer(*batch);
@@ -424,8 +432,7 @@ void Changer::apply_many(Item& item) {
             if (forgotten) p_->remember_health(put);
         }
         for (const store::Leaving& entry : leaving_of(step)) {
-            p_->leaving.insert(entry);
-            p_->sync.let_go(entry);  // this time it is named, or the guard has let it through
+            p_->leave(entry);
         }
         if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
         if (step.kind == Step::Kind::drop_service) {

@@ -239,7 +239,7 @@ void Control::preview(model::Config config, const std::function<void(Result<Prev
 
 void Control::reconcile(const std::function<void(Result<SyncCounts>)>& done, bool force) {
     const auto question = [impl = impl_.get(), done, force] {
-        if (force) impl->parts.sync.let_go();
+        if (force) impl->parts.let_held_go();
         impl->rounds.ask(done);
     };
     if (!impl_->parts.inbox.put(question)) done(base::fail(Errc::unavailable, stopping));
@@ -247,7 +247,8 @@ void Control::reconcile(const std::function<void(Result<SyncCounts>)>& done, boo
 
 void Control::ownership(const std::function<void(Result<Ownership>)>& done) {
     const auto question = [impl = impl_.get(), done] {
-        done(Ownership{impl->parts.store.snapshot(), impl->parts.leaving, impl->parts.sync.drift()});
+        done(Ownership{impl->parts.store.snapshot(), impl->parts.leaving, impl->parts.sync.held(),
+                       impl->parts.sync.drift()});
     };
     if (!impl_->parts.inbox.put(question)) done(base::fail(Errc::unavailable, stopping));
 }

@@ -66,6 +66,7 @@ struct Preview {
 struct Ownership {
     model::SnapshotPtr snapshot;
     LeavingSet leaving;
+    LeavingSet held;           // some of what is leaving: the guard keeps it in the kernel since the start
     std::vector<Drift> drift;  // seen and not repaired
 };
 

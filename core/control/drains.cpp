@@ -28,16 +28,21 @@ void Drains::follow(const std::string& service, const model::BackendEntry& backe
     if (begins) {
         drain.service = service;
         drain.backend = backend.spec.name;
-        drain.view.since_wall = clock_->wall();
         next_ = clock_->now();
     }
-    // The time to wait is of the moment that it was said: the drain may have gone on for longer than that.
     const base::Nanos timeout = backend.spec.drain_timeout;
-    if (begins || drain.timeout != timeout || drain.then != backend.spec.drain_then) {
+    const bool said = drain.view.since_wall != backend.drain_since || drain.timeout != timeout ||
+                      drain.then != backend.spec.drain_then;
+    if (begins || said) {
         drain.timeout = timeout;
         drain.then = backend.spec.drain_then;
-        drain.since = clock_->now();
-        drain.view.deadline_wall = timeout > base::Nanos(0) ? clock_->wall() + timeout.count() : 0;
+        drain.view.since_wall = backend.drain_since;
+        // Somebody may have set the clock since, and the wait is neither to be longer for it nor negative.
+        const base::Nanos passed = base::Nanos(clock_->wall() - backend.drain_since);
+        const base::Nanos left = timeout - std::clamp(passed, base::Nanos(0), timeout);
+        const bool ends = timeout > base::Nanos(0);
+        drain.deadline = ends ? clock_->now() + base::ns_of(left) : 0;
+        drain.view.deadline_wall = ends ? clock_->wall() + left.count() : 0;
     }
     drain.over = false;
     drain.told_again = 0;
@@ -105,10 +110,10 @@ std::vector<Drains::Over> Drains::look(const model::Snapshot& now, ipvs::Driver&
         count(drain, dests->second, (*backend)->spec.address);
 
         const model::Backend& spec = (*backend)->spec;
-        const uint64_t timeout = base::ns_of(spec.drain_timeout);
-        const bool late = timeout > 0 && time >= drain.since + timeout;
+        const bool ends = drain.deadline > 0;
+        const bool late = ends && time >= drain.deadline;
         const bool told = drain.over || time < drain.told_again;
-        if (timeout > 0 && !told && (drain.view.finished || late)) {
+        if (ends && !told && (drain.view.finished || late)) {
             drain.over = true;
             if (!drain.view.finished && drain.refusals == 0) {
                 base::log_warning("drain ended by its time-out",

@@ -2,6 +2,8 @@
 //
 // The kernel's ActiveConn and InActConn are counted at once (its statistics are not); a persistence template
 // sends its client's new connections to a drained backend too, so a drain is over when all three are 0.
+// A drain's time counts from when it was set (model::BackendEntry::drain_since), by the monotonic clock while
+// gorbd runs; over a restart by the wall clock, of which a jump never makes it longer than it was set to.
 //
 // Threads: view() by any thread, everything else by the control thread. Cost: one reading of the
 // destinations a second for each service that drains, nothing while none does.
@@ -21,8 +23,8 @@
 namespace gorb::control {
 
 struct DrainView {
-    int64_t since_wall = 0;
-    bool counted = false;  // are the three below known
+    int64_t since_wall = 0;  // model::BackendEntry::drain_since
+    bool counted = false;    // are the three below known
     uint32_t active = 0, inactive = 0, templates = 0;
     bool finished = false;
     int64_t finished_wall = 0;
@@ -60,9 +62,9 @@ class Drains {
   private:
     struct Drain {
         std::string service, backend;
-        uint64_t since = 0;       // when what is waited for was last said otherwise
-        base::Nanos timeout{0};   // as it was said then, and
+        base::Nanos timeout{0};   // as it was said at view.since_wall, and
         model::DrainThen then{};  // what comes of it
+        uint64_t deadline = 0;    // monotonic ns, 0: none
         bool over = false;        // told
         uint64_t told_again = 0;  // not before; 0: at once
         uint32_t refusals = 0;

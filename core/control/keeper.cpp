@@ -1,6 +1,7 @@
 #include "control/keeper.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "base/clock.h"
@@ -74,6 +75,14 @@ void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
         if (status && in_arrears_) rewrite_at_ = clock_->now();
         done(status);
     });
+}
+
+base::Status Keeper::write_now(store::Write write) {
+    if (!database_) return {};
+    std::promise<base::Status> written;
+    database_->write(std::move(write),
+                     [&written](base::Status status) { written.set_value(std::move(status)); });
+    return written.get_future().get();
 }
 
 void Keeper::owe(store::Write write) {

@@ -41,6 +41,8 @@ class Keeper {
     // A change. `done` is called at once when there is no database, or it has to be made anew first (then
     // with an error), else later; never before an earlier one's.
     void write(store::Write write, std::function<void(base::Status)> done);
+    // The same, and waits for it: at the start, when nothing else is to be done.
+    base::Status write_now(store::Write write);
     void owe(store::Write write);
     // The same of a change that was written and has to be taken back. What is written after it, and before it
     // could be, might be undone by it: the file is made anew then.

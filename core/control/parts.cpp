@@ -105,10 +105,37 @@ void Parts::left(const std::vector<store::Leaving>& entries) {
     keeper.owe(std::move(write));
 }
 
+void Parts::leave(const store::Leaving& entry) {
+    leaving.erase(entry);  // it may be one that was not granted
+    leaving.insert(entry);
+    sync.let_go(entry);
+}
+
+void Parts::let_held_go() {
+    grant(sync.held());
+    sync.let_go();
+}
+
+void Parts::grant(const LeavingSet& entries) {
+    store::Write write;
+    for (store::Leaving entry : entries) {
+        entry.granted = true;
+        leaving.erase(entry);
+        leaving.insert(entry);
+        write.leaving.push_back(entry);
+    }
+    keeper.owe(std::move(write));
+}
+
 void Parts::wanted(const model::ServiceKey& key) {
     leaving.erase({key, {}});
     sync.let_go({key, {}});
     release_held_vip(key);
+}
+
+void Parts::intend_vips(const std::vector<base::Ip>& addresses) {
+    vips_added.insert(addresses.begin(), addresses.end());
+    vips.intend(addresses);
 }
 
 void Parts::hold(LeavingSet entries) {
@@ -135,7 +162,8 @@ store::Loaded Parts::everything() {
     now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
         store::Loaded::ServiceRow row{service->spec, service->revision, service->origin, {}};
         service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            row.backends.push_back({backend->spec, backend->revision, health_of(*slots.find(backend->id))});
+            row.backends.push_back({backend->spec, backend->revision, health_of(*slots.find(backend->id)),
+                                    backend->drain_since});
         });
         all.services.push_back(std::move(row));
     });

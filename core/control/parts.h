@@ -51,8 +51,16 @@ struct Parts {
     std::string etag(uint64_t revision) const { return identity + "-" + std::to_string(revision); }
     // Entries are known to be out of the kernel.
     void left(const std::vector<store::Leaving>& entries);
+    // An entry is to go, by a change that has passed the guard.
+    void leave(const store::Leaving& entry);
+    // What the guard held at the start may go: by the next one, too, if this one does not get to it.
+    void let_held_go();
     // A service whose key was leaving is wanted.
     void wanted(const model::ServiceKey& key);
+    // The guard has let them through: that is remembered.
+    void grant(const LeavingSet& entries);
+    // These VIPs are noted in the store and are added next.
+    void intend_vips(const std::vector<base::Ip>& addresses);
     // These stay in the kernel although they are leaving, with the VIPs that they need (Sync::hold).
     void hold(LeavingSet entries);
     // All that the store should have.

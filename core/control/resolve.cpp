@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/words.h"
 #include "model/codec.h"
 #include "model/rules.h"
 #include "model/scheduler.h"
@@ -19,10 +20,6 @@ using Kind = Step::Kind;
 
 namespace {
 
-std::string in_quotes(const std::string& name) {
-    return "\"" + name + "\"";
-}
-
 Result<model::ServicePtr> find_service(const model::Snapshot& now, const std::string& name) {
     if (const auto* entry = now.services.find(name)) return *entry;
     return base::fail(Errc::not_found, "there is no service " + in_quotes(name));
@@ -34,13 +31,6 @@ Result<model::BackendPtr> find_backend(const model::ServiceEntry& service, const
                       "service " + in_quotes(service.spec.name) + " has no backend " + in_quotes(name));
 }
 
-std::string words(const std::string& service) {
-    return "service " + in_quotes(service);
-}
-std::string words(const std::string& service, const std::string& backend) {
-    return "backend " + in_quotes(backend) + " of service " + in_quotes(service);
-}
-
 // RFC 9110, 13.1.1. `tag` is the object's present one, nullopt if there is no object.
 Status check_match(const std::optional<Match>& match, const std::string& what,
                    const std::optional<std::string>& tag) {
@@ -48,12 +38,6 @@ Status check_match(const std::optional<Match>& match, const std::string& what,
     if (!tag) return base::fail(Errc::stale, "If-Match was given, but there is no " + what);
     if (match->any || std::ranges::find(match->tags, *tag) != match->tags.end()) return {};
     return base::fail(Errc::stale, what + " has changed: its ETag is \"" + *tag + "\"");
-}
-
-base::Error exists_with_other_content(const std::string& what) {
-    return {Errc::exists, "specified object already exists: " + what +
-                              " has other content; to replace it, send If-Match with its ETag or *, to "
-                              "change single fields, PATCH it"};
 }
 
 // Documents do not say that a service is being removed: one that is goes on being so.
@@ -119,6 +103,15 @@ Result<Resolved> put_service(const Present& present, const model::Service& wante
     return r;
 }
 
+// BackendEntry::drain_since of what `old` becomes.
+int64_t drain_since(const Present& present, const model::Backend& wanted, const model::BackendPtr& old) {
+    if (wanted.admin != model::Admin::drain) return 0;
+    const bool goes_on = old && old->spec.admin == model::Admin::drain &&
+                         old->spec.drain_timeout == wanted.drain_timeout &&
+                         old->spec.drain_then == wanted.drain_then;
+    return goes_on ? old->drain_since : present.wall;
+}
+
 // The step that puts a backend. `service` as it was, null if it comes with the same change.
 Result<Step> backend_step(const Present& present, const std::string& service_name,
                           const model::ServicePtr& service, const model::Backend& wanted,
@@ -138,6 +131,7 @@ Result<Step> backend_step(const Present& present, const std::string& service_nam
     row->spec.pulses = list_of(*pulses);  // the copy that all share
     row->id = old ? old->id : present.new_id();
     row->revision = step.revision;
+    row->drain_since = drain_since(present, wanted, old);
     step.backend_row = std::move(row);
     return step;
 }
@@ -307,10 +301,9 @@ Status check_foreign(const Present& present, const Resolved& r) {
             const Result<bool> foreign = present.foreign_backend(in, address);
             if (!foreign) return base::fail(foreign.error());
             if (!*foreign) continue;
-            return base::fail(Errc::exists, "the kernel has a destination " + address.text() + " in " +
-                                                in.text() + " that gorb did not make, and " +
-                                                words(step.service, step.backend) +
-                                                " would be in its place: PUT it with ?adopt=true first");
+            return base::fail(foreign_in_place_of("destination " + address.text() + " in " + in.text(),
+                                                  words(step.service, step.backend),
+                                                  "PUT it with ?adopt=true first"));
         }
         if (step.kind != Kind::put_service) continue;
         const model::ServiceKey& key = step.service_row->spec.key;
@@ -318,9 +311,8 @@ Status check_foreign(const Present& present, const Resolved& r) {
         const Result<bool> foreign = present.foreign(key);
         if (!foreign) return base::fail(foreign.error());
         if (!*foreign) continue;
-        return base::fail(Errc::exists, "the kernel has a virtual service " + key.text() +
-                                            " that gorb did not make, and " + words(step.service) +
-                                            " would be in its place: POST /kernel/adopt takes it over first");
+        return base::fail(foreign_in_place_of("virtual service " + key.text(), words(step.service),
+                                              "POST /kernel/adopt takes it over first"));
     }
     return {};
 }
@@ -331,7 +323,7 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
     r.many = true;
     r.later = true;
     r.service = old->spec.name;
-    r.log = "virtual service will be removed when its connections have ended";
+    r.log = removed("virtual service will be removed when its connections have ended", old);
     model::Service spec = old->spec;
     spec.deleting = true;
     auto put = put_service(present, spec, old, false);
@@ -382,7 +374,7 @@ Result<Resolved> resolve_one(const DeleteService& change, const Present& present
     Resolved r;
     r.service = change.service;
     r.deletion = true;
-    r.log = "virtual service removed";
+    r.log = removed("virtual service removed", *old);
     r.steps.push_back(drop_service(present, *old));
     return r;
 }
@@ -429,14 +421,15 @@ Result<Resolved> resolve_one(const DeleteBackend& change, const Present& present
         wanted.drain_timeout = model::drain_time(change.drain);
         auto r = put_backend(present, *service, wanted, *old, false);
         if (r) r->later = true;
-        if (r && !r->log.empty()) r->log = "backend will be removed when its connections have ended";
+        if (r && !r->log.empty())
+            r->log = removed("backend will be removed when its connections have ended", *service);
         return r;
     }
     Resolved r;
     r.service = change.service;
     r.backend = change.backend;
     r.deletion = true;
-    r.log = "backend removed";
+    r.log = removed("backend removed", *service);
     r.steps.push_back(drop_backend(present, *service, *old));
     return r;
 }
@@ -449,6 +442,12 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
     if (!r) return r;
     if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
     r->log = "configuration replaced";
+    const auto of_file = std::ranges::find_if(r->steps, [](const Step& step) {
+        const bool drops = step.kind == Kind::drop_service || step.kind == Kind::drop_backend;
+        return drops && step.old_service->origin == model::Origin::file;
+    });
+    if (of_file != r->steps.end())
+        r->log = removed("configuration replaced, services or backends removed", of_file->old_service);
     return r;
 }
 

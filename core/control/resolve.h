@@ -48,6 +48,7 @@ struct Present {
     std::function<std::string(uint64_t revision)> etag;
     std::function<model::BackendId()> new_id;
     std::function<uint64_t()> new_revision;
+    int64_t wall;  // now, ns
     // Of a service that is to be new: is its key in the kernel, and not ours.
     // An error: it can not be said.
     std::function<base::Result<bool>(const model::ServiceKey&)> foreign;

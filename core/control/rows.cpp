@@ -10,9 +10,9 @@ namespace {
 using Kind = Step::Kind;
 
 void all_of(const model::ServiceEntry& service, std::vector<store::Leaving>& out) {
-    out.push_back({service.spec.key, {}});
+    out.push_back({service.spec.key, {}, true});
     service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-        out.push_back({service.spec.key, backend->spec.address});
+        out.push_back({service.spec.key, backend->spec.address, true});
     });
 }
 
@@ -48,7 +48,7 @@ std::vector<store::Leaving> leaving_of(const Step& step) {
     if (step.kind == Kind::put_service || step.kind == Kind::drop_service) {
         if (step.old_service && (gone || rekeys(step))) all_of(*step.old_service, out);
     } else if (step.old_backend && (gone || moves(step))) {
-        out.push_back({step.old_service->spec.key, step.old_backend->spec.address});
+        out.push_back({step.old_service->spec.key, step.old_backend->spec.address, true});
     }
     return out;
 }

@@ -11,7 +11,7 @@ namespace gorb::control {
 model::Snapshot after(const model::Snapshot& now, const Step& step);
 
 // The kernel entries that stop being wanted with a step. They are leaving until the kernel is known to have
-// let them go.
+// let them go. Granted: what becomes a row has passed the guard.
 std::vector<store::Leaving> leaving_of(const Step& step);
 
 // Does a backend stay and get another address? What was known of its health goes with the old one.

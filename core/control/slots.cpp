@@ -23,17 +23,21 @@ void Slot::took(const ipvs::DestRecord& record) {
 
 void set_state(Slot& slot, health::State state, uint64_t since) {
     if (slot.member.state == state) return;
+    // One that was taken over from the kernel was here all along.
+    const auto served = [&slot](health::State as) {
+        return as == health::State::up || (as == health::State::unknown && slot.member.before > 0);
+    };
     // A fall that never became a weight is none to come back from.
     const bool never_fell =
-        slot.held && slot.member.state == health::State::down && slot.state_before == health::State::up;
+        slot.held && slot.member.state == health::State::down && served(slot.state_before);
     slot.held = false;
     slot.state_before = std::exchange(slot.member.state, state);
     slot.since_before = std::exchange(slot.member.since, since);
-    // One that was taken over from the kernel was here all along.
-    const bool served = never_fell || slot.state_before == health::State::up ||
-                        (slot.state_before == health::State::unknown && slot.member.before > 0);
-    if (state == health::State::up && !served) slot.member.back_since = since;
-    if (state != health::State::unknown) slot.member.before = 0;
+    if (state == health::State::up && !never_fell && !served(slot.state_before))
+        slot.member.back_since = since;
+    // A freeze may hold back its first fall: then it goes on with that weight.
+    const bool fell_first = slot.state_before == health::State::unknown && state == health::State::down;
+    if (!fell_first) slot.member.before = 0;
 }
 
 Slot* Slots::find(model::BackendId id) {

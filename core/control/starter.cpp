@@ -40,6 +40,7 @@ class Starter {
             builder.add(std::move(service.spec), service.revision, service.origin);
             for (store::Loaded::BackendRow& row : service.backends) builder.add(backend(name, row));
         }
+        p_->keeper.owe(std::move(drains_begun_));
         p_->store.commit(builder.finish(std::max<uint64_t>(loaded.revision, 1)));
         p_->last_revision = std::max<uint64_t>(p_->last_revision, 1);
     }
@@ -52,6 +53,7 @@ class Starter {
         guard(*now, *table, force);
         SyncCounts counts;
         counts.ns = p_->clock.now() - begin;
+        note_vips(*now);
         std::vector<model::ServicePtr> some;
         const auto bring = [&] {
             counts.add(p_->sync.services(some, Sync::Why::start, &*table));
@@ -73,6 +75,10 @@ class Starter {
 
     void checks() {
         for (const health::Target& target : targets_) p_->engine->put(target);
+    }
+
+    // What was on its way out goes on with it.
+    void drains() {
         p_->store.snapshot()->services.for_each(
             [&](const std::string& name, const model::ServicePtr& service) {
                 service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
@@ -93,6 +99,9 @@ class Starter {
         entry->spec = std::move(row.spec);
         entry->id = ++p_->last_id;
         entry->revision = row.revision;
+        entry->drain_since = row.drain_since;
+        const bool drains = entry->spec.admin == model::Admin::drain;
+        if (drains && entry->drain_since == 0) entry->drain_since = p_->clock.wall();
         auto pulses = p_->pulses.get(entry->spec.pulses);
         if (pulses) entry->spec.pulses = list_of(*pulses);
 
@@ -116,10 +125,29 @@ class Starter {
                 "a backend can not be checked: it keeps the weight that it has in the kernel",
                 {{"service", *service}, {"backend", entry->spec.name}, {"error", pulses.error().sentence}});
         }
+        // Of an older file, or imported: its time begins now, once.
+        if (drains && row.drain_since == 0) drains_begun_.put_backends.emplace_back(*service, entry);
         slot.service = service;
         slot.backend = entry;
         p_->slots.put(std::move(slot));
         return entry;
+    }
+
+    // VIPs that are to be added now: the store is new, or an interface has been named since.
+    void note_vips(const model::Snapshot& now) {
+        std::vector<base::Ip> wanted;
+        now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
+            wanted.push_back(service->spec.key.vip.ip);
+        });
+        store::Write write;
+        write.vips_added = p_->vips.missing(wanted);
+        if (write.vips_added.empty()) return;
+        if (const auto noted = p_->keeper.write_now(write)) {
+            p_->intend_vips(write.vips_added);
+        } else {  // each is noted when there is room, then
+            base::log_error("the VIPs that are to be added could not be noted before",
+                            {{"error", noted.error().sentence}});
+        }
     }
 
     // Never 0, which means that it is not known: it may have been before this machine was started.
@@ -129,7 +157,8 @@ class Starter {
         return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(p_->clock.now()) - ago, 1));
     }
 
-    // What is leaving goes, unless it is most of what the kernel has of ours: then it is held.
+    // What is leaving goes, unless it is most of what the kernel has of ours: then it is held. What was
+    // granted when it was asked for is not asked for again.
     void guard(const model::Snapshot& now, const reconcile::Table& table, bool force) {
         reconcile::Plan plan;
         const auto in_kernel = [&](const model::ServiceKey& key) -> const reconcile::TableService* {
@@ -144,6 +173,7 @@ class Starter {
         });
         LeavingSet there;
         for (const store::Leaving& entry : p_->leaving) {
+            if (entry.granted) continue;
             const reconcile::TableService* found = in_kernel(entry.service);
             if (!found || (entry.backend && !found->dests.contains(*entry.backend))) continue;
             if (const std::string* owner = now.by_key.find(entry.service)) {
@@ -160,7 +190,11 @@ class Starter {
         }
         plan.ours += plan.removals;
         const std::string words = reconcile::too_much(plan, p_->guard);
-        if (words.empty() || force) return;
+        if (words.empty()) return;
+        if (force) {
+            p_->grant(there);
+            return;
+        }
         base::log_error(
             "what earlier changes removed stays in the kernel until it is forced to go: by a start with "
             "--force, or by POST /reconcile?force=true",
@@ -174,6 +208,7 @@ class Starter {
 
     Parts* p_;
     std::vector<health::Target> targets_;
+    store::Write drains_begun_;
     size_t backends_ = 0;
 };
 
@@ -189,6 +224,7 @@ base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force)
     if (!kernel) return base::fail(kernel.error());
     started.kernel = *kernel;
     if (parts.engine) starter.checks();
+    starter.drains();
     parts.events.add({0, parts.clock.wall(), "start", "", "", "",
                       "started with " + std::to_string(started.services) + " virtual services and " +
                           std::to_string(started.backends) + " backends; in the kernel " +

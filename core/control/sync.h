@@ -78,6 +78,7 @@ class Sync {
     // much would have gone at once at the start.
     void hold(LeavingSet entries) { held_ = std::move(entries); }
     bool holds(const store::Leaving& entry) const { return !held_.empty() && held_.contains(entry); }
+    const LeavingSet& held() const { return held_; }
     void let_go() { held_.clear(); }
     void let_go(const store::Leaving& entry) { held_.erase(entry); }
     // Removes all that is ours; a service keeps standing while somebody else's destinations are in it.

@@ -1,11 +1,30 @@
 #include "control/vip_users.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
 #include "control/retry.h"
 
 namespace gorb::control {
+
+std::vector<base::Ip> VipUsers::missing(const std::vector<base::Ip>& wanted) const {
+    std::vector<base::Ip> out;
+    if (!table_) return out;
+    std::ranges::copy_if(wanted, std::back_inserter(out), [this](const base::Ip& address) {
+        return !uses_.contains(address) && !earlier_.contains(address);
+    });
+    if (out.empty()) return out;
+    const auto there = table_->addresses();
+    if (!there) return {};
+    std::erase_if(out, [&](const base::Ip& address) { return there->contains(address); });
+    return out;
+}
+
+void VipUsers::intend(const std::vector<base::Ip>& addresses) {
+    intended_.insert(addresses.begin(), addresses.end());
+}
 
 base::Status VipUsers::add(const base::Ip& address, Use& use) {
     // One of an earlier run, also if it was lost since (a boot), is used again: nobody is to release it as
@@ -19,7 +38,9 @@ base::Status VipUsers::add(const base::Ip& address, Use& use) {
                    : use.added ? "VIP was added by an earlier run"
                                : "VIP is on this host already, it will stay",
                    {{"vip", address.text()}});
-    if (*added) noted_(address, true);
+    const bool intended = intended_.erase(address) > 0;
+    if (intended && !use.added) noted_(address, false);  // the host has got it in the meantime
+    if (*added && !intended) noted_(address, true);
     return {};
 }
 
@@ -56,7 +77,11 @@ void VipUsers::release(const base::Ip& address) {
     if (it == uses_.end() || --it->second.services > 0) return;
     const bool added = it->second.added;
     uses_.erase(it);
-    if (added) remove(address);
+    if (added) {
+        remove(address);
+    } else if (intended_.erase(address) > 0) {
+        noted_(address, false);  // it could not be added
+    }
 }
 
 void VipUsers::release_all() {

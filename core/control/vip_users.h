@@ -1,4 +1,9 @@
 // Keeps each VIP on the interface for as long as a virtual service uses it, and removes only what it added.
+//
+// Which addresses are gorb's is known on disk before they are on the interface, so that a crash leaves none
+// behind: who wants some asks which are missing() on this host, has these noted together with what wants
+// them, says so with intend(), and only then acquires them.
+//
 // Threads: one (the control thread).
 #pragma once
 #include <cstdint>
@@ -16,7 +21,8 @@ namespace gorb::control {
 class VipUsers {
   public:
     // `table` null: VIPs are somebody else's business, every call succeeds and does nothing.
-    // `noted` is told of each address that is added to the interface here, or removed.
+    // `noted` is told of each address that is to be noted as added here although nobody intended it (it was
+    // missed later), or not to be noted any more.
     using Noted = std::function<void(const base::Ip&, bool added)>;
     VipUsers(std::unique_ptr<ipvs::VipTable> table, Noted noted)
         : table_(std::move(table)), noted_(std::move(noted)) {}
@@ -25,6 +31,12 @@ class VipUsers {
     void remember(const std::vector<base::Ip>& added);
     // Removes those of them that nobody has acquired.
     void release_unused();
+
+    // Those of `wanted` that would have to be added and are not noted yet. None where the addresses of this
+    // host can not be read: acquiring them will say so.
+    std::vector<base::Ip> missing(const std::vector<base::Ip>& wanted) const;
+    // These are noted.
+    void intend(const std::vector<base::Ip>& addresses);
 
     // One more service uses `address`. The first one adds it; where that fails, none does.
     base::Status acquire(const base::Ip& address);
@@ -54,6 +66,7 @@ class VipUsers {
     std::unique_ptr<ipvs::VipTable> table_;
     Noted noted_;
     std::set<base::Ip> earlier_;
+    std::set<base::Ip> intended_;  // noted, and not added yet
     std::map<base::Ip, Use> uses_;
     uint64_t retry_at_ = 0;
     uint32_t failures_ = 0;  // in a row

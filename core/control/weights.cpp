@@ -21,6 +21,12 @@ bool held(const health::Suspicion& suspicion, const Slot& slot) {
            slot.member.since >= suspicion.since;
 }
 
+// Suspicion holds back falls, not rises: of a recovery by history as well, whose failures now may be ours.
+float ratio_of(const health::Suspicion& suspicion, const Slot& slot, double told) {
+    const auto ratio = static_cast<float>(told);
+    return suspicion.frozen ? std::max(slot.member.ratio, ratio) : ratio;
+}
+
 // Is it still coming back by history, even if something else decides over its weight for now?
 bool recalls(const model::Service& service, health::Member member, uint64_t now) {
     if (member.back_since == 0 || service.pool.recovery != model::Recovery::history) return false;
@@ -61,7 +67,7 @@ void Weights::health_changed(const health::Changed& change) {
     if (held(suspicion_, *slot)) slot->held = true;
     set_state(*slot, change.state, change.since);
     slot->member.share = static_cast<uint8_t>(change.share);
-    slot->member.ratio = static_cast<float>(change.ratio);
+    slot->member.ratio = ratio_of(suspicion_, *slot, change.ratio);
     mark(*slot->service, change.id);
 }
 
@@ -146,7 +152,7 @@ uint64_t Weights::next() const {
 health::Member Weights::look(const model::Service& service, Slot& slot, health::Headcount& tally) const {
     if (service.pool.recovery == model::Recovery::history && slot.member.back_since > 0) {
         if (const auto view = ports_.health_of(slot.member.id))
-            slot.member.ratio = static_cast<float>(view->ratio);
+            slot.member.ratio = ratio_of(suspicion_, slot, view->ratio);
     }
     slot.held = held(suspicion_, slot);
     const health::Member member = seen(slot);

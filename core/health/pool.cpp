@@ -169,6 +169,13 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
         d.present = !absent_at_zero;
         return d;
     }
+    // Fail open, for those of which nothing is known as well: they are no worse than those that are down.
+    if (pool.panic && m.state != State::up) {
+        d.health = 0;
+        d.cause = Cause::panic;
+        d.effective = whole;
+        return d;
+    }
     if (m.state == State::unknown) {
         d.health = 0;
         d.cause = m.before > 0 ? Cause::before : Cause::unchecked;
@@ -178,8 +185,8 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
     }
     if (m.state == State::down) {
         d.health = 0;
-        if (pool.panic || !is_out(pool, m)) {
-            d.cause = pool.panic ? Cause::panic : Cause::kept;
+        if (!is_out(pool, m)) {
+            d.cause = Cause::kept;
             d.effective = whole;
             return d;
         }

@@ -23,7 +23,7 @@ struct Member {
     uint64_t since = 0;       // of the state
     uint64_t back_since = 0;  // it came back then, after being down or new; 0: it was here all along
     uint32_t configured = 0;
-    uint32_t before = 0;  // the weight it had in the kernel when it was taken over, until its first result
+    uint32_t before = 0;  // the weight it had in the kernel when it was taken over; counts while unknown
     float ratio = 1;      // passes among the last 100 checks
     uint8_t share = 100;  // per cent that its pulse asks for
     model::Admin admin = model::Admin::ready;
@@ -87,7 +87,7 @@ enum class Cause : uint8_t {
     unchecked,  // no check has counted yet
     before,     // no check has counted yet: it keeps what it had in the kernel
     standby,    // a backup, and the primaries make the quorum
-    panic,      // down, but too many are: it serves
+    panic,      // not up, but too many are down: it serves
     kept,       // down, but max-down of the pool is out already: it serves
     held,       // down, but gorbd suspects itself: it serves as it did
     ramp,       // it came back a short time ago

@@ -48,7 +48,7 @@ std::string words(const model::Service& service, const Decision& d, const std::s
         case Cause::standby:
             return "a backup, and the primaries make the quorum of " + std::to_string(service.pool.quorum);
         case Cause::panic:
-            return with("down, but it serves, because fewer than " + percent(service.pool.panic_threshold) +
+            return with("not up, but it serves, because fewer than " + percent(service.pool.panic_threshold) +
                             " of the backends are up (panic-threshold)",
                         because);
         case Cause::kept:

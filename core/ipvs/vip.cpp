@@ -10,8 +10,6 @@
 #include <netlink/socket.h>
 #include <sys/socket.h>
 
-#include <cstring>
-
 namespace gorb::ipvs {
 namespace {
 
@@ -42,13 +40,13 @@ class RouteVipTable final : public VipTable {
     RouteVipTable(Socket socket, std::string interface)
         : socket_(std::move(socket)), interface_(std::move(interface)) {}
 
+    base::Result<std::set<base::Ip>> addresses() override;
     base::Result<bool> add(const base::Ip& address) override;
     base::Status remove(const base::Ip& address) override;
     // Its number now; an interface that was made anew has another one. Errc::not_found.
     base::Result<int> interface_index() const;
 
   private:
-    base::Result<bool> present(const base::Ip& address) const;
     base::Result<Address> make(const base::Ip& address, int index) const;
 
     Socket socket_;
@@ -66,8 +64,7 @@ base::Result<int> RouteVipTable::interface_index() const {
     return rtnl_link_get_ifindex(link.get());
 }
 
-// Whether any interface has the address.
-base::Result<bool> RouteVipTable::present(const base::Ip& address) const {
+base::Result<std::set<base::Ip>> RouteVipTable::addresses() {
     nl_cache* listed = nullptr;
     int code = -NLE_DUMP_INTR;
     for (int i = 0; i < list_attempts && code == -NLE_DUMP_INTR; ++i) {
@@ -75,15 +72,15 @@ base::Result<bool> RouteVipTable::present(const base::Ip& address) const {
     }
     if (code < 0) return base::fail(failed("list the addresses of this host", code));
     const Cache cache(listed);
-    const size_t length = address.bits() / 8;
+    std::set<base::Ip> all;
     for (nl_object* o = nl_cache_get_first(cache.get()); o; o = nl_cache_get_next(o)) {
         nl_addr* local = rtnl_addr_get_local(reinterpret_cast<rtnl_addr*>(o));
-        if (local && nl_addr_get_family(local) == address.af() && nl_addr_get_len(local) == length &&
-            std::memcmp(nl_addr_get_binary_addr(local), address.bytes.data(), length) == 0) {
-            return true;
-        }
+        const int family = local ? nl_addr_get_family(local) : AF_UNSPEC;
+        if (family != AF_INET && family != AF_INET6) continue;
+        if (nl_addr_get_len(local) != (family == AF_INET ? 4 : 16)) continue;
+        all.insert(base::Ip::from_bytes(family, nl_addr_get_binary_addr(local)));
     }
-    return false;
+    return all;
 }
 
 base::Result<Address> RouteVipTable::make(const base::Ip& address, int index) const {
@@ -103,9 +100,9 @@ base::Result<Address> RouteVipTable::make(const base::Ip& address, int index) co
 base::Result<bool> RouteVipTable::add(const base::Ip& address) {
     if (!address) return base::fail(base::Errc::invalid, "no address to add to " + interface_);
     const std::string what = "add VIP " + address.text() + " to " + interface_;
-    const auto there = present(address);
+    const auto there = addresses();
     if (!there) return base::fail(there.error());
-    if (*there) return false;
+    if (there->contains(address)) return false;
     const auto index = interface_index();
     if (!index) return base::fail(index.error());
     const auto wanted = make(address, *index);

@@ -3,6 +3,7 @@
 // Threads: one thread at a time.
 #pragma once
 #include <memory>
+#include <set>
 #include <string>
 
 #include "base/address.h"
@@ -13,6 +14,8 @@ namespace gorb::ipvs {
 class VipTable {
   public:
     virtual ~VipTable() = default;
+    // Those that the interfaces of this host have, all of them.
+    virtual base::Result<std::set<base::Ip>> addresses() = 0;
     // true: added now. false: some interface of this host has the address already, nothing was changed.
     virtual base::Result<bool> add(const base::Ip& address) = 0;
     // Not having it is success.

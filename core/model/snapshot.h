@@ -17,6 +17,9 @@ struct BackendEntry {
     Backend spec;
     BackendId id = 0;
     uint64_t revision = 0;  // of the last change to this backend
+    // Since when it drains as it does now: its admin state, drain-timeout or drain-then was last set then.
+    // Wall ns, so that a restart does not begin the time anew; 0: it does not drain.
+    int64_t drain_since = 0;
 };
 using BackendPtr = std::shared_ptr<const BackendEntry>;
 

@@ -153,11 +153,18 @@ void Api::delete_backend(Call&& call) {
     }
     base::Result<control::DeleteBackend> gone{{call.service(), call.backend(), {}, call.query.drain}};
     change(std::move(call), std::move(gone), [this, status](const control::Outcome& o) {
-        if (o.later) return accepted(show_backend()(o));
+        const std::string note(comes_back(*o.service).value_or(""));
+        if (o.later) {
+            BackendStatus now = status_of(context_.control, o.service->spec, *o.backend);
+            now.note = note;
+            return accepted(backend_response(o.service->spec, *o.backend, now));
+        }
         BackendStatus unseen;
         unseen.weight.configured = o.backend->spec.weight;
         unseen.weight.why = "the backend is gone";
-        Response out = backend_response(o.service->spec, *o.backend, status.value_or(unseen));
+        BackendStatus was = status.value_or(unseen);
+        was.note = note;
+        Response out = backend_response(o.service->spec, *o.backend, was);
         out.etag.clear();  // of nothing that is there
         return out;
     });

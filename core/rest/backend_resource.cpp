@@ -248,6 +248,7 @@ void write_backend(base::JsonWriter& out, std::string_view service, const model:
         base::key(out, "drain");
         write_drain(out, *status.drain);
     }
+    if (!status.note.empty()) base::member(out, "note", status.note);
     out.EndObject();
 }
 

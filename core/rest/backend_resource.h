@@ -1,6 +1,7 @@
 // A backend as JSON: upstream gorb's {"options", "metrics"}, and beside them what gorb knows beyond.
 #pragma once
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/json.h"
@@ -15,6 +16,7 @@ struct BackendStatus {
     std::optional<health::View> health;  // nullopt: nobody checks it
     control::EffectiveWeight weight;
     std::optional<control::DrainView> drain;  // nullopt: it is not drained
+    std::string note;                         // what else is to be said of it, "" for nothing
 };
 BackendStatus status_of(const control::Control& control, const model::Service& service,
                         const model::BackendEntry& backend);

@@ -45,11 +45,16 @@ void write_stats(base::JsonWriter& out, const ipvs::Stats& stats) {
     out.EndObject();
 }
 
+constexpr char held_words[] =
+    "too much of what the kernel has of gorb's would have gone with it at the start, so it stays: POST "
+    "/reconcile?force=true removes it, and so does a start with --force";
+
 // Who has made what.
 class Owners {
   public:
     explicit Owners(const control::Ownership& whose) {
         for (const store::Leaving& entry : whose.leaving) leaving_.insert(control::entry_of(entry));
+        for (const store::Leaving& entry : whose.held) held_.insert(control::entry_of(entry));
         whose.snapshot->services.for_each([&](const std::string&, const model::ServicePtr& service) {
             const auto protocol = static_cast<uint8_t>(service->spec.key.protocol);
             services_[ipvs::ServiceKey::of(protocol, service->spec.key.vip)] = service.get();
@@ -58,7 +63,8 @@ class Owners {
 
     struct Owner {
         std::string_view owner = "foreign";
-        std::string name;  // in the desired state, "" for none
+        std::string name;   // in the desired state, "" for none
+        bool held = false;  // leaving, and the guard keeps it
     };
     Owner of(const Entry& entry) const {
         const auto service = services_.find(entry.service);
@@ -67,21 +73,26 @@ class Owners {
             if (const auto* backend = service->second->by_address.find(*entry.dest))
                 return {"gorb", (*backend)->spec.name};
         }
-        const bool goes = leaving_.contains(entry) ||
-                          (service == services_.end() && leaving_.contains({entry.service, {}}));
-        if (goes) return {"leaving", ""};
+        const bool with_service = service == services_.end();
+        if (within(leaving_, entry, with_service)) return {"leaving", "", within(held_, entry, with_service)};
         return {};
     }
+    bool held(const Entry& entry) const { return held_.contains(entry); }
     const std::set<Entry>& leaving() const { return leaving_; }
 
   private:
+    static bool within(const std::set<Entry>& of, const Entry& entry, bool with_service) {
+        return of.contains(entry) || (with_service && of.contains({entry.service, {}}));
+    }
+
     std::map<ipvs::ServiceKey, const model::ServiceEntry*> services_;
-    std::set<Entry> leaving_;
+    std::set<Entry> leaving_, held_;
 };
 
 void write_owner(base::JsonWriter& out, const Owners::Owner& owner) {
     base::member(out, "owner", owner.owner);
     if (!owner.name.empty()) base::member(out, "name", owner.name);
+    if (owner.held) base::member(out, "held", held_words);
 }
 
 void write_service(base::JsonWriter& out, const reconcile::TableService& service, const Owners& owners) {
@@ -118,7 +129,7 @@ void write_service(base::JsonWriter& out, const reconcile::TableService& service
 
 // What is not as it should be now, and since when that is known.
 void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const reconcile::Table& found,
-                       const control::Ownership& whose) {
+                       const control::Ownership& whose, const Owners& owners) {
     std::map<Entry, int64_t> since;
     for (const control::Drift& drift : whose.drift) since[drift.entry] = drift.since_wall;
     base::key(out, "differences");
@@ -138,6 +149,7 @@ void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const
         } else {
             base::value(out, base::wall_text(seen->second));
         }
+        if (owners.held(entry)) base::member(out, "held", held_words);
         out.EndObject();
     }
     out.EndArray();
@@ -162,7 +174,7 @@ Response kernel_response(const control::Control& control,
     out.StartArray();
     for (const auto& [key, service] : *table) write_service(out, service, owners);
     out.EndArray();
-    write_differences(out, plan, *table, whose);
+    write_differences(out, plan, *table, whose, owners);
     out.EndObject();
     return response;
 }

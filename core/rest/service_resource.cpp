@@ -54,13 +54,15 @@ void write_pool(base::JsonWriter& out, const control::PoolStatus& pool) {
 
 // Where it comes from, whether it is to stay, and whether the kernel has taken it.
 void write_standing(base::JsonWriter& out, const control::Control& control,
-                    const model::ServiceEntry& service) {
+                    const model::ServiceEntry& service, bool gone) {
     base::key(out, "origin");
     base::value(out, service.origin == model::Origin::file ? "file" : "api");
     if (service.spec.deleting) {
         base::key(out, "deleting");
         out.Bool(true);
     }
+    const auto note = comes_back(service);
+    if (note && (gone || service.spec.deleting)) base::member(out, "note", *note);
     const std::string refusal = control.refused(service.spec.name);
     base::key(out, "applied");
     out.Bool(refusal.empty());
@@ -70,6 +72,13 @@ void write_standing(base::JsonWriter& out, const control::Control& control,
 }
 
 }  // namespace
+
+std::optional<std::string_view> comes_back(const model::ServiceEntry& service) {
+    if (service.origin != model::Origin::file) return std::nullopt;
+    return "a declarative file has it and brings it back when it is applied next, at SIGHUP or a start: "
+           "remove "
+           "it there, too";
+}
 
 double mean_health(double sum, size_t count) {
     return count == 0 ? 1 : sum / static_cast<double>(count);
@@ -91,7 +100,7 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
     base::value(out, control.etag(service.revision));
     base::key(out, "options");
     model::write_service_options(out, service.spec);
-    write_standing(out, control, service);
+    write_standing(out, control, service, health.has_value());
     base::key(out, "backends");
     out.StartArray();
     if (backends == Backends::names) {

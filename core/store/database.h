@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -31,7 +32,16 @@ namespace gorb::store {
 struct Leaving {
     model::ServiceKey service;
     std::optional<base::Endpoint> backend;
-    auto operator<=>(const Leaving&) const = default;
+    // The change that removes it has passed the guard against mass deletion, which does not ask again. No
+    // part of which entry it is.
+    bool granted = false;
+
+    auto operator<=>(const Leaving& other) const {
+        return std::tie(service, backend) <=> std::tie(other.service, other.backend);
+    }
+    bool operator==(const Leaving& other) const {
+        return service == other.service && backend == other.backend;
+    }
 };
 
 // What was last known of a backend's health. Times are wall ns, 0 for unknown.
@@ -69,6 +79,7 @@ struct Loaded {
         model::Backend spec;
         uint64_t revision = 0;
         Health health;
+        int64_t drain_since = 0;  // BackendEntry::drain_since; 0 for a drain of which it is not known
     };
     struct ServiceRow {
         model::Service spec;

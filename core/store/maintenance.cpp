@@ -51,7 +51,7 @@ std::optional<Loaded> read_old(const Paths& paths) {
     auto file = open_to_read(paths.database, schema());
     if (!file) return {};                   // damaged, as may be why there is a restore
     file->keep_wal(!wal || wal->size > 0);  // it is kept as it is
-    auto all = read_rows(*file, paths.database.string());
+    auto all = read_any(*file, paths.database.string());
     if (!all) return {};
     return std::move(*all);
 }
@@ -63,6 +63,7 @@ Status carry_over(const Paths& paths) {
     const std::optional<Loaded> old = read_old(paths);
     auto made = Connection::open(paths.made, SQLITE_OPEN_READWRITE);
     if (!made) return fail(std::move(made.error()));
+    if (Status upgraded = upgrade(*made, paths.made.string(), schema()); !upgraded) return upgraded;
     auto restored = read_rows(*made, paths.made.string());
     if (!restored) return fail(std::move(restored.error()));
     RowWriter rows;

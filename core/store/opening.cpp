@@ -125,6 +125,17 @@ Result<Connection> open_to_read(const std::filesystem::path& path, const Schema&
     return base::fail(judged(version.error(), path.string()));
 }
 
+Result<Loaded> read_any(Connection& file, const std::string& path) {
+    const auto version = read_version(file, path, schema());
+    if (!version) return base::fail(version.error());
+    if (*version == schema().version) return read_rows(file, path);
+    auto copy = copy_in_memory(file);
+    if (!copy) return base::fail(std::move(copy.error()));
+    if (auto upgraded = upgrade(*copy, path, schema()); !upgraded)
+        return base::fail(std::move(upgraded.error()));
+    return read_rows(*copy, path);
+}
+
 Result<std::string> findings(Connection& file, const std::string& path, unsigned most) {
     std::string found;
     const auto add = [&found](std::string_view text) { (found += found.empty() ? "" : "\n") += text; };
@@ -151,9 +162,11 @@ Result<std::string> findings(Connection& file, const std::string& path, unsigned
         RowWriter rows;
         code = rows.prepare(file);
         if (code != SQLITE_OK) add(file.error(code, "its tables").sentence);
-        const auto all = read_rows(file, path);
-        if (!all && all.error().code != Errc::io) return base::fail(all.error());
-        if (!all) add(all.error().sentence);
+    }
+    if (const auto all = read_any(file, path); !all) {
+        if (all.error().code != Errc::io && all.error().code != Errc::internal)
+            return base::fail(all.error());
+        add(all.error().sentence);
     }
     if (!found.empty()) file.keep_wal(true);
     return found;

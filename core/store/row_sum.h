@@ -37,6 +37,8 @@ class RowSum {
             bytes_[used_++] = static_cast<char>(static_cast<uint64_t>(number) >> (8 * i) & 0xff);
         return *this;
     }
+    // A column that came with a later schema, 0 in rows of before: those keep the sum they have.
+    RowSum& add_later(int64_t number) { return number == 0 ? *this : add(number); }
     int64_t value(uint32_t settings_crc = 0) {
         flush();
         return sum_.checksum() ^ settings_crc;

@@ -40,9 +40,10 @@ int RowWriter::prepare(Connection& file) {
          "deleting "
          "= excluded.deleting, address = excluded.address, settings = excluded.settings, crc = excluded.crc"},
         {&put_backend_,
-         "INSERT INTO backend (service, name, revision, address, settings, crc) VALUES (?, ?, ?, ?, ?, ?) ON "
-         "CONFLICT DO UPDATE SET revision = excluded.revision, address = excluded.address, settings = "
-         "excluded.settings, crc = excluded.crc"},
+         "INSERT INTO backend (service, name, revision, address, settings, crc, drain) VALUES (?, ?, ?, ?, "
+         "?, "
+         "?, ?) ON CONFLICT DO UPDATE SET revision = excluded.revision, address = excluded.address, settings "
+         "= excluded.settings, crc = excluded.crc, drain = excluded.drain"},
         {&put_health_,
          // Of a backend that went meanwhile nothing is kept.
          "INSERT INTO health (service, backend, state, since, back, crc) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE "
@@ -51,8 +52,8 @@ int RowWriter::prepare(Connection& file) {
          "DO UPDATE SET state = excluded.state, since = excluded.since, back = excluded.back, crc = "
          "excluded.crc"},
         {&put_leaving_,
-         "INSERT INTO leaving (service, backend, crc) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET crc = "
-         "excluded.crc"},
+         "INSERT INTO leaving (service, backend, crc, granted) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+         "crc = excluded.crc, granted = excluded.granted"},
         {&put_vip_,
          "INSERT INTO vip (address, crc) VALUES (?, ?) ON CONFLICT DO UPDATE SET crc = excluded.crc"},
         {&drop_service_, "DELETE FROM service WHERE name = ?"},
@@ -83,13 +84,16 @@ int RowWriter::put(const model::Service& service, uint64_t revision, model::Orig
     return put_service_.run();
 }
 
-int RowWriter::put(const std::string& service, const model::Backend& backend, uint64_t revision) {
+int RowWriter::put(const std::string& service, const model::Backend& backend, uint64_t revision,
+                   int64_t drain_since) {
     write_settings(settings_, backend, model::write_backend_settings);
     const std::string address = backend.address.text();
-    RowSum sum = RowSum().add(service).add(backend.name).add(integer(revision)).add(address);
+    RowSum sum =
+        RowSum().add(service).add(backend.name).add(integer(revision)).add(address).add_later(drain_since);
     bytes_ += settings_.size() + service.size() + backend.name.size() + 64;
     put_backend_.bind(1, service).bind(2, backend.name).bind(3, integer(revision));
     put_backend_.bind(4, address).bind(5, settings_).bind(6, sum.value(crc_of(settings_)));
+    put_backend_.bind(7, drain_since);
     return put_backend_.run();
 }
 
@@ -105,7 +109,9 @@ int RowWriter::put(const std::string& service, const std::string& backend, const
 int RowWriter::put(const Leaving& leaving) {
     const std::string service = leaving.service.text(), backend = backend_text(leaving);
     bytes_ += 128;
-    put_leaving_.bind(1, service).bind(2, backend).bind(3, RowSum().add(service).add(backend).value());
+    const int64_t granted = leaving.granted ? 1 : 0;
+    put_leaving_.bind(1, service).bind(2, backend).bind(4, granted);
+    put_leaving_.bind(3, RowSum().add(service).add(backend).add_later(granted).value());
     return put_leaving_.run();
 }
 
@@ -174,8 +180,9 @@ int RowWriter::apply(const Write& w) {
          [this](const BackendName& n) { return drop_backend_.bind(1, n.service).bind(2, n.backend).run(); });
     each(w.drop_services, [this](const std::string& name) { return drop_service_.bind(1, name).run(); });
     each(w.put_services, [this](const model::ServicePtr& s) { return put(s->spec, s->revision, s->origin); });
-    each(w.put_backends,
-         [this](const auto& of) { return put(of.first, of.second->spec, of.second->revision); });
+    each(w.put_backends, [this](const auto& of) {
+        return put(of.first, of.second->spec, of.second->revision, of.second->drain_since);
+    });
     each(w.health, [this](const auto& of) { return put(of.first.service, of.first.backend, of.second); });
     each(w.leaving, [this](const Leaving& l) { return put(l); });
     each(w.left, [this](const Leaving& l) {
@@ -205,7 +212,7 @@ int RowWriter::put_all(const Loaded& all) {
         if (code == SQLITE_OK) code = put(service.spec, service.revision, service.origin);
     }
     each_backend([this](const std::string& service, const Loaded::BackendRow& backend) {
-        return put(service, backend.spec, backend.revision);
+        return put(service, backend.spec, backend.revision, backend.drain_since);
     });
     each_backend([this](const std::string& service, const Loaded::BackendRow& backend) {
         return backend.health == Health{} ? SQLITE_OK : put(service, backend.spec.name, backend.health);

@@ -35,7 +35,8 @@ class RowWriter {
 
   private:
     int put(const model::Service& service, uint64_t revision, model::Origin origin);
-    int put(const std::string& service, const model::Backend& backend, uint64_t revision);
+    int put(const std::string& service, const model::Backend& backend, uint64_t revision,
+            int64_t drain_since);
     int put(const std::string& service, const std::string& backend, const Health& health);
     int put(const Leaving& leaving);
     int put(const base::Ip& vip);

@@ -185,7 +185,8 @@ class Reader {
         size_t at = 0;
         std::vector<base::Endpoint> addresses;  // of the service
         Status read = each(
-            "SELECT service, name, revision, address, settings, crc FROM backend ORDER BY service, name",
+            "SELECT service, name, revision, address, settings, crc, drain FROM backend ORDER BY service, "
+            "name",
             [&](Statement& row) -> Status {
                 const std::string_view service = row.text(0), name = row.text(1), text = row.text(3);
                 const int64_t revision = row.integer(2);
@@ -208,8 +209,13 @@ class Reader {
                     return read_backend(*address, settings);
                 });
                 if (!known) return bad_settings(what(), known.error());
-                const int64_t computed =
-                    RowSum().add(service).add(name).add(revision).add(text).value((*known)->crc);
+                const int64_t computed = RowSum()
+                                             .add(service)
+                                             .add(name)
+                                             .add(revision)
+                                             .add(text)
+                                             .add_later(row.integer(6))
+                                             .value((*known)->crc);
                 if (row.integer(5) != computed) {
                     if (Status good = check_sum(row.integer(5), computed, what()); !good) return good;
                 }
@@ -219,6 +225,7 @@ class Reader {
                 made.spec.name = name;
                 made.spec.address = *address;
                 made.revision = static_cast<uint64_t>(revision);
+                made.drain_since = row.integer(6);
                 if (const auto violation = model::backend_address_usable(made.spec))
                     return fail(Errc::io, what() + ": " + violation->pointer + " " + violation->what);
                 return {};
@@ -290,22 +297,22 @@ class Reader {
     }
 
     Status leaving() {
-        return each(
-            "SELECT service, backend, crc FROM leaving ORDER BY service, backend",
-            [this](Statement& row) -> Status {
-                const std::string what =
-                    "a row of leaving (" + std::string(row.text(0)) + ", " + std::string(row.text(1)) + ")";
-                const auto key = read_key(row.text(0), what);
-                if (!key) return fail(key.error());
-                Leaving made{*key, {}};
-                if (!row.text(1).empty()) {
-                    const auto backend = base::Endpoint::parse(row.text(1));
-                    if (!backend) return bad_address(what);
-                    made.backend = *backend;
-                }
-                all_.leaving.push_back(made);
-                return check_sum(row.integer(2), RowSum().add(row.text(0)).add(row.text(1)).value(), what);
-            });
+        return each("SELECT service, backend, crc, granted FROM leaving ORDER BY service, backend",
+                    [this](Statement& row) -> Status {
+                        const std::string what = "a row of leaving (" + std::string(row.text(0)) + ", " +
+                                                 std::string(row.text(1)) + ")";
+                        const auto key = read_key(row.text(0), what);
+                        if (!key) return fail(key.error());
+                        Leaving made{*key, {}, row.integer(3) != 0};
+                        if (!row.text(1).empty()) {
+                            const auto backend = base::Endpoint::parse(row.text(1));
+                            if (!backend) return bad_address(what);
+                            made.backend = *backend;
+                        }
+                        all_.leaving.push_back(made);
+                        RowSum sum = RowSum().add(row.text(0)).add(row.text(1)).add_later(row.integer(3));
+                        return check_sum(row.integer(2), sum.value(), what);
+                    });
     }
 
     Status vips() {

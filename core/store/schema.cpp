@@ -28,6 +28,7 @@ CREATE TABLE backend (
   address TEXT NOT NULL,      -- 10.1.0.1:80
   settings TEXT NOT NULL,     -- JSON, as GET /service/SERVICE/NAME shows its options
   crc INTEGER NOT NULL,
+  drain INTEGER NOT NULL DEFAULT 0,    -- since when it drains as it does, ns since 1970; 0: it does not
   PRIMARY KEY (service, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE health (
@@ -44,6 +45,7 @@ CREATE TABLE leaving (
   service TEXT NOT NULL,      -- 10.0.0.1:80/tcp: a kernel entry that was ours and is to go
   backend TEXT NOT NULL,      -- one destination of it, or '' for the service itself
   crc INTEGER NOT NULL,
+  granted INTEGER NOT NULL DEFAULT 0,  -- 1: its removal has passed the guard, which does not ask again
   PRIMARY KEY (service, backend)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE vip (
@@ -51,6 +53,13 @@ CREATE TABLE vip (
   crc INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )";
+
+constexpr Step all_steps[] = {
+    // Both are 0 in the rows that there are, whose CRCs stay as they are: see RowSum::add_later().
+    {1,
+     "ALTER TABLE backend ADD COLUMN drain INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE leaving ADD COLUMN granted INTEGER NOT NULL DEFAULT 0"},
+};
 
 base::Status run(Connection& file, const char* sql, const std::string& doing) {
     const int code = file.exec(sql);
@@ -64,7 +73,7 @@ base::Result<int64_t> number(Connection& file, const char* sql, const std::strin
     });
 }
 
-base::Status upgrade(Connection& file, const std::string& path, int64_t version, const Schema& schema) {
+base::Status take_steps(Connection& file, const std::string& path, int64_t version, const Schema& schema) {
     const std::string doing = "can not bring " + path + " from schema " + std::to_string(version) + " to " +
                               std::to_string(schema.version);
     auto done = run(file, "BEGIN IMMEDIATE", doing);
@@ -87,7 +96,7 @@ base::Status upgrade(Connection& file, const std::string& path, int64_t version,
 }  // namespace
 
 const Schema& schema() {
-    static constexpr Schema newest{1, {}, tables};
+    static constexpr Schema newest{2, all_steps, tables};
     return newest;
 }
 
@@ -121,6 +130,12 @@ base::Result<int64_t> read_version(Connection& file, const std::string& path, co
     return version;
 }
 
+base::Status upgrade(Connection& file, const std::string& path, const Schema& schema) {
+    const auto version = read_version(file, path, schema);
+    if (!version) return base::fail(version.error());
+    return *version == schema.version ? base::Status{} : take_steps(file, path, *version, schema);
+}
+
 base::Status bring_up_to_date(Connection& file, const Paths& paths, const Schema& schema) {
     const std::string path = paths.database.string();
     const auto version = read_version(file, path, schema);
@@ -131,7 +146,7 @@ base::Status bring_up_to_date(Connection& file, const Paths& paths, const Schema
     const auto kept = with_suffix(paths.database, ".schema-" + std::to_string(*version));
     if (auto renamed = rename_file(paths.made, kept); !renamed) return renamed;
     if (auto synced = sync_directory(paths.directory); !synced) return synced;
-    return upgrade(file, path, *version, schema);
+    return take_steps(file, path, *version, schema);
 }
 
 base::Status set_pragmas(Connection& file, const std::string& path) {

@@ -38,6 +38,9 @@ base::Status make_tables(Connection& file, const Schema& schema);
 // gives.
 base::Result<int64_t> read_version(Connection& file, const std::string& path, const Schema& schema);
 
+// Takes the steps that a file of an older version needs, all or none. For copies: no other copy is made.
+base::Status upgrade(Connection& file, const std::string& path, const Schema& schema);
+
 // Does nothing for a file of this version. An older one is copied to gorb.db.schema-VERSION first.
 base::Status bring_up_to_date(Connection& file, const Paths& paths, const Schema& schema);
 

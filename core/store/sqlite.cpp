@@ -151,6 +151,28 @@ void Connection::keep_wal(bool keep) {
     sqlite3_db_config(raw(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep ? 1 : 0, nullptr);
 }
 
+namespace {
+
+// In one step, which is one reading transaction.
+base::Status copy_pages(Connection& from, Connection& to, const std::string& doing) {
+    sqlite3_backup* backup = sqlite3_backup_init(to.raw(), "main", from.raw(), "main");
+    if (!backup) return base::fail(to.error(sqlite3_errcode(to.raw()), doing));
+    const int stepped = sqlite3_backup_step(backup, -1);
+    const int code = sqlite3_backup_finish(backup);
+    if (stepped != SQLITE_DONE) return base::fail(to.error(code == SQLITE_OK ? stepped : code, doing));
+    return {};
+}
+
+}  // namespace
+
+base::Result<Connection> copy_in_memory(Connection& from) {
+    auto copy = Connection::open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (!copy) return copy;
+    if (auto copied = copy_pages(from, *copy, "can not copy the database into memory"); !copied)
+        return base::fail(std::move(copied.error()));
+    return copy;
+}
+
 base::Status copy_database(Connection& from, const std::filesystem::path& to) {
     const std::string doing = "can not write the copy " + to.string();
     if (auto made = make_file(to); !made) return made;
@@ -159,12 +181,7 @@ base::Status copy_database(Connection& from, const std::filesystem::path& to) {
         if (!copy) return base::fail(std::move(copy.error()));
         if (const int code = copy->exec("PRAGMA synchronous=OFF"); code != SQLITE_OK)
             return base::fail(copy->error(code, doing));
-        sqlite3_backup* backup = sqlite3_backup_init(copy->raw(), "main", from.raw(), "main");
-        if (!backup) return base::fail(copy->error(sqlite3_errcode(copy->raw()), doing));
-        // In one step, which is one reading transaction.
-        const int stepped = sqlite3_backup_step(backup, -1);
-        const int code = sqlite3_backup_finish(backup);
-        if (stepped != SQLITE_DONE) return base::fail(copy->error(code == SQLITE_OK ? stepped : code, doing));
+        if (auto copied = copy_pages(from, *copy, doing); !copied) return copied;
         // Without a WAL it is one file. Set at the next opening anyway.
         auto mode = copy->value("PRAGMA journal_mode=DELETE", doing);
         if (!mode) return base::fail(std::move(mode.error()));

@@ -83,5 +83,7 @@ class Connection {
 // A copy of all that `from` has, as one file of its own, not there before and synced. It is a copy of one
 // moment, whoever writes meanwhile.
 base::Status copy_database(Connection& from, const std::filesystem::path& to);
+// The same in memory, to be tried out on.
+base::Result<Connection> copy_in_memory(Connection& from);
 
 }  // namespace gorb::store

@@ -41,11 +41,13 @@ struct DrainsTest : testing::Test {
         b.drain_then = model::DrainThen::remove;
         return b;
     }
-    void become(const model::Backend& spec, uint64_t revision) {
+    // `since`: when the drain was set so, wall ns.
+    void become(const model::Backend& spec, uint64_t revision, int64_t since) {
         auto entry = std::make_shared<model::BackendEntry>();
         entry->spec = spec;
         entry->id = model::BackendId{1};
         entry->revision = revision;
+        entry->drain_since = since;
         store::Builder builder;
         builder.add(service, 1, model::Origin::api);
         builder.add(model::BackendPtr(entry));
@@ -60,30 +62,53 @@ struct DrainsTest : testing::Test {
 };
 
 TEST_F(DrainsTest, TheTimeCountsFromWhenItWasSaid) {
-    const int64_t began = clock.wall();
-    become(backend(base::Nanos(0)), 1);
+    become(backend(base::Nanos(0)), 1, clock.wall());
     EXPECT_EQ(view().deadline_wall, 0);
     EXPECT_EQ(over_after(3600 * second), 0U);
-    become(backend(std::chrono::seconds(30)), 2);
-    EXPECT_EQ(view().since_wall, began);
+    const int64_t said = clock.wall();
+    become(backend(std::chrono::seconds(30)), 2, said);
+    EXPECT_EQ(view().since_wall, said);
     EXPECT_EQ(view().deadline_wall, clock.wall() + static_cast<int64_t>(30 * second));
     EXPECT_EQ(over_after(29 * second), 0U);
     EXPECT_EQ(over_after(second), 1U);
 }
 
 TEST_F(DrainsTest, WhatIsChangedBesidesLeavesTheTimeAsItIs) {
-    become(backend(std::chrono::seconds(30)), 1);
+    const int64_t said = clock.wall();
+    become(backend(std::chrono::seconds(30)), 1, said);
     const int64_t deadline = view().deadline_wall;
     EXPECT_EQ(over_after(20 * second), 0U);
     model::Backend heavier = backend(std::chrono::seconds(30));
     heavier.weight = 50;
-    become(heavier, 2);
+    become(heavier, 2, said);
     EXPECT_EQ(view().deadline_wall, deadline);
     EXPECT_EQ(over_after(10 * second), 1U);
 }
 
+TEST_F(DrainsTest, AfterARestartItGoesOnWithWhatIsLeftOfTheTime) {
+    const int64_t said = clock.wall() - static_cast<int64_t>(20 * second);
+    become(backend(std::chrono::seconds(30)), 1, said);
+    EXPECT_EQ(view().since_wall, said);
+    EXPECT_EQ(view().deadline_wall, said + static_cast<int64_t>(30 * second));
+    EXPECT_EQ(over_after(9 * second), 0U);
+    EXPECT_EQ(over_after(second), 1U);
+}
+
+TEST_F(DrainsTest, AClockThatWasSetBackMakesTheTimeNoLonger) {
+    become(backend(std::chrono::seconds(30)), 1, clock.wall() + static_cast<int64_t>(3600 * second));
+    EXPECT_EQ(view().deadline_wall, clock.wall() + static_cast<int64_t>(30 * second));
+    EXPECT_EQ(over_after(29 * second), 0U);
+    EXPECT_EQ(over_after(second), 1U);
+}
+
+TEST_F(DrainsTest, AClockThatWasSetForwardMakesItOverAndNotNegative) {
+    become(backend(std::chrono::seconds(30)), 1, 1);
+    EXPECT_EQ(view().deadline_wall, clock.wall());
+    EXPECT_EQ(over_after(0), 1U);
+}
+
 TEST_F(DrainsTest, WhatIsRefusedIsToldAgainAndSlowerEachTime) {
-    become(backend(std::chrono::seconds(30)), 1);
+    become(backend(std::chrono::seconds(30)), 1, clock.wall());
     EXPECT_EQ(over_after(30 * second), 1U);
     EXPECT_EQ(over_after(3600 * second), 0U);  // nobody has said yet what became of it
     drains.again(model::BackendId{1});
@@ -91,7 +116,7 @@ TEST_F(DrainsTest, WhatIsRefusedIsToldAgainAndSlowerEachTime) {
     drains.again(model::BackendId{1});
     EXPECT_EQ(over_after(second), 0U);
     EXPECT_EQ(over_after(second), 1U);
-    become(backend(std::chrono::seconds(10)), 2);
+    become(backend(std::chrono::seconds(10)), 2, clock.wall());
     EXPECT_EQ(over_after(10 * second), 1U);
 }
 

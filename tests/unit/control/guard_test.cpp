@@ -22,6 +22,7 @@ using ipvs::Op;
 class SharedVips final : public ipvs::VipTable {
   public:
     explicit SharedVips(std::set<base::Ip>& present) : present_(&present) {}
+    base::Result<std::set<base::Ip>> addresses() override { return *present_; }
     base::Result<bool> add(const base::Ip& address) override { return present_->insert(address).second; }
     base::Status remove(const base::Ip& address) override {
         present_->erase(address);
@@ -110,6 +111,19 @@ struct GuardTest : testing::Test {
         control->reconcile([&](const base::Result<SyncCounts>& r) { promise.set_value(*r); }, force);
         return promise.get_future().get();
     }
+    Ownership ownership() {
+        std::promise<Ownership> promise;
+        control->ownership([&](const base::Result<Ownership>& o) { promise.set_value(*o); });
+        return promise.get_future().get();
+    }
+    // Of what was written as leaving, how much as granted.
+    size_t granted() {
+        const std::lock_guard lock(disk.mutex);
+        size_t n = 0;
+        for (const store::Write& write : disk.written)
+            n += static_cast<size_t>(std::ranges::count_if(write.leaving, &store::Leaving::granted));
+        return n;
+    }
     size_t confirmed() {
         const std::lock_guard lock(disk.mutex);
         size_t n = 0;
@@ -167,6 +181,58 @@ TEST_F(GuardTest, TheNextStartHoldsItAgainAndAForcedOneDoesNot) {
     start(true);
     EXPECT_EQ(old_services(), 0U);
     EXPECT_FALSE(has_vip("10.0.1.30"));
+}
+
+TEST_F(GuardTest, WhatIsHeldIsSaidToBe) {
+    make_old_services();
+    start();
+    EXPECT_EQ(ownership().held.size(), 60U);
+    round(true);
+    EXPECT_TRUE(ownership().held.empty());
+}
+
+// A change that was forced, and cut short by a crash, is not asked for again.
+TEST_F(GuardTest, WhatWasGrantedGoesAtTheNextStart) {
+    make_old_services();
+    make_leaving("10.0.0.1:80", "10.1.2.1:80");
+    for (store::Leaving& entry : disk.content.leaving) entry.granted = true;
+    start();
+    EXPECT_EQ(old_services(), 0U);
+    EXPECT_EQ(dests("10.0.0.1:80"), 10U);
+}
+
+TEST_F(GuardTest, WhatWasGrantedDoesNotCountWithWhatWasNot) {
+    make_old_services();
+    for (store::Leaving& entry : disk.content.leaving) entry.granted = true;
+    for (int i = 1; i <= 11; ++i) make_leaving("10.0.0.1:80", "10.1.2." + std::to_string(i) + ":80");
+    start();
+    EXPECT_EQ(old_services(), 0U);
+    EXPECT_EQ(dests("10.0.0.1:80"), 10U);
+}
+
+TEST_F(GuardTest, AForcedConfigurationIsGrantedWithTheChangeItself) {
+    start();
+    auto other = config();
+    other.services[0].backends.clear();
+    ASSERT_TRUE(run(PutConfig{other, {}, true}));
+    const std::lock_guard lock(disk.mutex);
+    const auto change = std::ranges::find_if(disk.written, [](const auto& w) { return w.revision > 0; });
+    ASSERT_NE(change, disk.written.end());
+    EXPECT_EQ(change->drop_backends.size(), 10U);
+    EXPECT_EQ(std::ranges::count_if(change->leaving, &store::Leaving::granted), 10);
+}
+
+TEST_F(GuardTest, AForcedRoundAndAForcedStartAreGranted) {
+    make_old_services();
+    start();
+    EXPECT_EQ(granted(), 0U);
+    round(true);
+    control->stop();
+    EXPECT_EQ(granted(), 60U);
+    make_old_services();
+    start(true);
+    control->stop();
+    EXPECT_EQ(granted(), 120U);
 }
 
 TEST_F(GuardTest, DestinationsOfAServiceThatStaysCount) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <future>
+#include <map>
 #include <thread>
 
 #include "control/control.h"
@@ -89,6 +90,27 @@ struct LeavingTest : testing::Test {
         const auto entry = web();
         const auto* found = entry ? entry->backends.find(name) : nullptr;
         return found ? *found : nullptr;
+    }
+    void restart() {
+        control.reset();
+        table = new ipvs::MemoryDriver;
+        SetUp();
+    }
+    // The backends of web that were written last are what the next start finds.
+    void keep_what_was_written() {
+        const std::lock_guard lock(disk.mutex);
+        std::map<std::string, store::Loaded::BackendRow> rows;
+        if (!disk.content.services.empty()) {
+            for (const auto& row : disk.content.services[0].backends) rows[row.spec.name] = row;
+        }
+        for (const store::Write& write : disk.written) {
+            for (const auto& put : write.put_backends)
+                rows[put.second->spec.name] = {
+                    put.second->spec, put.second->revision, {}, put.second->drain_since};
+            disk.content.revision = std::max(disk.content.revision, write.revision);
+        }
+        disk.content.services = {{service(), 1, model::Origin::api, {}}};
+        for (const auto& [name, row] : rows) disk.content.services[0].backends.push_back(row);
     }
     size_t refusals() {
         const std::lock_guard lock(disk.mutex);
@@ -193,6 +215,57 @@ TEST_F(LeavingTest, FilesLeaveAServiceBeingRemovedAlsoAfterARestart) {
     EXPECT_TRUE(web()->spec.deleting);
     EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
     EXPECT_FALSE(web("b2"));
+}
+
+TEST_F(LeavingTest, ARestartDoesNotBeginTheTimeOfADrainAnew) {
+    make_web(model::Origin::api, 2);
+    const int64_t said = clock.wall();
+    ASSERT_TRUE(run(DeleteBackend{"web", "b1", {}, hour}));
+    clock.advance(60 * base::second);
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"weight": 7})", {}}));  // says nothing of the drain
+    keep_what_was_written();
+    clock.advance(2000 * base::second);
+    restart();
+    connections(1, 1);
+    const auto view = control->drain_of(*web("b1"));
+    ASSERT_TRUE(view);
+    EXPECT_EQ(view->since_wall, said);
+    EXPECT_EQ(view->deadline_wall, said + std::chrono::nanoseconds(hour).count());
+    clock.advance(1530 * base::second);
+    control->reconcile([](const base::Result<SyncCounts>&) {});
+    ASSERT_TRUE(run(PatchBackend{"web", "b2", R"({"weight": 7})", {}}));  // it has had its turn
+    EXPECT_TRUE(web("b1"));
+    EXPECT_TRUE(eventually([&] { return !web("b1"); }));
+    EXPECT_LT(clock.wall(), said + 2 * std::chrono::nanoseconds(hour).count());
+}
+
+// Of a file that an earlier gorbd wrote, or imported.
+TEST_F(LeavingTest, ADrainOfWhichTheBeginIsNotKnownBeginsAtTheStartOnce) {
+    make_web(model::Origin::api, 1);
+    ASSERT_TRUE(run(DeleteBackend{"web", "b1", {}, hour}));
+    keep_what_was_written();
+    disk.content.services[0].backends[0].drain_since = 0;
+    clock.advance(600 * base::second);
+    restart();
+    const int64_t began = clock.wall();
+    ASSERT_TRUE(eventually([&] {
+        keep_what_was_written();
+        return disk.content.services[0].backends[0].drain_since == began;
+    }));
+    clock.advance(600 * base::second);
+    restart();
+    EXPECT_EQ(control->drain_of(*web("b1"))->since_wall, began);
+}
+
+TEST_F(LeavingTest, AServiceThatADeclarativeFileHasComesBackWhenItIsAppliedNext) {
+    make_web(model::Origin::file, 1);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    connections(1, 0);
+    ASSERT_TRUE(eventually([&] { return !web(); }));
+    ASSERT_TRUE(run(Declare{config(1)}));
+    ASSERT_TRUE(web());
+    EXPECT_FALSE(web()->spec.deleting);
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::ready);
 }
 
 TEST_F(LeavingTest, APutOfWhatIsShownChangesNothingOfAServiceBeingRemoved) {

@@ -157,6 +157,62 @@ TEST_P(HeldFallTest, WhatTheThawMadeOfItIsOne) {
     EXPECT_EQ(all(), GetParam() == model::Recovery::ramp ? "10 100 100" : "50 100 100");
 }
 
+// It was taken over from the kernel and has not been checked before.
+TEST_P(HeldFallTest, OfOneThatWasTakenOverLeavesItTheWeightItHad) {
+    health::Member& member = slots.find(1)->member;
+    member.state = State::unknown;
+    member.before = 37;
+    look();
+    EXPECT_EQ(all(), "37 100 100");
+    suspect(true);
+    turn(1, State::down);
+    EXPECT_EQ(all(), "37 100 100");
+    look();
+    EXPECT_EQ(all(), "37 100 100");
+    suspect(false);
+    settle();
+    EXPECT_EQ(all(), "0 100 100");
+    turn(1, State::unknown);
+    EXPECT_EQ(all(), "0 100 100") << "what it had counts no more";
+}
+
+TEST_P(HeldFallTest, OfOneThatWasTakenOverIsNoneToComeBackFrom) {
+    ratios = {{1, 0.5}};
+    slots.find(1)->member.state = State::unknown;
+    slots.find(1)->member.before = 37;
+    look();
+    suspect(true);
+    turn(1, State::down);
+    turn(1, State::up);
+    EXPECT_EQ(all(), "100 100 100");
+}
+
+TEST_F(RecoveryTest, AFreezeHoldsBackFailuresOfARecoveryByHistoryAndNoPasses) {
+    start(model::Recovery::history);
+    ratios = {{1, 0.6}};
+    turn(1, State::down);
+    turn(1, State::up);
+    EXPECT_EQ(all(), "60 100 100");
+    suspect(true);
+    ratios[1] = 0.5;
+    after(second);
+    EXPECT_EQ(all(), "60 100 100");
+    tell(1, State::up);
+    settle();
+    EXPECT_EQ(all(), "60 100 100");
+    turn(1, State::down);
+    EXPECT_EQ(all(), "60 100 100");
+    turn(1, State::up);
+    EXPECT_EQ(all(), "60 100 100");
+    ratios[1] = 0.7;
+    after(second);
+    EXPECT_EQ(all(), "70 100 100");
+    ratios[1] = 0.4;
+    suspect(false);
+    settle();
+    EXPECT_EQ(all(), "40 100 100");
+}
+
 TEST_F(RecoveryTest, ARampThatAHeldFallInterruptsGoesOn) {
     start(model::Recovery::ramp);
     turn(1, State::down);

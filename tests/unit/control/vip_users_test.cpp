@@ -15,6 +15,10 @@ struct Interface {
 class FakeTable final : public ipvs::VipTable {
   public:
     explicit FakeTable(Interface& interface) : interface_(&interface) {}
+    base::Result<std::set<base::Ip>> addresses() override {
+        if (interface_->refuses) return base::fail(base::Errc::refused, "no");
+        return interface_->has;
+    }
     base::Result<bool> add(const base::Ip& address) override {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
         return interface_->has.insert(address).second;
@@ -36,7 +40,62 @@ struct VipUsersTest : testing::Test {
     VipUsers users{std::make_unique<FakeTable>(interface), [this](const base::Ip& address, bool added) {
                        added ? void(noted.insert(address)) : void(noted.erase(address));
                    }};
+
+    // As a change notes it, before anything else is done.
+    void note(const base::Ip& address) {
+        ASSERT_EQ(users.missing({address}), std::vector{address});
+        noted.insert(address);
+        users.intend({address});
+    }
 };
+
+TEST_F(VipUsersTest, OnlyWhatHasToBeAddedIsMissing) {
+    const base::Ip there = *base::Ip::parse("10.0.0.2"), earlier = *base::Ip::parse("10.0.0.3"),
+                   used = *base::Ip::parse("10.0.0.4");
+    interface.has.insert(there);
+    users.remember({earlier});
+    ASSERT_TRUE(users.acquire(used));
+    EXPECT_EQ(users.missing({there, earlier, used, vip}), std::vector{vip});
+    interface.refuses = true;
+    EXPECT_TRUE(users.missing({vip}).empty());
+}
+
+TEST_F(VipUsersTest, OneThatIsNotedGoesWithItsLastService) {
+    note(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    EXPECT_TRUE(noted.contains(vip));
+    users.release(vip);
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_TRUE(noted.empty());
+}
+
+TEST_F(VipUsersTest, OneThatIsNotedAndCanNotBeAddedIsNotNotedAnyMore) {
+    note(vip);
+    interface.refuses = true;
+    EXPECT_FALSE(users.acquire(vip));
+    EXPECT_TRUE(noted.empty());
+}
+
+TEST_F(VipUsersTest, OneThatIsNotedAndAddedLaterStaysNotedUntilThen) {
+    note(vip);
+    interface.refuses = true;
+    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    EXPECT_TRUE(noted.contains(vip));
+    interface.refuses = false;
+    users.look(users.next());
+    users.release(vip);
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_TRUE(noted.empty());
+}
+
+TEST_F(VipUsersTest, OneThatTheHostGetsInTheMeantimeIsTheHosts) {
+    note(vip);
+    interface.has.insert(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    EXPECT_TRUE(noted.empty());
+    users.release(vip);
+    EXPECT_TRUE(interface.has.contains(vip));
+}
 
 TEST_F(VipUsersTest, TheFirstServiceAddsAndTheLastRemoves) {
     ASSERT_TRUE(users.acquire(vip));

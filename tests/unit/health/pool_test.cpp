@@ -337,8 +337,16 @@ TEST(Pool, BelowThePanicThresholdAllServe) {
     of.pool.panic_threshold = 50;
     Whole w = look(of, {up(1), down(2), down(3), member(4, State::unknown)});
     EXPECT_TRUE(w.pool.panic);
-    EXPECT_EQ(w.weights(), (Weights{100, 100, 100, 0}));  // nothing is known of the last one
+    EXPECT_EQ(w.weights(), (Weights{100, 100, 100, 100}));
     EXPECT_EQ(w.decisions[1].cause, Cause::panic);
+    EXPECT_EQ(w.decisions[3].cause, Cause::panic);  // nothing is known of it, which is no worse
+    Member taken_over = member(4, State::unknown);
+    taken_over.before = 7;
+    EXPECT_EQ(look(of, {down(1), down(2), down(3), taken_over}).weights(), (Weights{100, 100, 100, 100}));
+    // As long as nothing is known of any, nothing is wrong with them.
+    w = look(of, {member(1, State::unknown), member(2, State::unknown)});
+    EXPECT_FALSE(w.pool.panic);
+    EXPECT_EQ(w.weights(), (Weights{0, 0}));
     w = look(of, {up(1), up(2), down(3), down(4)});
     EXPECT_FALSE(w.pool.panic);
     EXPECT_EQ(w.weights(), (Weights{100, 100, 0, 0}));
@@ -398,7 +406,7 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             if (m.admin != Admin::ready) {
                 ASSERT_EQ(d.effective, 0U);
             }
-            if (m.state == State::unknown) {
+            if (m.state == State::unknown && !w.pool.panic) {
                 ASSERT_EQ(d.effective, 0U);
             }
             if (!d.present) {
@@ -414,8 +422,8 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             }
             if (serving && m.state != State::unknown) ++known;
             if (serving && m.state == State::down && d.effective == 0) ++down_and_out;
-            if (serving && w.pool.panic && m.state != State::unknown) {
-                ASSERT_GT(d.effective, 0U);
+            if (serving && w.pool.panic) {
+                ASSERT_EQ(d.effective, std::max(1U, m.configured / w.pool.divisor));
             }
             // Every weight below the configured one has a reason, but for sh's division.
             if (d.effective < m.configured && w.pool.divisor == 1) {

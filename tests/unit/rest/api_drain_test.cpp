@@ -1,6 +1,7 @@
 // DELETE ?drain=: what has connections goes when they have ended.
 #include <gmock/gmock.h>
 
+#include "model/config.h"
 #include "unit/rest/api_kernel_fixture.h"
 
 namespace gorb::rest::api_drain_test {
@@ -55,6 +56,45 @@ TEST_F(DrainTest, AServiceGoesWithTheLastConnectionOfItsBackends) {
     connections(2, 0);
     wait_until_gone("/service/web");
     EXPECT_FALSE(service("10.0.0.1:80"));
+}
+
+// What a file has comes back with it, so the answer says where to remove it as well.
+TEST_F(DrainTest, ADeletionOfWhatADeclarativeFileHasSaysThatItComesBack) {
+    const auto declare = [&] {
+        auto config = model::read_config(
+            R"({"services":{"web":{"address":"10.0.0.1","port":80,"backends":{"b1":{"address":"10.1.0.1",)"
+            R"("port":8080},"b2":{"address":"10.1.0.2","port":8080},"b3":{"address":"10.1.0.3","port":8080}}}}})",
+            {});
+        ASSERT_TRUE(config);
+        std::promise<void> done;
+        control->submit(control::Declare{std::move(*config)}, [&](const base::Result<control::Outcome>& o) {
+            EXPECT_TRUE(o) << o.error().sentence;
+            done.set_value();
+        });
+        done.get_future().wait();
+    };
+    declare();
+    connections(1, 3);
+    EXPECT_FALSE(json(get("/service/web")).has("note"));
+    EXPECT_FALSE(json(get("/service/web/b1")).has("note"));
+    const auto says = [](const Response& response) {
+        const Json j = json(response);
+        return j.has("note") && j["note"].text().find("brings it back") != std::string::npos;
+    };
+    EXPECT_TRUE(says(call("DELETE", "/service/web/b1?drain=1h")));
+    EXPECT_TRUE(says(call("DELETE", "/service/web/b2")));
+    declare();
+    EXPECT_EQ(get("/service/web/b2").status, 200);
+    const auto slowly = call("DELETE", "/service/web?drain=1h");
+    EXPECT_EQ(slowly.status, 202);
+    EXPECT_TRUE(says(slowly));
+    EXPECT_TRUE(says(get("/service/web")));
+    EXPECT_TRUE(says(call("DELETE", "/service/web")));
+    declare();
+    EXPECT_EQ(json(get("/service/web"))["backends"].size(), 3U);
+    // What is of no file does not.
+    ASSERT_EQ(call("PUT", "/service/other", R"({"address":"10.0.0.2","port":80})").status, 200);
+    EXPECT_FALSE(json(call("DELETE", "/service/other")).has("note"));
 }
 
 TEST_F(DrainTest, TheTimeOfADrainEnds) {

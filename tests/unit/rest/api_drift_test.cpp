@@ -111,6 +111,53 @@ TEST_F(ReportOnlyTest, DriftIsOnlyReportedAndShownWithItsTime) {
     EXPECT_EQ(json(get("/kernel"))["differences"].size(), 0U);
 }
 
+// To report is not to keep one's hands off: what gorb has to do with an entry it does, and writes it whole.
+TEST_F(ReportOnlyTest, WhatAnEntryIsToBecomeIsDoneAllTheSame) {
+    make_web_up(3);
+    const auto forwarding = [&](int n, uint32_t value) {
+        auto record = *dest("10.0.0.1:80", "10.1.0." + std::to_string(n) + ":8080");
+        record.forwarding = value;
+        record.weight = 7;
+        apply(ipvs::Op::edit(key_of("10.0.0.1:80"), record));
+    };
+    for (int n = 1; n <= 3; ++n) forwarding(n, 3);
+    apply(ipvs::Op::remove(key_of("10.0.0.1:80"), *base::Endpoint::parse("10.1.0.3:8080")));
+    EXPECT_EQ(json(call("POST", "/reconcile?force=true"))["drift"], 3);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->forwarding, 3U);
+
+    world.answer("b1", health::failing());
+    wait_for("/service/web/b1", [](const Json& j) { return j["weight"]["effective"] == 0; });
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->forwarding, 0U);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.1:8080")->weight, 0U);
+    ASSERT_EQ(call("PATCH", "/service/web/b2", R"({"weight":50})").status, 200);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.2:8080")->forwarding, 0U);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.2:8080")->weight, 50U);
+    // The others of the service are left as they are, and one that is gone comes back with what it is told.
+    EXPECT_FALSE(dest("10.0.0.1:80", "10.1.0.3:8080"));
+    ASSERT_EQ(call("PATCH", "/service/web/b3", R"({"weight":50})").status, 200);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.3:8080")->weight, 50U);
+    EXPECT_EQ(json(call("POST", "/reconcile"))["drift"], 0);
+}
+
+// Changes of many objects compare with what the kernel has, in the services that they change.
+TEST_F(ReportOnlyTest, AConfigurationSetsTheServicesRightThatItChanges) {
+    make_web_up(2);
+    ASSERT_EQ(call("PUT", "/service/other", R"({"address":"10.0.0.2","port":80})").status, 200);
+    set_weight("10.0.0.1:80", "10.1.0.2:8080", 7);
+    auto other = *service("10.0.0.2:80");
+    other.scheduler = "rr";
+    apply(ipvs::Op::edit(other));
+    std::string config = get("/config").body;
+    ASSERT_EQ(call("PUT", "/config", config).status, 200);
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.2:8080")->weight, 7U) << "it changes nothing";
+    const std::string from = R"("method":"wrr")", to = R"("method":"wlc")";
+    config.replace(config.find(from, config.find(R"("web")")), from.size(), to);
+    ASSERT_EQ(call("PUT", "/config", config).status, 200);
+    EXPECT_EQ(service("10.0.0.1:80")->scheduler, "wlc");
+    EXPECT_EQ(dest("10.0.0.1:80", "10.1.0.2:8080")->weight, 100U);
+    EXPECT_EQ(service("10.0.0.2:80")->scheduler, "rr");
+}
+
 TEST_F(KernelTest, WrongQuestionsAre400AndDoNothing) {
     make_web_up(1);
     set_weight("10.0.0.1:80", "10.1.0.1:8080", 7);

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "rest/kernel_resource.h"
 #include "unit/rest/api_kernel_fixture.h"
 
 namespace gorb::rest::api_kernel_test {
@@ -46,6 +47,34 @@ TEST_F(KernelTest, WhatTheKernelDoesNotLetGoIsLeavingUntilItIsGone) {
     driver->set_hook({});
     call("POST", "/reconcile");
     EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb web"}}));
+}
+
+// The guard holds since the start, so what it holds is made here.
+TEST_F(KernelTest, WhatIsHeldIsShownWithWhatLetsItGo) {
+    make_foreign("10.0.0.8:80");
+    make_foreign("10.0.0.8:80", "10.1.0.8:8080", 5);
+    make_foreign("10.0.0.9:80");
+    make_foreign("10.0.0.9:80", "10.1.0.9:8080", 5);
+    control::Ownership whose;
+    whose.snapshot = control->snapshot();
+    for (const char* vip : {"10.0.0.8:80", "10.0.0.9:80"})
+        whose.leaving.insert({{model::Protocol::tcp, *base::Endpoint::parse(vip)}, {}});
+    whose.held.insert({{model::Protocol::tcp, *base::Endpoint::parse("10.0.0.9:80")}, {}});
+    const Response response = kernel_response(
+        *control, [this] { return reconcile::read_table(*driver); }, whose);
+    EXPECT_EQ(contract.wrong_with("getKernel", response), "");
+    const Json kernel = json(response);
+    ASSERT_EQ(kernel["services"].size(), 2U);
+    const Json goes = kernel["services"].at(0), held = kernel["services"].at(1);
+    EXPECT_EQ(owner(goes), "leaving");
+    EXPECT_FALSE(goes.has("held"));
+    EXPECT_FALSE(goes["destinations"].at(0).has("held"));
+    EXPECT_EQ(owner(held), "leaving");
+    EXPECT_THAT(held["held"].text(), HasSubstr("POST /reconcile?force=true"));
+    EXPECT_TRUE(held["destinations"].at(0).has("held"));
+    ASSERT_EQ(kernel["differences"].size(), 2U);
+    EXPECT_FALSE(kernel["differences"].at(0).has("held"));
+    EXPECT_TRUE(kernel["differences"].at(1).has("held"));
 }
 
 TEST_F(KernelTest, AForeignServiceIsInTheWayAndNamed) {

@@ -123,6 +123,18 @@ TEST_F(ApiTest, DeleteWithAStaleTagDeletesNothing) {
     EXPECT_EQ(call("DELETE", "/service/web/b1", "", get("/service/web/b1").etag).status, 200);
 }
 
+// One ETag is one object's: whoever wants to be sure of a service and all that is in it has that of /config.
+TEST_F(ApiTest, TheETagOfAServiceIsOfItsOwnOptionsAndThatOfTheConfigurationOfAll) {
+    make_web(1);
+    const std::string service = get("/service/web").etag, config = get("/config").etag;
+    ASSERT_EQ(call("PATCH", "/service/web/b1", R"({"weight":7})").status, 200);
+    EXPECT_EQ(get("/service/web").etag, service);
+    EXPECT_NE(get("/config").etag, config);
+    EXPECT_EQ(call("PUT", "/config", R"({"services":{}})", "\"" + config + "\"").status, 412);
+    EXPECT_EQ(get("/service/web/b1").status, 200);
+    EXPECT_EQ(call("DELETE", "/service/web", "", "\"" + service + "\"").status, 200);
+}
+
 TEST_F(ApiTest, ServicesAreListedByNameOrAsObjects) {
     EXPECT_EQ(get("/service").body, "[]");
     EXPECT_EQ(get("/service?expand=services").body, "[]");

@@ -135,7 +135,7 @@ TEST(Damage, ANewerSchemaIsRefusedAndLeftAlone) {
     const auto db = open_database(folder.store());
     ASSERT_FALSE(db);
     EXPECT_EQ(db.error().code, base::Errc::unsupported);
-    EXPECT_NE(db.error().sentence.find("was written by a newer gorbd (schema 3, this one knows up to 1)"),
+    EXPECT_NE(db.error().sentence.find("was written by a newer gorbd (schema 3, this one knows up to 2)"),
               std::string::npos)
         << db.error().sentence;
     EXPECT_EQ(bytes_of(folder.file()), before);
@@ -144,14 +144,14 @@ TEST(Damage, ANewerSchemaIsRefusedAndLeftAlone) {
 // ---- versions to come
 
 constexpr Step steps[] = {
-    {1, "ALTER TABLE vip ADD COLUMN note TEXT"},
-    {2, "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO more SELECT revision FROM meta"},
+    {2, "ALTER TABLE vip ADD COLUMN note TEXT"},
+    {3, "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO more SELECT revision FROM meta"},
 };
 
 TEST(Upgrade, AnOlderFileIsCopiedAndBroughtUpToDate) {
     const Folder folder;
     const Loaded all = make(folder.store(), 15, 20);
-    const Schema newer{3, steps, ""};
+    const Schema newer{4, steps, ""};
     {
         auto db = open_with(folder.store(), {}, newer);
         ASSERT_TRUE(db) << db.error().sentence;
@@ -161,8 +161,8 @@ TEST(Upgrade, AnOlderFileIsCopiedAndBroughtUpToDate) {
         EXPECT_TRUE(put(**db, more));
     }
     EXPECT_TRUE(open_with(folder.store(), {}, newer));
-    EXPECT_NE(refusal(folder.store()).find("newer gorbd (schema 3"), std::string::npos);
-    const fs::path copy = folder.store() / "gorb.db.schema-1";
+    EXPECT_NE(refusal(folder.store()).find("newer gorbd (schema 4"), std::string::npos);
+    const fs::path copy = folder.store() / "gorb.db.schema-2";
     ASSERT_TRUE(fs::exists(copy));
     ASSERT_TRUE(restore(folder / "other", copy));
     Loaded other = reopened(folder / "other");
@@ -173,17 +173,17 @@ TEST(Upgrade, AnOlderFileIsCopiedAndBroughtUpToDate) {
 TEST(Upgrade, AStepThatFailsLeavesTheFileAsItWas) {
     const Folder folder;
     const Loaded all = make(folder.store(), 16, 20);
-    constexpr Step bad[] = {steps[0], {2, "INSERT INTO nowhere VALUES (1)"}};
-    const auto db = open_with(folder.store(), {}, Schema{3, bad, ""});
+    constexpr Step bad[] = {steps[0], {3, "INSERT INTO nowhere VALUES (1)"}};
+    const auto db = open_with(folder.store(), {}, Schema{4, bad, ""});
     ASSERT_FALSE(db);
-    EXPECT_NE(db.error().sentence.find("from schema 1 to 3"), std::string::npos) << db.error().sentence;
+    EXPECT_NE(db.error().sentence.find("from schema 2 to 4"), std::string::npos) << db.error().sentence;
     EXPECT_EQ(difference_of(reopened(folder.store()), all), "");
 }
 
 TEST(Upgrade, AVersionWithoutAStepIsRefused) {
     const Folder folder;
     const Loaded all = make(folder.store(), 17, 5);
-    const auto db = open_with(folder.store(), {}, Schema{4, steps, ""});
+    const auto db = open_with(folder.store(), {}, Schema{5, steps, ""});
     ASSERT_FALSE(db);
     EXPECT_EQ(db.error().code, base::Errc::unsupported);
     EXPECT_EQ(difference_of(reopened(folder.store()), all), "");

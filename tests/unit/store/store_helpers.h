@@ -136,8 +136,9 @@ inline Write write_of(const Loaded& all) {
         entry->origin = row.origin;
         write.put_services.push_back(entry);
         for (const auto& b : row.backends) {
-            write.put_backends.emplace_back(row.spec.name, std::make_shared<const model::BackendEntry>(
-                                                               model::BackendEntry{b.spec, 1, b.revision}));
+            write.put_backends.emplace_back(row.spec.name,
+                                            std::make_shared<const model::BackendEntry>(
+                                                model::BackendEntry{b.spec, 1, b.revision, b.drain_since}));
             if (b.health != Health{}) write.health.push_back({{row.spec.name, b.spec.name}, b.health});
         }
     }
@@ -159,13 +160,17 @@ inline std::string difference_of(Loaded a, Loaded b) {
         if (x.backends.size() != y.backends.size()) return "backends of " + x.spec.name;
         for (size_t k = 0; k < x.backends.size(); ++k) {
             const auto &p = x.backends[k], &q = y.backends[k];
-            if (!(p.spec == q.spec) || p.revision != q.revision || !(p.health == q.health))
+            if (!(p.spec == q.spec) || p.revision != q.revision || !(p.health == q.health) ||
+                p.drain_since != q.drain_since)
                 return "backend " + x.spec.name + "/" + p.spec.name;
         }
     }
     std::ranges::sort(a.leaving);
     std::ranges::sort(b.leaving);
-    if (a.leaving != b.leaving) return "leaving";
+    if (!std::ranges::equal(a.leaving, b.leaving, [](const Leaving& x, const Leaving& y) {
+            return x == y && x.granted == y.granted;
+        }))
+        return "leaving";
     std::ranges::sort(a.vips);
     std::ranges::sort(b.vips);
     return a.vips == b.vips ? "" : "vips";
@@ -195,6 +200,7 @@ inline Loaded random_state(uint64_t seed, size_t services) {
                 made.health = {random.one_of({Health::State::up, Health::State::down}),
                                static_cast<int64_t>(random.below(1ULL << 62)),
                                static_cast<int64_t>(random.below(1ULL << 62))};
+            if (random.coin()) made.drain_since = static_cast<int64_t>(random.below(1ULL << 62));
             if (!addresses.emplace(made.spec.address, true).second) continue;
             backends.emplace(made.spec.name, made);
         }
@@ -205,6 +211,7 @@ inline Loaded random_state(uint64_t seed, size_t services) {
     for (uint64_t n = random.below(5); n > 0; --n) {
         Leaving leaving{{random.one_of({model::Protocol::tcp, model::Protocol::udp}), random.endpoint()}, {}};
         if (random.coin()) leaving.backend = random.endpoint();
+        leaving.granted = random.coin();
         all.leaving.push_back(leaving);
     }
     for (uint64_t n = random.below(5); n > 0; --n) all.vips.push_back(random.endpoint().ip);

@@ -1,0 +1,34 @@
+#include "control/words.h"
+
+namespace gorb::control {
+
+std::string in_quotes(const std::string& name) {
+    return "\"" + name + "\"";
+}
+
+std::string words(const std::string& service) {
+    return "service " + in_quotes(service);
+}
+std::string words(const std::string& service, const std::string& backend) {
+    return "backend " + in_quotes(backend) + " of service " + in_quotes(service);
+}
+
+base::Error exists_with_other_content(const std::string& what) {
+    return {base::Errc::exists, "specified object already exists: " + what +
+                                    " has other content; to replace it, send If-Match with its ETag or *, to "
+                                    "change single fields, PATCH it"};
+}
+
+base::Error foreign_in_place_of(const std::string& entry, const std::string& wanted,
+                                const std::string& help) {
+    return {base::Errc::exists, "the kernel has a " + entry + " that gorb did not make, and " + wanted +
+                                    " would be in its place: " + help};
+}
+
+std::string removed(std::string what, const model::ServicePtr& service) {
+    if (service->origin == model::Origin::file)
+        what += "; declarative files have that and bring it back when they are applied next (SIGHUP, start)";
+    return what;
+}
+
+}  // namespace gorb::control

@@ -1,0 +1,21 @@
+// What is said of objects and of changes, in answers and in the log.
+#pragma once
+#include <string>
+
+#include "base/result.h"
+#include "model/snapshot.h"
+
+namespace gorb::control {
+
+std::string in_quotes(const std::string& name);
+std::string words(const std::string& service);                              // service "web"
+std::string words(const std::string& service, const std::string& backend);  // backend "b1" of service "web"
+
+base::Error exists_with_other_content(const std::string& what);
+// Somebody else's entry of the kernel's table is where `wanted` would be; `help` says what to do.
+base::Error foreign_in_place_of(const std::string& entry, const std::string& wanted, const std::string& help);
+// `what` was done to something of `service`, and whether that is for good: what stands in a declarative file
+// comes back.
+std::string removed(std::string what, const model::ServicePtr& service);
+
+}  // namespace gorb::control

@@ -1,0 +1,163 @@
+// VIPs of the services: on disk before they are on the interface, so that a crash leaves none behind.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "unit/control/fake_database.h"
+#include "unit/control/objects.h"
+#include "unit/control/shared_table.h"
+
+namespace gorb::control::vips_test {
+namespace {
+
+using ipvs::Op;
+
+// What outlives the control, with what had been written by the time that each address was added.
+struct Interface {
+    std::set<base::Ip> has;
+    std::map<base::Ip, bool> noted_first;
+    Disk* disk = nullptr;
+
+    bool noted(const base::Ip& address) const {
+        const std::lock_guard lock(disk->mutex);
+        return std::ranges::any_of(disk->written, [&](const store::Write& write) {
+            return std::ranges::find(write.vips_added, address) != write.vips_added.end();
+        });
+    }
+};
+class Vips final : public ipvs::VipTable {
+  public:
+    explicit Vips(Interface& interface) : interface_(&interface) {}
+    base::Result<std::set<base::Ip>> addresses() override { return interface_->has; }
+    base::Result<bool> add(const base::Ip& address) override {
+        interface_->noted_first[address] = interface_->noted(address);
+        return interface_->has.insert(address).second;
+    }
+    base::Status remove(const base::Ip& address) override {
+        interface_->has.erase(address);
+        return {};
+    }
+
+  private:
+    Interface* interface_;
+};
+
+base::Ip ip(const std::string& text) {
+    return *base::Ip::parse(text);
+}
+
+struct VipsTest : testing::Test {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    Interface interface { {}, {}, &disk };
+    plugin::Registry registry;
+    std::unique_ptr<Control> control;
+
+    ~VipsTest() override {
+        disk.release();
+        control.reset();
+    }
+    void start() {
+        Options options;
+        options.reconcile_period_ns = 0;
+        control.reset();
+        control =
+            std::make_unique<Control>(std::make_unique<SharedTable>(table), std::make_unique<Vips>(interface),
+                                      registry, options, std::make_unique<FakeDatabase>(disk));
+        ASSERT_TRUE(control->start());
+    }
+    base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
+    // What the writes leave of an address: is it noted in the end?
+    bool noted_at_the_end(const std::string& address) {
+        control->stop();
+        const std::lock_guard lock(disk.mutex);
+        bool noted = false;
+        for (const store::Write& write : disk.written) {
+            for (const base::Ip& one : write.vips_added) noted = noted || one == ip(address);
+            for (const base::Ip& one : write.vips_removed) noted = noted && one != ip(address);
+        }
+        return noted;
+    }
+};
+
+TEST_F(VipsTest, AVipIsNotedTogetherWithItsServiceBeforeItIsAdded) {
+    start();
+    disk.hold();
+    Answer answer = submit(*control, PutService{service("web", "10.0.0.1:80"), {}});
+    for (int i = 0; i < 20'000 && disk.queued() == 0; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_EQ(disk.queued(), 1U);
+    EXPECT_TRUE(interface.has.empty());
+    {
+        const std::lock_guard lock(disk.mutex);
+        const store::Write& change = disk.waiting.front().first;
+        EXPECT_EQ(change.put_services.size(), 1U);
+        EXPECT_EQ(change.vips_added, std::vector{ip("10.0.0.1")});
+    }
+    disk.release();
+    ASSERT_TRUE(answer.get());
+    EXPECT_TRUE(interface.has.contains(ip("10.0.0.1")));
+    ASSERT_TRUE(run(DeleteService{"web", {}}));
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_FALSE(noted_at_the_end("10.0.0.1"));
+}
+
+TEST_F(VipsTest, ThoseOfAConfigurationAreNotedBeforeTheyAreAdded) {
+    start();
+    interface.has.insert(ip("10.0.0.2"));
+    model::Config config;
+    for (int n = 1; n <= 3; ++n) {
+        const std::string number = std::to_string(n);
+        config.services.push_back({service("s" + number, "10.0.0." + number + ":80"), {}});
+    }
+    ASSERT_TRUE(run(PutConfig{config, {}, false}));
+    EXPECT_TRUE(interface.noted_first[ip("10.0.0.1")]);
+    EXPECT_TRUE(interface.noted_first[ip("10.0.0.3")]);
+    EXPECT_FALSE(interface.noted(ip("10.0.0.2")));  // the host's
+    // Another address of a service is no other.
+    config.services[0].spec.key.vip = *base::Endpoint::parse("10.0.0.4:80");
+    ASSERT_TRUE(run(PutConfig{config, {}, true}));
+    EXPECT_TRUE(interface.noted_first[ip("10.0.0.4")]);
+    EXPECT_FALSE(interface.has.contains(ip("10.0.0.1")));
+    EXPECT_FALSE(noted_at_the_end("10.0.0.1"));
+    EXPECT_TRUE(noted_at_the_end("10.0.0.4"));
+}
+
+TEST_F(VipsTest, AStartNotesThoseThatItAdds) {
+    disk.content.revision = 7;
+    disk.content.services.push_back({service("web", "10.0.0.1:80"), 1, model::Origin::api, {}});
+    start();
+    EXPECT_TRUE(interface.has.contains(ip("10.0.0.1")));
+    EXPECT_TRUE(interface.noted_first[ip("10.0.0.1")]);
+    EXPECT_TRUE(noted_at_the_end("10.0.0.1"));
+}
+
+TEST_F(VipsTest, OneWhoseServiceTheKernelRefusedIsGoneAndNotNoted) {
+    start();
+    table.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::add_service ? ENOMEM : 0; });
+    ASSERT_FALSE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_FALSE(noted_at_the_end("10.0.0.1"));
+}
+
+// Killed after it was added, and before or after its service was made: what the next start finds on disk is
+// the same.
+TEST_F(VipsTest, OneThatACrashLeftGoesWithItsService) {
+    disk.content.revision = 7;
+    disk.content.services.push_back({service("web", "10.0.0.1:80"), 7, model::Origin::api, {}});
+    disk.content.vips = {ip("10.0.0.1")};
+    interface.has = {ip("10.0.0.1")};
+    start();
+    ASSERT_TRUE(run(DeleteService{"web", {}}));
+    EXPECT_TRUE(interface.has.empty());
+}
+
+}  // namespace
+}  // namespace gorb::control::vips_test
