@@ -42,7 +42,7 @@ std::map<std::string, std::string> texts(const model::Config& config) {
 }
 
 // What add_foreign() makes, as it is once it is adopted.
-model::Config foreign(const std::string& name) {
+model::Config as_adopted(const std::string& name) {
     model::ConfigService service;
     service.spec.name = name;
     service.spec.key.vip = foreign_key().vip;
@@ -258,9 +258,8 @@ void Promised::took(const Change& change, Answer answer) {
     } else if (const auto* p = std::get_if<control::PatchService>(&change)) {
         patch(p->service, p->body);
     } else if (const auto* of = std::get_if<control::PatchBackend>(&change)) {
+        // What a drain ends in stays set: one that is called off is removed by the next one.
         patch(of->service + "/" + of->backend, of->body);
-        const std::string admin = value_in(of->body, "admin");
-        if (admin == "ready" || admin == "maint") going_.erase(of->service + "/" + of->backend);
     } else if (const auto* d = std::get_if<control::DeleteService>(&change)) {
         if (d->drain > base::Nanos(0)) {
             go_slowly(d->service);
@@ -295,8 +294,10 @@ void Promised::took(const Change& change, Answer answer) {
             if (object.starts_with("f")) whole.emplace(object, "");
         for (const auto& [object, value] : whole) become(object, value);
     } else if (const auto* taken = std::get_if<control::Adopt>(&change)) {
-        for (const auto& [object, value] : texts(foreign(taken->name))) become(object, value);
-        adopted = true;
+        // One of ours that the kernel would not let go is taken back as it is there.
+        if (!foreign) taken_.insert(taken->name);
+        for (const auto& [object, value] : texts(as_adopted(taken->name))) become(object, value);
+        foreign = false;
     }
 }
 
@@ -313,12 +314,14 @@ std::string Promised::compare(const model::Snapshot& now) {
     for (const auto& [object, value] : is) {
         const std::set<std::string>& values = may_[object];
         if (going_.contains(object) && value.empty()) continue;
+        if (taken_.contains(object.substr(0, object.find('/')))) continue;
         if (values.contains(value) || (values.empty() && value.empty())) continue;
         wrong.append(object).append(" is \"").append(value).append("\" and may be");
         for (const std::string& one : values) wrong.append(" \"").append(one).append("\"");
         wrong += "\n";
     }
     may_.clear();
+    taken_.clear();
     std::erase_if(going_,
                   [&](const std::string& object) { return !is.contains(object) || is[object].empty(); });
     for (const auto& [object, value] : is) {

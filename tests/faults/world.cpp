@@ -64,6 +64,7 @@ base::Result<std::vector<ipvs::DestRecord>> SharedTable::dests(const ipvs::Servi
 
 std::vector<base::Status> SharedTable::apply(std::span<const Op> ops) {
     ++calls;
+    operations += ops.size();
     std::vector<base::Status> results;
     results.reserve(ops.size());
     for (const Op& op : ops) {

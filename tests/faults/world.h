@@ -68,6 +68,7 @@ class SharedTable final : public ipvs::Driver {
     }
 
     std::atomic<uint64_t> calls{0};          // of apply()
+    std::atomic<uint64_t> operations{0};     // in them
     std::atomic<unsigned> failing_reads{0};  // of a hundred
     bool keep_removals = true;               // false: for a day's work, which would fill the memory with them
     std::vector<ipvs::Op> removals;          // that were asked for; of the control thread
@@ -129,11 +130,12 @@ class Promised {
     std::string compare(const model::Snapshot& now);
     // What is being removed when its connections have ended; of these what is gone is so rightly.
     const std::set<std::string>& going() const { return going_; }
-    bool adopted = false;  // since it was last set so
+    bool foreign = true;  // what add_foreign() made is nobody's yet
 
   private:
     std::map<std::string, std::set<std::string>> may_;
     std::set<std::string> going_;
+    std::set<std::string> taken_;  // services that were adopted as they happened to be
 };
 
 // One control over a table and, where there is a folder, a database.

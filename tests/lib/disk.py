@@ -37,12 +37,13 @@ def unmount(folder):
 class Listener:
     """A server that can be stopped and come back at the same port."""
 
-    def __init__(self):
+    def __init__(self, address="127.0.0.1"):
+        self.address = address
         self.socket = self.port = None
         self.up()
 
     def up(self):
-        self.socket = socket.create_server(("127.0.0.1", self.port or 0))
+        self.socket = socket.create_server((self.address, self.port or 0))
         self.port = self.socket.getsockname()[1]
 
     def down(self):
