@@ -1,6 +1,7 @@
 """The power goes while gorbd works: of its files, names and folders only what was synced is sure to be there afterwards, and that is
 enough. At random instants while clients write, and at every operation of a first start, a restore, a backup, an import, and of making
-anew a store that was lost."""
+anew a store that was lost. And a disk that refuses everything, with each of the errors that there are."""
+import errno
 import http.client
 import json
 import os
@@ -202,6 +203,27 @@ class Power(unittest.TestCase):
         self.disk.cut(LOST, self.dice)
         self.assertTrue(self.begin())
         self.assertEqual(self.daemon.get("/service/later").status, 404)
+
+    def test_a_disk_that_fails_is_said_with_its_words_and_used_again_when_it_does_not(self):
+        self.assertTrue(self.begin())
+        done = 0
+        for number, status, words in ((errno.EROFS, 503, "Read-only file system"), (errno.EIO, 503, "Input/output error"),
+                                      (errno.ENOSPC, 507, "full"), (errno.EDQUOT, 507, "full")):
+            with self.subTest(os.strerror(number)):
+                self.disk.fails_with(number)
+                for change in (service(50), service(51)):
+                    self.assertEqual(self.asked("PUT", "/service/refused", change), status, self.reply)
+                    self.assertIn(words, self.reply.text)
+                self.assertEqual(self.daemon.get("/service/refused").status, 404)
+                self.assertEqual(len(self.daemon.get("/service").json), done)
+                self.disk.fails_with(0)
+                wait_until("a change is taken again", lambda: self.asked("PUT", f"/service/s{number}", service(number)) == 200, 20)
+                done += 1
+        before = self.daemon.get("/config").json
+        self.daemon.kill()
+        self.disk.cut(LOST, self.dice)
+        self.assertTrue(self.begin())
+        self.assertEqual(self.daemon.get("/config").json, before)
 
     def test_a_first_start_has_all_that_it_answered_at_whatever_operation_the_power_goes(self):
         answered = set()
