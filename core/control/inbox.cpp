@@ -1,6 +1,6 @@
 #include "control/inbox.h"
 
-#include <chrono>
+#include <algorithm>
 #include <utility>
 
 namespace gorb::control {
@@ -60,20 +60,32 @@ void Inbox::close() {
 }
 
 Inbox::Content Inbox::take(uint64_t until, uint64_t now) {
+    using Steady = std::chrono::steady_clock;
     std::unique_lock lock(mutex_);
-    auto something = [&] {
+    const auto pausing = [&] { return !content_.closed && Steady::now() < health_at_; };
+    const auto something = [&] {
         return (content_.closed && !told_closed_) || !content_.changes.empty() ||
-               !content_.questions.empty() || !content_.replies.empty() || !content_.health.empty() ||
-               content_.suspicion;
+               !content_.questions.empty() || !content_.replies.empty() || content_.suspicion ||
+               (!content_.health.empty() && !pausing());
     };
-    if (until == 0) {
-        filled_.wait(lock, something);
-    } else if (until > now) {
-        filled_.wait_for(lock, std::chrono::nanoseconds(until - now), something);
+    const auto end = until == 0 ? Steady::time_point::max()
+                                : Steady::now() + std::chrono::nanoseconds(until > now ? until - now : 0);
+    while (!something() && Steady::now() < end) {
+        const auto wake = content_.health.empty() ? end : std::min(end, health_at_);
+        if (wake == Steady::time_point::max()) {
+            filled_.wait(lock);
+        } else {
+            filled_.wait_until(lock, wake);
+        }
     }
     Content taken = std::move(content_);
     content_ = Content{};
     content_.closed = told_closed_ = taken.closed;
+    if (pausing()) {
+        content_.health.swap(taken.health);
+    } else if (taken.health.size() >= wave) {
+        health_at_ = Steady::now() + pause;
+    }
     return taken;
 }
 

@@ -2,8 +2,13 @@
 // backend. Writers never wait; a backend whose health changes a hundred times before it is looked at counts
 // once.
 //
+// Health that comes as a wave, when a rack dies and the loops tell of it in turns of some milliseconds, is
+// taken in a few large parts: after `wave` changes or more the next ones are left in for `pause`. One server
+// that dies is never held up by that, a rack by no more than a detection may take longer.
+//
 // Threads: any; take() by the control thread.
 #pragma once
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -25,6 +30,9 @@ struct Submitted {
 
 class Inbox {
   public:
+    static constexpr size_t wave = 64;
+    static constexpr std::chrono::milliseconds pause{50};
+
     struct Content {
         std::vector<Submitted> changes;
         std::vector<std::function<void()>> questions;
@@ -44,7 +52,7 @@ class Inbox {
     // Nothing but replies comes in any more; what is in is still taken.
     void close();
 
-    // Waits until there is something, or the monotonic time `until` (ns; 0: for ever), or closed.
+    // Waits until there is something to take, or the monotonic time `until` (ns; 0: for ever), or closed.
     Content take(uint64_t until, uint64_t now);
 
   private:
@@ -52,6 +60,8 @@ class Inbox {
     std::condition_variable filled_;
     Content content_;
     bool told_closed_ = false;  // take() has said so
+    // Not by the clock that is stepped: it is for the machine's sake, not for what is decided.
+    std::chrono::steady_clock::time_point health_at_;
 };
 
 }  // namespace gorb::control

@@ -48,6 +48,24 @@ base::Status sync_path(const fs::path& path, int flags) {
     return {};
 }
 
+// A folder is there after a power cut once the one that it is in is synced, so each is before there is
+// anything in it. The last one that was there already may be of a start that was killed in between.
+base::Status make_directories(const fs::path& directory, mode_t mode) {
+    if (directory.has_relative_path() && !directory.has_filename())  // "a/"
+        return make_directories(directory.parent_path(), mode);
+    std::error_code error;
+    if (fs::is_directory(directory, error)) {
+        (void)sync_directory(directory.parent_path());  // it may be one that is not ours to read
+        return {};
+    }
+    if (directory.has_parent_path()) {
+        if (auto made = make_directories(directory.parent_path(), 0777); !made) return made;
+    }
+    if (::mkdir(directory.c_str(), mode) != 0 && errno != EEXIST)
+        return failed("make the folder " + directory.string(), errno);
+    return sync_directory(directory.parent_path());
+}
+
 }  // namespace
 
 Paths::Paths(fs::path where)
@@ -71,12 +89,7 @@ base::Result<Look> look(const fs::path& path) {
 }
 
 base::Status make_directory(const fs::path& directory) {
-    std::error_code error;
-    if (fs::is_directory(directory, error)) return {};
-    if (directory.has_parent_path()) fs::create_directories(directory.parent_path(), error);
-    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-        return failed("make the folder " + directory.string(), errno);
-    return {};
+    return make_directories(directory, 0700);
 }
 
 base::Status make_file(const fs::path& path) {

@@ -41,8 +41,9 @@ struct Look {
 };
 base::Result<Look> look(const std::filesystem::path& path);
 
-base::Status make_directory(const std::filesystem::path& directory);  // 0700, if it is not there
-base::Status make_file(const std::filesystem::path& path);            // 0600, empty, not there before
+// 0700, if it is not there, with what it is in; synced.
+base::Status make_directory(const std::filesystem::path& directory);
+base::Status make_file(const std::filesystem::path& path);  // 0600, empty, not there before
 base::Status sync_file(const std::filesystem::path& path);
 base::Status sync_directory(const std::filesystem::path& directory);
 // Also when there is none.

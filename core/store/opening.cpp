@@ -80,10 +80,7 @@ Status prepare_files(const Paths& paths, const OpenOptions& options, const Schem
     nothing.identity = new_identity();
     if (auto made = make_database(paths, nothing, options, schema); !made) return made;
     if (auto renamed = rename_file(paths.made, paths.database); !renamed) return renamed;
-    // The folder's own name, too, if it is new.
-    if (auto synced = sync_directory(paths.directory); !synced) return synced;
-    if (paths.directory.has_parent_path()) (void)sync_directory(paths.directory.parent_path());
-    return {};
+    return sync_directory(paths.directory);
 }
 
 Result<Connection> open_file(const Paths& paths, const OpenOptions& options, const Schema& schema) {

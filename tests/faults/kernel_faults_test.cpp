@@ -16,7 +16,7 @@ constexpr int errnos[] = {ENOBUFS, EPERM, EINTR, ENOMEM, EAGAIN};
 
 // Where the table is another than it should be, somebody is told: by the backend, by its service, or by what
 // is leaving.
-std::string untold(World& world, ipvs::MemoryDriver& table) {
+std::string untold_now(World& world, ipvs::MemoryDriver& table) {
     const model::SnapshotPtr now = world.control->snapshot();
     const control::Ownership ownership = world.ownership();
     std::string wrong;
@@ -41,6 +41,16 @@ std::string untold(World& world, ipvs::MemoryDriver& table) {
     return wrong;
 }
 
+// A drain that is over becomes a change by itself, which may be half done while this looks.
+std::string untold(World& world, ipvs::MemoryDriver& table) {
+    std::string wrong = untold_now(world, table);
+    for (int i = 0; i < 5 && !wrong.empty(); ++i) {
+        world.ownership();
+        wrong = untold_now(world, table);
+    }
+    return wrong;
+}
+
 // Until the longest retry is over, and a little more.
 void let_it_settle(World& world, base::ManualClock& clock) {
     for (int i = 0; i < 4; ++i) {
@@ -50,35 +60,55 @@ void let_it_settle(World& world, base::ManualClock& clock) {
     }
 }
 
+// Of all backends, up or down by chance; it is in the weights when this returns.
+void shake_health(World& world, Dice& dice, uint64_t number) {
+    std::vector<health::Changed> changed;
+    world.control->snapshot()->services.for_each([&](const std::string&, const model::ServicePtr& service) {
+        service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            const auto state = dice.roll(3) ? health::State::up : health::State::down;
+            changed.push_back({backend->id, state, 100, 1, number, "by chance"});
+        });
+    });
+    world.control->health_changed(changed);
+    // A question is answered before the health that came with it is looked at.
+    world.ownership();
+    world.ownership();
+}
+
 struct KernelFaults : testing::TestWithParam<bool> {};
 
+// Every kind of change, and health, and somebody else who makes a service again and again.
 TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
     const bool durable = GetParam();
     Folder folder;
     base::ManualClock clock;
     auto table = std::make_shared<ipvs::MemoryDriver>();
     add_foreign(*table);
+    const auto vips = std::make_shared<Addresses>();
+    vips->hosts.insert(*base::Ip::parse("10.0.0.5"));
     control::Options options;
     options.clock = &clock;
-    World world({table, durable ? folder.path() / "store" : "", {}, options});
+    World world(
+        {table, durable ? folder.path() / "store" : "", {}, options, std::make_shared<Crash>(), vips});
     ASSERT_TRUE(world.start());
+    world.driver->keep_removals = false;
     Promised promised;
-    Dice dice(durable ? 11 : 12);
+    Dice dice(durable ? 11 : 12, true);
     std::mt19937_64 chance(3);
-    size_t steps = 0, refused = 0;
-    const size_t all = durable ? rounds(2'000, 20'000) : rounds(5'000, 100'000);
+    size_t steps = 0, refused = 0, adoptions = 0, gone_slowly = 0;
+    const size_t all = rounds(durable ? 2'000 : 5'000, 100'000);
     while (steps < all) {
         SCOPED_TRACE("step " + std::to_string(steps));
         // A time with faults of one kind or several, then one without.
         const unsigned share = static_cast<unsigned>(1 + dice.roll(60));
         const size_t kinds = 1 + dice.roll(std::size(errnos));
-        table->set_hook([&chance, &refused, share, kinds](const Op& op, uint64_t) {
-            const bool foreign = op.service.key.vip.ip.bytes[3] == 6;
-            if (foreign || chance() % 100 >= share) return 0;
+        table->set_hook([&chance, &refused, share, kinds](const Op&, uint64_t) {
+            if (chance() % 100 >= share) return 0;
             ++refused;
             return errnos[chance() % kinds];
         });
         world.driver->failing_reads = dice.roll(2) ? static_cast<unsigned>(dice.roll(50)) : 0;
+        vips->failing = dice.roll(2) ? static_cast<unsigned>(dice.roll(50)) : 0;
         for (int burst = 0; burst < 12; ++burst) {
             std::vector<control::Change> changes;
             for (uint64_t i = 1 + dice.roll(10); i > 0; --i) changes.push_back(dice.change());
@@ -86,13 +116,19 @@ TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
             world.submit(std::move(changes), promised);
             ASSERT_EQ(promised.compare(*world.control->snapshot()), "");
             ASSERT_EQ(untold(world, *table), "");
+            if (dice.roll(4) == 0) shake_health(world, dice, steps);
             if (dice.roll(3) == 0) clock.advance(dice.roll(5 * second));
             if (dice.roll(6) == 0) world.reconcile();
         }
         table->set_hook({});
         world.driver->failing_reads = 0;
+        vips->failing = 0;
+        const size_t going = promised.going().size();
         let_it_settle(world, clock);
-        ASSERT_EQ(table_differs(*table, *world.control), "");
+        ASSERT_EQ(promised.compare(*world.control->snapshot()), "");
+        gone_slowly += going - promised.going().size();
+        ASSERT_EQ(table_differs(*table, *world.control, {}, promised.foreign), "");
+        ASSERT_EQ(vips_differ(*vips, *world.control), "");
         ASSERT_EQ(untold(world, *table), "");
         EXPECT_TRUE(world.ownership().drift.empty());
         ASSERT_EQ(leaving(world), "");
@@ -104,8 +140,17 @@ TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
                 });
             });
         if (HasFailure()) return;
+        if (!promised.foreign && !table->service(foreign_key())->has_value() && dice.roll(2)) {
+            ++adoptions;
+            add_foreign(*table);
+            promised.foreign = true;
+        }
     }
+    printf("%zu steps, %zu operations refused, %zu adoptions, %zu removed when their connections had ended\n",
+           steps, refused, adoptions, gone_slowly);
     EXPECT_GT(refused, all / 30);
+    EXPECT_GT(adoptions, all / 2'000);
+    EXPECT_GT(gone_slowly, all / 500);
 }
 
 INSTANTIATE_TEST_SUITE_P(WithAStore, KernelFaults, testing::Bool(), [](const auto& durable) {

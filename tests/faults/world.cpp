@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <future>
-#include <sstream>
 
 #include "base/log.h"
 #include "reconcile/records.h"
@@ -65,6 +64,7 @@ base::Result<std::vector<ipvs::DestRecord>> SharedTable::dests(const ipvs::Servi
 
 std::vector<base::Status> SharedTable::apply(std::span<const Op> ops) {
     ++calls;
+    operations += ops.size();
     std::vector<base::Status> results;
     results.reserve(ops.size());
     for (const Op& op : ops) {
@@ -90,192 +90,30 @@ void CrashingDatabase::write(store::Write write, Done done) {
     });
 }
 
-// ---- chance
+// ---- an interface
 
 namespace {
 
-std::string service_name(Dice& dice) {
-    return "s" + std::to_string(dice.roll(4));
-}
-std::string backend_name(Dice& dice) {
-    return "b" + std::to_string(dice.roll(5));
-}
-std::optional<control::Match> match(Dice& dice) {
-    return dice.roll(3) == 0 ? std::optional(control::Match{true, {}}) : std::nullopt;
-}
+class Interface final : public ipvs::VipTable {
+  public:
+    explicit Interface(std::shared_ptr<Addresses> addresses) : addresses_(std::move(addresses)) {}
+    base::Result<bool> add(const base::Ip& address) override {
+        if (random_() % 100 < addresses_->failing)
+            return base::fail(base::Errc::unavailable, "the interface is busy");
+        if (addresses_->hosts.contains(address)) return false;
+        return addresses_->added.insert(address).second;
+    }
+    base::Status remove(const base::Ip& address) override {
+        addresses_->added.erase(address);
+        return {};
+    }
 
-constexpr const char* schedulers[] = {"wrr", "rr", "wlc"};
-constexpr const char* admins[] = {"ready", "drain", "maint"};
-
-std::string text(const model::Service& service) {
-    return service.key.text() + " " + service.scheduler;
-}
-std::string text(const model::Backend& backend) {
-    return backend.address.text() + " " + std::to_string(backend.weight) + " " +
-           admins[static_cast<size_t>(backend.admin)];
-}
-
-// A patch of Dice in the words of text().
-std::string patched(const std::string& was, const std::string& body) {
-    std::istringstream words(was);
-    std::string address, middle, last;
-    words >> address >> middle >> last;
-    const auto value = [&](const std::string& member) {
-        const size_t at = body.find("\"" + member + "\": ");
-        if (at == std::string::npos) return std::string();
-        std::string rest = body.substr(at + member.size() + 4);
-        rest = rest.substr(0, rest.find_first_of(",}"));
-        std::erase(rest, '"');
-        return rest;
-    };
-    if (const std::string method = value("method"); !method.empty()) middle = method;
-    if (const std::string weight = value("weight"); !weight.empty()) middle = weight;
-    if (const std::string admin = value("admin"); !admin.empty()) last = admin;
-    return address + " " + middle + (last.empty() ? "" : " " + last);
-}
+  private:
+    std::shared_ptr<Addresses> addresses_;
+    std::mt19937_64 random_{8};
+};
 
 }  // namespace
-
-model::Service Dice::service(const std::string& name) {
-    model::Service s;
-    s.name = name;
-    s.key.vip = *base::Endpoint::parse("10.0.0." + std::to_string(1 + roll(6)) + ":80");
-    s.scheduler = schedulers[roll(3)];
-    return s;
-}
-
-model::Backend Dice::backend(const std::string& name) {
-    model::Backend b;
-    b.name = name;
-    b.address = *base::Endpoint::parse("10.1.0." + std::to_string(1 + roll(7)) + ":80");
-    b.weight = static_cast<uint32_t>(100 * (1 + roll(2)));
-    model::PulseSpec pulse;
-    pulse.type = "none";
-    pulse.initial = roll(4) ? model::Initial::up : model::Initial::unknown;
-    b.pulses = model::PulseList({pulse});
-    return b;
-}
-
-model::Config Dice::config() {
-    model::Config config;
-    std::set<base::Endpoint> keys;
-    for (uint64_t i = 0; i < 4; ++i) {
-        if (roll(4) == 0) continue;
-        model::ConfigService one;
-        one.spec = service("s" + std::to_string(i));
-        if (!keys.insert(one.spec.key.vip).second) continue;
-        std::set<base::Endpoint> addresses;
-        for (uint64_t k = 0; k < 5; ++k) {
-            model::Backend b = backend("b" + std::to_string(k));
-            if (roll(2) && addresses.insert(b.address).second) one.backends.push_back(std::move(b));
-        }
-        config.services.push_back(std::move(one));
-    }
-    return config;
-}
-
-Change Dice::change() {
-    switch (roll(20)) {
-        case 0:
-        case 1:
-            return control::PutService{service(service_name(*this)), match(*this)};
-        case 2:
-        case 3:
-            return control::PatchService{
-                service_name(*this), std::string(R"({"method": ")") + schedulers[roll(3)] + R"("})", {}};
-        case 4:
-            if (roll(3) == 0) return control::PutConfig{config(), {}, true};
-            return control::DeleteService{service_name(*this), {}};
-        case 5:
-        case 6:
-        case 7:
-            return control::DeleteBackend{service_name(*this), backend_name(*this), {}};
-        case 8:
-        case 9:
-        case 10:
-        case 11:
-            return control::PatchBackend{service_name(*this), backend_name(*this),
-                                         roll(4) == 0
-                                             ? std::string(R"({"admin": ")") + admins[roll(3)] + R"("})"
-                                             : R"({"weight": )" + std::to_string(10 * roll(4)) + "}",
-                                         match(*this)};
-        default:
-            return control::PutBackend{service_name(*this), backend(backend_name(*this)), match(*this)};
-    }
-}
-
-// ---- what was promised
-
-void Promised::took(const Change& change, Answer answer) {
-    if (answer == Answer::refused) return;
-    const bool done = answer == Answer::done;
-    const auto become = [&](const std::string& object, const std::string& value) {
-        std::set<std::string>& values = may_[object];
-        if (values.empty()) values.insert("");
-        if (done) values.clear();
-        values.insert(value);
-    };
-    const auto patch = [&](const std::string& object, const std::string& body) {
-        std::set<std::string>& values = may_[object];
-        std::set<std::string> next = done ? std::set<std::string>() : values;
-        for (const std::string& value : values) {
-            if (!value.empty()) next.insert(patched(value, body));
-        }
-        values = next;
-    };
-    const auto drop_backends = [&](const std::string& service) {
-        for (auto& [object, values] : may_) {
-            if (object.starts_with(service + "/")) become(object, "");
-        }
-    };
-    if (const auto* put = std::get_if<control::PutService>(&change)) {
-        become(put->service.name, text(put->service));
-    } else if (const auto* one = std::get_if<control::PutBackend>(&change)) {
-        become(one->service + "/" + one->backend.name, text(one->backend));
-    } else if (const auto* p = std::get_if<control::PatchService>(&change)) {
-        patch(p->service, p->body);
-    } else if (const auto* of = std::get_if<control::PatchBackend>(&change)) {
-        patch(of->service + "/" + of->backend, of->body);
-    } else if (const auto* d = std::get_if<control::DeleteService>(&change)) {
-        become(d->service, "");
-        drop_backends(d->service);
-    } else if (const auto* out = std::get_if<control::DeleteBackend>(&change)) {
-        become(out->service + "/" + out->backend, "");
-    } else if (const auto* all = std::get_if<control::PutConfig>(&change)) {
-        std::map<std::string, std::string> whole;
-        for (const auto& [object, values] : may_) whole[object] = "";
-        for (const model::ConfigService& service : all->config.services) {
-            whole[service.spec.name] = text(service.spec);
-            for (const model::Backend& backend : service.backends)
-                whole[service.spec.name + "/" + backend.name] = text(backend);
-        }
-        for (const auto& [object, value] : whole) become(object, value);
-    }
-}
-
-std::string Promised::compare(const model::Snapshot& now) {
-    std::map<std::string, std::string> is;
-    for (const auto& [object, values] : may_) is[object] = "";
-    now.services.for_each([&](const std::string& name, const model::ServicePtr& service) {
-        is[name] = text(service->spec);
-        service->backends.for_each([&](const std::string& backend, const model::BackendPtr& entry) {
-            is[name + "/" + backend] = text(entry->spec);
-        });
-    });
-    std::string wrong;
-    for (const auto& [object, value] : is) {
-        const std::set<std::string>& values = may_[object];
-        if (values.contains(value) || (values.empty() && value.empty())) continue;
-        wrong.append(object).append(" is \"").append(value).append("\" and may be");
-        for (const std::string& one : values) wrong.append(" \"").append(one).append("\"");
-        wrong += "\n";
-    }
-    may_.clear();
-    for (const auto& [object, value] : is) {
-        if (!value.empty()) may_[object] = {value};
-    }
-    return wrong;
-}
 
 // ---- a daemon
 
@@ -288,8 +126,10 @@ World::World(const Makings& makings) : crash(makings.crash) {
         EXPECT_TRUE(opened) << (opened ? "" : opened.error().sentence);
         if (opened) database = std::make_unique<CrashingDatabase>(std::move(*opened), crash);
     }
-    control = std::make_unique<control::Control>(std::move(shared), nullptr, registry(), makings.options,
-                                                 std::move(database));
+    std::unique_ptr<ipvs::VipTable> vips;
+    if (makings.vips) vips = std::make_unique<Interface>(makings.vips);
+    control = std::make_unique<control::Control>(std::move(shared), std::move(vips), registry(),
+                                                 makings.options, std::move(database));
 }
 
 template <class T, class Ask>
@@ -336,13 +176,9 @@ void World::submit(std::vector<Change> changes, Promised& promised) {
 
 // ---- tables
 
-namespace {
-
 ipvs::ServiceKey foreign_key() {
     return ipvs::ServiceKey::of(6, *base::Endpoint::parse("10.0.0.6:80"));
 }
-
-}  // namespace
 
 base::Endpoint stranger() {
     return *base::Endpoint::parse("10.9.9.9:99");
@@ -376,8 +212,21 @@ std::string leaving(World& world) {
     return text;
 }
 
+std::string vips_differ(const Addresses& addresses, const control::Control& control) {
+    std::set<base::Ip> wanted;
+    control.snapshot()->services.for_each([&](const std::string&, const model::ServicePtr& service) {
+        if (!addresses.hosts.contains(service->spec.key.vip.ip)) wanted.insert(service->spec.key.vip.ip);
+    });
+    std::string wrong;
+    for (const base::Ip& one : wanted)
+        if (!addresses.added.contains(one)) wrong += "wanted and not there: " + one.text() + "\n";
+    for (const base::Ip& one : addresses.added)
+        if (!wanted.contains(one)) wrong += "there and not wanted: " + one.text() + "\n";
+    return wrong;
+}
+
 std::string table_differs(ipvs::MemoryDriver& table, const control::Control& control,
-                          const std::set<ipvs::ServiceKey>& strangers_in) {
+                          const std::set<ipvs::ServiceKey>& strangers_in, bool foreign) {
     const auto line = [](const ipvs::ServiceRecord& s) { return s.key.text() + " " + s.scheduler; };
     const auto dest_line = [](const ipvs::ServiceKey& key, const ipvs::DestRecord& d) {
         return key.text() + " " + d.address.text() + " " + std::to_string(d.weight);
@@ -387,8 +236,9 @@ std::string table_differs(ipvs::MemoryDriver& table, const control::Control& con
         wanted.insert(line(service.record));
         for (const auto& [address, dest] : service.dests) wanted.insert(dest_line(key, dest));
     }
-    wanted.insert(
-        {"10.0.0.6:80/tcp sh", "10.0.0.6:80/tcp 10.1.0.1:80 77", "10.0.0.6:80/tcp 10.1.0.77:80 77"});
+    if (foreign)
+        wanted.insert(
+            {"10.0.0.6:80/tcp sh", "10.0.0.6:80/tcp 10.1.0.1:80 77", "10.0.0.6:80/tcp 10.1.0.77:80 77"});
     const auto services = table.services();
     if (!services) return "the table can not be read";
     for (const ipvs::ServiceRecord& service : *services) {

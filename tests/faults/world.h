@@ -68,6 +68,7 @@ class SharedTable final : public ipvs::Driver {
     }
 
     std::atomic<uint64_t> calls{0};          // of apply()
+    std::atomic<uint64_t> operations{0};     // in them
     std::atomic<unsigned> failing_reads{0};  // of a hundred
     bool keep_removals = true;               // false: for a day's work, which would fill the memory with them
     std::vector<ipvs::Op> removals;          // that were asked for; of the control thread
@@ -97,13 +98,23 @@ class CrashingDatabase final : public store::Database {
     std::shared_ptr<Crash> crash_;
 };
 
+// An interface for VIPs, which outlives the daemon. Of one thread at a time.
+struct Addresses {
+    std::set<base::Ip> hosts;          // had them before
+    std::set<base::Ip> added;          // by the daemon
+    std::atomic<unsigned> failing{0};  // of a hundred additions
+};
+
 // Few names and few addresses, so that changes meet each other.
 struct Dice {
     std::mt19937_64 random;
-    explicit Dice(uint64_t seed) : random(seed) {}
+    bool wide;  // adoption, declarative files, removal that waits, admin states and backups, too
+    explicit Dice(uint64_t seed, bool all = false) : random(seed), wide(all) {}
     uint64_t roll(uint64_t n) { return random() % n; }
 
     control::Change change();
+    control::Change wide_change();
+    model::Config declared();
     model::Service service(const std::string& name);
     model::Backend backend(const std::string& name);
     model::Config config();
@@ -117,9 +128,14 @@ class Promised {
     void took(const control::Change& change, Answer answer);
     // "" if the state is one of those that may be, else what is wrong. What it is becomes what is promised.
     std::string compare(const model::Snapshot& now);
+    // What is being removed when its connections have ended; of these what is gone is so rightly.
+    const std::set<std::string>& going() const { return going_; }
+    bool foreign = true;  // what add_foreign() made is nobody's yet
 
   private:
     std::map<std::string, std::set<std::string>> may_;
+    std::set<std::string> going_;
+    std::set<std::string> taken_;  // services that were adopted as they happened to be
 };
 
 // One control over a table and, where there is a folder, a database.
@@ -131,6 +147,7 @@ class World {
         store::OpenOptions open;
         control::Options options;
         std::shared_ptr<Crash> crash = std::make_shared<Crash>();
+        std::shared_ptr<Addresses> vips = nullptr;  // null: VIPs are somebody else's business
     };
     explicit World(const Makings& makings);
 
@@ -151,10 +168,14 @@ class World {
 // ---- tables
 
 // Made by somebody else: a service with two destinations. Its key is one that Dice uses.
+ipvs::ServiceKey foreign_key();
 void add_foreign(ipvs::MemoryDriver& table);
 // "" if the table is what is wanted and what is foreign, and nothing else, else what is wrong.
+// `foreign`: whether what add_foreign() made still is.
 std::string table_differs(ipvs::MemoryDriver& table, const control::Control& control,
-                          const std::set<ipvs::ServiceKey>& strangers_in = {});
+                          const std::set<ipvs::ServiceKey>& strangers_in = {}, bool foreign = true);
+// The same of the interface.
+std::string vips_differ(const Addresses& addresses, const control::Control& control);
 // What is leaving and not wanted again: an address that left and came back is claimed by both.
 std::string leaving(World& world);
 base::Endpoint stranger();  // a destination that somebody else puts into services of ours

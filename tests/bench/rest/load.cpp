@@ -153,9 +153,11 @@ Figures run(const Load& load) {
     return out;
 }
 
-std::string request(const std::string& method, const std::string& target, const std::string& body) {
+std::string request(const std::string& method, const std::string& target, const std::string& body,
+                    const std::string& headers) {
     std::string out =
         method + " " + target + " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n";
+    out += headers;
     if (!body.empty()) {
         out += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
     }

@@ -25,8 +25,9 @@ struct Figures {
 // Runs in the calling thread.
 Figures run(const Load& load);
 
-// A whole request.
-std::string request(const std::string& method, const std::string& target, const std::string& body = "");
+// A whole request. `headers`: more of them, each with its line end.
+std::string request(const std::string& method, const std::string& target, const std::string& body = "",
+                    const std::string& headers = "");
 // The body of the answer to GET `target`, "" when there is none.
 std::string get(uint16_t port, const std::string& target);
 

@@ -34,6 +34,13 @@ std::string path(int i) {
     return "/service/web/b" + std::to_string(i);
 }
 
+std::string document(int i, int weight) {
+    std::string body = R"({"address":"10.1.)";
+    body.append(std::to_string(i / 250)).append(".").append(std::to_string(1 + i % 250));
+    body.append(R"(","port":8080,"weight":)").append(std::to_string(weight));
+    return body.append(R"(,"pulse":{"type":"none","interval":"1h"}})");
+}
+
 }  // namespace
 
 struct Whole::Parts {
@@ -80,16 +87,12 @@ Whole::Whole(const std::filesystem::path& folder) : parts_(std::make_unique<Part
     const auto nothing = [] { return std::string(); };
     p.api = rest::make_api({*p.control, p.registry, p.metrics, "bench", {}, {}, nothing, nothing});
     p.put("/service/web", R"({"address":"10.0.0.1","port":80})");
-    for (int i = 0; i < backends; ++i) {
-        std::string body = R"({"address":"10.1.)";
-        body.append(std::to_string(i / 250)).append(".").append(std::to_string(1 + i % 250));
-        p.put(path(i), body.append(R"(","port":8080,"pulse":{"type":"none","interval":"1h"}})"));
-    }
+    for (int i = 0; i < backends; ++i) p.put(path(i), document(i, 100));
     p.server = must(rest::Server::listen({*base::Ip::parse("127.0.0.1"), 0}, {}, p.api));
     p.server->start();
 }
 
-double Whole::patches(int writers, double seconds) {
+double Whole::puts(int writers, double seconds) {
     Load load;
     load.port = parts_->server->address().port;
     load.server = getpid();
@@ -98,11 +101,14 @@ double Whole::patches(int writers, double seconds) {
     // Another backend each time, and another weight whenever it is its turn again.
     for (int weight = 1; weight <= 2; ++weight) {
         for (int i = 0; i < backends; ++i)
-            load.requests.push_back(
-                request("PATCH", path(i), R"({"weight": )" + std::to_string(weight) + "}"));
+            load.requests.push_back(request("PUT", path(i), document(i, weight), "If-Match: *\r\n"));
     }
     const Figures figures = run(load);
-    if (figures.failures > 0) std::fprintf(stderr, "bench_store: some PATCHes failed\n");
+    if (figures.failures > 0) {
+        std::fprintf(stderr, "bench_store: %llu PUTs failed\n",
+                     static_cast<unsigned long long>(figures.failures));
+        std::exit(1);
+    }
     return static_cast<double>(figures.answers) / figures.seconds;
 }
 

@@ -12,8 +12,8 @@ class Whole {
     Whole(const Whole&) = delete;
     Whole& operator=(const Whole&) = delete;
 
-    // PATCHes of backends over HTTP that were answered with 200 in a second, from so many connections.
-    double patches(int writers, double seconds);
+    // PUTs of backends over HTTP that were answered with 200 in a second, from so many connections.
+    double puts(int writers, double seconds);
 
   private:
     struct Parts;
