@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import servers
-from gorbd import BUILD, wait_until
+from gorbd import wait_until
 from lab import VIP, LabTest
 from traffic import Traffic
 from witness import TableWrites
@@ -82,7 +82,7 @@ class Durable(LabTest):
             other = Path(gorbd.folder.name) / "bin" / "gorbd"
             other.parent.mkdir()
             shutil.copy2(gorbd.command[0], other)
-            gorbd.command = [str(other), "--plugin-dir", str(BUILD / "plugins"), *gorbd.command[1:]]
+            gorbd.command = [str(other), *gorbd.command[1:]]
             self.assertEqual(gorbd.terminate(), 0)
             gorbd.start()
             traffic.goes_on()
