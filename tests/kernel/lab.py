@@ -75,8 +75,7 @@ class Namespace:
                 (Path("/proc/sys/net") / name.replace("__", "/")).write_text(str(value))
 
     def close(self):
-        os.close(self.fd)
-        sh("ip", "netns", "delete", self.name, check=False)
+        close_namespaces([self])
 
 
 def make_namespaces(*names):
@@ -88,7 +87,8 @@ def make_namespaces(*names):
 def close_namespaces(namespaces):
     for namespace in namespaces:
         os.close(namespace.fd)
-    sh("ip", "-force", "-batch", "-", text="".join(f"netns delete {namespace.name}\n" for namespace in namespaces), check=False)
+    names = "".join(f"netns delete {namespace.name}\n" for namespace in namespaces)
+    sh("ip", "-force", "-batch", "-", text=names, check=False)
 
 
 def set_namespace(fd):

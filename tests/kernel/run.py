@@ -60,11 +60,20 @@ def run_all(results):
         if names:
             command = [vm / "anywhere", str(SECONDS_FOR_ALL * (2 if is_long() else 1)), results, sys.executable, HERE / "run.py", "here", results, *names]
             status = subprocess.run(command, stdin=subprocess.DEVNULL, env={**os.environ, "GORB_WHERE": place}).returncode or status
+    tell_slowest(results, wanted)
     missing = [name for name in wanted if not (results / name).exists()]
     if missing:
         print(f"without a result: {', '.join(missing)}; the run ended with status {status}")
     # A failed test speaks for itself; this entry is about whether they ran.
     return 1 if missing or status else 0
+
+
+def tell_slowest(results, names, count=10):
+    took = {name: float((results / name).read_text(errors="replace").split("\n")[1].split()[0])
+            for name in names if (results / name).exists()}
+    print(f"{len(took)} tests took {sum(took.values()):.0f} s, up to {AT_ONCE} at a time; the slowest:")
+    for name in sorted(took, key=took.get, reverse=True)[:count]:
+        print(f"{took[name]:6.1f} s  {name}")
 
 
 def is_alone(name):

@@ -35,7 +35,8 @@ def objects(document, names, leaves):
 
 def fits(found, known):
     """Is what was found what is known?"""
-    return all(found.get(name) == known.get(name) or known.get(name) == GOING and name not in found for name in {*found, *known})
+    return all(found.get(name) == known.get(name) or (known.get(name) == GOING and name not in found)
+               for name in {*found, *known})
 
 
 def without(known, service):
@@ -57,7 +58,8 @@ class Writer:
         self.known = {}
         self.open = None        # what will be known if the request that is under way is done
         self.foreign = False    # the kernel has `taken`, and it is not adopted
-        self.stray_vips = set()  # killed while they came: they may have been taken for the host's
+        self.stray_vips = set()  # added shortly before a kill, and not noted: they are taken for the host's
+        self.came = set()  # services that came since the start
         self.trouble = None
         self.answered = {}      # {kind of request: answers}
 
@@ -91,6 +93,7 @@ class Writer:
     def change(self, connection, kind, method, path, after, body=None, headers=None, good=(200,), stale=()):
         """Sends it; `after` is what is known then. False: it was refused as is no wonder (`stale`)."""
         self.open = after
+        self.came |= {name for name in (self.own, self.taken) if name in after and name not in self.known}
         status, _, text = self.ask(connection, method, path, body, headers)
         if status in good:
             self.known = after
@@ -232,8 +235,9 @@ class Writer:
         if not any(fits(found, known) for known in could):
             raise AssertionError(f"there is {found}; acknowledged was {self.known}, unanswered {self.open}")
         for name, address in ((self.own, self.address), (self.taken, self.taken_address)):
-            if name not in self.known and name in (self.open or {}):
+            if name in self.came:
                 self.stray_vips.add(address)
+        self.came.clear()
         if self.taken in found:
             self.foreign = False
         self.known, unanswered, self.open = found, self.open is not None, None
