@@ -5,11 +5,13 @@
     run.py all RESULTS              runs them through tests/vm/anywhere; one file per test in the folder RESULTS
     run.py here RESULTS NAME...     runs those in this namespace and kernel
     run.py result RESULTS NAME      prints what that test said; exit status 0 if it passed
+    run.py long RESULTS             runs the long versions (GORB_FAULTS_LONG) of those that have one; exit status 0 if all passed
 
 One boot of a guest serves all tests: CTest runs `all` as the fixture kernel.run, and each test is an entry of its own that
 reads its result. A test without a result has failed. GORB_KERNEL_TESTS (names) narrows `all`. Tests of test_alone.py change the
 whole machine, so they run last, one by one, and always in a guest.
 """
+import importlib
 import os
 import shutil
 import signal
@@ -28,6 +30,19 @@ from gorbd import SLOW  # noqa: E402
 AT_ONCE = 3  # Tests mostly wait: for a check's interval, for a timeout.
 SECONDS_A_TEST = 60
 SECONDS_FOR_ALL = 2400
+LONG = ("kills.",)  # what begins so has a long version
+LONGER = 10  # times as long as the others that may take
+
+
+def run_long(results):
+    names = [name for name in find_tests(HERE) if name.startswith(LONG)]
+    os.environ.update(GORB_FAULTS_LONG="1", GORB_KERNEL_TESTS=" ".join(names))
+    status = run_all(results)
+    return max(status, *(show_result(results, name) for name in names))
+
+
+def is_long():
+    return bool(os.environ.get("GORB_FAULTS_LONG"))
 
 
 def run_all(results):
@@ -43,13 +58,22 @@ def run_all(results):
     status = 0
     for place, names in runs:
         if names:
-            command = [vm / "anywhere", str(SECONDS_FOR_ALL), results, sys.executable, HERE / "run.py", "here", results, *names]
+            command = [vm / "anywhere", str(SECONDS_FOR_ALL * (2 if is_long() else 1)), results, sys.executable, HERE / "run.py", "here", results, *names]
             status = subprocess.run(command, stdin=subprocess.DEVNULL, env={**os.environ, "GORB_WHERE": place}).returncode or status
+    tell_slowest(results, wanted)
     missing = [name for name in wanted if not (results / name).exists()]
     if missing:
         print(f"without a result: {', '.join(missing)}; the run ended with status {status}")
     # A failed test speaks for itself; this entry is about whether they ran.
     return 1 if missing or status else 0
+
+
+def tell_slowest(results, names, count=10):
+    took = {name: float((results / name).read_text(errors="replace").split("\n")[1].split()[0])
+            for name in names if (results / name).exists()}
+    print(f"{len(took)} tests took {sum(took.values()):.0f} s, up to {AT_ONCE} at a time; the slowest:")
+    for name in sorted(took, key=took.get, reverse=True)[:count]:
+        print(f"{took[name]:6.1f} s  {name}")
 
 
 def is_alone(name):
@@ -64,7 +88,9 @@ def run_here(results, names):
         print(f"no such test: {', '.join(unknown)}")
         return 1
     load_schedulers()
-    limit = SECONDS_A_TEST * SLOW
+    for module in {tests[name][0] for name in names}:  # Once for all that are forked.
+        importlib.import_module(module)
+    limit = SECONDS_A_TEST * SLOW * (LONGER if is_long() else 1)
     while waiting or running:
         while waiting and len(running) < (1 if is_alone(waiting[0]) else AT_ONCE):
             name = waiting.pop(0)
@@ -153,6 +179,8 @@ def main(words):
         return 0
     if len(words) == 2 and words[0] == "all":
         return run_all(Path(words[1]).resolve())
+    if len(words) == 2 and words[0] == "long":
+        return run_long(Path(words[1]).resolve())
     if len(words) > 2 and words[0] == "here":
         return run_here(Path(words[1]), words[2:])
     if len(words) == 3 and words[0] == "result":

@@ -1,7 +1,8 @@
 """Clients that do not notice: restarts, kills, upgrades, restores and adoptions under traffic."""
+import contextlib
 import json
 import re
-import shutil
+import sqlite3
 from pathlib import Path
 
 import servers
@@ -77,17 +78,63 @@ class Durable(LabTest):
 
         self.through(again)
 
-    def test_traffic_runs_through_an_upgrade_to_another_binary(self):
+    def upgrade(self, gorbd):
+        """The next start is of another build."""
+        gorbd.command[0] = str(BUILD / "bin" / "gorbd-next")
+
+    def versions(self, gorbd):
+        return re.findall(r"gorbd is starting version=(\S+)", gorbd.log())
+
+    def test_traffic_runs_through_an_upgrade_to_another_version_and_back(self):
         def again(gorbd, traffic):
-            other = Path(gorbd.folder.name) / "bin" / "gorbd"
-            other.parent.mkdir()
-            shutil.copy2(gorbd.command[0], other)
-            gorbd.command = [str(other), "--plugin-dir", str(BUILD / "plugins"), *gorbd.command[1:]]
+            old = gorbd.command[0]
+            self.upgrade(gorbd)
             self.assertEqual(gorbd.terminate(), 0)
+            traffic.goes_on()
             gorbd.start()
             traffic.goes_on()
+            self.in_sync(gorbd)
+            gorbd.command[0] = old
+            self.assertEqual(gorbd.terminate(), 0)
+            gorbd.start()
+            first, second, third = self.versions(gorbd)
+            self.assertEqual((second, third), (f"{first}-next", first))
 
         self.through(again)
+
+    def test_traffic_runs_through_an_upgrade_of_a_store_of_the_first_schema(self):
+        def again(gorbd, traffic):
+            self.upgrade(gorbd)
+            self.assertEqual(gorbd.terminate(), 0)
+            newest = self.to_schema_1(gorbd.state)
+            traffic.goes_on()
+            gorbd.start()
+            gorbd.patch("/service/web/s1", {"weight": 100})  # It can be written to; this changes nothing.
+            self.assertEqual((gorbd.state / "gorb.db.schema-1").exists(), newest > 1)
+            with contextlib.closing(sqlite3.connect(gorbd.state / "gorb.db")) as store:
+                self.assertEqual(store.execute("PRAGMA user_version").fetchone(), (newest,))
+
+        self.through(again)
+
+    def to_schema_1(self, state):
+        """Makes of a store what the first gorbd would have written. Says which schema it had."""
+        path, old = state / "gorb.db", state / "old.db"
+        with contextlib.closing(sqlite3.connect(path)) as store:
+            newest, mark = (store.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
+        with contextlib.closing(sqlite3.connect(old)) as store:
+            store.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+            store.execute(f"PRAGMA application_id={mark}")
+            store.execute("PRAGMA user_version=1")
+            store.execute("ATTACH ? AS new", (str(path),))
+            for (table,) in store.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+                columns = ", ".join(row[1] for row in store.execute(f"PRAGMA main.table_info({table})") if row[1] != "crc")
+                # Without check sums: those of another schema would be over other values.
+                store.execute(f"INSERT INTO main.{table} ({columns}, crc) SELECT {columns}, 0 FROM new.{table}")
+            store.commit()
+        for name in ("gorb.db-wal", "gorb.db-shm"):
+            (state / name).unlink(missing_ok=True)
+        old.rename(path)
+        return newest
 
     def test_a_server_that_was_down_gets_no_traffic_from_a_start(self):
         gorbd = self.gorbd()

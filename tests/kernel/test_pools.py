@@ -173,6 +173,21 @@ class Pools(LabTest):
         self.wait_for(b1=0, b2=100, b3=100)
         self.assertIn("max-down", gorbd.get("/service/web/b2").json["weight"]["why"])
 
+    def test_max_down_sends_traffic_to_those_that_it_keeps(self):
+        """A check that is wrong about one server after the other takes out one of three, and no more."""
+        gorbd = self.put(3, service={"max-down": "40%"})
+        self.wait_for(b1=100, b2=100, b3=100)
+        wrong = {**PULSE, "port": 9}
+        for number in (1, 2, 3):
+            self.changed(gorbd, f"/service/web/b{number}", {"pulse": wrong})
+            gorbd.wait_for(f"/service/web/b{number}", lambda j: j["state"] == "down", "is down")
+            self.wait_for(b1=0, b2=100, b3=100)
+            self.assertEqual(self.lab.count(6, VIP), {"s2": 3, "s3": 3})
+        self.assertEqual(gorbd.get("/service/web").json["state"], "degraded")
+        self.changed(gorbd, "/service/web/b1", {"pulse": {**PULSE, "port": 80}})
+        self.wait_for(b1=100, b2=0, b3=100)
+        self.assertEqual(self.lab.count(6, VIP), {"s1": 3, "s3": 3})
+
     def test_on_down_remove_takes_the_destination_out_of_the_kernel_and_back(self):
         gorbd = self.put(2, service={"on-down": "remove"})
         self.wait_for(b1=100, b2=100)

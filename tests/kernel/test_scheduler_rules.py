@@ -1,8 +1,10 @@
 """What weight 0 means to each scheduler, with real packets: the facts that gorb's rules rest on, and the rules."""
 import collections
+import socket
+import struct
 
 import servers
-from lab import VIP, LabTest
+from lab import VIP, LabTest, wait_until
 
 SERVICE = f"tcp {VIP}:80"
 PULSE = {"type": "tcp", "interval": "200ms", "timeout": "1s", "rise": 1, "fall": 1}
@@ -15,6 +17,10 @@ def at(number):
 
 class SchedulerRules(LabTest):
     servers = 3
+
+    def setUp(self):
+        super().setUp()
+        self.held = []  # (server, connection)
 
     def put(self, method, weights=(1, 1, 1), pulse=None, **service):
         self.lab.client.ip(*(f"addr add {address}/24 dev eth0" for address in CLIENTS))
@@ -64,15 +70,29 @@ class SchedulerRules(LabTest):
     def test_mh_falls_back_by_itself(self):
         self.hash_with_fallback("mh")
 
-    def test_sh_without_fallback_swallows_clients_and_gorb_warns(self):
-        gorbd = self.put("sh", fallback="off")
+    def hash_without_fallback(self, method):
+        gorbd = self.put(method, fallback="off")
         self.weights(b1=1, b2=1, b3=1)
+        self.assertEqual(set(self.ask_all()), {"s1", "s2", "s3"})
         self.assertEqual(self.flags(), "")
         self.stop(1)
         self.weights(b1=0, b2=1, b3=1)
         served = self.ask_all()
         self.assertGreater(served[None], 0, served)
+        self.assertEqual(set(served) - {None}, {"s2", "s3"}, served)
         self.assertIn("fallback is refused", " ".join(gorbd.get("/service/web").json["warnings"]))
+        return gorbd
+
+    def test_sh_without_fallback_swallows_clients_and_gorb_warns(self):
+        self.hash_without_fallback("sh")
+
+    def test_mh_without_fallback_swallows_clients_until_it_is_allowed(self):
+        gorbd = self.hash_without_fallback("mh")
+        reply = gorbd.patch("/service/web", {"fallback": "auto"})
+        self.assertEqual(reply.status, 200, reply)
+        self.assertEqual(self.flags(), "(mh-fallback)")
+        self.assertEqual(reply.json["warnings"], [])
+        self.assertEqual(set(self.ask_all()), {"s2", "s3"})
 
     def test_sh_gets_weights_divided_so_that_every_backend_has_slots(self):
         gorbd = self.put("sh", (100, 100, 100))
@@ -118,6 +138,30 @@ class SchedulerRules(LabTest):
         self.assertEqual(set(self.ask_all()), {"s1"})
         self.assertIn("no effect", " ".join(gorbd.get("/service/web").json["warnings"]))
 
+    def hold(self, count):
+        """Opens so many connections, which stay, one after the other, and says who serves each."""
+        names = []
+        for _ in range(count):
+            connection = self.lab.connect(VIP, 80)
+            self.addCleanup(connection.close)
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: vip\r\n\r\n")  # Answered: the kernel has it as active.
+            answer = b""
+            while not answer.endswith(b"\n") or b"\r\n\r\n" not in answer or answer.endswith(b"\r\n\r\n"):
+                part = connection.recv(1000)
+                self.assertTrue(part, answer)
+                answer += part
+            names.append(answer.split()[-1].decode())
+            self.held.append((names[-1], connection))
+        return names
+
+    def release(self, name):
+        """Ends one of them, by a reset: what is over is not active at once."""
+        (connection,) = [connection for held, connection in self.held if held == name][:1]
+        before = self.lab.table()[SERVICE]["servers"][at(int(name[1:]))]["active"]
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        wait_until("it is not active", lambda: self.lab.table()[SERVICE]["servers"][at(int(name[1:]))]["active"] < before)
+
     def test_ovf_fills_by_rank_up_to_the_weight(self):
         self.put("ovf", (2, 50, 1))
         self.weights(b1=2, b2=50, b3=1)
@@ -125,6 +169,48 @@ class SchedulerRules(LabTest):
         self.stop(2)
         self.weights(b1=2, b2=0, b3=1)
         self.assertEqual(self.lab.fetch(VIP), "s1")
+
+    def test_ovf_overflows_to_the_next_when_as_many_connections_are_active_as_the_weight_says(self):
+        """To the kernel a backend is full with more than its weight, so each has room for one more."""
+        self.put("ovf", (3, 1, 2))
+        self.weights(b1=3, b2=1, b3=2)
+        self.assertEqual(self.hold(7), ["s1"] * 4 + ["s3"] * 3)
+        self.release("s1")
+        self.assertEqual(self.hold(1), ["s1"])
+        self.stop(3)
+        self.weights(b1=3, b2=1, b3=0)
+        self.assertEqual(self.hold(2), ["s2"] * 2)
+        with self.assertRaises(OSError):  # All are full: nobody gets what is too much for him.
+            self.lab.fetch(VIP, seconds=1)
+
+    def newcomer(self, method, **backend):
+        """Two backends at their weight and with three connections each, and a third that comes now."""
+        gorbd = self.put(method, (100, 100))
+        self.lab.serve(3, servers.http_server)
+        self.weights(b1=100, b2=100)
+        reply = gorbd.patch("/service/web", {"slow-start": "10m", "slow-start-least": "10%"})
+        self.assertEqual(reply.status, 200, reply)
+        self.assertEqual(sorted(self.hold(6)), ["s1"] * 3 + ["s2"] * 3)
+        gorbd.made("/service/web/b3", {"address": self.lab.address(3), "port": 80, "pulse": PULSE, **backend})
+        return gorbd
+
+    def test_wlc_does_not_swamp_a_newcomer_that_ramps(self):
+        """It has no connection, so by its weight it is the emptiest: with all of it at once it gets all that comes."""
+        gorbd = self.newcomer("wlc")
+        wait_until("a first part of the weight", lambda: 0 < self.lab.weights(SERVICE).get(at(3), 0) < 30)
+        self.assertEqual(self.hold(5).count("s3"), 1)
+        gorbd.patch("/service/web", {"recovery": "immediate"})
+        self.weights(b1=100, b2=100, b3=100)
+        self.assertEqual(self.hold(3), ["s3"] * 3)
+
+    def test_lc_swamps_a_newcomer_unless_it_has_an_upper_threshold(self):
+        """lc reads a weight as in or out, so a ramp is no help, and that is said."""
+        gorbd = self.newcomer("lc", **{"upper-threshold": 2})
+        self.weights(b1=100, b2=100, b3=100)
+        self.assertIn("no effect", " ".join(gorbd.get("/service/web").json["warnings"]))
+        self.assertEqual(collections.Counter(self.hold(4)), {"s3": 2, "s1": 1, "s2": 1})
+        gorbd.patch("/service/web/b3", {"upper-threshold": 0})
+        self.assertEqual(self.hold(2), ["s3"] * 2)
 
     def test_rr_reads_a_weight_as_in_or_out(self):
         gorbd = self.put("rr", (1, 100, 7), **{"slow-start": "60s"})
