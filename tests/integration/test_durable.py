@@ -69,6 +69,17 @@ class Durable(StoreTest):
         self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 11}, headers={"If-Match": tag}).status, 200)
         self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 12}, headers={"If-Match": tag}).status, 412)
 
+    def test_since_when_a_backend_drains_is_kept_over_kill_9(self):
+        gorbd = self.daemon()
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.made("/service/web/b1", {"address": "10.1.0.1", "port": 80, "pulse": PULSE})
+        # Without a drain-timeout, since nothing is there to be waited for.
+        self.assertEqual(gorbd.patch("/service/web/b1", {"admin": "drain"}).status, 200)
+        drain = gorbd.get("/service/web/b1").json["drain"]
+        gorbd.kill()
+        gorbd.start()
+        self.assertEqual(gorbd.get("/service/web/b1").json["drain"]["since"], drain["since"])
+
     def test_what_was_answered_survives_kill_9(self):
         gorbd = self.daemon()
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})

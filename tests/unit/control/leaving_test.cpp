@@ -226,6 +226,7 @@ TEST_F(LeavingTest, ARestartDoesNotBeginTheTimeOfADrainAnew) {
     keep_what_was_written();
     clock.advance(2000 * base::second);
     restart();
+    ASSERT_TRUE(web("b1"));
     connections(1, 1);
     const auto view = control->drain_of(*web("b1"));
     ASSERT_TRUE(view);
@@ -254,6 +255,7 @@ TEST_F(LeavingTest, ADrainOfWhichTheBeginIsNotKnownBeginsAtTheStartOnce) {
     }));
     clock.advance(600 * base::second);
     restart();
+    ASSERT_TRUE(web("b1"));
     EXPECT_EQ(control->drain_of(*web("b1"))->since_wall, began);
 }
 
