@@ -23,7 +23,7 @@ gorb_packages() {
         test) # frameworks, checks, and the real servers that pulses and their recipes are tested against
             # Where there is another mail server it stays: the one test that wants Exim will say so.
             echo libgtest-dev libgmock-dev libbenchmark-dev clang-format-14 clang-tidy-14 shellcheck binutils make "busybox-static|busybox" \
-                nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux \
+                nsd unbound python3-grpcio monitoring-plugins-basic openssl iproute2 util-linux e2fsprogs \
                 redis-server mariadb-server dnsmasq-base nginx-light "exim4-daemon-light|exim4-daemon-heavy|postfix|opensmtpd"
             ;;
         bench) # what gorbd is measured beside

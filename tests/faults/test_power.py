@@ -106,7 +106,7 @@ class Power(unittest.TestCase):
         """act() with the power going at the first operation, the second, and so on until it comes to its end, each in every way;
         of all that some in the short version. look(whether act() came to its end) after each."""
         cuts = 0
-        step = 1 if LONG else 11
+        step = 1 if LONG else 16
         operations = self.dice.randrange(step)
         while True:
             over = False
@@ -247,7 +247,7 @@ class Power(unittest.TestCase):
         self.at_every_cut(self.holds, start, look)
 
     def test_what_a_start_that_was_killed_did_not_sync_the_next_one_does(self):
-        step = 1 if LONG else 11
+        step = 1 if LONG else 16
         operations = self.dice.randrange(step)
         while True:
             self.holds()
