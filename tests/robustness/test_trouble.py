@@ -47,13 +47,13 @@ def links():
 
 
 class Trouble(RobustTest):
-    def serve_all(self, gorbd, ports, where, **more):
+    def serve_all(self, gorbd, ports, where, vip="10.0.0.1", prefix="", **more):
         """A service of each kind of pulse, with one backend there. Their names."""
         for name, (pulse, port) in pulses().items():
-            gorbd.serve(name, ports[port] if port else 80, {**pulse, **more}, [where])
+            gorbd.serve(prefix + name, ports[port] if port else 80, {**pulse, **more}, [where], vip)
         for name in pulses():
-            self.up(gorbd, name)
-        return list(pulses())
+            self.up(gorbd, prefix + name)
+        return [prefix + name for name in pulses()]
 
     def up(self, gorbd, service):
         """All of the service up; how often each was checked."""
@@ -175,6 +175,22 @@ class Trouble(RobustTest):
                 self.unknown(gorbd, service, "no such (network )?device|none of that name|No such device|no route", under_way=1)
             far.lay("way-b", 2)
             for service in services:
+                self.passes_again(gorbd, service, under_way=1)
+
+    def test_the_source_address_of_the_pulse_goes_away(self):
+        gorbd = self.daemon()
+        with Far() as far:
+            far.connect()
+            good = self.enterContext(Good(self.certificate(), inside=far.inside()))
+            four = self.serve_all(gorbd, good.ports, address(4, 1), source="10.3.0.1")
+            six = self.serve_all(gorbd, good.ports, address(6, 1), prefix="six-", vip="fd00::1", source="fd03::1")
+            ip("address", "del", "10.3.0.1/32", "dev", "lo")
+            ip("address", "del", "fd03::1/128", "dev", "lo")
+            for service in four + six:
+                self.unknown(gorbd, service, "no such address|source address|no route", under_way=1)
+            ip("address", "add", "10.3.0.1/32", "dev", "lo")
+            ip("address", "add", "fd03::1/128", "dev", "lo")
+            for service in four + six:
                 self.passes_again(gorbd, service, under_way=1)
 
     def test_the_namespace_at_the_other_end_goes_away(self):
