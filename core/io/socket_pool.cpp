@@ -33,6 +33,12 @@ bool spoiled(int error, const Way& way) {
            error == ECONNABORTED || (!way.interface.empty() && our_trouble_at_once(error));
 }
 
+// Over IPv6 a socket goes on sending from a source that this machine has no more, and the answers are lost.
+// Only a new one is told so, by bind().
+bool serves_again(const Way& way) {
+    return !way.source.ip || way.source.ip.v4();
+}
+
 void nobody_listens(void*, uint32_t) {}
 
 }  // namespace
@@ -171,7 +177,7 @@ base::Result<SocketPool::Begun> SocketPool::connect(const Kind& kind, const base
 }
 
 void SocketPool::give(Socket socket) {
-    if (disconnect(socket.fd) != 0) return impl_->close(socket.fd);
+    if (!serves_again(socket.group->kind.way) || disconnect(socket.fd) != 0) return impl_->close(socket.fd);
     impl_->loop.hand_edges(socket.fd, &nobody_listens, nullptr);
     socket.group->free.push_back(socket.fd);
     impl_->look_later();

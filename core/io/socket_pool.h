@@ -4,8 +4,8 @@
 // that the peer has ended already, so neither side keeps a TIME_WAIT of it; it frees the port, throws away
 // what was not read or sent, and keeps descriptor, options and the registration with epoll. What a connection
 // costs beyond its segments is then one connect() at its begin and one at its end. A socket that can not be
-// disconnected, or is not as a new one afterwards, is reset, closed and replaced. What of this holds on which
-// kernel is in core/README.md.
+// disconnected, is not as a new one afterwards, or is bound to an IPv6 source, is reset, closed and replaced.
+// What of this holds on which kernel is in core/README.md.
 //
 // Threads: the loop's. Cost: a descriptor for each connection that ever stood at once; those not needed for
 // half a minute or so are closed, and so is one when a new one finds no descriptor free.

@@ -156,6 +156,9 @@ uint16_t EchoSocket::send(const gorb_addr& to, std::string_view payload, Events&
         throw Error("this machine has no route to " + gorb::sdk::to_string(to), err);
     if (err == EMSGSIZE)
         throw Error("the request is larger than the way out of this machine lets through", err);
+    if (err == EINVAL && key_.source.family)
+        throw Error("the source address " + gorb::sdk::to_string(key_.source) + " is none of this machine",
+                    err);
     if (err != 0) throw Error("the request can not be sent: " + errno_words(err), err);
     flights_[sequence] = {&events, to};
     return sequence;
@@ -166,13 +169,29 @@ int EchoSocket::transmit(const gorb_addr& to, const std::string& message) {
     sockaddr_storage raw{};
     gorb_addr address = to;
     address.port = 0;
-    const socklen_t size = gorb::sdk::to_sockaddr(address, raw);
+    iovec part = {const_cast<char*>(message.data()), message.size()};
+    msghdr out{};
+    out.msg_name = &raw;
+    out.msg_namelen = gorb::sdk::to_sockaddr(address, raw);
+    out.msg_iov = &part;
+    out.msg_iovlen = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(in6_pktinfo))] = {};
+    if (key_.v6 && key_.source.family) {
+        // bind() looked once whether this machine has the address; this looks each time.
+        out.msg_control = control;
+        out.msg_controllen = sizeof control;
+        cmsghdr* const c = CMSG_FIRSTHDR(&out);
+        c->cmsg_level = IPPROTO_IPV6;
+        c->cmsg_type = IPV6_PKTINFO;
+        in6_pktinfo info{};
+        c->cmsg_len = CMSG_LEN(sizeof info);
+        std::memcpy(&info.ipi6_addr, key_.source.ip, sizeof info.ipi6_addr);
+        std::memcpy(CMSG_DATA(c), &info, sizeof info);
+    }
     // An error that came for another target is told to the next who sends; hence once more.
     int err = 0;
     for (int turn = 0; turn < 3; ++turn) {
-        if (sendto(fd_, message.data(), message.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&raw),
-                   size) >= 0)
-            return 0;
+        if (sendmsg(fd_, &out, MSG_NOSIGNAL) >= 0) return 0;
         err = errno;
     }
     return err;

@@ -144,11 +144,11 @@ class Daemon(Gorbd):
         listed = self.get(f"/service/{service}?expand=backends").json["backends"]
         return {b["name"]: b for b in (listed.values() if isinstance(listed, dict) else listed)}
 
-    def serve(self, service, port, pulse, where, **more):
+    def serve(self, service, port, pulse, where, vip="10.0.0.1"):
         """A service with a backend at each of these addresses."""
-        self.made(f"/service/{service}", {"address": "10.0.0.1", "port": self.next_port()})
+        self.made(f"/service/{service}", {"address": vip, "port": self.next_port()})
         for n, address in enumerate(where):
-            self.made(f"/service/{service}/b{n}", {"address": address, "port": port, "pulse": pulse, **more})
+            self.made(f"/service/{service}/b{n}", {"address": address, "port": port, "pulse": pulse})
 
     def next_port(self):
         self.services = getattr(self, "services", 0) + 1

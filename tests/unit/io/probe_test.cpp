@@ -190,9 +190,11 @@ TEST_P(ProbeTest, SourceAndDeviceHoldOverAllProbesOfASocket) {
         ASSERT_TRUE(turn_until(loop, [&] { return answer.times > 0; }));
         ASSERT_EQ(answer.why, 0);
     }
-    EXPECT_EQ(sockets.sockets(), 1u);
+    // Over IPv6 a source that is gone is only seen by a new socket.
+    const size_t kept = v4 ? 1 : 0;
+    EXPECT_EQ(sockets.sockets(), kept);
     ASSERT_EQ(probe(server.endpoint()), 0) << "and others are not bound by it";
-    EXPECT_EQ(sockets.sockets(), 2u);
+    EXPECT_EQ(sockets.sockets(), kept + 1);
 }
 
 TEST_P(ProbeTest, WhatThisMachineLacksIsRefusedInWords) {
