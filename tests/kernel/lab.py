@@ -7,6 +7,7 @@ namespace of its own.
 Every table, address and process goes when the lab is closed. The test process itself steps into a namespace to make a
 socket there (IPVS and addresses are per namespace, and a socket keeps the one it was made in).
 """
+import collections
 import contextlib
 import ctypes
 import ipaddress
@@ -17,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -45,18 +47,18 @@ class Namespace:
 
     def __init__(self, name, there=False):
         self.name = name
-        self.back = []
+        self.back = collections.defaultdict(list)  # where each thread came from
         if not there:
             sh("ip", "netns", "add", name)
         self.fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self):
-        self.back.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        self.back[threading.get_ident()].append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
         set_namespace(self.fd)
         return self
 
     def __exit__(self, *_):
-        back = self.back.pop()
+        back = self.back[threading.get_ident()].pop()
         set_namespace(back)
         os.close(back)
 

@@ -2,7 +2,7 @@
 import servers
 from lab import VIP, VIP6, LabTest
 
-PULSE = {"type": "tcp", "interval": "200ms", "timeout": "1s"}
+PULSE = {"type": "tcp", "interval": "200ms", "timeout": "5s"}
 
 
 class Balancing(LabTest):

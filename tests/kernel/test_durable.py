@@ -13,7 +13,7 @@ from witness import TableWrites
 
 WEB = f"tcp {VIP}:80"
 UP = {"10.1.1.2:80": 100, "10.1.2.2:80": 100}
-PULSE = {"type": "tcp", "interval": "200ms", "timeout": "2s"}
+PULSE = {"type": "tcp", "interval": "200ms", "timeout": "5s"}
 THEIRS = "10.9.0.50:8080"
 
 

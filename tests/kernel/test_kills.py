@@ -17,7 +17,7 @@ ROUNDS = 3
 KILLS = 510 if os.environ.get("GORB_FAULTS_LONG") else 15  # of all rounds
 WRITERS = 2
 STEADY, KEPT = f"tcp {VIP}:80", f"tcp {VIP}:8"
-PULSE = {"type": "tcp", "interval": "200ms", "timeout": "2s", "rise": 1, "fall": 1}
+PULSE = {"type": "tcp", "interval": "200ms", "timeout": "5s", "rise": 1, "fall": 1}
 REAL = (7001, 7002)  # Ports of servers that die and return; the backup's never does.
 BACKUP = 7003
 

@@ -7,7 +7,7 @@ import servers
 from lab import VIP, LabTest, wait_until
 
 SERVICE = f"tcp {VIP}:80"
-PULSE = {"type": "tcp", "interval": "200ms", "timeout": "1s", "rise": 1, "fall": 1, "jitter": 0}
+PULSE = {"type": "tcp", "interval": "200ms", "timeout": "5s", "rise": 1, "fall": 1, "jitter": 0}
 
 
 def at(number, port=80):

@@ -7,7 +7,7 @@ import servers
 from lab import VIP, LabTest, wait_until
 
 SERVICE = f"tcp {VIP}:80"
-PULSE = {"type": "tcp", "interval": "200ms", "timeout": "1s", "rise": 1, "fall": 1}
+PULSE = {"type": "tcp", "interval": "200ms", "timeout": "5s", "rise": 1, "fall": 1}
 CLIENTS = [f"10.0.0.{n}" for n in range(20, 84)]
 
 
