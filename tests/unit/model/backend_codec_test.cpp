@@ -301,6 +301,24 @@ TEST(ReadBackend, SeveralPulsesAreAnArrayAndTheFirstStandsBesideIt) {
     EXPECT_EQ(patch_backend(*b, R"({"pulses": [{"interval": "2s"}]})").value().pulses.size(), 1U);
 }
 
+TEST(PatchBackend, HowADrainEndsIsForgottenByWhatCallsItOff) {
+    const auto draining =
+        backend(with_key(R"("admin": "drain", "drain-timeout": "5m", "drain-then": "delete")"));
+    ASSERT_TRUE(draining);
+    for (const char* admin : {"ready", "maint"}) {
+        const auto off = patch_backend(*draining, std::string(R"({"admin": ")") + admin + R"("})");
+        ASSERT_TRUE(off);
+        EXPECT_EQ(off->drain_timeout, 0s) << admin;
+        EXPECT_EQ(off->drain_then, DrainThen::maint) << admin;
+    }
+    const auto kept = patch_backend(*draining, R"({"admin": "ready", "drain-then": "delete"})");
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(kept->drain_then, DrainThen::remove) << "it was named";
+    const auto still = patch_backend(*draining, R"({"weight": 3})");
+    ASSERT_TRUE(still);
+    EXPECT_EQ(still->drain_then, DrainThen::remove) << "the drain goes on";
+}
+
 TEST(ReadBackend, AdminStateAndDrainAreWords) {
     const auto b = backend(
         with_key(R"("admin": "DRAIN", "drain-timeout": "5m", "drain-then": "delete", "backup": true)"));
