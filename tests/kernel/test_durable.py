@@ -122,7 +122,7 @@ class Durable(LabTest):
         with contextlib.closing(sqlite3.connect(path)) as store:
             newest, mark = (store.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
         with contextlib.closing(sqlite3.connect(old)) as store:
-            store.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+            store.executescript((Path(__file__).parents[1] / "lib" / "schema_1.sql").read_text())
             store.execute(f"PRAGMA application_id={mark}")
             store.execute("PRAGMA user_version=1")
             store.execute("ATTACH ? AS new", (str(path),))

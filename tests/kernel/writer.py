@@ -58,8 +58,6 @@ class Writer:
         self.known = {}
         self.open = None        # what will be known if the request that is under way is done
         self.foreign = False    # the kernel has `taken`, and it is not adopted
-        self.stray_vips = set()  # added shortly before a kill, and not noted: they are taken for the host's
-        self.came = set()  # services that came since the start
         self.trouble = None
         self.answered = {}      # {kind of request: answers}
 
@@ -93,7 +91,6 @@ class Writer:
     def change(self, connection, kind, method, path, after, body=None, headers=None, good=(200,), stale=()):
         """Sends it; `after` is what is known then. False: it was refused as is no wonder (`stale`)."""
         self.open = after
-        self.came |= {name for name in (self.own, self.taken) if name in after and name not in self.known}
         status, _, text = self.ask(connection, method, path, body, headers)
         if status in good:
             self.known = after
@@ -234,10 +231,6 @@ class Writer:
         could = [self.known] + ([self.open] if self.open is not None else [])
         if not any(fits(found, known) for known in could):
             raise AssertionError(f"there is {found}; acknowledged was {self.known}, unanswered {self.open}")
-        for name, address in ((self.own, self.address), (self.taken, self.taken_address)):
-            if name in self.came:
-                self.stray_vips.add(address)
-        self.came.clear()
         if self.taken in found:
             self.foreign = False
         self.known, unanswered, self.open = found, self.open is not None, None

@@ -1,5 +1,4 @@
 // Files that are damaged, empty, of others, of other versions: refused with a sentence, and left as they are.
-#include <sqlite3.h>
 
 #include <random>
 
@@ -8,17 +7,6 @@
 
 namespace gorb::store::damage_test {
 namespace {
-
-std::string run(const fs::path& file, const std::string& sql) {
-    sqlite3* db = nullptr;
-    sqlite3_open(file.c_str(), &db);
-    char* words = nullptr;
-    sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &words);
-    std::string out = words ? words : "";
-    sqlite3_free(words);
-    sqlite3_close(db);
-    return out;
-}
 
 Loaded make(const fs::path& folder, uint64_t seed, size_t services) {
     const Loaded all = random_state(seed, services);
@@ -115,7 +103,7 @@ TEST(Damage, ALogWithoutItsFileIsNoNewDatabase) {
 TEST(Damage, FilesOfOthersAreRefusedAndLeftAlone) {
     const Folder folder;
     fs::create_directory(folder.store());
-    ASSERT_EQ(run(folder.file(), "CREATE TABLE t (a); INSERT INTO t VALUES (1)"), "");
+    ASSERT_EQ(run_sql(folder.file(), "CREATE TABLE t (a); INSERT INTO t VALUES (1)"), "");
     const std::string before = bytes_of(folder.file());
     const auto db = open_database(folder.store());
     ASSERT_FALSE(db);
@@ -130,7 +118,7 @@ TEST(Damage, FilesOfOthersAreRefusedAndLeftAlone) {
 TEST(Damage, ANewerSchemaIsRefusedAndLeftAlone) {
     const Folder folder;
     make(folder.store(), 14, 3);
-    ASSERT_EQ(run(folder.file(), "PRAGMA user_version=3"), "");
+    ASSERT_EQ(run_sql(folder.file(), "PRAGMA user_version=3"), "");
     const std::string before = bytes_of(folder.file());
     const auto db = open_database(folder.store());
     ASSERT_FALSE(db);

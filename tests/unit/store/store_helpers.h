@@ -2,6 +2,7 @@
 // children.
 #pragma once
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,17 @@ inline std::string bytes_of(const fs::path& path) {
 }
 inline void write_bytes(const fs::path& path, const std::string& bytes) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+// What SQLite says against it, "" for nothing.
+inline std::string run_sql(const fs::path& file, const std::string& sql) {
+    sqlite3* db = nullptr;
+    sqlite3_open(file.c_str(), &db);
+    char* words = nullptr;
+    sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &words);
+    std::string out = words ? words : "";
+    sqlite3_free(words);
+    sqlite3_close(db);
+    return out;
 }
 // The names in a folder that begin with `prefix`, sorted.
 inline std::vector<std::string> names(const fs::path& folder, const std::string& prefix) {

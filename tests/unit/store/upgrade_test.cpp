@@ -1,6 +1,5 @@
 // Files that earlier versions of gorbd wrote: what is in them is kept. The schemas to come are in
 // damage_test.
-#include <sqlite3.h>
 
 #include "store/schema.h"
 #include "unit/store/store_helpers.h"
@@ -9,55 +8,10 @@ namespace gorb::store::upgrade_test {
 namespace {
 
 // As gorbd with schema 1 wrote it: web with b1, which drains, and b2; and what is leaving.
-constexpr const char* schema_1 = R"(
+constexpr const char* made_by_schema_1 = R"(
 PRAGMA application_id=1735357026;
 PRAGMA user_version=1;
 PRAGMA journal_mode=WAL;
-CREATE TABLE meta (
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  identity TEXT NOT NULL,
-  revision INTEGER NOT NULL,
-  refused INTEGER NOT NULL,
-  crc INTEGER NOT NULL
-) STRICT;
-CREATE TABLE service (
-  name TEXT PRIMARY KEY,
-  revision INTEGER NOT NULL,
-  origin INTEGER NOT NULL,
-  deleting INTEGER NOT NULL,
-  address TEXT NOT NULL,
-  settings TEXT NOT NULL,
-  crc INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE backend (
-  service TEXT NOT NULL REFERENCES service (name) ON DELETE CASCADE,
-  name TEXT NOT NULL,
-  revision INTEGER NOT NULL,
-  address TEXT NOT NULL,
-  settings TEXT NOT NULL,
-  crc INTEGER NOT NULL,
-  PRIMARY KEY (service, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE health (
-  service TEXT NOT NULL,
-  backend TEXT NOT NULL,
-  state INTEGER NOT NULL,
-  since INTEGER NOT NULL,
-  back INTEGER NOT NULL,
-  crc INTEGER NOT NULL,
-  PRIMARY KEY (service, backend),
-  FOREIGN KEY (service, backend) REFERENCES backend (service, name) ON DELETE CASCADE
-) STRICT, WITHOUT ROWID;
-CREATE TABLE leaving (
-  service TEXT NOT NULL,
-  backend TEXT NOT NULL,
-  crc INTEGER NOT NULL,
-  PRIMARY KEY (service, backend)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE vip (
-  address TEXT PRIMARY KEY,
-  crc INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES(1,'40b802c1',2,0,913393131);
 INSERT INTO service VALUES('web',1,0,0,'10.0.0.1:80/tcp','{"method":"wrr","flags":"","persistent":false}',2074404223);
 INSERT INTO backend VALUES('web','b1',1,'10.1.0.1:80','{"weight":7,"method":"nat","backup":false,"admin":"drain","drain-timeout":"1h","drain-then":"delete","pulse":{"type":"tcp","interval":"1m","timeout":"5s","rise":2,"fall":3,"args":{}},"upper-threshold":0,"lower-threshold":0}',2355917978);
@@ -66,23 +20,13 @@ INSERT INTO leaving VALUES('10.0.0.9:80/tcp','',2548083744);
 INSERT INTO leaving VALUES('10.0.0.9:80/tcp','10.1.0.9:80',831836027);
 )";
 
-std::string run(const fs::path& file, const std::string& sql) {
-    sqlite3* db = nullptr;
-    sqlite3_open(file.c_str(), &db);
-    char* words = nullptr;
-    sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &words);
-    std::string out = words ? words : "";
-    sqlite3_free(words);
-    sqlite3_close(db);
-    return out;
-}
-
 struct UpgradeFrom1 : testing::Test {
     Folder folder;
 
     void SetUp() override {
         fs::create_directory(folder.store());
-        ASSERT_EQ(run(folder.file(), schema_1), "");
+        ASSERT_EQ(run_sql(folder.file(), bytes_of(GORB_SOURCE_DIR "/tests/lib/schema_1.sql")), "");
+        ASSERT_EQ(run_sql(folder.file(), made_by_schema_1), "");
     }
     static void expect_all(const Loaded& all) {
         EXPECT_EQ(all.revision, 2U);
@@ -103,9 +47,9 @@ TEST_F(UpgradeFrom1, NothingIsLostAndACopyIsKept) {
     EXPECT_EQ(reopened(folder.store()).identity, "40b802c1");
     const fs::path copy = folder.store() / "gorb.db.schema-1";
     ASSERT_TRUE(fs::exists(copy));
-    EXPECT_EQ(run(folder.file(),
-                  "UPDATE meta SET crc = crc / (SELECT user_version = 2 FROM "
-                  "pragma_user_version)"),
+    EXPECT_EQ(run_sql(folder.file(),
+                      "UPDATE meta SET crc = crc / (SELECT user_version = 2 FROM "
+                      "pragma_user_version)"),
               "");
     EXPECT_EQ(refusal(folder.store()), "");
 }
@@ -130,7 +74,7 @@ TEST_F(UpgradeFrom1, WhatCameWithSchema2IsKeptFromThenOn) {
     EXPECT_EQ(all.services[0].backends[0].drain_since, 1'700'000'000'123'456'789);
     EXPECT_TRUE(all.leaving[0].granted);
     EXPECT_FALSE(all.leaving[1].granted);
-    EXPECT_EQ(run(folder.file(), "UPDATE backend SET drain = 0"), "");
+    EXPECT_EQ(run_sql(folder.file(), "UPDATE backend SET drain = 0"), "");
     EXPECT_NE(refusal(folder.store()).find("does not fit its CRC"), std::string::npos);
 }
 
@@ -139,7 +83,7 @@ TEST_F(UpgradeFrom1, CheckAndBackupTakeItAsItIs) {
     ASSERT_TRUE(backup(folder.store(), folder / "copy"));
     ASSERT_TRUE(restore(folder / "other", folder / "copy"));
     expect_all(reopened(folder / "other"));
-    ASSERT_EQ(run(folder.file(), "UPDATE backend SET address = '10.1.0.3:80' WHERE name = 'b2'"), "");
+    ASSERT_EQ(run_sql(folder.file(), "UPDATE backend SET address = '10.1.0.3:80' WHERE name = 'b2'"), "");
     EXPECT_NE(check(folder.store()).value_or("").find("does not fit its CRC"), std::string::npos);
     EXPECT_FALSE(fs::exists(folder.store() / "gorb.db.schema-1"));
 }
