@@ -97,6 +97,11 @@ namespace {
 class Interface final : public ipvs::VipTable {
   public:
     explicit Interface(std::shared_ptr<Addresses> addresses) : addresses_(std::move(addresses)) {}
+    base::Result<std::set<base::Ip>> addresses() override {
+        std::set<base::Ip> all = addresses_->hosts;
+        all.insert(addresses_->added.begin(), addresses_->added.end());
+        return all;
+    }
     base::Result<bool> add(const base::Ip& address) override {
         if (random_() % 100 < addresses_->failing)
             return base::fail(base::Errc::unavailable, "the interface is busy");
