@@ -31,7 +31,7 @@ float ratio_of(const health::Suspicion& suspicion, const Slot& slot, double told
 bool recalls(const model::Service& service, health::Member member, uint64_t now) {
     if (member.back_since == 0 || service.pool.recovery != model::Recovery::history) return false;
     member.admin = model::Admin::ready;
-    member.backup = false;
+    member.backup = member.held = false;
     member.configured = std::max<uint32_t>(1, member.configured);
     return health::decide(service, {}, member, now).cause == health::Cause::history;
 }

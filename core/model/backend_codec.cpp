@@ -140,9 +140,8 @@ base::Result<Backend> patch_backend(const Backend& now, std::string_view body) {
     if (const auto port = read_port(doc); port && *port != now.address.port) doc.fault("port", refusal);
     Backend b = now;
     read_settings(doc, Mode::patch, b);
-    // How a drain ends is of that drain: who calls it off, one by DELETE ?drain= above all, does not want the
-    // next one to delete.
-    if (now.admin == Admin::drain && b.admin != Admin::drain) {
+    // Who calls off a removal (DELETE ?drain= above all) does not want the next drain to be one.
+    if (now.admin == Admin::drain && now.drain_then == DrainThen::remove && b.admin != Admin::drain) {
         if (!doc.has("drain-timeout")) b.drain_timeout = {};
         if (!doc.has("drain-then")) b.drain_then = DrainThen::maint;
     }

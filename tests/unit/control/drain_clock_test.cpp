@@ -32,6 +32,8 @@ TEST(DrainClockTest, ADrainTakesItsTimeHoweverTheTimeOfDayJumps) {
         entry.spec.admin = model::Admin::drain;
         entry.spec.drain_timeout = model::drain_time(std::chrono::seconds(30));
         entry.id = model::BackendId{1};
+        JumpingClock clock;
+        entry.drain_since = clock.wall();
         store::Builder builder;
         builder.add(service, 1, model::Origin::api);
         builder.add(std::make_shared<const model::BackendEntry>(entry));
@@ -44,7 +46,6 @@ TEST(DrainClockTest, ADrainTakesItsTimeHoweverTheTimeOfDayJumps) {
             ASSERT_TRUE(status);
         ASSERT_TRUE(driver.set_counters(record.key, dest.address, 1, 0));  // a connection that stays
 
-        JumpingClock clock;
         Drains drains(clock);
         drains.follow("web", entry);
         clock.off = jump;

@@ -301,7 +301,7 @@ TEST(ReadBackend, SeveralPulsesAreAnArrayAndTheFirstStandsBesideIt) {
     EXPECT_EQ(patch_backend(*b, R"({"pulses": [{"interval": "2s"}]})").value().pulses.size(), 1U);
 }
 
-TEST(PatchBackend, HowADrainEndsIsForgottenByWhatCallsItOff) {
+TEST_F(PatchBackend, ARemovalThatIsCalledOffIsForgotten) {
     const auto draining =
         backend(with_key(R"("admin": "drain", "drain-timeout": "5m", "drain-then": "delete")"));
     ASSERT_TRUE(draining);
@@ -317,6 +317,10 @@ TEST(PatchBackend, HowADrainEndsIsForgottenByWhatCallsItOff) {
     const auto still = patch_backend(*draining, R"({"weight": 3})");
     ASSERT_TRUE(still);
     EXPECT_EQ(still->drain_then, DrainThen::remove) << "the drain goes on";
+    const auto maint = backend(with_key(R"("admin": "drain", "drain-timeout": "5m")"));
+    ASSERT_TRUE(maint);
+    EXPECT_EQ(patch_backend(*maint, R"({"admin": "ready"})").value().drain_timeout, 5min)
+        << "it removes nothing";
 }
 
 TEST(ReadBackend, AdminStateAndDrainAreWords) {
