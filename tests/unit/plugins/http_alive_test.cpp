@@ -71,6 +71,7 @@ TEST(PulseHttpAlive, TargetsThatCameTogetherTakeTurnsWithTheirFreshConnections) 
     std::deque<KeepServer> servers;
     Instance http("http");
     std::vector<gorb::testing::PulseRunner::Probe> probes;
+    probes.reserve(20);
     for (int i = 0; i < 20; ++i) {
         probes.push_back(http.pulse.add(address("127.0.0.1", servers.emplace_back(&always_ok).port())));
     }

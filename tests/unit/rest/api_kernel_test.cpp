@@ -49,6 +49,13 @@ TEST_F(KernelTest, WhatTheKernelDoesNotLetGoIsLeavingUntilItIsGone) {
     EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb web"}}));
 }
 
+store::Leaving leaving_service(const char* vip) {
+    store::Leaving entry;
+    entry.service.protocol = model::Protocol::tcp;
+    entry.service.vip = *base::Endpoint::parse(vip);
+    return entry;
+}
+
 // The guard holds since the start, so what it holds is made here.
 TEST_F(KernelTest, WhatIsHeldIsShownWithWhatLetsItGo) {
     make_foreign("10.0.0.8:80");
@@ -57,9 +64,8 @@ TEST_F(KernelTest, WhatIsHeldIsShownWithWhatLetsItGo) {
     make_foreign("10.0.0.9:80", "10.1.0.9:8080", 5);
     control::Ownership whose;
     whose.snapshot = control->snapshot();
-    for (const char* vip : {"10.0.0.8:80", "10.0.0.9:80"})
-        whose.leaving.insert({{model::Protocol::tcp, *base::Endpoint::parse(vip)}, {}});
-    whose.held.insert({{model::Protocol::tcp, *base::Endpoint::parse("10.0.0.9:80")}, {}});
+    for (const char* vip : {"10.0.0.8:80", "10.0.0.9:80"}) whose.leaving.insert(leaving_service(vip));
+    whose.held.insert(leaving_service("10.0.0.9:80"));
     const Response response = kernel_response(
         *control, [this] { return reconcile::read_table(*driver); }, whose);
     EXPECT_EQ(contract.wrong_with("getKernel", response), "");
