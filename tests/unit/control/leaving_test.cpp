@@ -91,9 +91,18 @@ struct LeavingTest : testing::Test {
         const auto* found = entry ? entry->backends.find(name) : nullptr;
         return found ? *found : nullptr;
     }
+    // The kernel keeps what it has of the stored web, and each backend its connection.
     void restart() {
         control.reset();
         table = new ipvs::MemoryDriver;
+        const auto record = reconcile::service_record(service());
+        std::vector<ipvs::Op> ops{ipvs::Op::add(record)};
+        ops.reserve(1 + disk.content.services[0].backends.size());
+        for (const auto& row : disk.content.services[0].backends)
+            ops.push_back(ipvs::Op::add(record.key, reconcile::dest_record(row.spec, 0)));
+        for (const base::Status& status : table->apply(ops)) ASSERT_TRUE(status);
+        for (const auto& row : disk.content.services[0].backends)
+            ASSERT_TRUE(table->set_counters(record.key, row.spec.address, 1, 0));
         SetUp();
     }
     // The backends of web that were written last are what the next start finds.
@@ -208,9 +217,7 @@ TEST_F(LeavingTest, FilesLeaveAServiceBeingRemovedAlsoAfterARestart) {
     row.spec.drain_then = model::DrainThen::remove;
     row.spec.drain_timeout = model::drain_time(hour);
     disk.content.services.push_back({leaving, 7, model::Origin::file, {row}});
-    control.reset();
-    table = new ipvs::MemoryDriver;
-    SetUp();
+    restart();
     ASSERT_TRUE(run(Declare{config(2)}));
     EXPECT_TRUE(web()->spec.deleting);
     EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
@@ -227,7 +234,6 @@ TEST_F(LeavingTest, ARestartDoesNotBeginTheTimeOfADrainAnew) {
     clock.advance(2000 * base::second);
     restart();
     ASSERT_TRUE(web("b1"));
-    connections(1, 1);
     const auto view = control->drain_of(*web("b1"));
     ASSERT_TRUE(view);
     EXPECT_EQ(view->since_wall, said);
