@@ -17,6 +17,7 @@ namespace gorb::io {
 
 struct Workers::Impl {
     void work();
+    void do_jobs(std::unique_lock<std::mutex>& lock);
 
     size_t limit = 0, queue = 0;
     std::mutex mutex;
@@ -27,7 +28,7 @@ struct Workers::Impl {
     bool ending = false;
 };
 
-Workers::Workers(size_t threads, size_t queue) : impl_(std::make_unique<Impl>()) {
+Workers::Workers(size_t threads, size_t queue) : impl_(std::make_shared<Impl>()) {
     impl_->limit = threads;
     impl_->queue = queue;
 }
@@ -38,16 +39,21 @@ Workers::~Workers() {
         impl_->ending = true;
     }
     impl_->changed.notify_all();
-    for (auto& thread : impl_->threads) thread.join();
+    for (auto& thread : impl_->threads) {
+        if (thread.get_id() != std::this_thread::get_id()) {
+            thread.join();
+            continue;
+        }
+        // A job of ours held the last reference to our owner, and dies: this thread does the rest here, and
+        // ends by itself.
+        std::unique_lock lock(impl_->mutex);
+        impl_->do_jobs(lock);
+        thread.detach();
+    }
 }
 
-void Workers::Impl::work() {
-    pthread_setname_np(pthread_self(), "worker");
-    give_way();
-    std::unique_lock lock(mutex);
-    for (;;) {
-        changed.wait(lock, [&] { return ending || !jobs.empty(); });
-        if (jobs.empty()) return;
+void Workers::Impl::do_jobs(std::unique_lock<std::mutex>& lock) {
+    while (!jobs.empty()) {
         auto job = std::move(jobs.front());
         jobs.pop_front();
         ++running;
@@ -59,6 +65,16 @@ void Workers::Impl::work() {
     }
 }
 
+void Workers::Impl::work() {
+    pthread_setname_np(pthread_self(), "worker");
+    give_way();
+    std::unique_lock lock(mutex);
+    do {
+        changed.wait(lock, [&] { return ending || !jobs.empty(); });
+        do_jobs(lock);
+    } while (!ending);
+}
+
 bool Workers::submit(std::function<void()> job) {
     {
         std::lock_guard lock(impl_->mutex);
@@ -68,7 +84,7 @@ bool Workers::submit(std::function<void()> job) {
         if (impl_->ending || held >= impl_->limit + impl_->queue) return false;
         if (held >= impl_->threads.size() && impl_->threads.size() < impl_->limit) {
             try {
-                impl_->threads.emplace_back([impl = impl_.get()] { impl->work(); });
+                impl_->threads.emplace_back([impl = impl_] { impl->work(); });
             } catch (const std::system_error& e) {
                 base::log_warning("can not start another worker thread", {{"reason", e.what()}});
                 if (impl_->threads.empty()) return false;

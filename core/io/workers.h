@@ -11,7 +11,7 @@ class Workers {
   public:
     // `threads` threads (started when first needed), at most `queue` jobs waiting.
     Workers(size_t threads, size_t queue);
-    // Finishes what was accepted, then joins.
+    // Finishes what was accepted, then joins. A job may hold the last reference to their owner.
     ~Workers();
     Workers(const Workers&) = delete;
     Workers& operator=(const Workers&) = delete;
@@ -21,7 +21,7 @@ class Workers {
 
   private:
     struct Impl;
-    std::unique_ptr<Impl> impl_;
+    std::shared_ptr<Impl> impl_;  // its threads', too
 };
 
 }  // namespace gorb::io

@@ -66,8 +66,8 @@ void Api::get_kernel(Call&& call) {
             respond(error_response(ownership.error()));
             return;
         }
-        self->on_worker(respond, [self, whose = *ownership] {
-            return kernel_response(self->context_.control, self->context_.read_kernel, whose);
+        self->on_worker(respond, [api = self.get(), whose = *ownership] {
+            return kernel_response(api->context_.control, api->context_.read_kernel, whose);
         });
     });
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -59,6 +60,20 @@ TEST(Workers, RunJobsAtTheSameTime) {
 TEST(Workers, WithoutThreadsRefuseEverything) {
     Workers workers(0, 0);
     EXPECT_FALSE(workers.submit([] {}));
+}
+
+TEST(Workers, AJobMayHoldTheLastReferenceToTheirOwner) {
+    struct Owner {
+        Workers workers{1, 8};
+    };
+    auto owner = std::make_shared<Owner>();
+    std::promise<void> let_go, done;
+    ASSERT_TRUE(owner->workers.submit([owner, gone = let_go.get_future().share()] { gone.wait(); }));
+    ASSERT_TRUE(owner->workers.submit([&] { done.set_value(); }));
+    owner.reset();
+    let_go.set_value();
+    EXPECT_EQ(done.get_future().wait_for(std::chrono::seconds(60)), std::future_status::ready)
+        << "what was accepted is finished all the same";
 }
 
 TEST(Workers, TakeJobsFromManyThreads) {
