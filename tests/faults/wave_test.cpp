@@ -196,8 +196,9 @@ TEST(Wave, OfTenThousandServersThatDieInASecondIsAFewBatchesAndNobodyWaits) {
         for (const milliseconds more : other.end()) took.push_back(more);
         std::ranges::sort(took);
         const uint64_t batches = world.driver->calls - calls;
-        // The first ones before it is seen to be a wave, then one for each pause.
-        EXPECT_LE(batches, 20 + static_cast<uint64_t>(down / control::Inbox::pause));
+        // The first ones before it is seen to be a wave, then one for each pause; where all is slow, what
+        // comes between may be too few to be one.
+        EXPECT_LE(batches, 20 + 2 * static_cast<uint64_t>(down / control::Inbox::pause));
         ASSERT_GE(took.size(), 10U);
         printf(
             "10000 servers dead and their weights 0 in %lld ms: %llu batches; %zu GETs meanwhile, half of "
@@ -207,9 +208,9 @@ TEST(Wave, OfTenThousandServersThatDieInASecondIsAFewBatchesAndNobodyWaits) {
             static_cast<long long>(took.back().count()), resident_kb() - std::min(memory, resident_kb()));
         EXPECT_EQ(world.driver->operations - operations, uint64_t{all});
         EXPECT_EQ(with_weight(0), size_t{all});
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
         // Generous: a processor that does other work as well makes everybody wait.
         EXPECT_LT(took[took.size() * 9 / 10], milliseconds(500));
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
         EXPECT_LT(resident_kb(), memory + 16 * 1024);
 #endif
     }
