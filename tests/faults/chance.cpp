@@ -258,8 +258,10 @@ void Promised::took(const Change& change, Answer answer) {
     } else if (const auto* p = std::get_if<control::PatchService>(&change)) {
         patch(p->service, p->body);
     } else if (const auto* of = std::get_if<control::PatchBackend>(&change)) {
-        // What a drain ends in stays set: one that is called off is removed by the next one.
         patch(of->service + "/" + of->backend, of->body);
+        // A removal that is called off is forgotten: the next drain removes nothing.
+        const std::string admin = value_in(of->body, "admin");
+        if (done && (admin == "ready" || admin == "maint")) going_.erase(of->service + "/" + of->backend);
     } else if (const auto* d = std::get_if<control::DeleteService>(&change)) {
         if (d->drain > base::Nanos(0)) {
             go_slowly(d->service);

@@ -77,6 +77,14 @@ class Power(unittest.TestCase):
         self.daemon.terminate()
         return set(found["services"])
 
+    def is_old_or_new(self, over):
+        """s3 was there, and s1 and s2 were to be in its place."""
+        found = self.is_there()
+        if over:
+            self.assertEqual(found, {"s1", "s2"})
+        else:
+            self.assertIn(found, ({"s1", "s2"}, {"s3"}))
+
     def holds(self, *numbers):
         """The disk anew, with a store of these services; with nothing where there are none."""
         made = self.folder / f"holds-{numbers}"
@@ -270,15 +278,7 @@ class Power(unittest.TestCase):
         copy = self.folder / "copy"
         self.holds(1, 2)
         self.assertEqual(self.run_gorbd("--backup", copy), 0)
-
-        def look(over):
-            found = self.is_there()
-            if over:
-                self.assertEqual(found, {"s1", "s2"})
-            else:
-                self.assertIn(found, ({"s1", "s2"}, {"s3"}))
-
-        self.at_every_cut(lambda: self.holds(3), lambda: self.run_gorbd("--restore", copy) == 0, look)
+        self.at_every_cut(lambda: self.holds(3), lambda: self.run_gorbd("--restore", copy) == 0, self.is_old_or_new)
 
     def test_a_restore_into_a_new_folder_is_there_once_it_is_called_done(self):
         copy = self.folder / "copy"
@@ -292,15 +292,7 @@ class Power(unittest.TestCase):
     def test_an_import_is_there_wholly_or_not_at_all_at_whatever_operation_the_power_goes(self):
         wanted = self.folder / "wanted"
         wanted.write_text(json.dumps(document(1, 2)))
-
-        def look(over):
-            found = self.is_there()
-            if over:
-                self.assertEqual(found, {"s1", "s2"})
-            else:
-                self.assertIn(found, ({"s1", "s2"}, {"s3"}))
-
-        self.at_every_cut(lambda: self.holds(3), lambda: self.run_gorbd("--import", wanted, "--force") == 0, look)
+        self.at_every_cut(lambda: self.holds(3), lambda: self.run_gorbd("--import", wanted, "--force") == 0, self.is_old_or_new)
 
     def test_a_backup_is_whole_or_not_there_at_whatever_operation_the_power_goes(self):
         copy = self.disk.root / "copy"
