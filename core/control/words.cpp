@@ -25,9 +25,14 @@ base::Error foreign_in_place_of(const std::string& entry, const std::string& wan
                                     " would be in its place: " + help};
 }
 
+std::optional<std::string_view> comes_back(const model::ServiceEntry& service) {
+    if (service.origin != model::Origin::file) return std::nullopt;
+    return "a declarative file has it and brings it back when it is applied next, at SIGHUP or a start: "
+           "remove it there, too";
+}
+
 std::string removed(std::string what, const model::ServicePtr& service) {
-    if (service->origin == model::Origin::file)
-        what += "; declarative files have that and bring it back when they are applied next (SIGHUP, start)";
+    if (const auto note = comes_back(*service)) what.append("; ").append(*note);
     return what;
 }
 

@@ -1,6 +1,8 @@
 // What is said of objects and of changes, in answers and in the log.
 #pragma once
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "model/snapshot.h"
@@ -14,8 +16,9 @@ std::string words(const std::string& service, const std::string& backend);  // b
 base::Error exists_with_other_content(const std::string& what);
 // Somebody else's entry of the kernel's table is where `wanted` would be; `help` says what to do.
 base::Error foreign_in_place_of(const std::string& entry, const std::string& wanted, const std::string& help);
-// `what` was done to something of `service`, and whether that is for good: what stands in a declarative file
-// comes back.
+// Of what is removed although a declarative file has it, where `service` is from one.
+std::optional<std::string_view> comes_back(const model::ServiceEntry& service);
+// `what` was done to something of `service`, and whether that is for good.
 std::string removed(std::string what, const model::ServicePtr& service);
 
 }  // namespace gorb::control

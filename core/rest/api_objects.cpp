@@ -1,6 +1,7 @@
 // Services and backends: the handlers of their routes.
 #include <utility>
 
+#include "control/words.h"
 #include "rest/api_impl.h"
 
 namespace gorb::rest {
@@ -153,7 +154,7 @@ void Api::delete_backend(Call&& call) {
     }
     base::Result<control::DeleteBackend> gone{{call.service(), call.backend(), {}, call.query.drain}};
     change(std::move(call), std::move(gone), [this, status](const control::Outcome& o) {
-        const std::string note(comes_back(*o.service).value_or(""));
+        const std::string note(control::comes_back(*o.service).value_or(""));
         if (o.later) {
             BackendStatus now = status_of(context_.control, o.service->spec, *o.backend);
             now.note = note;

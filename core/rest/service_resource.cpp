@@ -1,6 +1,7 @@
 #include "rest/service_resource.h"
 
 #include "base/clock.h"
+#include "control/words.h"
 #include "model/codec.h"
 #include "rest/backend_resource.h"
 
@@ -61,7 +62,7 @@ void write_standing(base::JsonWriter& out, const control::Control& control,
         base::key(out, "deleting");
         out.Bool(true);
     }
-    const auto note = comes_back(service);
+    const auto note = control::comes_back(service);
     if (note && (gone || service.spec.deleting)) base::member(out, "note", *note);
     const std::string refusal = control.refused(service.spec.name);
     base::key(out, "applied");
@@ -72,13 +73,6 @@ void write_standing(base::JsonWriter& out, const control::Control& control,
 }
 
 }  // namespace
-
-std::optional<std::string_view> comes_back(const model::ServiceEntry& service) {
-    if (service.origin != model::Origin::file) return std::nullopt;
-    return "a declarative file has it and brings it back when it is applied next, at SIGHUP or a start: "
-           "remove "
-           "it there, too";
-}
 
 double mean_health(double sum, size_t count) {
     return count == 0 ? 1 : sum / static_cast<double>(count);

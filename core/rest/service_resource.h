@@ -19,8 +19,6 @@ double mean_health(double sum, size_t count);
 // `health`: what it was, of a service that is gone; nullopt: what it is.
 void write_service(base::JsonWriter& out, const control::Control& control, const model::ServiceEntry& service,
                    Backends backends, std::optional<double> health = std::nullopt);
-// Of what is removed although a declarative file has it, where `service` is from one.
-std::optional<std::string_view> comes_back(const model::ServiceEntry& service);
 // What write_service() shows as health.
 double health_of(const control::Control& control, const model::ServiceEntry& service);
 
