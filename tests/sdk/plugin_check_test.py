@@ -40,6 +40,7 @@ class Faults(unittest.TestCase):
 
     def test_our_trouble_blamed_on_the_target(self):
         self.found("blames", "FAIL bad: no connection can be had", "the target was blamed: FAIL, no free file descriptor")
+        self.found("blames_workers", "FAIL bad: all workers are busy", "the target was blamed: FAIL, no worker looked at it")
 
     def test_descriptors_left_open(self):
         self.found("leaks_descriptor", "descriptors left after destroy(): /dev/null", options=("-n", "3"))

@@ -71,6 +71,7 @@ TEST(TimerTest, AnExceptionEndsInTheLog) {
     EXPECT_EQ(fake.logs()[0].text, "oops");
     fake.fail_timers = true;
     EXPECT_THROW(timer.after(seconds(1), [] {}), Error);
+    EXPECT_EQ(fake.refused, 1u);
 }
 
 TEST(WatchTest, TellsOfReadinessUntilItsEnd) {

@@ -73,6 +73,7 @@ class FakeHost {
     int64_t tls_not_after = 0;  // not 0: what tls_peer() says of a certificate's end (Unix seconds)
     size_t most_work = 1000;    // accepted and unfinished jobs; 0: the workers' queue is always full
     bool fail_timers = false;   // at() returns 0
+    size_t refused = 0;         // how often one of the last two took effect
     int32_t log_level = GORB_LOG_DEBUG;
 
     // ---- runs, as the pulse kind has them ----
@@ -251,7 +252,11 @@ class FakeHost {
     }
     static gorb_timer loop_at(const gorb_host* c, uint64_t when, void (*fn)(void*), void* arg) {
         FakeHost& host = of(c);
-        if (!host.on_loop("at()") || host.fail_timers) return 0;
+        if (!host.on_loop("at()")) return 0;
+        if (host.fail_timers) {
+            ++host.refused;
+            return 0;
+        }
         auto id = std::make_shared<gorb_timer>(0);
         *id = host.loop_.at(when, [&host, id, fn, arg] {
             host.timers_.erase(*id);
@@ -336,7 +341,10 @@ class FakeHost {
     static int32_t work_submit(const gorb_host* c, void (*run)(void*), void (*done)(void*), void* arg) {
         FakeHost& host = of(c);
         if (!host.on_loop("submit()")) return -EPERM;
-        if (host.jobs_ >= host.most_work) return -EAGAIN;
+        if (host.jobs_ >= host.most_work) {
+            ++host.refused;
+            return -EAGAIN;
+        }
         ++host.jobs_;
         {
             std::lock_guard<std::mutex> lock(host.work_mutex_);
