@@ -293,8 +293,9 @@ class Mistreatment {
 
     // Our own trouble is UNKNOWN: a FAIL here would take healthy servers out.
     void bad_hosts() {
-        // A FAIL that a sound host's pulse gives to a silent server too is no blame. Whether the pulse or its host is the
-        // first to speak at a deadline is a matter of moments, so it may take some tries to hear the pulse.
+        // A FAIL that a sound host's pulse gives to a silent server too is no blame. Whether the pulse or its
+        // host is the first to speak at a deadline is a matter of moments, so it may take some tries to hear
+        // the pulse.
         auto silence_too = [&](const std::string& words) {
             for (int i = 0; i < 20; ++i) {
                 FakeHost sound(testing::Clock::real);
