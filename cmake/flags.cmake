@@ -21,6 +21,14 @@ if(GORB_HARDEN)
     add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 endif()
 
+# What it brings is in core/README.md. Objects are fat: what is not shipped is linked without, which is quicker
+# (tests/CMakeLists.txt).
+if(GORB_LTO)
+    set(gorb_lto -flto=auto -ffat-lto-objects)
+    add_compile_options(${gorb_lto})
+    add_link_options(${gorb_lto})
+endif()
+
 if(GORB_SANITIZE)
     add_compile_options(-fsanitize=${GORB_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${GORB_SANITIZE})

@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <string>
 
@@ -106,6 +107,14 @@ void put(const std::string& path, const std::string& bytes) {
     }
 }
 
+// Keeps what a name leads to, also when that name goes. One that is gone again already was not synced either.
+void pin(int folder, const char* name, ino_t inode, int flags) {
+    if (linkat(folder, name, AT_FDCWD, place("pin", inode).c_str(), flags) == 0) return;
+    if (errno == EEXIST || errno == ENOENT || errno == EPERM) return;  // EPERM: a folder in it
+    fprintf(stderr, "powercut: can not keep %s: %s\n", name, strerror(errno));
+    _exit(99);
+}
+
 void note(int fd) {
     if (!looked_at(path_of(fd))) return;
     const std::lock_guard lock(noting);
@@ -118,15 +127,14 @@ void note(int fd) {
         while (const dirent* entry = folder ? readdir(folder) : nullptr) {
             const std::string name = entry->d_name;
             if (name == "." || name == "..") continue;
-            linkat(fd, name.c_str(), AT_FDCWD, place("pin", entry->d_ino).c_str(), 0);
+            pin(fd, name.c_str(), entry->d_ino, 0);
             bytes.append(std::to_string(entry->d_ino)).append(" ").append(name).append("\n");
         }
         if (folder) closedir(folder);
         put(place("names", found.st_ino), bytes);
         return;
     }
-    linkat(AT_FDCWD, ("/proc/self/fd/" + std::to_string(fd)).c_str(), AT_FDCWD,
-           place("pin", found.st_ino).c_str(), AT_SYMLINK_FOLLOW);
+    pin(AT_FDCWD, ("/proc/self/fd/" + std::to_string(fd)).c_str(), found.st_ino, AT_SYMLINK_FOLLOW);
     // By `fd` itself: to close another descriptor of the file would take SQLite's locks away.
     bytes.resize(static_cast<size_t>(found.st_size));
     const ssize_t n = pread(fd, bytes.data(), bytes.size(), 0);
