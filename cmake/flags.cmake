@@ -21,10 +21,10 @@ if(GORB_HARDEN)
     add_link_options(-Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 endif()
 
-# What it brings is in core/README.md. Objects are fat: what is not shipped is linked without, which is quicker
-# (tests/CMakeLists.txt).
+# What it brings is in core/README.md. Tests are linked without, which is quicker (tests/CMakeLists.txt): for them objects are
+# fat, which doubles the compiler's work.
 if(GORB_LTO)
-    set(gorb_lto -flto=auto -ffat-lto-objects)
+    set(gorb_lto -flto=auto $<$<BOOL:${BUILD_TESTING}>:-ffat-lto-objects>)
     add_compile_options(${gorb_lto})
     add_link_options(${gorb_lto})
 endif()

@@ -27,11 +27,6 @@ def run(*words, seconds=180, env=None, cwd=None):
     return done.stdout
 
 
-def check(tool, *words):
-    """gorb-plugin-check; where everything is slow (GORB_SLOW) a check has more time than the tool's 300 ms."""
-    run(tool, "--timeout", 300 * int(os.environ.get("GORB_SLOW", "1")), *words)
-
-
 def only(paths):
     found = list(paths)
     if len(found) != 1:
@@ -104,19 +99,19 @@ class Outside(unittest.TestCase):
         for library in self.plugins.glob("pulse-*.so"):
             self.assertEqual(self.exports(library), ["gorb_plugin_entry"])
             if library.name != "pulse-exec.so":  # It wants a folder of programs; sdk.check_exec has one.
-                check(self.check, *needs.get(library.name, []), library)
+                run(self.check, *needs.get(library.name, []), library)
 
     def test_the_c_example_by_cmake(self):
         library = self.build("pulse-udp-c")
         self.assertEqual(self.exports(library), ["gorb_plugin_entry"])
-        check(self.check, "--arg", "send=ping", library)
+        run(self.check, "--arg", "send=ping", library)
 
     def test_the_c_example_by_make_and_pkg_config(self):
         folder = Path(self.folder, "make")
         shutil.copytree(self.examples / "pulse-udp-c", folder)
         run("make", "-C", folder, env=self.env)
         self.assertEqual(self.exports(folder / "pulse-udp-reply.so"), ["gorb_plugin_entry"])
-        check(self.check, "--arg", "send=ping", folder / "pulse-udp-reply.so")
+        run(self.check, "--arg", "send=ping", folder / "pulse-udp-reply.so")
 
     def test_the_cpp_example_by_cmake_with_its_own_tests(self):
         library = self.build("pulse-path-cpp")
@@ -132,7 +127,7 @@ class Outside(unittest.TestCase):
         (folder / "CMakeLists.txt").write_text(next(text for kind, text in blocks if kind == "cmake"))
         run("cmake", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run("cmake", "--build", folder / "build")
-        check(self.check, "--arg", "word=220", folder / "build/pulse-greeting.so")
+        run(self.check, "--arg", "word=220", folder / "build/pulse-greeting.so")
 
     def test_a_missing_symbol_fails_when_the_plugin_is_linked(self):
         folder = Path(self.folder, "missing")

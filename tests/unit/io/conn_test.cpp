@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -506,6 +507,43 @@ TEST_P(ConnTest, ThePeerThatEndedFirstIsNotReset) {
     EXPECT_EQ(read(other, buffer.data(), 1), 0);  // an orderly end, not ECONNRESET
     close(other);
 }
+
+// Whether small pieces wait for an acknowledgement (Nagle) on this process's connection to the peer.
+bool waits_with_small_pieces(const Peer& peer) {
+    for (int fd = 3; fd < 1024; ++fd) {
+        sockaddr_in to{};
+        socklen_t size = sizeof to;
+        if (getpeername(fd, reinterpret_cast<sockaddr*>(&to), &size) != 0) continue;
+        if (to.sin_family != AF_INET || ntohs(to.sin_port) != peer.endpoint().port) continue;
+        int no_delay = 0;
+        size = sizeof no_delay;
+        EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
+        return no_delay == 0;
+    }
+    ADD_FAILURE() << "no connection to the peer";
+    return false;
+}
+
+TEST_P(ConnTest, OnlyASecondPieceBeforeAnAnswerIsWorthACallForNoDelay) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    const auto conn = open(peer);
+    ASSERT_TRUE(conn);
+    ASSERT_TRUE(turn_until_log(1));
+    const int other = peer.accept();
+    for (size_t i = 0; i < 2; ++i) {
+        EXPECT_EQ((*conn)->send("question", 8), 0);
+        ASSERT_EQ(write(other, "answer", 6), 6);
+        ASSERT_TRUE(turn_until_log(2 + i));
+        EXPECT_TRUE(waits_with_small_pieces(peer)) << "question " << i;
+    }
+    EXPECT_EQ((*conn)->send("one", 3), 0);
+    EXPECT_TRUE(waits_with_small_pieces(peer));
+    EXPECT_EQ((*conn)->send("two", 3), 0);
+    EXPECT_FALSE(waits_with_small_pieces(peer));
+    (*conn)->close();
+    close(other);
+}
+
 
 }  // namespace
 }  // namespace gorb::io::conn_test
