@@ -130,24 +130,25 @@ bool Board::forget(model::BackendId id) {
     return true;
 }
 
+void Board::Sum::add(const Probes::Brief& check) {
+    share = std::min(share, check.share);
+    ratio = std::min(ratio, check.ratio);
+    const auto weight = [](State s) { return s == State::down ? 2 : s == State::unknown ? 1 : 0; };
+    const bool worse = weight(check.state) > weight(state);
+    // What is up is so since its last check came up, what is down since its first went down.
+    const bool later =
+        check.state == state && (state == State::up ? check.since_wall > since_ : check.since_wall < since_);
+    if (count_ == 0 || worse || later) {
+        decides = count_;
+        since_ = check.since_wall;
+    }
+    if (worse) state = check.state;
+    ++count_;
+}
+
 Board::Sum Board::sum_of(const Record& r) const {
     Sum sum;
-    int64_t since = 0;
-    for (const Ref& ref : r) {
-        const Probes::Brief check = lane(ref).brief(ref.slot);
-        sum.share = std::min(sum.share, check.share);
-        sum.ratio = std::min(sum.ratio, check.ratio);
-        const auto weight = [](State s) { return s == State::down ? 2 : s == State::unknown ? 1 : 0; };
-        const bool worse = weight(check.state) > weight(sum.state);
-        // What is up is so since its last check came up, what is down since its first went down.
-        const bool decides = check.state == sum.state &&
-                             (sum.state == State::up ? check.since_wall > since : check.since_wall < since);
-        if (!sum.decides || worse || decides) {
-            sum.decides = &ref;
-            since = check.since_wall;
-        }
-        if (worse) sum.state = check.state;
-    }
+    for (const Ref& ref : r) sum.add(lane(ref).brief(ref.slot));
     return sum;
 }
 
@@ -180,10 +181,11 @@ std::optional<Board::Effect> Board::refresh(model::BackendId id, uint64_t now, i
     return work_out(*r, now, wall);
 }
 
-std::string Board::words(const Record& r, const Ref& check, uint64_t now, bool last) const {
-    std::string words = lane(check).words(check.slot, now, last);
+std::string Board::words(const Record& r, size_t check, uint64_t now, bool last) const {
+    const Ref& ref = r.begin()[check];
+    std::string words = lane(ref).words(ref.slot, now, last);
     if (words.empty() || !r.many) return words;
-    return lane(check).spec(check.slot)->pulse.type + ": " + words;
+    return lane(ref).spec(ref.slot)->pulse.type + ": " + words;
 }
 
 std::optional<Changed> Board::collect(model::BackendId id, uint64_t now) {
@@ -193,7 +195,12 @@ std::optional<Changed> Board::collect(model::BackendId id, uint64_t now) {
     if (!r || !std::exchange(r->pending, false)) return std::nullopt;
     const bool state = std::exchange(r->pending_state, false);
     const Sum sum = sum_of(*r);
-    return Changed{id, r->state, r->share, r->ratio, r->since, words(*r, *sum.decides, now, !state)};
+    return Changed{id, r->state, r->share, r->ratio, r->since, words(*r, sum.decides, now, !state)};
+}
+
+// Of several checks it is said which.
+std::string Board::said(const Record& r, const CheckView& check, const std::string& words) {
+    return r.many ? check.type + ": " + words : words;
 }
 
 std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
@@ -201,26 +208,28 @@ std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
     std::lock_guard lock(shard.mutex);
     const Record* r = find(shard, id);
     if (!r) return std::nullopt;
-    const Sum sum = sum_of(*r);
-    View v;
+    // Each check is asked once: a list of 10,000 backends is mostly waiting for their memory.
+    std::optional<View> view(std::in_place);
+    View& v = *view;
     v.state = r->state;
     v.since_wall = r->since_wall;
     v.since = r->since;
-    // A loop may just be on its way from a check to its backends.
-    if (v.state != State::unknown) v.because = words(*r, *sum.decides, now, false);
     v.share = r->share;
-    v.ratio = sum.ratio;
     // `now` was read before the lock was had: the change may be younger.
     v.uptime_ns = v.state == State::up && now > r->since ? now - r->since : 0;
     v.changes = r->changes;
     v.checks.reserve(r->count());
+    Sum sum;
     for (const Ref& ref : *r) {
-        CheckView& check = v.checks.emplace_back(lane(ref).view(ref.slot, now));
-        if (v.warning.empty() && !check.warning.empty()) {
-            v.warning = r->many ? check.type + ": " + check.warning : check.warning;
-        }
+        const CheckView& check = v.checks.emplace_back(lane(ref).view(ref.slot, now));
+        sum.add({check.state, check.share, check.ratio, check.since_wall});
+        if (v.warning.empty() && !check.warning.empty()) v.warning = said(*r, check, check.warning);
     }
-    return v;
+    v.ratio = sum.ratio;
+    // A loop may just be on its way from a check to its backends.
+    const CheckView& decides = v.checks[sum.decides];
+    if (v.state != State::unknown && !decides.because.empty()) v.because = said(*r, decides, decides.because);
+    return view;
 }
 
 std::vector<Board::Ref> Board::checks(model::BackendId id) const {
@@ -241,7 +250,7 @@ std::string Board::because(model::BackendId id, uint64_t now) const {
     Shard& shard = of(id);
     std::lock_guard lock(shard.mutex);
     const Record* r = find(shard, id);
-    return r ? words(*r, *sum_of(*r).decides, now, false) : "";
+    return r ? words(*r, sum_of(*r).decides, now, false) : "";
 }
 
 size_t Board::size() const {

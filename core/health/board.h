@@ -93,7 +93,12 @@ class Board {
         State state = State::up;
         uint32_t share = 100;
         double ratio = 1;
-        const Ref* decides = nullptr;
+        size_t decides = 0;  // which check
+        void add(const Probes::Brief& check);
+
+      private:
+        size_t count_ = 0;
+        int64_t since_ = 0;
     };
     static constexpr size_t shards = 64;
 
@@ -104,7 +109,8 @@ class Board {
     Ref subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past, int64_t wall);
     Sum sum_of(const Record& r) const;
     Effect work_out(Record& r, uint64_t now, int64_t wall);
-    std::string words(const Record& r, const Ref& check, uint64_t now, bool last) const;
+    static std::string said(const Record& r, const CheckView& check, const std::string& words);
+    std::string words(const Record& r, size_t check, uint64_t now, bool last) const;
 
     std::vector<Probes*> lanes_;
     Specs specs_;
