@@ -27,25 +27,33 @@ int64_t SystemClock::wall() const {
     return read_clock(CLOCK_REALTIME);
 }
 
-std::string wall_text(int64_t wall_ns) {
+WallText::WallText(int64_t wall_ns) {
     using namespace std::chrono;
     const sys_time<nanoseconds> at{nanoseconds(wall_ns)};
     const sys_days day = floor<days>(at);
     const year_month_day date{day};
     const hh_mm_ss<milliseconds> time{floor<milliseconds>(at - day)};
     // By hand, because a list of many backends has two of these each, and snprintf was a fifth of its cost.
-    std::string text = "0000-00-00T00:00:00.000Z";
-    const auto put = [&text](size_t end, int64_t value) {
-        for (; value > 0; value /= 10) text[--end] = static_cast<char>('0' + value % 10);
+    const auto put = [this](size_t begin, unsigned two_digits) {
+        chars_[begin] = static_cast<char>('0' + two_digits / 10);
+        chars_[begin + 1] = static_cast<char>('0' + two_digits % 10);
     };
-    put(4, static_cast<int>(date.year()));  // nanoseconds in 64 bits end in the year 2262
-    put(7, static_cast<unsigned>(date.month()));
-    put(10, static_cast<unsigned>(date.day()));
-    put(13, time.hours().count());
-    put(16, time.minutes().count());
-    put(19, time.seconds().count());
-    put(23, time.subseconds().count());
-    return text;
+    const auto number = [](auto count) { return static_cast<unsigned>(count); };
+    const unsigned year = number(static_cast<int>(date.year()));  // 64 bits of ns end in the year 2262
+    put(0, year / 100);
+    put(2, year % 100);
+    put(5, number(date.month()));
+    put(8, number(date.day()));
+    put(11, number(time.hours().count()));
+    put(14, number(time.minutes().count()));
+    put(17, number(time.seconds().count()));
+    const unsigned ms = number(time.subseconds().count());
+    put(20, ms / 10);
+    chars_[22] = static_cast<char>('0' + ms % 10);
+}
+
+std::string wall_text(int64_t wall_ns) {
+    return std::string(std::string_view(WallText(wall_ns)));
 }
 
 }  // namespace gorb::base

@@ -103,7 +103,8 @@ std::string duration_text(Nanos value) {
     uint64_t left = value.count() < 0 ? uint64_t{0} - static_cast<uint64_t>(value.count())
                                       : static_cast<uint64_t>(value.count());
     const auto part = [&](uint64_t ns, const char* name) {
-        if (left >= ns) out += std::to_string(left / ns) + name;
+        if (left < ns) return;
+        out.append(std::to_string(left / ns)).append(name);
         left %= ns;
     };
     part(one_h, "h");

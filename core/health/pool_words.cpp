@@ -70,6 +70,7 @@ std::string words(const model::Service& service, const Decision& d, const std::s
 
 FactorWords factor_words(const model::Service& service, const Decision& d, const std::string& because) {
     FactorWords w;
+    if (d.cause == Cause::none) return w;  // no factor is less then
     const std::string why = words(service, d, because);
     if (d.admin < 100) w.admin = why;
     if (d.health < 100)

@@ -83,7 +83,7 @@ void write_last(base::JsonWriter& out, const health::CheckView& view) {
     base::key(out, "latency");
     out.Uint64(view.latency_ns);
     base::key(out, "at");
-    base::value(out, base::wall_text(view.last_wall));
+    base::value(out, base::WallText(view.last_wall));
     out.EndObject();
 }
 
@@ -144,7 +144,7 @@ void write_checks(base::JsonWriter& out, const std::vector<health::CheckView>& c
         base::value(out, check.type);
         write_state(out, check.state, check.because);
         base::key(out, "since");
-        base::value(out, base::wall_text(check.since_wall));
+        base::value(out, base::WallText(check.since_wall));
         write_warning(out, check.warning);
         write_check(out, check);
         out.EndObject();
@@ -156,7 +156,7 @@ void write_drain(base::JsonWriter& out, const control::DrainView& drain) {
     const auto time = [&](std::string_view name, int64_t wall) {
         base::key(out, name);
         if (wall) {
-            base::value(out, base::wall_text(wall));
+            base::value(out, base::WallText(wall));
         } else {
             out.Null();
         }
@@ -195,8 +195,7 @@ const health::CheckView& deciding(const health::View& view) {
 
 BackendStatus status_of(const control::Control& control, const model::Service& service,
                         const model::BackendEntry& backend) {
-    BackendStatus status;
-    status.health = control.health_of(backend);
+    BackendStatus status{.health = control.health_of(backend), .weight = {}, .drain = {}, .note = {}};
     status.weight = control.weight_of(service, backend, status.health ? status.health->because : "");
     if (backend.spec.admin == model::Admin::drain) status.drain = control.drain_of(backend);
     return status;
@@ -234,7 +233,7 @@ void write_backend(base::JsonWriter& out, std::string_view service, const model:
     write_state(out, view.state, maint ? "in maintenance: it is not checked" : view.because);
     base::key(out, "since");
     if (status.health) {
-        base::value(out, base::wall_text(view.since_wall));
+        base::value(out, base::WallText(view.since_wall));
     } else {
         out.Null();
     }
