@@ -90,16 +90,17 @@ class DnsPulse final : public ConnectionPulse {
         sent_ = foreign_ = 0;
         foreign_words_.clear();
         begun_ = host().now();
-        // A little before the host's own deadline, so that our words are the ones that are read.
-        const uint64_t whole = run.deadline() > begun_ ? run.deadline() - begun_ : 0;
-        deadline_ = run.deadline() - std::min<uint64_t>(20'000'000, whole / 10);
+        deadline_ = run.deadline();
         options().transport = tcp_ ? GORB_TCP : GORB_UDP;
         ConnectionPulse::start(run);
-        again_.at(deadline_, [this] { time_is_up(); });
     }
     void cancel() noexcept {
         again_.cancel();
         ConnectionPulse::cancel();
+    }
+    void expire() {
+        connection().close();
+        closed(-ETIMEDOUT);
     }
 
   private:
@@ -119,7 +120,7 @@ class DnsPulse final : public ConnectionPulse {
         const int32_t rc = send(question_->message(id_));
         if (rc != 0) return finish(ended(rc));
         ++sent_;
-        if (sent_ >= tries_) return again_.at(deadline_, [this] { time_is_up(); });
+        if (sent_ >= tries_) return;
         const uint64_t step = (deadline_ - std::min(begun_, deadline_)) / tries_;
         again_.at(begun_ + sent_ * step, [this] { send_datagram(); });
     }
@@ -157,7 +158,7 @@ class DnsPulse final : public ConnectionPulse {
         options().transport = GORB_TCP;
         sent_ = 0;
         try {
-            again_.at(deadline_, [this] { time_is_up(); });
+            again_.cancel();
             id_ = random_id();
             connection().open(options());
         } catch (const Error& e) {
@@ -165,10 +166,6 @@ class DnsPulse final : public ConnectionPulse {
         }
     }
 
-    void time_is_up() {
-        connection().close();
-        closed(-ETIMEDOUT);
-    }
     void closed(int32_t why) override {
         again_.cancel();
         if (why == 0) return done(Result::fail("connection closed before an answer"));

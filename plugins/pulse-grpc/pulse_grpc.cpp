@@ -26,7 +26,6 @@ class GrpcPulse final : private ConnectionEvents {
         : host_(shared.host()),
           settings_(shared.get(target.args())),
           connection_(host_, *this),
-          timer_(host_),
           peer_(target.address()),
           source_(target.source()),
           fwmark_(target.fwmark()),
@@ -46,9 +45,6 @@ class GrpcPulse final : private ConnectionEvents {
     void start(const Run& run) {
         run_ = run;
         asked_before_ = std::exchange(asked_, false);
-        // A little before the host's own deadline, so that our words are the ones that are read.
-        const uint64_t now = host_.now(), whole = run.deadline() > now ? run.deadline() - now : 0;
-        timer_.at(run.deadline() - std::min<uint64_t>(20'000'000, whole / 10), [this] { time_is_up(); });
         running_ = true;
         try {
             if (connection_.is_open() && session_ && session_->usable()) {
@@ -64,8 +60,10 @@ class GrpcPulse final : private ConnectionEvents {
     }
     void cancel() noexcept {
         running_ = false;
-        timer_.cancel();
         drop();
+    }
+    void expire() {
+        if (running_) time_is_up();
     }
 
   private:
@@ -174,7 +172,6 @@ class GrpcPulse final : private ConnectionEvents {
 
     void finish(const Result& result) {
         running_ = false;
-        timer_.cancel();
         const bool keep = settings_->keep_alive && session_ && session_->ended() && session_->usable();
         if (!keep) drop();
         run_.report(result);
@@ -183,7 +180,6 @@ class GrpcPulse final : private ConnectionEvents {
     const Host& host_;
     const std::shared_ptr<const Settings> settings_;
     Connection connection_;
-    Timer timer_;
     std::unique_ptr<Session> session_;
     Run run_;
     gorb_addr peer_;

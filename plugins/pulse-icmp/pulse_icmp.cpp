@@ -64,9 +64,7 @@ class IcmpPulse final : private EchoSocket::Events {
         run_ = run;
         token_ = sockets_.token();
         begun_ = sockets_.host().now();
-        // A little before the host's own deadline, so that our words are the ones that are read.
         const uint64_t whole = run.deadline() > begun_ ? run.deadline() - begun_ : 0;
-        deadline_ = run.deadline() - std::min<uint64_t>(20'000'000, whole / 10);
         gap_ = std::min(widest_gap, whole / (count_ + 1u));
         sent_.clear();
         answered_ = lost_ = 0;
@@ -79,6 +77,7 @@ class IcmpPulse final : private EchoSocket::Events {
         next_.cancel();
         forget();
     }
+    void expire() { finish(); }
 
   private:
     struct Sent {
@@ -91,11 +90,7 @@ class IcmpPulse final : private EchoSocket::Events {
         Sent sent{0, true, sockets_.host().now()};
         sent.sequence = socket_->send(to_, pulse_icmp::payload_of(token_, size_), *this);
         sent_.push_back(sent);
-        if (sent_.size() < count_) {
-            next_.at(begun_ + sent_.size() * gap_, [this] { send_again(); });
-        } else {
-            next_.at(deadline_, [this] { finish(); });
-        }
+        if (sent_.size() < count_) next_.at(begun_ + sent_.size() * gap_, [this] { send_again(); });
     }
     void send_again() {
         try {
@@ -176,7 +171,7 @@ class IcmpPulse final : private EchoSocket::Events {
     const uint8_t count_, least_;
     uint8_t answered_ = 0, lost_ = 0;
     int err_ = 0;  // of the last error
-    uint64_t token_ = 0, begun_ = 0, deadline_ = 0, gap_ = 0, round_trips_ = 0;
+    uint64_t token_ = 0, begun_ = 0, gap_ = 0, round_trips_ = 0;
     std::vector<Sent> sent_;
     std::string why_lost_;
     Run run_;

@@ -56,7 +56,7 @@ struct TcpPulse final {
 
     void start(const Run& run) { talk_ ? talk_->start(run) : connect_.start(run); }
     void cancel() noexcept { talk_ ? talk_->cancel() : connect_.cancel(); }
-    void expire() { talk_ ? talk_->cancel() : connect_.expire(); }
+    void expire() { talk_ ? talk_->expire() : connect_.expire(); }
 
   private:
     static uint16_t port(const Target& target) {

@@ -17,16 +17,10 @@ bool is_address(const std::string& name) {
            inet_pton(AF_INET6, name.c_str(), out.data()) == 1;
 }
 
-// A little before the run's own deadline, after which nobody would hear our reason.
-uint64_t before(uint64_t deadline, uint64_t now) {
-    constexpr uint64_t margin = 50'000'000;
-    return deadline <= now ? deadline : deadline - std::min(margin, (deadline - now) / 10);
-}
-
 }  // namespace
 
 Talk::Talk(const Host& host, std::shared_ptr<const Conversation> conversation, Connection::Options route,
-           std::string_view name, const Run& run, Over over)
+           std::string_view name, Over over)
     : conversation_(std::move(conversation)),
       dialogue_(conversation_->script),
       connection_(host, *this),
@@ -43,7 +37,6 @@ Talk::Talk(const Host& host, std::shared_ptr<const Conversation> conversation, C
         if (conversation_->verify) route.flags |= GORB_TLS_VERIFY;
     }
     if (conversation_->script.ends_with_send()) route.flags |= GORB_CONN_FINISH;
-    route.deadline_ns = before(run.deadline(), host.now());
     connection_.open(route);
 }
 
@@ -119,7 +112,7 @@ void TalkCheck::start(const Run& run) {
     route.fwmark = route_.fwmark;
     route.interface = route_.interface;
     talk_.reset();
-    talk_ = std::make_unique<Talk>(shared_.host(), conversation_, std::move(route), name_, run,
+    talk_ = std::make_unique<Talk>(shared_.host(), conversation_, std::move(route), name_,
                                    [this, run](const Result& result) {
                                        talk_.reset();
                                        run.report(result);

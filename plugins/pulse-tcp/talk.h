@@ -2,6 +2,7 @@
 //
 // Threads: the loop's.
 #pragma once
+#include <cerrno>
 #include <functional>
 #include <gorb/plugin.hpp>
 #include <memory>
@@ -21,7 +22,9 @@ class Talk final : private gorb::sdk::ConnectionEvents {
     // `route` has the addresses and the like; what the conversation says is added. `name` is that of the
     // backend, for TLS, "" for none. Throws sdk::Error for trouble of our own.
     Talk(const gorb::sdk::Host& host, std::shared_ptr<const Conversation> conversation,
-         gorb::sdk::Connection::Options route, std::string_view name, const gorb::sdk::Run& run, Over over);
+         gorb::sdk::Connection::Options route, std::string_view name, Over over);
+    // The deadline: it is told how far it has come.
+    void expire() { closed(-ETIMEDOUT); }
 
   private:
     void opened() override;
@@ -47,6 +50,9 @@ class TalkCheck {
 
     void start(const gorb::sdk::Run& run);  // throws sdk::Error for trouble of our own
     void cancel() noexcept { talk_.reset(); }
+    void expire() {
+        if (talk_) talk_->expire();
+    }
 
   private:
     const Shared& shared_;

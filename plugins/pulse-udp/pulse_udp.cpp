@@ -48,6 +48,9 @@ class UdpPulse final {
         });
     }
     void cancel() noexcept { query_.reset(); }
+    void expire() {
+        if (query_) query_->silence();
+    }
 
   private:
     const Host& host_;

@@ -45,16 +45,12 @@ Query::Query(const Host& host, const Exchange& exchange, Connection::Options rou
       started_(host.now()),
       end_(run.deadline()),
       given_(run.deadline() > started_ ? run.deadline() - started_ : 0) {
-    const auto given = static_cast<uint64_t>(given_.count());
-    // A little before the run's own deadline, after which nobody would hear our reason.
-    end_ = started_ + given - std::min<uint64_t>(50'000'000, given / 10);
     if (exchange.step.expect) {
         every_ = (end_ - started_) / static_cast<uint64_t>(exchange.tries);
     } else {
         end_ = std::min(end_, started_ + static_cast<uint64_t>(exchange.wait.count()));
     }
     route.transport = GORB_UDP;
-    route.deadline_ns = run.deadline();
     connection_.open(route);
 }
 
@@ -78,6 +74,10 @@ void Query::due() {
         if (sent_ < exchange_.tries) send();
         return;
     }
+    silence();
+}
+
+void Query::silence() {
     if (exchange_.step.expect)
         return over(
             Result::fail("no answer within " + in_words(given_) + " (" + tries(sent_) + ")", ETIMEDOUT));
@@ -114,8 +114,6 @@ void Query::closed(int32_t why) {
             return over(Result::fail("nobody listens on that port (ICMP port unreachable)", code));
         case EMSGSIZE:
             return over(Result::unknown("the datagram is too long to be sent", code));
-        case ETIMEDOUT:
-            return over(Result::fail("no answer within " + in_words(given_), code));
         default:
             return over(Result::fail(code ? errno_words(code) : "connection closed", code));
     }

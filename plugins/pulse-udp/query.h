@@ -31,6 +31,8 @@ class Query final : private gorb::sdk::ConnectionEvents {
     // our own.
     Query(const gorb::sdk::Host& host, const Exchange& exchange, gorb::sdk::Connection::Options route,
           const gorb::sdk::Run& run, Over over);
+    // At the run's deadline: the verdict of silence.
+    void silence();
 
   private:
     void opened() override;

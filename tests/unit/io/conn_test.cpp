@@ -544,6 +544,5 @@ TEST_P(ConnTest, OnlyASecondPieceBeforeAnAnswerIsWorthACallForNoDelay) {
     close(other);
 }
 
-
 }  // namespace
 }  // namespace gorb::io::conn_test

@@ -127,17 +127,17 @@ TEST(PulseIcmp, ManyTargetsShareASocket) {
     std::vector<gorb_run> runs;
     for (int i = 1; i <= 200; ++i)
         runs.push_back(icmp.pulse.start(icmp.pulse.add(address("127.0.0." + std::to_string(i), 0))));
-    EXPECT_EQ(icmp.host.held(), (std::vector<std::string>{"200 timers", "1 watched descriptor"}));
+    EXPECT_EQ(icmp.host.held(), std::vector<std::string>{"1 watched descriptor"});
     for (const gorb_run run : runs) EXPECT_EQ(icmp.wait(run).verdict, GORB_PASS);
 }
 
-TEST(PulseIcmp, SilenceFailsBeforeTheDeadline) {
+TEST(PulseIcmp, AtTheDeadlineSilenceFailsInItsOwnWords) {
     with_both([](const std::string& kind) {
         Responder responder([](auto, auto) { return std::vector<std::string>(); });
         Icmp icmp(kind);
         const gorb_run run = icmp.pulse.start(icmp.pulse.add(address("127.0.0.1", 0)));
         EXPECT_TRUE(icmp.host.loop().run_until([&] { return responder.requests() == 1; }));
-        icmp.host.loop().advance(milliseconds(4985));
+        icmp.host.loop().advance(seconds(5));
         const Report report = icmp.wait(run);
         EXPECT_EQ(report.verdict, GORB_FAIL);
         EXPECT_EQ(report.detail, "no answer to 1 request");

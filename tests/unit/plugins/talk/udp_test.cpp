@@ -96,14 +96,14 @@ TEST(PulseUdp, TriesAgainWithinTheTimeout) {
     EXPECT_EQ(check.report().verdict, GORB_PASS);
 }
 
-TEST(PulseUdp, NoAnswerFailsBeforeTheDeadlineInItsOwnWords) {
+TEST(PulseUdp, AtTheDeadlineSilenceFailsInItsOwnWords) {
     UdpServer server(silent);
     Instance udp("udp");
     Waiting check(udp, server, {{"send", "ping"}, {"expect", "pong"}, {"tries", "2"}});
     udp.host.loop().advance(milliseconds(2900));
     check.arrived(2);
     EXPECT_TRUE(check.open());
-    udp.host.loop().advance(milliseconds(60));
+    udp.host.loop().advance(milliseconds(100));
     EXPECT_EQ(check.report().verdict, GORB_FAIL);
     EXPECT_EQ(check.report().detail, "no answer within 3s (2 tries)");
     EXPECT_EQ(check.report().code, ETIMEDOUT);
@@ -138,9 +138,9 @@ TEST(PulseUdp, SilenceNeverLastsLongerThanTheTimeout) {
     UdpServer server(silent);
     Instance udp("udp");
     Waiting check(udp, server, {{"send", "ping"}, {"wait", "1m"}}, milliseconds(200));
-    udp.host.loop().advance(milliseconds(180));
+    udp.host.loop().advance(milliseconds(200));
     EXPECT_EQ(check.report().verdict, GORB_PASS);
-    EXPECT_EQ(check.report().detail, "no ICMP error within 180ms");
+    EXPECT_EQ(check.report().detail, "no ICMP error within 200ms");
 }
 
 TEST(PulseUdp, WithoutAnExpectationAnyAnswerPassesAtOnce) {
@@ -190,7 +190,7 @@ TEST(PulseUdp, CancelAtEveryStageIsSilentAndTheNextRunIsAsEver) {
         const gorb_run run = udp.pulse.start(probe, milliseconds(300));
         for (int i = 0; i < stage; ++i) {
             udp.host.loop().step(milliseconds(1));
-            if (i > 1) udp.host.loop().advance(milliseconds(60));
+            if (i > 1) udp.host.loop().advance(milliseconds(90));
         }
         udp.pulse.cancel(probe, run);
         EXPECT_TRUE(udp.host.held().empty()) << stage;
