@@ -1,5 +1,4 @@
-// Strict reading of small JSON documents into Poco::JSON's values, and streamed writing of any (RapidJSON's
-// Writer).
+// Strict reading of small JSON documents into Poco::JSON's values; json_write.h writes them.
 //
 // Reading collects every fault with its RFC 6901 pointer instead of stopping at the first.
 //
@@ -8,19 +7,15 @@
 // caller nothing of it.
 #pragma once
 #include <Poco/JSON/Object.h>
-#include <rapidjson/writer.h>
 
-#include <array>
-#include <cassert>
-#include <charconv>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json_write.h"
 #include "base/result.h"
 
 namespace gorb::base {
@@ -85,156 +80,5 @@ class ObjectReader {
 
 // The one Error for collected faults: names the first field in its sentence, holds all of them.
 Error faults_error(std::vector<Fault> faults);
-
-// Where a JsonWriter writes: appends to a std::string, in pieces: character by character it costs more than
-// all the rest. The writer flushes when the outermost value is complete.
-class StringSink {
-  public:
-    using Ch = char;
-    explicit StringSink(std::string& out) : out_(&out) {}
-    ~StringSink() { Flush(); }
-    StringSink(const StringSink&) = delete;
-    StringSink& operator=(const StringSink&) = delete;
-    void Put(char c) {
-        if (used_ == piece_.size()) Flush();
-        piece_[used_++] = c;
-    }
-    void Flush() {
-        out_->append(piece_.data(), used_);
-        used_ = 0;
-    }
-    // With `before` in front of it (none: 0), and in quotes.
-    void quoted(char before, std::string_view text) {
-        if (text.size() + 3 > piece_.size() - used_) Flush();
-        if (text.size() + 3 > piece_.size()) {
-            if (before) *out_ += before;
-            ((*out_ += '"') += text) += '"';
-            return;
-        }
-        char* at = piece_.data() + used_;
-        *at = before;
-        at += before != 0;
-        *at++ = '"';
-        if (!text.empty()) std::memcpy(at, text.data(), text.size());
-        at += text.size();
-        *at++ = '"';
-        used_ = static_cast<size_t>(at - piece_.data());
-    }
-    template <class Number>
-    void digits(Number number) {
-        constexpr size_t most = 20;  // of 64 bits, with a sign
-        if (most > piece_.size() - used_) Flush();
-        char* at = piece_.data() + used_;
-        used_ += static_cast<size_t>(std::to_chars(at, at + most, number).ptr - at);
-    }
-
-  private:
-    std::string* out_;
-    size_t used_ = 0;
-    std::array<char, 1024> piece_;
-};
-class JsonWriter : public rapidjson::Writer<StringSink> {
-  public:
-    using Writer::Writer;
-    using LevelType = Level;  // what it keeps for each level it is in
-
-    // A text within an object or array. One in which nothing has to be escaped, as nearly all, goes in whole:
-    // character by character it was two fifths of a large list's cost.
-    void text(std::string_view text) {
-        if (level_stack_.Empty() || !plain(text)) {
-            String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-            return;
-        }
-        os_->quoted(separator(), text);
-    }
-    // A name that stands in the program, and needs no escape.
-    template <size_t size>
-    void literal(const char (&name)[size]) {
-        assert(!level_stack_.Empty() && plain({name, size - 1}));
-        os_->quoted(separator(), {name, size - 1});
-    }
-    // The Writer's own put one character after the other.
-    void Int(int number) { whole(number); }
-    void Uint(unsigned number) { whole(number); }
-    void Int64(int64_t number) { whole(number); }
-    void Uint64(uint64_t number) { whole(number); }
-
-  private:
-    template <class Number>
-    void whole(Number number) {
-        Prefix(rapidjson::kNumberType);
-        os_->digits(number);
-        if (level_stack_.Empty()) os_->Flush();
-    }
-    // Counts a name or value of the present level, as Prefix() does, and says what goes in front of it.
-    char separator() {
-        Level& level = *level_stack_.Top<Level>();
-        const size_t before = level.valueCount++;
-        if (before == 0) return 0;
-        return level.inArray || before % 2 == 0 ? ',' : ':';
-    }
-    // Whether no byte is below 0x20, a quote or a backslash: eight at a time.
-    static bool plain(std::string_view text) {
-        const auto word = [&](size_t at, auto w) {
-            std::memcpy(&w, text.data() + at, sizeof w);
-            return static_cast<uint64_t>(w);
-        };
-        constexpr size_t wide = sizeof(uint64_t), half = sizeof(uint32_t);
-        if (text.size() >= wide) {
-            uint64_t found = special(word(text.size() - wide, uint64_t{}));
-            for (size_t at = 0; at + wide < text.size(); at += wide) found |= special(word(at, uint64_t{}));
-            return found == 0;
-        }
-        if (text.size() >= half)
-            return special(word(0, uint32_t{}) << 32 | word(text.size() - half, uint32_t{})) == 0;
-        uint64_t few = ~uint64_t{0};
-        for (const char c : text) few = few << 8 | static_cast<unsigned char>(c);
-        return special(few) == 0;
-    }
-    // Not 0 if one of the eight is. Of a byte of 0x80 and above, which never is, the last factor speaks.
-    static uint64_t special(uint64_t bytes) {
-        constexpr uint64_t each = 0x0101010101010101;
-        const auto below = [](uint64_t of, uint64_t n) { return of - each * n; };
-        const auto equal = [&](char c) { return below(bytes ^ each * static_cast<unsigned char>(c), 1); };
-        return (below(bytes, 0x20) | equal('"') | equal('\\')) & ~bytes & each * 0x80;
-    }
-};
-
-}  // namespace gorb::base
-
-// RapidJSON 1.1 asks whether its stack has room by adding to a pointer that is null at first, which is
-// undefined behaviour and ends a program built with UBSan. The same question, by subtraction.
-template <>
-template <>
-inline void rapidjson::internal::Stack<rapidjson::CrtAllocator>::Reserve<gorb::base::JsonWriter::LevelType>(
-    size_t count) {
-    constexpr size_t size = sizeof(gorb::base::JsonWriter::LevelType);
-    if (static_cast<size_t>(stackEnd_ - stackTop_) < size * count)
-        Expand<gorb::base::JsonWriter::LevelType>(count);
-}
-
-namespace gorb::base {
-
-// Members and values by string_view.
-inline void key(JsonWriter& w, std::string_view name) {
-    w.text(name);
-}
-template <size_t size>
-void key(JsonWriter& w, const char (&name)[size]) {
-    w.literal(name);
-}
-inline void value(JsonWriter& w, std::string_view text) {
-    w.text(text);
-}
-template <class Name>
-void member(JsonWriter& w, const Name& name, std::string_view text) {
-    key(w, name);
-    value(w, text);
-}
-template <class Name>
-void member(JsonWriter& w, const Name& name, uint64_t number) {
-    key(w, name);
-    w.Uint64(number);
-}
 
 }  // namespace gorb::base

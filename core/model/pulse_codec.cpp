@@ -261,7 +261,7 @@ void write_pulse(base::JsonWriter& out, const PulseSpec& pulse) {
     out.StartObject();
     for (const auto& [name, json] : pulse.args) {
         base::key(out, name);
-        out.RawValue(json.data(), json.size(), rapidjson::kObjectType);
+        out.raw(json);
     }
     out.EndObject();
     out.EndObject();

@@ -3,6 +3,7 @@
 #include <Poco/JSON/Array.h>
 #include <gtest/gtest.h>
 #include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <cmath>
@@ -241,19 +242,64 @@ TEST(JsonWriter, EscapesWhatMustBeAndNothingElse) {
                     std::string out, plain;
                     StringSink sink(out);
                     JsonWriter ours(sink);
-                    ours.StartArray();
-                    value(ours, text);
-                    ours.EndArray();
+                    ours.StartObject();
+                    member(ours, text, text);
+                    ours.EndObject();
                     rapidjson::StringBuffer buffer;
                     rapidjson::Writer<rapidjson::StringBuffer> theirs(buffer);
-                    theirs.StartArray();
+                    theirs.StartObject();
+                    theirs.Key(text.data(), static_cast<rapidjson::SizeType>(text.size()));
                     theirs.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-                    theirs.EndArray();
+                    theirs.EndObject();
                     ASSERT_EQ(out, buffer.GetString()) << length << " " << at << " " << byte;
                 }
             }
         }
     }
+}
+
+TEST(JsonWriter, WritesFractionsAsRapidJsonDoes) {
+    using Limits = std::numeric_limits<double>;
+    for (const double number :
+         {0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 0.99, 1.0 / 3, 1e-7, 1e21, 123456789.125, 1.5e300, Limits::min(),
+          Limits::max(), Limits::denorm_min(), Limits::lowest()}) {
+        std::string out;
+        StringSink sink(out);
+        JsonWriter ours(sink);
+        ours.Double(number);
+        rapidjson::StringBuffer buffer;
+        rapidjson::Writer<rapidjson::StringBuffer> theirs(buffer);
+        theirs.Double(number);
+        EXPECT_EQ(out, buffer.GetString());
+    }
+    std::string out;
+    StringSink sink(out);
+    JsonWriter w(sink);
+    w.StartArray();
+    for (const double number : {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()})
+        w.Double(number);
+    w.EndArray();
+    EXPECT_EQ(out, "[null,null,null]");
+}
+
+TEST(JsonWriter, PutsCommasBetweenWhatStandsSideBySide) {
+    std::string out;
+    StringSink sink(out);
+    JsonWriter w(sink);
+    w.StartArray();
+    for (int i = 0; i < 2; ++i) w.StartObject(), w.EndObject();
+    w.StartArray(), w.EndArray();
+    w.StartObject();
+    key(w, "a"), w.StartArray(), w.Bool(true), w.Null(), w.EndArray();
+    key(w, "b"), w.raw("{\"c\":1}");
+    key(w, "d"), w.raw(std::string(StringSink::piece, '7'));
+    key(w, "e"), w.Bool(false);
+    EXPECT_FALSE(w.IsComplete());
+    w.EndObject();
+    w.EndArray();
+    EXPECT_TRUE(w.IsComplete());
+    EXPECT_EQ(out, R"([{},{},[],{"a":[true,null],"b":{"c":1},"d":)" + std::string(StringSink::piece, '7') +
+                       R"(,"e":false}])");
 }
 
 TEST(JsonWriter, WritesTextsLongerThanItsPieceAndAllNumbers) {
