@@ -6,6 +6,11 @@
 
 namespace gorb::base {
 
+void StringSink::flush() {
+    out_->append(piece_.data(), used_);
+    used_ = 0;
+}
+
 void JsonWriter::Double(double number) {
     if (!std::isfinite(number)) {
         Null();

@@ -34,10 +34,7 @@ class StringSink {
         flush();
         *out_ += text;
     }
-    void flush() {
-        out_->append(piece_.data(), used_);
-        used_ = 0;
-    }
+    void flush();
 
   private:
     std::string* out_;
