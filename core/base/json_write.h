@@ -1,7 +1,7 @@
-// Streamed writing of JSON: texts and numbers as RapidJSON's Writer writes them, for a third of its work.
+// Streamed writing of JSON: texts and numbers as RapidJSON's Writer writes them.
 //
 // What goes in front of a name or value is known from what was written last, so there is no stack of levels:
-// a list of 10,000 backends is 800,000 names and values, and asking the stack for each was most of its cost.
+// a list of 10,000 backends is 800,000 names and values, and each had to ask it.
 #pragma once
 #include <array>
 #include <cassert>

@@ -43,8 +43,8 @@ Query::Query(const Host& host, const Exchange& exchange, Connection::Options rou
       timer_(host),
       over_(std::move(over)),
       started_(host.now()),
-      end_(run.deadline()),
-      given_(run.deadline() > started_ ? run.deadline() - started_ : 0) {
+      end_(std::max(run.deadline(), started_)),
+      given_(end_ - started_) {
     if (exchange.step.expect) {
         every_ = (end_ - started_) / static_cast<uint64_t>(exchange.tries);
     } else {

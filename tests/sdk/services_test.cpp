@@ -149,6 +149,7 @@ TEST(SubmitTest, DoneComesAfterAnException) {
     EXPECT_FALSE(submit(
         host, [] {}, [] {}))
         << "a full queue";
+    EXPECT_EQ(fake.refused, 1u);
 }
 
 TEST(MetricsTest, CountersAndGauges) {

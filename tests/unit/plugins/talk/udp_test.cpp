@@ -190,7 +190,7 @@ TEST(PulseUdp, CancelAtEveryStageIsSilentAndTheNextRunIsAsEver) {
         const gorb_run run = udp.pulse.start(probe, milliseconds(300));
         for (int i = 0; i < stage; ++i) {
             udp.host.loop().step(milliseconds(1));
-            if (i > 1) udp.host.loop().advance(milliseconds(90));
+            if (i > 1) udp.host.loop().advance(milliseconds(60));
         }
         udp.pulse.cancel(probe, run);
         EXPECT_TRUE(udp.host.held().empty()) << stage;
