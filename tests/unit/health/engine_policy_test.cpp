@@ -337,6 +337,20 @@ TEST_F(EnginePolicy, APushGoesToTheFirstPulseThatTakesReports) {
     EXPECT_EQ(answers[2].error().code, base::Errc::not_found);
 }
 
+TEST_F(EnginePolicy, SilenceThatPassesIsNoTimeOut) {
+    world.answer("b1", std::nullopt);
+    plugin::Report silence;
+    silence.verdict = plugin::Verdict::pass;
+    silence.detail = "no ICMP error";
+    world.last_words(silence);
+    engine->put(target(1, seconds(10)));
+    pass_time(6 * s);
+    EXPECT_EQ(check(1).verdict, plugin::Verdict::pass);
+    EXPECT_EQ(check(1).reason, "no ICMP error");
+    EXPECT_EQ(engine->counters().passed, 1U);
+    EXPECT_EQ(engine->counters().timed_out, 0U);
+}
+
 // ---- our own trouble
 
 TEST_F(EnginePolicy, ACheckThatGotNoWorkerIsNotTheTargetsFault) {
