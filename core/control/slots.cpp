@@ -41,16 +41,15 @@ void set_state(Slot& slot, health::State state, uint64_t since) {
 }
 
 Slot* Slots::find(model::BackendId id) {
-    Record* record = slots_.find(id);
-    return record ? &record->slot : nullptr;
+    return slots_.find(id);
 }
 
 Slot& Slots::put(Slot slot) {
     remember(slot);
     const std::lock_guard lock(lock_);
-    Record& record = slots_.insert(Record{std::move(slot), {}});
+    Record& record = slots_.insert(Record(std::move(slot)));
     show(record);
-    return record.slot;
+    return record;
 }
 
 void Slots::erase(model::BackendId id) {
@@ -60,12 +59,15 @@ void Slots::erase(model::BackendId id) {
     refusals_.erase(id);
 }
 
-void Slots::publish(const Slot& slot) {
-    remember(slot);
-    Record* record = slots_.find(slot.member.id);
-    GORB_CHECK(record != nullptr);
+void Slots::publish(Slot& slot) {
+    Slot* const one = &slot;
+    publish({&one, 1});
+}
+
+void Slots::publish(std::span<Slot* const> slots) {
+    for (const Slot* slot : slots) remember(*slot);
     const std::lock_guard lock(lock_);
-    show(*record);
+    for (Slot* slot : slots) show(static_cast<Record&>(*slot));
 }
 
 void Slots::remember(const Slot& slot) {
@@ -77,13 +79,12 @@ void Slots::remember(const Slot& slot) {
 }
 
 void Slots::show(Record& record) {
-    const Slot& slot = record.slot;
-    record.shown = {slot.decision, slot.present ? slot.weight : absent};
-    const std::string& refusal = slot.trouble.get().not_applied;
+    record.shown = {record.decision, record.present ? record.weight : absent};
+    const std::string& refusal = record.trouble.get().not_applied;
     if (refusal.empty()) {
-        if (!refusals_.empty()) refusals_.erase(slot.member.id);
+        if (!refusals_.empty()) refusals_.erase(record.member.id);
     } else {
-        refusals_[slot.member.id] = refusal;
+        refusals_[record.member.id] = refusal;
     }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -91,8 +92,9 @@ class Slots {
     // Creates or replaces, and publishes. Its member says whose it is.
     Slot& put(Slot slot);
     void erase(model::BackendId id);
-    // Makes a slot's present content what other threads read.
-    void publish(const Slot& slot);
+    // Makes the present content of slots what other threads read. They are the ones in here, not copies.
+    void publish(Slot& slot);
+    void publish(std::span<Slot* const> slots);
     size_t size() const { return slots_.size(); }
 
     // The one copy of a service's name that all its slots point to; until it is forgotten.
@@ -118,12 +120,13 @@ class Slots {
         health::Decision decision;
         uint32_t weight = absent;
     };
-    struct Record {
-        Slot slot;
+    // What find() gives is a part of one.
+    struct Record : Slot {
+        explicit Record(Slot slot) : Slot(std::move(slot)) {}
         Shown shown;
     };
     struct IdOf {
-        model::BackendId operator()(const Record& record) const { return record.slot.member.id; }
+        model::BackendId operator()(const Record& record) const { return record.member.id; }
     };
 
     void show(Record& record);  // under the lock

@@ -1,7 +1,6 @@
 #include "control/weights.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
@@ -14,6 +13,8 @@ namespace gorb::control {
 namespace {
 
 using ipvs::Op;
+
+constexpr size_t made_at_once = 256;
 
 // The change of health that a freeze holds back: one of those that made the engine suspect this machine.
 bool held(const health::Suspicion& suspicion, const Slot& slot) {
@@ -46,11 +47,21 @@ struct Weights::Changes {
     };
     std::vector<Of> of;
     std::vector<Op> ops;
+    std::vector<Slot*> slots;
+
+    void clear() {
+        of.clear();
+        ops.clear();
+        slots.clear();
+    }
 };
 
-// What is to be told to the kernel in one go.
+// What is to be told to the kernel. Thousands of weights are told in parts, in memory that one part warms for
+// the next; nothing goes before what replaces it is there, so removals wait for the end.
 struct Weights::Batch {
-    Changes make, remove;  // nothing goes before what replaces it is there
+    Changes make, remove;
+    uint64_t now = 0;
+    std::set<std::string> incomplete;  // services whose other destinations have to be put back
 };
 
 void Weights::forget(const std::string& service) {
@@ -112,10 +123,7 @@ std::vector<std::string> Weights::settle(const model::Snapshot& now) {
         if (at <= time) mark(service);
     }
     Batch batch;
-    size_t most = 0;
-    for (const auto& [name, marks] : marked_) most += marks.backends.size();
-    batch.make.of.reserve(most);
-    batch.make.ops.reserve(most);
+    batch.now = time;
     for (auto& [name, marks] : std::exchange(marked_, {})) {
         const auto* service = now.services.find(name);
         if (!service) continue;
@@ -124,22 +132,18 @@ std::vector<std::string> Weights::settle(const model::Snapshot& now) {
         if (marks.all || !reassess_few((*service)->spec, marks.backends, time, &batch))
             reassess(**service, time, &batch);
     }
-    if (const auto due = slots_->due(time); !due.empty()) {
-        std::unordered_set<const Slot*> in;
-        for (const Changes* changes : {&batch.make, &batch.remove}) {
-            for (const Changes::Of& of : changes->of) in.insert(of.slot);
-        }
-        for (const model::BackendId id : due) {
-            Slot& slot = *slots_->find(id);
-            const auto* service = now.services.find(*slot.service);
-            GORB_CHECK(service != nullptr);
-            if (!in.contains(&slot)) want((*service)->spec, slot, batch);
-        }
+    apply(batch.make, batch);
+    apply(batch.remove, batch);
+    // What was refused just now is due later.
+    for (const model::BackendId id : slots_->due(time)) {
+        Slot& slot = *slots_->find(id);
+        const auto* service = now.services.find(*slot.service);
+        GORB_CHECK(service != nullptr);
+        want((*service)->spec, slot, batch);
     }
-    std::set<std::string> incomplete;
-    apply(batch.make, time, incomplete);
-    apply(batch.remove, time, incomplete);
-    return {incomplete.begin(), incomplete.end()};
+    apply(batch.make, batch);
+    apply(batch.remove, batch);
+    return {batch.incomplete.begin(), batch.incomplete.end()};
 }
 
 uint64_t Weights::next() const {
@@ -260,15 +264,17 @@ void Weights::want(const model::Service& service, Slot& slot, Batch& batch) {
     op.service.key = reconcile::kernel_key(service.key);
     op.dest = slot.record();
     op.dest.weight = weight;
+    if (present && changes.ops.size() >= made_at_once) apply(changes, batch);
 }
 
-void Weights::apply(Changes& changes, uint64_t now, std::set<std::string>& incomplete) {
+void Weights::apply(Changes& changes, Batch& batch) {
+    if (changes.ops.empty()) return;
     const auto done = ports_.applier->apply_singles(
         changes.ops, [&](size_t i) { return ports_.record_of(*changes.of[i].service); });
     for (size_t i = 0; i < changes.of.size(); ++i) {
         const auto [slot, service] = changes.of[i];
         if (const base::Status& status = done.statuses[i]; !status) {
-            refused(*slot, status.error(), now);
+            refused(*slot, status.error(), batch.now);
         } else {
             slot->present = changes.ops[i].kind != Op::Kind::remove_dest;
             if (slot->present) {
@@ -277,11 +283,13 @@ void Weights::apply(Changes& changes, uint64_t now, std::set<std::string>& incom
                 slot->weight = 0;
             }
             slot->trouble.clear();
-            applied(*service, *slot, now);
+            applied(*service, *slot, batch.now);
         }
-        slots_->publish(*slot);
+        changes.slots.push_back(slot);
     }
-    for (const size_t i : done.without_service) incomplete.insert(*changes.of[i].slot->service);
+    slots_->publish(changes.slots);
+    for (const size_t i : done.without_service) batch.incomplete.insert(*changes.of[i].slot->service);
+    changes.clear();
 }
 
 // Says what was done, of thousands only of some.

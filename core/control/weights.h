@@ -91,7 +91,7 @@ class Weights {
     void want(const model::Service& service, Slot& slot, Batch& batch);
     void tell(const model::Service& service, const std::optional<Pool>& before,
               const health::Assessment& after);
-    void apply(Changes& changes, uint64_t now, std::set<std::string>& incomplete);
+    void apply(Changes& changes, Batch& batch);
     void applied(const model::Service& service, const Slot& slot, uint64_t now);
     void refused(Slot& slot, const base::Error& error, uint64_t now);
 

@@ -150,8 +150,7 @@ Assessment assess(const model::Service& service, std::span<const Member> members
 Decision decide(const model::Service& service, const Assessment& pool, const Member& m, uint64_t now) {
     const model::PoolPolicy& policy = service.pool;
     const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
-    const bool removes = model::effective_on_down(service) == model::OnDown::remove;
-    const bool absent_at_zero = model::absent_at_zero(service);
+    const bool absent_at_zero = model::absent_at_zero(service, traits);
     Decision d;
     d.cause = Cause::none;
     if (m.admin != Admin::ready || m.configured == 0) {
@@ -191,7 +190,7 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
             return d;
         }
         d.cause = Cause::down;
-        d.present = !removes;
+        d.present = model::effective_on_down(service, traits) != model::OnDown::remove;
         return d;
     }
     if (pool.panic) {

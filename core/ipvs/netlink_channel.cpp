@@ -74,6 +74,7 @@ base::Result<std::unique_ptr<NetlinkChannel>> NetlinkChannel::open(int receive_b
         return base::fail(base::Errc::unavailable,
                           std::string("no generic netlink socket: ") + nl_geterror(failed), errno);
     }
+    channel->port_ = nl_socket_get_local_port(socket);
     const int fd = nl_socket_get_fd(socket);
     // Beyond the system's limit with CAP_NET_ADMIN, up to it without.
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) != 0) {
@@ -103,7 +104,7 @@ NlMsg NetlinkChannel::request(uint16_t family, uint8_t command, uint8_t version,
 
 void NetlinkChannel::number(nlmsghdr& header) {
     header.nlmsg_seq = next_seq_++;
-    header.nlmsg_pid = nl_socket_get_local_port(socket_.get());
+    header.nlmsg_pid = port_;
 }
 
 base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const NlMsg> requests,

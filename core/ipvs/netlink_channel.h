@@ -78,6 +78,7 @@ class NetlinkChannel {
     void read_message(const nlmsghdr& header, Progress& progress);
 
     std::unique_ptr<nl_sock, SocketFree> socket_;
+    uint32_t port_ = 0;  // of the socket
     std::vector<std::byte> send_buffer_;
     std::vector<std::byte> receive_buffer_;
     uint32_t next_seq_ = 1;

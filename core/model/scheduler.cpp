@@ -34,10 +34,13 @@ SchedulerTraits scheduler_traits(std::string_view scheduler) {
     }
 }
 
-OnDown effective_on_down(const Service& service) {
-    const SchedulerTraits traits = scheduler_traits(service.scheduler);
+OnDown effective_on_down(const Service& service, const SchedulerTraits& traits) {
     if (traits.zero_swallows && traits.fallback_flag == 0) return OnDown::remove;
     return service.pool.on_down;
+}
+
+OnDown effective_on_down(const Service& service) {
+    return effective_on_down(service, scheduler_traits(service.scheduler));
 }
 
 uint32_t effective_flags(const Service& service) {
@@ -45,10 +48,14 @@ uint32_t effective_flags(const Service& service) {
     return service.flags | scheduler_traits(service.scheduler).fallback_flag;
 }
 
-bool absent_at_zero(const Service& service) {
-    const SchedulerTraits traits = scheduler_traits(service.scheduler);
+bool absent_at_zero(const Service& service, const SchedulerTraits& traits) {
+    if (!traits.zero_swallows) return false;
     const bool helped = (effective_flags(service) & traits.fallback_flag) != 0;
-    return traits.zero_swallows && !helped && effective_on_down(service) == OnDown::remove;
+    return !helped && effective_on_down(service, traits) == OnDown::remove;
+}
+
+bool absent_at_zero(const Service& service) {
+    return absent_at_zero(service, scheduler_traits(service.scheduler));
 }
 
 }  // namespace gorb::model

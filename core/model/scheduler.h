@@ -35,6 +35,7 @@ SchedulerTraits scheduler_traits(std::string_view scheduler);
 // What really becomes of a backend that is down: its weight, or where weight 0 would swallow clients and no
 // flag helps (dh), the destination.
 OnDown effective_on_down(const Service& service);
+OnDown effective_on_down(const Service& service, const SchedulerTraits& traits);  // of its scheduler
 
 // The scheduler flags the kernel gets: the service's own, and fallback where weight 0 would swallow clients,
 // unless it is refused.
@@ -43,5 +44,6 @@ uint32_t effective_flags(const Service& service);
 // Is a destination that would have a weight of 0 better not there, whatever the reason? With weight 0 it
 // would swallow clients, and no flag helps (dh), or it is refused.
 bool absent_at_zero(const Service& service);
+bool absent_at_zero(const Service& service, const SchedulerTraits& traits);  // of its scheduler
 
 }  // namespace gorb::model

@@ -1,0 +1,134 @@
+// Thousands of weights at once, which are told to the kernel in parts.
+#include "control/weights.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "control/slots.h"
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+#include "store/transitions.h"
+
+namespace gorb::control::weights_test {
+namespace {
+
+using health::State;
+using OpKind = ipvs::Op::Kind;
+
+constexpr model::BackendId backends = 1000;
+
+base::Endpoint address_of(model::BackendId id) {
+    return *base::Endpoint::parse("10.1." + std::to_string(id / 250) + "." + std::to_string(1 + id % 250) +
+                                  ":80");
+}
+
+// web with its backends, all up and with a weight of 100 in the table.
+struct ManyWeightsTest : testing::Test {
+    base::ManualClock clock{1000 * base::second};
+    ipvs::MemoryDriver driver;
+    reconcile::Applier applier{driver};
+    Slots slots;
+    Weights weights{slots,
+                    {&applier, &clock, [](const model::Service& s) { return reconcile::service_record(s); },
+                     [](model::BackendId) { return std::optional<health::View>(); }}};
+    model::SnapshotPtr now;
+    std::vector<ipvs::Op> asked;
+
+    ManyWeightsTest() {
+        model::Service service;
+        service.name = "web";
+        service.key.vip = *base::Endpoint::parse("10.0.0.1:80");
+        service.pool.on_down = model::OnDown::remove;
+        EXPECT_TRUE(driver.apply(std::vector{ipvs::Op::add(reconcile::service_record(service))}).back());
+        store::Builder builder;
+        builder.add(service, 1, model::Origin::api);
+        for (model::BackendId id = 1; id <= backends; ++id) {
+            auto entry = std::make_shared<model::BackendEntry>();
+            entry->id = id;
+            entry->spec.name = "b" + std::to_string(id);
+            entry->spec.address = address_of(id);
+            builder.add(model::BackendPtr(entry));
+            Slot slot;
+            slot.member.id = id;
+            slot.member.configured = 100;
+            slot.member.state = State::up;
+            slot.service = slots.name_of("web");
+            slot.backend = entry;
+            slots.put(std::move(slot));
+        }
+        now = std::make_shared<const model::Snapshot>(builder.finish(1));
+        weights.mark("web");
+        weights.settle(*now);
+    }
+    // Each of them another weight than it has, but for one that goes down.
+    void change(model::BackendId down) {
+        for (model::BackendId id = 1; id <= backends; ++id) {
+            slots.find(id)->member.configured = 7;
+            weights.mark("web", id);
+        }
+        weights.health_changed({down, State::down, 100, 1, clock.now(), ""});
+    }
+    // Refuses the weight of one of them.
+    void watch(model::BackendId refused = 0) {
+        driver.set_hook([this, refused](const ipvs::Op& op, uint64_t) {
+            asked.push_back(op);
+            return refused != 0 && op.dest.address == address_of(refused) ? ENOMEM : 0;
+        });
+    }
+};
+
+TEST_F(ManyWeightsTest, AreAllSetAndWhatGoesGoesLast) {
+    watch();
+    change(3);
+    EXPECT_TRUE(weights.settle(*now).empty());
+    ASSERT_EQ(asked.size(), backends);
+    EXPECT_EQ(asked.back().kind, OpKind::remove_dest);
+    EXPECT_EQ(asked.back().dest.address, address_of(3));
+    asked.pop_back();
+    EXPECT_TRUE(std::ranges::all_of(asked, [](const ipvs::Op& op) { return op.kind == OpKind::edit_dest; }));
+    for (model::BackendId id = 1; id <= backends; ++id) {
+        const Slots::Published shown = slots.published(id);
+        ASSERT_EQ(shown.present, id != 3) << id;
+        ASSERT_EQ(shown.weight, id == 3 ? 0U : 7U) << id;
+    }
+}
+
+TEST_F(ManyWeightsTest, OneThatIsRefusedIsAskedOnceAndStopsNoneOfTheOthers) {
+    watch(5);
+    change(3);
+    weights.settle(*now);
+    EXPECT_EQ(asked.size(), backends);
+    EXPECT_EQ(slots.published(5).weight, 100U);
+    EXPECT_NE(slots.published(5).not_applied, "");
+    EXPECT_EQ(slots.published(backends).weight, 7U);
+    EXPECT_FALSE(slots.published(3).present);
+
+    asked.clear();
+    driver.set_hook({});
+    clock.advance(weights.next() - clock.now());
+    weights.settle(*now);
+    EXPECT_EQ(slots.published(5).weight, 7U);
+    EXPECT_EQ(slots.published(5).not_applied, "");
+    EXPECT_EQ(weights.next(), 0U);
+}
+
+TEST_F(ManyWeightsTest, AServiceThatSomebodyRemovedMeanwhileIsToldOfOnce) {
+    // In the second part: what is in the table of the first is gone again.
+    size_t seen = 0;
+    driver.set_hook([&](const ipvs::Op&, uint64_t) {
+        if (++seen == 300) {
+            const auto services = driver.services();
+            driver.apply(std::vector{ipvs::Op::remove(services->front().key)});
+        }
+        return 0;
+    });
+    change(3);
+    EXPECT_EQ(weights.settle(*now), std::vector<std::string>{"web"});
+    EXPECT_EQ(driver.services()->size(), 1U);
+    EXPECT_EQ(slots.published(backends).weight, 7U);
+}
+
+}  // namespace
+}  // namespace gorb::control::weights_test
