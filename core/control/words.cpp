@@ -1,6 +1,28 @@
 #include "control/words.h"
 
+#include "base/json_members.h"
+#include "base/json_write.h"
+#include "model/codec.h"
+
 namespace gorb::control {
+
+namespace {
+
+template <class Object>
+std::string settings_of(const Object& object, void (*write)(base::JsonWriter&, const Object&)) {
+    std::string text;
+    base::StringSink sink(text);
+    base::JsonWriter writer(sink);
+    write(writer, object);
+    return text;
+}
+
+std::string with_address(const std::string& before, const std::string& after, const std::string& settings) {
+    if (before == after) return settings;
+    return "address " + before + " -> " + after + (settings.empty() ? "" : ", ") + settings;
+}
+
+}  // namespace
 
 std::string in_quotes(const std::string& name) {
     return "\"" + name + "\"";
@@ -29,6 +51,18 @@ std::optional<std::string_view> comes_back(const model::ServiceEntry& service) {
     if (service.origin != model::Origin::file) return std::nullopt;
     return "a declarative file has it and brings it back when it is applied next, at SIGHUP or a start: "
            "remove it there, too";
+}
+
+std::string what_changed(const model::Service& before, const model::Service& after) {
+    return with_address(before.key.text(), after.key.text(),
+                        base::differing_members(settings_of(before, &model::write_service_settings),
+                                                settings_of(after, &model::write_service_settings)));
+}
+
+std::string what_changed(const model::Backend& before, const model::Backend& after) {
+    return with_address(before.address.text(), after.address.text(),
+                        base::differing_members(settings_of(before, &model::write_backend_settings),
+                                                settings_of(after, &model::write_backend_settings)));
 }
 
 std::string removed(std::string what, const model::ServicePtr& service) {

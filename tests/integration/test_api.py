@@ -22,6 +22,22 @@ class Api(unittest.TestCase):
             self.assertIn(word, reply.text)
         return reply.json
 
+    def test_the_log_says_what_a_change_has_changed(self):
+        g = self.gorbd
+        g.made("/service/web", WEB)
+        g.made("/service/web/b1", B1)
+        self.assertNotIn("changes=", g.log())
+        self.assertEqual(g.request("PATCH", "/service/web/b1", {"weight": 7, "admin": "drain"}).status, 200)
+        self.assertEqual(g.request("PATCH", "/service/web", {"quorum": 2}).status, 200)
+        self.assertEqual(g.request("PUT", "/service/web/b1", {**B1, "address": "10.1.0.2"}, headers={"If-Match": "*"}).status, 200)
+        self.assertEqual(g.request("PATCH", "/service/web/b1", {"pulse": {"interval": "3s"}}).status, 200)
+        changes = [line for line in g.log().splitlines() if "changes=" in line]
+        for line, message, words in zip(changes, ("backend changed", "virtual service changed", "backend replaced", "backend changed"),
+                                        ("weight 128 -> 7, admin ready -> drain", "quorum default -> 2",
+                                         "address 10.1.0.1:80 -> 10.1.0.2:80, weight 7 -> 128", "changes=pulse"), strict=True):
+            self.assertIn(message, line)
+            self.assertIn(words, line)
+
     def test_life_of_a_service(self):
         g = self.gorbd
         self.assertEqual(g.get("/service").json, [])
