@@ -1,11 +1,12 @@
 """Servers that behave badly, many of each at once, and a gorbd in front of them that keeps its deadlines, its memory, its
 descriptors, its other checks and its words."""
+import contextlib
 import http.client
 import json
 import unittest
 
 from gorbd import SLOW, wait_until
-from room import COUNT, FIRST, LONG, SANITIZED, RobustTest, addresses
+from room import COUNT, FIRST, LONG, SANITIZED, RobustTest, Server, addresses
 
 # Where we may not go before the rest of the machine, its part in how late things are is allowed for.
 PATIENCE = SLOW * (1 if FIRST else 4)
@@ -14,29 +15,44 @@ TIMED_OUT = "timed out"
 NOT_IN_TIME = "timed out|within the timeout"
 # Of those that came later, fewer in the short form: they are variations.
 FEW = COUNT if LONG else min(COUNT, 50)
+# Servers that never get through a TLS handshake.
+OUTSIDE_TLS = {"handshake", "silent", "full"}
 # For a check that ends by its deadline: how late its result may be.
 GRACE = (2.0 if LONG else 0.4) * PATIENCE
 
 
 class Hostile(RobustTest):
+    memory = None  # of gorbd before the first group
+
     def mistreat(self, pulse, cases, each_kib, tls=False, reused=False, timeout=TIMEOUT, count=COUNT):
         """`cases`: {mode: (verdict, what the reason has to match, whether the deadline has to pass)}. `each_kib`: what gorbd may
-        use for a backend while all of them are being checked. `reused`: it keeps sockets for half a minute, for the next checks."""
+        use for a backend while all of them are being checked. `reused`: it keeps sockets for half a minute, for the next checks.
+        The modes are there at the same time; with thousands over TLS one after the other, for want of memory in their servers."""
         gorbd = self.daemon()
         certificate = self.certificate() if tls else ()
-        inside = {"handshake": (), "silent": (), "full": ()}  # those that never get through the handshake
-        servers = {mode: self.server(mode, *inside.get(mode, certificate)) for mode in cases}
         well = self.server("well")
         healthy = addresses(20)
         gorbd.serve("healthy", well.port, {"type": "http", "interval": "200ms", "timeout": "1s"}, healthy)
+        self.checked(gorbd, "healthy", 10, 2)
+        for modes in [[mode] for mode in cases] if tls and LONG else [list(cases)]:
+            with contextlib.ExitStack() as ends:
+                servers = {mode: ends.enter_context(Server(mode, *(() if mode in OUTSIDE_TLS else certificate))) for mode in modes}
+                self.at_once(gorbd, well, servers, pulse, cases, each_kib, reused, timeout, count)
+        for name, backend in gorbd.backends("healthy").items():
+            self.assertEqual((backend["state"], backend["counts"]["failures"]), ("up", 0), name)
+        self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+
+    def at_once(self, gorbd, well, servers, pulse, cases, each_kib, reused, timeout, count):
+        """So many of each of the servers."""
         # One of each, so that all that is made once is there.
         for mode, server in servers.items():
             gorbd.serve(f"first-{mode}", server.port, {**pulse, "timeout": "300ms", "interval": "1h"}, addresses(1))
         for mode in servers:
             self.checked(gorbd, f"first-{mode}", 10)
             gorbd.delete(f"/service/first-{mode}")
-        self.checked(gorbd, "healthy", 10, 2)
-        fds, memory = len(gorbd.descriptors()), gorbd.memory("VmRSS")
+        healthy = len(gorbd.backends("healthy"))
+        fds = len(gorbd.descriptors())
+        memory = self.memory = self.memory or gorbd.memory("VmRSS")  # what one group leaves is there for the next
         gorbd.forget_peak()
         self.gaps(gorbd, well)
 
@@ -51,23 +67,20 @@ class Hostile(RobustTest):
                 self.judge(mode, backend, timeout, *cases[mode])
 
         gaps = self.gaps(gorbd, well)
-        self.assertEqual(len(gaps), len(healthy))
+        self.assertEqual(len(gaps), healthy)
         late = max(gaps.values()) - 0.2
         grown = (peak - memory) / (count * len(servers))
-        print(f"{count} of each of {', '.join(cases)}: {grown:.1f} KiB each at the peak; "
-              f"healthy checks at most {late * 1000:.0f} ms late")
+        print(f"{count} of each of {', '.join(servers)}: {grown:.1f} KiB each at the peak; "
+              f"healthy checks at most {late * 1000:.0f} ms late", flush=True)
         if not SANITIZED:
             self.assertLess(grown, each_kib, "KiB of memory for each backend")
         self.assertLess(late, 0.6 * PATIENCE, "s late was a check of a healthy backend")
-        for name, backend in gorbd.backends("healthy").items():
-            self.assertEqual((backend["state"], backend["counts"]["failures"]), ("up", 0), name)
         for mode in servers:
             self.assertEqual(gorbd.delete(f"/service/{mode}").status, 200)
         # Those of the healthy checks come and go. The short form does not wait for sockets to be given back.
-        most = fds + len(healthy) + (count * len(servers) if reused and not LONG else 0)
+        most = fds + healthy + (count * len(servers) if reused and not LONG else 0)
         wait_until(f"descriptors return to {most}; now {len(gorbd.descriptors())}",
                    lambda: len(gorbd.descriptors()) <= most, 120 if reused and LONG else 10)
-        self.assertEqual(gorbd.terminate(), 0, gorbd.log())
 
     def judge(self, mode, backend, timeout, verdict, reason, to_the_deadline):
         last = backend["last"]
