@@ -23,12 +23,13 @@ def in_turn(makers, farm, rounds, seconds):
 
 
 def tell(report, title, figures, backends):
-    us = {}
+    us, user = {}, {}
     for name, all_of in figures.items():
         us[name] = median([f.us for f in all_of])
+        user[name] = median([f.user_us for f in all_of])
         low, high = min(f.us for f in all_of), max(f.us for f in all_of)
         report.line(f"{title} {name}: cpu a check", us[name], f"us [{low:.1f}-{high:.1f}]")
-        report.line(f"{title} {name}: of it user space", median([f.user_us for f in all_of]), "us",
+        report.line(f"{title} {name}: of it user space", user[name], "us",
                     3 if name.startswith("gorbd") and backends >= 10000 else None)
         report.line(f"{title} {name}: done of due", 100 * median([f.done / f.due for f in all_of]), "%")
         report.line(f"{title} {name}: rss a backend",
@@ -39,7 +40,14 @@ def tell(report, title, figures, backends):
             late = median([f.late[i] for f in all_of])
             if late is not None or name.startswith("gorbd"):
                 report.line(f"{title} {name}: late {part}", late, "ms")
-    return us
+    return us, user
+
+
+def compare(report, title, us, user, name, peer, goal=None):
+    """`name` beside a peer, and what it does in user space beyond that: of the floor all of it is system calls."""
+    report.line(f"{title}: {name} / {peer}", us[name] / us[peer], "x", goal)
+    if peer.startswith("floor"):
+        report.line(f"{title}: {name} - {peer}, user space", user[name] - user[peer], "us")
 
 
 def size(backends):
@@ -51,9 +59,9 @@ def tcp(report, bench, backends, interval=1.0):
               "haproxy": lambda: HAProxy("tcp", backends, interval),
               "floor": lambda: Floor(bench.build, "tcp", backends, interval)}
     with Farm(bench.build) as farm:
-        us = tell(report, f"tcp {size(backends)}", in_turn(makers, farm, bench.rounds, bench.seconds), backends)
-    report.line(f"tcp {size(backends)}: gorbd / haproxy", us["gorbd"] / us["haproxy"], "x", 0.65)
-    report.line(f"tcp {size(backends)}: gorbd / floor", us["gorbd"] / us["floor"], "x", 1.5 if backends >= 10000 else None)
+        costs = tell(report, f"tcp {size(backends)}", in_turn(makers, farm, bench.rounds, bench.seconds), backends)
+    compare(report, f"tcp {size(backends)}", *costs, "gorbd", "haproxy", 0.65)
+    compare(report, f"tcp {size(backends)}", *costs, "gorbd", "floor", 1.5 if backends >= 10000 else None)
 
 
 def http(report, bench, backends, interval=1.0):
@@ -63,11 +71,10 @@ def http(report, bench, backends, interval=1.0):
               "floor-kept": lambda: Floor(bench.build, "http", backends, interval),
               "floor-fresh": lambda: Floor(bench.build, "fresh", backends, interval)}
     with Farm(bench.build) as farm:
-        us = tell(report, f"http {size(backends)}", in_turn(makers, farm, bench.rounds, bench.seconds), backends)
-    report.line(f"http {size(backends)}: gorbd kept / haproxy", us["gorbd-kept"] / us["haproxy"], "x", 0.25)
-    report.line(f"http {size(backends)}: gorbd fresh / haproxy", us["gorbd-fresh"] / us["haproxy"], "x", 0.9)
-    report.line(f"http {size(backends)}: gorbd kept / floor", us["gorbd-kept"] / us["floor-kept"], "x")
-    report.line(f"http {size(backends)}: gorbd fresh / floor", us["gorbd-fresh"] / us["floor-fresh"], "x")
+        costs = tell(report, f"http {size(backends)}", in_turn(makers, farm, bench.rounds, bench.seconds), backends)
+    for kind, goal in (("kept", 0.25), ("fresh", 0.9)):
+        compare(report, f"http {size(backends)}", *costs, f"gorbd-{kind}", "haproxy", goal)
+        compare(report, f"http {size(backends)}", *costs, f"gorbd-{kind}", f"floor-{kind}")
 
 
 def many(report, bench, backends=100000, interval=5.0):
