@@ -29,6 +29,7 @@ constexpr int exit_usage = 2;    // command line or configuration
 // The kernel's table is in its final state long before: what may take so long is a plugin that does not
 // return.
 constexpr std::chrono::seconds shutdown_limit{10};
+constexpr std::chrono::seconds log_patience{1};  // at the end, with a reader of the log that has stopped
 
 int complain(const base::Error& error, int status) {
     std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
@@ -145,11 +146,13 @@ int run(const app::Settings& settings) {
     {
         const app::Deadline deadline(shutdown_limit, [] {
             base::log_error("a plugin holds up the end: leaving without it");
+            base::flush_log(log_patience);
             std::_Exit(exit_failure);
         });
         daemon->reset();
     }
     base::log_info("stopped");
+    base::flush_log(log_patience);
     return 0;
 }
 

@@ -3,15 +3,16 @@
 #include <Poco/Channel.h>
 #include <Poco/Logger.h>
 #include <Poco/Message.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
 #include "base/clock.h"
+#include "base/log_sink.h"
 
 namespace gorb::base {
 namespace {
@@ -122,18 +123,8 @@ std::string_view journal_prefix(LogLevel level) {
     return prefixes[static_cast<size_t>(level) - 1];
 }
 
-// One write() a line: lines of several threads, and of several processes on one pipe, do not mix. A line that
-// can not be written is lost; there is nowhere left to say so.
-void write_all(std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return;
-        text.remove_prefix(static_cast<size_t>(n));
-    }
-}
-
-void write_line(LogLevel level, std::string_view line) {
+// With stamp or priority, and its end.
+std::string whole_line(LogLevel level, std::string_view line) {
     static const bool journal = stderr_is_journal();
     std::string out;
     out.reserve(line.size() + 32);
@@ -145,7 +136,25 @@ void write_line(LogLevel level, std::string_view line) {
     }
     out += line;
     out += '\n';
-    write_all(out);
+    return out;
+}
+
+std::string lost_line(uint64_t lost) {
+    const LogField lines{"lines", std::to_string(lost)};
+    return whole_line(
+        LogLevel::warning,
+        log_line(LogLevel::warning, "lines of the log were lost: nobody read them in time", {&lines, 1}));
+}
+
+// Kept for good: threads may log while static objects are destroyed.
+LogSink& sink() {
+    static LogSink* const only = [] {
+        auto* made = new LogSink(STDERR_FILENO, &lost_line);
+        pthread_atfork([] { sink().before_fork(); }, [] { sink().after_fork_in_parent(); },
+                       [] { sink().after_fork_in_child(); });
+        return made;
+    }();
+    return *only;
 }
 
 // What Poco's own classes log comes out in the same form.
@@ -155,16 +164,16 @@ class StderrChannel final : public Poco::Channel {
         const LogLevel level = level_of(message.getPriority());
         if (!log_wants(level)) return;
         if (message.getSource() == own_source) {
-            write_line(level, message.getText());
+            sink().write(whole_line(level, message.getText()));
         } else {
             const LogField source{"source", message.getSource()};
-            write_line(level, log_line(level, message.getText(), {&source, 1}));
+            sink().write(whole_line(level, log_line(level, message.getText(), {&source, 1})));
         }
     }
     static constexpr const char* own_source = "gorb";
 };
 
-// Kept for good: threads may log while static objects are destroyed.
+// Kept for good, too.
 Poco::Logger& root() {
     static Poco::Logger* const logger = [] {
         Poco::Logger& r = Poco::Logger::root();
@@ -207,6 +216,14 @@ void log(LogLevel level, std::string_view message, std::span<const LogField> fie
     if (!log_wants(level)) return;
     root().log(
         Poco::Message(StderrChannel::own_source, log_line(level, message, fields), priority_of(level)));
+}
+
+bool flush_log(std::chrono::milliseconds longest) {
+    return sink().flush(longest);
+}
+
+uint64_t log_lines_lost() {
+    return sink().lost();
 }
 
 }  // namespace gorb::base

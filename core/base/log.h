@@ -5,8 +5,10 @@
 //
 // Where stderr is the stream that JOURNAL_STREAM names, the stamp is left to the journal and the line begins
 // with its priority, <6>. What Poco's own classes log comes out in the same form, with source=LOGGER.
+// Nobody waits for whoever reads it (log_sink.h).
 // Threads: any.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -49,6 +51,11 @@ inline void log_info(std::string_view m, std::initializer_list<LogField> f = {})
 inline void log_debug(std::string_view m, std::initializer_list<LogField> f = {}) {
     if (log_wants(LogLevel::debug)) log(LogLevel::debug, m, {f.begin(), f.size()});
 }
+
+// Before the end: waits until all is written, but no longer than that. False: something is not.
+bool flush_log(std::chrono::milliseconds longest);
+// Lines that went lost since nobody read them in time.
+uint64_t log_lines_lost();
 
 // The line without stamp and newline, as log() writes it. Pure.
 std::string log_line(LogLevel level, std::string_view message, std::span<const LogField> fields);

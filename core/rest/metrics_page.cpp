@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "rest/backend_resource.h"
 #include "rest/service_resource.h"
 
@@ -195,6 +196,8 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
     add_store(page, control.store(), snapshot->revision);
     add_reconciliation(page, control.totals(), not_applied);
     add_checks(page, control.health_counters());
+    add_one(page, "gorb_log_lines_lost_total", "Lines of the log that nobody read in time",
+            static_cast<double>(base::log_lines_lost()), prometheus::MetricType::Counter);
     for (const auto& metric : metrics.read()) {
         page.push_back(
             family(metric.name, metric.help,

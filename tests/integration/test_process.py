@@ -1,14 +1,17 @@
 """The daemon as a process: how it starts, what it tells the service manager, and how it ends."""
+import fcntl
 import os
 import re
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 from gorbd import SLOW, Gorbd, run_gorbd, wait_until
+from servers import TcpBackend
 
 
 class ServiceManager:
@@ -43,6 +46,40 @@ class Process(unittest.TestCase):
             with socket.create_connection(gorbd.address) as client:
                 client.sendall(b"GET /service HTTP/1.1\r\n")
                 self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+
+    def test_a_log_that_nobody_reads_holds_up_nothing(self):
+        gorbd = self.enterContext(Gorbd("--driver", "memory", start=False))
+        out, log = os.pipe()
+        self.addCleanup(os.close, out)
+        fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
+        gorbd.process = subprocess.Popen(gorbd.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+        os.close(log)
+        said = ""
+        while not (listening := re.search(r"listening\b.*\baddress=(\S+):(\d+)", said)):
+            said += os.read(out, 4096).decode()
+        gorbd.address = listening[1], int(listening[2])
+        # From here on nobody reads. Checks and answers go on.
+        gorbd.put("/log", {"level": "debug"})
+        with TcpBackend() as backend:
+            gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+            gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": backend.port, "pulse": {
+                "type": "tcp", "interval": "50ms", "timeout": "1s", "fall": 1}})
+            for _ in range(100):
+                self.assertEqual(gorbd.get("/service/web").status, 200)
+            gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "up", "up")
+        gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 0, "down")
+        for _ in range(400):
+            self.assertEqual(gorbd.get("/service/" + 4000 * "x").status, 400)
+        lost = int(re.search(r"^gorb_log_lines_lost_total (\d+)$", gorbd.get("/metrics").text, re.MULTILINE)[1])
+        self.assertGreater(lost, 0)
+        # Whoever reads again misses nothing of how it began, and is told what is missing.
+        while "lines of the log were lost" not in said:
+            said += os.read(out, 65536).decode(errors="replace")
+        self.assertIn("backend is down", said)
+        self.assertGreaterEqual(int(re.search(r"were lost: .* lines=(\d+)", said)[1]), lost)
+        for _ in range(100):
+            gorbd.get("/service/web")
+        self.assertEqual(gorbd.terminate(), 0)
 
     def test_sighup_does_not_end_it(self):
         with Gorbd("--driver", "memory") as gorbd:

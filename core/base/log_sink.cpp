@@ -1,0 +1,160 @@
+#include "base/log_sink.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <thread>
+#include <utility>
+
+namespace gorb::base {
+
+struct LogSink::State {
+    State(int f, Told t, size_t m) : fd(f), told(t), most(m) {}
+
+    bool room(int wait_ms) const;
+    size_t put(std::string_view text);
+    bool drain();
+    void take(std::string_view line, const std::shared_ptr<State>& self);
+    void begin(const std::shared_ptr<State>& self);
+    void run();
+
+    const int fd;
+    const Told told;
+    const size_t most;
+    std::mutex mutex;
+    std::string waiting;  // from `at` on, and all that follows under the mutex
+    size_t at = 0;
+    uint64_t untold = 0;  // lost, and no line has said so
+    bool running = false, ending = false;
+    bool is_socket = true;  // until it says that it is none
+    std::atomic<uint64_t> lost{0};
+};
+
+// True as well where a write would fail.
+bool LogSink::State::room(int wait_ms) const {
+    pollfd out{fd, POLLOUT, 0};
+    return poll(&out, 1, wait_ms) > 0;
+}
+
+// How much of it is done with: written, or given up since nobody can read it. A pipe with room takes PIPE_BUF
+// bytes at once (pipe(7)), a socket says itself when it is full.
+size_t LogSink::State::put(std::string_view text) {
+    size_t done = 0;
+    while (done < text.size() && room(0)) {
+        const std::string_view left = text.substr(done);
+        const ssize_t n = is_socket ? ::send(fd, left.data(), left.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                    : ::write(fd, left.data(), std::min<size_t>(left.size(), PIPE_BUF));
+        if (n < 0 && errno == ENOTSOCK) is_socket = false;
+        if (n < 0 && (errno == EINTR || errno == ENOTSOCK)) continue;
+        if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) break;
+        if (n <= 0) return text.size();
+        done += static_cast<size_t>(n);
+    }
+    return done;
+}
+
+// Writes what waits, as far as there is room. True: nothing waits any more.
+bool LogSink::State::drain() {
+    while (true) {
+        at += put(std::string_view(waiting).substr(at));
+        if (at < waiting.size()) break;
+        waiting = {};
+        at = 0;
+        if (untold == 0) return true;
+        waiting = told(std::exchange(untold, 0));
+    }
+    if (at > most) waiting.erase(0, std::exchange(at, 0));
+    return false;
+}
+
+void LogSink::State::take(std::string_view line, const std::shared_ptr<State>& self) {
+    const std::lock_guard lock(mutex);
+    if (waiting.empty()) {
+        line.remove_prefix(put(line));
+        if (line.empty()) return;
+    } else if (waiting.size() - at + line.size() > most) {
+        ++untold;
+        lost.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    waiting += line;
+    if (!running) begin(self);
+}
+
+void LogSink::State::begin(const std::shared_ptr<State>& self) {
+    // The program's signals are not for this thread.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+        std::thread([self] { self->run(); }).detach();
+        running = true;
+    } catch (const std::exception&) {
+        // The next line tries again.
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void LogSink::State::run() {
+    pthread_setname_np(pthread_self(), "log");
+    std::unique_lock lock(mutex);
+    while (!ending && !drain()) {
+        lock.unlock();
+        room(100);  // and then look whether there is an end
+        lock.lock();
+    }
+    running = false;
+}
+
+LogSink::LogSink(int fd, Told told, size_t most) : state_(std::make_shared<State>(fd, told, most)) {}
+
+LogSink::~LogSink() {
+    const std::lock_guard lock(state_->mutex);
+    state_->ending = true;
+}
+
+void LogSink::write(std::string_view line) {
+    state_->take(line, state_);
+}
+
+bool LogSink::flush(std::chrono::milliseconds longest) {
+    const auto end = std::chrono::steady_clock::now() + longest;
+    while (true) {
+        {
+            const std::lock_guard lock(state_->mutex);
+            if (state_->drain()) return true;
+        }
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+        if (left.count() <= 0) return false;
+        state_->room(static_cast<int>(left.count()));
+    }
+}
+
+uint64_t LogSink::lost() const {
+    return state_->lost.load(std::memory_order_relaxed);
+}
+
+void LogSink::before_fork() {
+    state_->mutex.lock();
+}
+
+void LogSink::after_fork_in_parent() {
+    state_->mutex.unlock();
+}
+
+void LogSink::after_fork_in_child() {
+    state_->waiting.clear();
+    state_->at = 0;
+    state_->untold = 0;
+    state_->running = false;
+    state_->mutex.unlock();
+}
+
+}  // namespace gorb::base
