@@ -1,5 +1,8 @@
 // gorbd: reads the command line, starts the daemon, waits for a signal.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -94,6 +97,14 @@ int check_config(const app::Settings& settings) {
     return 0;
 }
 
+// A log whose descriptor was closed would be written into whatever is opened next.
+void open_standard_descriptors() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        // The lowest that is free, so this one.
+        if (fcntl(fd, F_GETFD) < 0) open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    }
+}
+
 int done(const base::Status& status) {
     return status ? 0 : complain(status.error(), exit_failure);
 }
@@ -159,6 +170,7 @@ int run(const app::Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    open_standard_descriptors();
     auto arguments = app::read_arguments({argv + 1, argv + argc});
     if (!arguments) return complain(arguments.error(), exit_usage);
     if (arguments->action == app::Action::help) {

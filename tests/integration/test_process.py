@@ -1,4 +1,5 @@
 """The daemon as a process: how it starts, what it tells the service manager, and how it ends."""
+import contextlib
 import fcntl
 import os
 import re
@@ -28,6 +29,17 @@ class ServiceManager:
             if word in (said := self.socket.recv(4096).decode()).splitlines():
                 return said
         raise AssertionError(f"the service manager was not told {word}")
+
+
+def listening_port(pid):
+    """Of a process; None while there is none. See proc(5), /proc/net/tcp."""
+    with contextlib.suppress(FileNotFoundError):
+        sockets = [os.readlink(file) for file in Path(f"/proc/{pid}/fd").iterdir()]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                return int(fields[1].split(":")[1], 16)
+    return None
 
 
 class Process(unittest.TestCase):
@@ -79,6 +91,16 @@ class Process(unittest.TestCase):
         self.assertGreaterEqual(int(re.search(r"were lost: .* lines=(\d+)", said)[1]), lost)
         for _ in range(100):
             gorbd.get("/service/web")
+        self.assertEqual(gorbd.terminate(), 0)
+
+    def test_without_standard_descriptors_nothing_else_becomes_them(self):
+        gorbd = self.enterContext(Gorbd("--driver", "memory", start=False))
+        gorbd.process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *gorbd.command], cwd="/")
+        # It can not say where it listens.
+        gorbd.address = "127.0.0.1", wait_until("it listens", lambda: listening_port(gorbd.process.pid))
+        self.assertEqual(gorbd.get("/healthz").status, 200)
+        for fd in range(3):
+            self.assertEqual(os.readlink(f"/proc/{gorbd.process.pid}/fd/{fd}"), "/dev/null")
         self.assertEqual(gorbd.terminate(), 0)
 
     def test_sighup_does_not_end_it(self):
