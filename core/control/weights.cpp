@@ -14,7 +14,7 @@ namespace {
 
 using ipvs::Op;
 
-constexpr size_t made_at_once = 256;
+constexpr size_t made_at_once = 4096;
 
 // The change of health that a freeze holds back: one of those that made the engine suspect this machine.
 bool held(const health::Suspicion& suspicion, const Slot& slot) {
@@ -56,8 +56,8 @@ struct Weights::Changes {
     }
 };
 
-// What is to be told to the kernel. Thousands of weights are told in parts, in memory that one part warms for
-// the next; nothing goes before what replaces it is there, so removals wait for the end.
+// What is to be told to the kernel. Of ten thousands of weights it is told in parts, which bounds the memory;
+// nothing goes before what replaces it is there, so removals wait for the end.
 struct Weights::Batch {
     Changes make, remove;
     uint64_t now = 0;

@@ -17,7 +17,7 @@ namespace {
 using health::State;
 using OpKind = ipvs::Op::Kind;
 
-constexpr model::BackendId backends = 1000;
+constexpr model::BackendId backends = 9000;
 
 base::Endpoint address_of(model::BackendId id) {
     return *base::Endpoint::parse("10.1." + std::to_string(id / 250) + "." + std::to_string(1 + id % 250) +
@@ -118,7 +118,7 @@ TEST_F(ManyWeightsTest, AServiceThatSomebodyRemovedMeanwhileIsToldOfOnce) {
     // In the second part: what is in the table of the first is gone again.
     size_t seen = 0;
     driver.set_hook([&](const ipvs::Op&, uint64_t) {
-        if (++seen == 300) {
+        if (++seen == 8500) {
             const auto services = driver.services();
             driver.apply(std::vector{ipvs::Op::remove(services->front().key)});
         }
