@@ -128,6 +128,7 @@ void Lane::end(Slot slot) {
     if (const Probes::Sign sign = probes_.sign(slot); sign != Probes::Sign::none) {
         crew_.watch.turned(aim.address.ip, sign, Probes::Sign::none, base::ns_of(aim.spec.pulse.interval),
                            loop_.now());
+        watch_suspicion();
     }
     probes_.release(slot);
 }
