@@ -168,6 +168,21 @@ TEST_F(Plugins, AStallOfThisProcessIsNotTheTargetsFaultWhereThePulseWatchesTheTi
     EXPECT_NE(check.reason.find("this process was held up for"), std::string::npos) << check.reason;
 }
 
+// The loop was late, the server was not.
+TEST_F(Plugins, AnAnswerThatCameInTimeCountsHoweverLateItIsSeen) {
+    const Listener server;
+    Target t = target(1, "tcp", server.port());
+    edit_pulse(t, [](model::PulseSpec& p) {
+        p.interval = std::chrono::minutes(10);
+        p.timeout = std::chrono::milliseconds(100);
+    });
+    engine->put(t);
+    // In the turn in which the check is started, and behind it.
+    loop.post([this] { loop.at(0, [] { std::this_thread::sleep_for(std::chrono::milliseconds(300)); }); });
+    while (!engine->read(1)->checks[0].checked) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(engine->read(1)->checks[0].verdict, plugin::Verdict::pass) << engine->read(1)->checks[0].reason;
+}
+
 TEST_F(Plugins, APulseThatIsNotLoadedIsUnknownAndNamed) {
     engine->put(target(1, "no-such-pulse", 9));
     engine->put(target(2, "none", 9));
