@@ -74,7 +74,7 @@ Lane::Lane(io::Loop& loop, MakeChecker make, Crew& crew, uint64_t seed, Schedule
       prober_(
           loop, std::move(make),
           [this](Slot slot, const plugin::Report& report) {
-              finish(slot, report, loop_.now());
+              answered(slot, report);
               arm();
           },
           [this](Slot slot) { recheck(slot); }),
@@ -128,6 +128,7 @@ void Lane::end(Slot slot) {
     if (const Probes::Sign sign = probes_.sign(slot); sign != Probes::Sign::none) {
         crew_.watch.turned(aim.address.ip, sign, Probes::Sign::none, base::ns_of(aim.spec.pulse.interval),
                            loop_.now());
+        watch_suspicion();
     }
     probes_.release(slot);
 }
@@ -176,28 +177,44 @@ void Lane::start(const Scheduler::Start& what) {
 
 void Lane::time_out(Slot slot, uint64_t now) {
     auto [not_begun, told] = prober_.expire(slot);
-    const base::Nanos timeout = probes_.aim(slot).spec.pulse.timeout;
-    const uint64_t deadline = scheduler_.started(slot) + base::ns_of(timeout);
+    const std::string timeout = base::duration_text(probes_.aim(slot).spec.pulse.timeout);
     plugin::Report report;
-    report.verdict = plugin::Verdict::unknown;
-    report.code = ETIMEDOUT;
     if (not_begun) {
         report.code = EAGAIN;
-        report.detail = "not begun within " + base::duration_text(timeout) + ": all workers were busy";
-    } else if (now - deadline > stall) {
-        const uint64_t ms = (now - deadline) / 1'000'000;
-        report.detail = "no answer was seen within " + base::duration_text(timeout) +
-                        ", but this process was held up for " +
-                        base::duration_text(std::chrono::milliseconds(ms));
+        report.detail = "not begun within " + timeout + ": all workers were busy";
+    } else if (auto stalled = held_up(slot, now)) {
+        report = std::move(*stalled);
     } else if (told) {
         report = std::move(*told);
     } else {
         report.verdict = plugin::Verdict::fail;
-        report.detail = "timed out after " + base::duration_text(timeout);
+        report.code = ETIMEDOUT;
+        report.detail = "timed out after " + timeout;
     }
     // For some pulses silence is what they wait for.
     if (report.verdict != plugin::Verdict::pass) Tally::add(tally_.timed_out);
     finish(slot, report, now);
+}
+
+// What is booked instead of a failure when the deadline was seen much too late; nullopt: it was not.
+std::optional<plugin::Report> Lane::held_up(Slot slot, uint64_t now) const {
+    const base::Nanos timeout = probes_.aim(slot).spec.pulse.timeout;
+    const uint64_t deadline = scheduler_.started(slot) + base::ns_of(timeout);
+    if (now <= deadline + stall) return std::nullopt;
+    plugin::Report report;
+    report.code = ETIMEDOUT;
+    report.detail = "no answer was seen within " + base::duration_text(timeout) +
+                    ", but this process was held up for " +
+                    base::duration_text(std::chrono::milliseconds((now - deadline) / 1'000'000));
+    return report;
+}
+
+// Some pulses watch the time as well, and may see its end before turn() does.
+void Lane::answered(Slot slot, const plugin::Report& report) {
+    const uint64_t now = loop_.now();
+    const auto stalled =
+        report.verdict == plugin::Verdict::fail ? held_up(slot, now) : std::optional<plugin::Report>();
+    finish(slot, stalled ? *stalled : report, now);
 }
 
 void Lane::recheck(Slot slot) {

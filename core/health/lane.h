@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,6 +75,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     void turn();
     void start(const Scheduler::Start& what);
     void time_out(Slot slot, uint64_t now);
+    std::optional<plugin::Report> held_up(Slot slot, uint64_t now) const;
+    void answered(Slot slot, const plugin::Report& report);
     void recheck(Slot slot);
     void finish(Slot slot, const plugin::Report& report, uint64_t now);
     void concern(Slot slot, const Probes::Effect& effect, const plugin::Report& report, uint64_t now);

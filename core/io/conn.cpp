@@ -60,6 +60,7 @@ struct Conn::Impl final : Conn {
     void hand_over(const uint8_t* data, size_t size);
     void end(int reason);
     void end_soon(int reason);
+    void end_broken();
     int send_datagram(const void* data, size_t size);
     int write_some(const void* data, size_t size, size_t& put);
     bool flush();
@@ -72,7 +73,7 @@ struct Conn::Impl final : Conn {
     TimerId deadline = 0, soon = 0;
     std::string_view words;  // what reason() says, when it is not for TLS to say
     int fd = -1;
-    int why = 0;                 // for `soon`: what closed() will say
+    int why = 0;                 // it is broken: what closed() will say, after what came before
     SocketPool* pool = nullptr;  // where fd goes back to
     SocketPool::Group* group = nullptr;
     uint64_t turn = 0;  // in which a socket that was used before was begun with
@@ -197,8 +198,19 @@ void Conn::Impl::end_soon(int reason) {
     in_a_moment();
 }
 
+// Tells of the end, after all that the peer had said before.
+void Conn::Impl::end_broken() {
+    const Held held_here(*this);
+    last_bytes = true;
+    const bool reads_on = tcp && open && why != -EPROTO;  // which is TLS that makes no sense any more
+    for (int i = 0; reads_on && i < reads_a_turn; ++i) {
+        if (!read_once()) break;
+    }
+    if (!dead) end(why);
+}
+
 void Conn::Impl::on_soon() {
-    if (why != 0) return end(why);
+    if (why != 0) return end_broken();
     const Held held_here(*this);
     if (!open) {
         open = has_connected = true;
@@ -210,7 +222,7 @@ void Conn::Impl::on_soon() {
 void Conn::Impl::on_edge(void* arg, uint32_t got) {
     Impl& conn = *static_cast<Impl*>(arg);
     if (conn.pool && conn.turn == conn.loop.turn()) return;  // told of what was before
-    if (conn.why != 0) return conn.end(conn.why);
+    if (conn.why != 0) return conn.end_broken();
     const Held held_here(conn);
     conn.last_bytes = conn.last_bytes || (got & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (conn.tcp && !conn.has_connected) return conn.connected(got);
@@ -225,7 +237,10 @@ void Conn::Impl::connected(uint32_t got) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) return end(-told_later(error));
+        // One that never stood is refused and not reset; what TLS makes of it is no connection yet.
+        const bool stood = !tls && (error == ECONNRESET || error == EPIPE);
+        if (error != 0 && !stood) return end(-told_later(error));
+        if (stood) why = -error;
     }
     if ((got & EPOLLOUT) == 0) return;
     has_connected = true;
@@ -235,7 +250,9 @@ void Conn::Impl::connected(uint32_t got) {
     }
     open = true;
     events.opened(*this);
-    if (!dead && (got & (EPOLLIN | EPOLLRDHUP))) on_readable();
+    if (dead) return;
+    if (why != 0) return end_broken();
+    if (got & (EPOLLIN | EPOLLRDHUP)) on_readable();
 }
 
 // True when the connection is open, and still is after its owner was told.
@@ -272,20 +289,20 @@ bool Conn::Impl::read_once() {
     bool more = true;
     if (tls) {
         const Step step = tls->read(buffer.data(), buffer.size(), size);
-        if (step == Step::failed) return end(told_later(tls->error())), false;
-        if (step == Step::ended) return end(0), false;
+        if (step == Step::failed) return end(why != 0 ? why : told_later(tls->error())), false;
+        if (step == Step::ended) return end(why), false;
         if (step != Step::done) return false;
     } else {
         const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
         if (got < 0 && errno == EINTR) return true;
         if (got < 0) {
-            if (errno != EAGAIN) end(-told_later(errno));
+            if (errno != EAGAIN) end(why != 0 ? why : -told_later(errno));
             return false;
         }
         size = static_cast<size_t>(got);
         if (size == 0 && tcp) {
             ended_by_peer = true;
-            end(0);
+            end(why);
             return false;
         }
         // A buffer that was not filled has emptied the socket, and what comes then is a new edge.

@@ -308,8 +308,9 @@ void Loop::run() {
         impl_->take_posts();  // also those posted just before stop()
         if (!going) break;
         impl_->wheel.collect(impl_->turn_now);
-        for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) fn();
+        // What has come goes before what is due: a late turn must not hide an answer that came in time.
         impl_->dispatch(count);
+        for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) fn();
         impl_->turn_now = 0;
     }
     impl_->turn_now = 0;
@@ -325,11 +326,11 @@ bool Loop::step() {
     busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
     bool any = impl_->take_posts();
     impl_->wheel.collect(impl_->turn_now);
+    any = impl_->dispatch(count) || any;
     for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) {
         fn();
         any = true;
     }
-    any = impl_->dispatch(count) || any;
     impl_->turn_now = 0;
     busy_since_.store(0, std::memory_order_relaxed);
     impl_->thread = before;

@@ -58,7 +58,7 @@ class Loop {
     // [any] Runs fn on the loop's thread, in the order posted. After stop() it is dropped.
     void post(std::function<void()> fn);
 
-    // Until stop(). Each turn: posted work, due timers, ready descriptors.
+    // Until stop(). Each turn: posted work, ready descriptors, due timers.
     void run();
     void stop();  // [any]
     // One turn without waiting, for tests with a ManualClock. Returns whether anything was done.

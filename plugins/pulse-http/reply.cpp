@@ -62,6 +62,10 @@ struct ReplyReader::Parser final : http::basic_parser<false> {
 // there aborts when it is shown fewer (Boost.Beast 1.74, parse_chunk_header()).
 constexpr size_t least_of_chunks = 5;
 
+// Some servers write no reason, and leave out the blank before it as well, which the parser insists on.
+// Everybody else reads it.
+constexpr std::string_view bare_line = "HTTP/1.1 200\r\n";
+
 struct ReplyReader::Slot {
     std::optional<Parser> parser;
 };
@@ -142,6 +146,18 @@ size_t ReplyReader::feed(std::string_view bytes) {
         error_code error;
         // Up to the head's end first: what becomes of the body is known only then.
         parser.eager(state_ == State::body);
+        if (!line_read_) {
+            if (rest.size() < bare_line.size()) return used;
+            if (rest.substr(bare_line.size() - 2, 2) == "\r\n") {
+                const std::string line = std::string(rest.substr(0, bare_line.size() - 2)) + " \r\n";
+                parser.put(boost::asio::const_buffer(line.data(), line.size()), error);
+                if (error != http::error::need_more)
+                    return bad("not an HTTP reply (" + error.message() + ")", bytes.size());
+                line_read_ = true;
+                used += bare_line.size();
+                continue;
+            }
+        }
         const size_t now = parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
         used += now;
         if (cut_) continue;

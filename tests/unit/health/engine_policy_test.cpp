@@ -401,6 +401,21 @@ TEST_F(EnginePolicy, WhenMostFailAtOnceThisMachineIsSuspectedBeforeAnyFalls) {
 
 // ---- many
 
+// Those that are removed were well: what is left looks like a wave, and nothing else will change.
+TEST_F(EnginePolicy, SuspicionThatComesOfARemovalIsOverInItsTimeAsWell) {
+    for (model::BackendId id = 1; id <= 50; ++id) engine->put(target(id, seconds(10)));
+    pass_time(30 * s);
+    for (model::BackendId id = 1; id <= 15; ++id) world.answer("b" + std::to_string(id), failing());
+    pass_time(10 * s);
+    ASSERT_TRUE(suspicions.empty()) << "15 of 50 are no wave";
+    for (model::BackendId id = 16; id <= 48; ++id) engine->remove(id);
+    settle();
+    ASSERT_TRUE(engine->suspicion().frozen) << "15 of 17 are";
+    pass_time(110 * s);
+    EXPECT_FALSE(engine->suspicion().frozen) << "what fails for ten intervals is believed";
+    EXPECT_EQ(suspicions.size(), 2U);
+}
+
 TEST_F(EnginePolicy, AHundredThousandPutAtOnceAreCheckedInTwoSecondsAndMakeNoneLate) {
     for (model::BackendId id = 1; id <= 500; ++id) engine->put(target(id));
     pass_time(5 * s);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
@@ -38,9 +39,31 @@ class Listener {
     Listener& operator=(const Listener&) = delete;
     uint16_t port() const { return port_; }
 
-  private:
+  protected:
     int fd_;
     uint16_t port_ = 0;
+};
+
+// One whose queue is full: it answers nobody.
+class SilentListener : public Listener {
+  public:
+    SilentListener() {
+        EXPECT_EQ(listen(fd_, 0), 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.sin_port = htons(port_);
+        for (int& filler : fillers_) {
+            filler = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+            static_cast<void>(connect(filler, reinterpret_cast<sockaddr*>(&address), sizeof address));
+        }
+    }
+    ~SilentListener() {
+        for (const int filler : fillers_) close(filler);
+    }
+
+  private:
+    std::array<int, 4> fillers_{};
 };
 
 class Plugins : public testing::Test {
@@ -125,6 +148,39 @@ TEST_F(Plugins, APulseThatAnswersFromWithinStartIsHeard) {
     const Changed c = change();
     EXPECT_EQ(c.id, 1U);
     EXPECT_EQ(c.state, State::up);
+}
+
+// Connections have deadlines of their own, which are seen before the engine sees that of the check.
+TEST_F(Plugins, AStallOfThisProcessIsNotTheTargetsFaultWhereThePulseWatchesTheTimeItself) {
+    const SilentListener server;
+    Target t = target(1, "tcp", server.port());
+    t.args = {*plugin::pulse_args(*registry.pulse("tcp"), {{"full-handshake", "true"}})};
+    edit_pulse(t, [](model::PulseSpec& p) {
+        p.interval = std::chrono::minutes(10);
+        p.timeout = std::chrono::milliseconds(300);
+    });
+    engine->put(t);
+    while (engine->counters().in_flight == 0) std::this_thread::yield();
+    loop.post([] { std::this_thread::sleep_for(std::chrono::milliseconds(1800)); });
+    while (!engine->read(1)->checks[0].checked) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    const CheckView check = engine->read(1)->checks[0];
+    EXPECT_EQ(check.verdict, plugin::Verdict::unknown) << check.reason;
+    EXPECT_NE(check.reason.find("this process was held up for"), std::string::npos) << check.reason;
+}
+
+// The loop was late, the server was not.
+TEST_F(Plugins, AnAnswerThatCameInTimeCountsHoweverLateItIsSeen) {
+    const Listener server;
+    Target t = target(1, "tcp", server.port());
+    edit_pulse(t, [](model::PulseSpec& p) {
+        p.interval = std::chrono::minutes(10);
+        p.timeout = std::chrono::milliseconds(100);
+    });
+    engine->put(t);
+    // In the turn in which the check is started, and behind it.
+    loop.post([this] { loop.at(0, [] { std::this_thread::sleep_for(std::chrono::milliseconds(300)); }); });
+    while (!engine->read(1)->checks[0].checked) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(engine->read(1)->checks[0].verdict, plugin::Verdict::pass) << engine->read(1)->checks[0].reason;
 }
 
 TEST_F(Plugins, APulseThatIsNotLoadedIsUnknownAndNamed) {

@@ -252,6 +252,46 @@ TEST_P(ConnTest, WhatComesTogetherWithTheEndIsReadFirst) {
     EXPECT_THAT(events.log, testing::ElementsAre("opened", "received last words", "closed 0"));
 }
 
+// However late the loop is: the connection stood.
+TEST_P(ConnTest, APeerThatResetsAtOnceWasConnectedAndWhatItSaidIsRead) {
+    for (const bool speaks : {false, true}) {
+        events = {};
+        const Peer peer(SOCK_STREAM, "127.0.0.1");
+        ASSERT_TRUE(open(peer));
+        const int other = peer.accept();
+        if (speaks) {
+            EXPECT_EQ(::send(other, "go away", 7, 0), 7);
+        }
+        const linger reset{1, 0};
+        setsockopt(other, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(other);
+        ASSERT_TRUE(turn_until([&] { return events.closed_why != 1; }));
+        std::vector<std::string> wanted{"opened", "received go away", "closed -104"};
+        if (!speaks) wanted.erase(wanted.begin() + 1);
+        EXPECT_EQ(events.log, wanted);
+    }
+}
+
+// A server that has read enough says so and hangs up, while the rest of the request still waits here.
+TEST_P(ConnTest, AnAnswerToHalfARequestIsReadBeforeTheReset) {
+    const Peer peer(SOCK_STREAM, "127.0.0.1");
+    const int little = 4096;
+    setsockopt(peer.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+    events.on_opened = [](Conn& conn) {
+        const std::string piece(1 << 18, 'x');
+        for (int i = 0; i < 1000 && conn.send(piece.data(), piece.size()) == 0; ++i) continue;
+    };
+    ASSERT_TRUE(open(peer));
+    ASSERT_TRUE(turn_until_log(1));
+    const int other = peer.accept();
+    EXPECT_EQ(::send(other, "too large", 9, 0), 9);
+    close(other);  // with unread bytes: a reset
+    ASSERT_TRUE(turn_until([&] { return events.closed_why != 1; }));
+    ASSERT_EQ(events.log.size(), 3u);
+    EXPECT_EQ(events.log[1], "received too large");
+    EXPECT_TRUE(events.closed_why == -ECONNRESET || events.closed_why == -EPIPE) << events.closed_why;
+}
+
 TEST_P(ConnTest, TheDeadlineEndsWhatHasNoAnswer) {
     const Peer peer(SOCK_STREAM, "127.0.0.1");
     ConnOptions options = fresh();

@@ -317,15 +317,22 @@ TEST_F(LoopTest, ADescriptorClosedWithoutAWordDoesNotLockItsNumber) {
     if (number != other.a && number != other.b) close(number);
 }
 
-TEST_F(LoopTest, ATurnTakesTimersBeforeDescriptorsAndPostsBeforeBoth) {
+// So an answer that came in time is seen before its deadline is, however late the turn.
+TEST_F(LoopTest, ATurnTakesDescriptorsBeforeTimersAndPostsBeforeBoth) {
     Pair pair;
     pair.feed();
     std::vector<int> order;
-    ASSERT_TRUE(loop.watch(pair.a, readable, [&](uint32_t) { order.push_back(3); }));
-    loop.at(clock.now(), [&] { order.push_back(2); });
+    ASSERT_TRUE(loop.watch(pair.a, readable, [&](uint32_t) {
+        order.push_back(2);
+        loop.at(0, [&] { order.push_back(4); });  // begun in this turn, told in the next
+        EXPECT_TRUE(loop.watch(pair.a, 0, nullptr));
+    }));
+    loop.at(clock.now(), [&] { order.push_back(3); });
     loop.post([&] { order.push_back(1); });
     loop.step();
     EXPECT_THAT(order, ElementsAre(1, 2, 3));
+    loop.step();
+    EXPECT_THAT(order, ElementsAre(1, 2, 3, 4));
 }
 
 TEST_F(LoopTest, CapturesMayCallTheLoopWhileItDies) {

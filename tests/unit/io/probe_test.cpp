@@ -93,14 +93,14 @@ TEST_P(ProbeTest, AnAnswerThatAwaitsAnEndedProbeIsNotTakenForTheNextOnes) {
     const Listener server(here());
     Listener silent(here(), 0);
     silent.go_silent();
-    // The loop has fetched "open" from epoll when a timer of the same turn ends the probe and begins another
-    // one on the socket that came free.
+    // The loop has fetched "open" from epoll when what was posted ends the probe in the same turn and begins
+    // another one on the socket that came free.
     Answer first, second_one;
     bool begun = false;
     auto started = pool.start(server.endpoint(), {}, 0, first);
     ASSERT_TRUE(started);
     poll(nullptr, 0, 20);  // loopback has answered long before that
-    loop.at(0, [&] {
+    loop.post([&] {
         pool.cancel(*started);
         begun = pool.start(silent.endpoint(), {}, 0, second_one).has_value();
     });

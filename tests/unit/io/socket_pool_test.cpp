@@ -115,10 +115,10 @@ TEST_P(SocketPoolTest, AnEventThatAwaitsAnEndedConnectionIsNotTakenForTheNextOne
     Events before, after;
     Conn* conn = open(server.endpoint(), before);
     poll(nullptr, 0, 20);  // loopback has answered
-    // The loop has fetched "open" from epoll when a timer of the same turn closes the connection and begins
-    // another one with its socket.
+    // The loop has fetched "open" from epoll when what was posted closes the connection in the same turn and
+    // begins another one with its socket.
     Conn* next = nullptr;
-    loop.at(0, [&] {
+    loop.post([&] {
         conn->close();
         next = open(silent.endpoint(), after);
     });

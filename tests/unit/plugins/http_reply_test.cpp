@@ -72,6 +72,23 @@ TEST(HttpReply, ReadsChunksWhereverTheyAreCut) {
     }
 }
 
+TEST(HttpReply, AStatusWithoutAReasonIsAStatus) {
+    for (const size_t piece : {1U, 5U, 1000U}) {
+        ReplyReader reader;
+        feed(reader, "HTTP/1.1 100\r\n\r\nHTTP/1.1 204\r\nServer: x\r\n\r\n", [=] { return piece; });
+        EXPECT_EQ(reader.state(), State::done) << piece << ": " << reader.problem();
+        EXPECT_EQ(reader.status(), 204);
+        EXPECT_TRUE(reader.reusable());
+    }
+    for (const char* text : {"HTTP/1.1 2x4\r\n\r\n", "HTTP/9.9 204\r\n\r\n", "HTTP/1.1 2044\r\n\r\n",
+                             "HTTP/1.1 204\rX\r\n\r\n"}) {
+        ReplyReader reader;
+        reader.feed(text);
+        EXPECT_EQ(reader.state(), State::bad) << text;
+        EXPECT_THAT(reader.problem(), HasSubstr("not an HTTP reply (")) << text;
+    }
+}
+
 TEST(HttpReply, SkipsInterimReplies) {
     for (const size_t size : {1u, 7u, 1000u}) {
         ReplyReader reader;
