@@ -4,12 +4,11 @@
 #include <set>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "control/adopt.h"
+#include "control/change_log.h"
 #include "control/retry.h"
 #include "control/rows.h"
 #include "control/touched.h"
-#include "control/words.h"
 #include "reconcile/records.h"
 
 namespace gorb::control {
@@ -26,36 +25,6 @@ constexpr size_t applied_at_once = 256;
 constexpr size_t read_one_by_one = 8;
 // A change that asks after so many services is better served by one look at all that the kernel has.
 constexpr size_t look_at_all = 64;
-
-// Of a change of one object that was there before.
-std::string changes_of(const Resolved& about) {
-    if (about.many || about.steps.empty()) return {};
-    const Step& step = about.steps.front();
-    if (step.kind == Step::Kind::put_backend && step.old_backend)
-        return what_changed(step.old_backend->spec, step.backend_row->spec);
-    if (step.kind == Step::Kind::put_service && step.old_service)
-        return what_changed(step.old_service->spec, step.service_row->spec);
-    return {};
-}
-
-// One line about a change, with the fields that it has.
-void log_change(base::LogLevel level, std::string_view message, const Resolved& about,
-                const std::string& error = {}, uint64_t kernel_ns = 0) {
-    if (!base::log_wants(level)) return;
-    std::vector<base::LogField> fields;
-    if (!about.service.empty()) fields.push_back({"service", about.service});
-    if (!about.backend.empty()) fields.push_back({"backend", about.backend});
-    if (const std::string what = changes_of(about); !what.empty()) fields.push_back({"changes", what});
-    if (about.many) {
-        fields.push_back({"added", std::to_string(about.counts.added)});
-        fields.push_back({"changed", std::to_string(about.counts.changed)});
-        fields.push_back({"removed", std::to_string(about.counts.removed)});
-        if (about.counts.refused > 0) fields.push_back({"refused", std::to_string(about.counts.refused)});
-        if (kernel_ns > 0) fields.push_back({"kernel_us", std::to_string(kernel_ns / 1000)});
-    }
-    if (!error.empty()) fields.push_back({"error", error});
-    base::log(level, message, fields);
-}
 
 // Is nothing about it new to the kernel but a weight? Then it need not be asked what it has.
 bool only_weighs(const Step& step) {
