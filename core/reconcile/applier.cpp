@@ -134,7 +134,8 @@ void Applier::settle(const Op& op, const base::Status& result, Work& work) {
 }
 
 void Applier::undo(Work& work) {
-    for (auto op = work.undo.rbegin(); op != work.undo.rend(); ++op) {
+    const std::vector<Op> all = std::exchange(work.undo, {});
+    for (auto op = all.rbegin(); op != all.rend(); ++op) {
         if (auto undone = one(*op); !undone && undone.error().code != Errc::not_found) {
             base::log_error("could not undo a refused change", {{"error", undone.error().sentence}});
             not_undone_.push_back(*op);
@@ -155,6 +156,8 @@ std::vector<base::Result<Applied>> Applier::apply(std::span<const Transaction> t
     for (size_t i = 0; i < transactions.size(); ++i) {
         for (size_t k = 0; k < transactions[i].make.size(); ++k, ++next)
             settle(ops[next], results[next], works[i]);
+        // Before the next one is looked at: it may need a service that this one has put back.
+        if (works[i].error) undo(works[i]);
     }
 
     ops.clear();

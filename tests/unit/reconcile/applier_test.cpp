@@ -199,6 +199,25 @@ TEST_F(ApplierTest, WhatGoesWhileItIsTakenOverIsMade) {
     EXPECT_EQ(dests(service).size(), 1U);
 }
 
+// Somebody removed the service: who puts it back and is refused takes nothing from who comes after.
+TEST_F(ApplierTest, AServiceThatIsPutBackStaysForTheNextTransaction) {
+    const auto service = web();
+    const std::vector<Transaction> both{made({add(service, dest("10.1.0.1:80"))}),
+                                        made({add(service, dest("10.1.0.2:80"))})};
+    // As the kernel has it: no service comes before the values of a destination.
+    driver.set_hook([&](const Op& op, uint64_t) {
+        const bool there = driver.service(op.service.key)->has_value();
+        const bool bad = op.kind == Op::Kind::add_dest && op.dest.address.ip.bytes[3] == 1;
+        return there && bad ? EINVAL : 0;
+    });
+    const auto applied = applier.apply(both);
+    driver.set_hook({});
+    EXPECT_FALSE(applied[0]);
+    ASSERT_TRUE(applied[1]);
+    ASSERT_TRUE(driver.service(service.key)->has_value());
+    EXPECT_EQ(dests(service).size(), 1U);
+}
+
 TEST(Records, PersistenceReachesTheRecord) {
     model::Service s;
     s.key.vip = *base::Endpoint::parse("10.0.0.1:80");
