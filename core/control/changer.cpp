@@ -26,13 +26,6 @@ constexpr size_t read_one_by_one = 8;
 // A change that asks after so many services is better served by one look at all that the kernel has.
 constexpr size_t look_at_all = 64;
 
-// Is nothing about it new to the kernel but a weight? Then it need not be asked what it has.
-bool only_weighs(const Step& step) {
-    if (step.kind != Step::Kind::put_backend || !step.old_backend) return false;
-    const ipvs::DestRecord is = reconcile::dest_record(step.backend_row->spec, 0);
-    return is.same_settings(reconcile::dest_record(step.old_backend->spec, 0));
-}
-
 bool forced(const Change& change) {
     if (const auto* put = std::get_if<PutConfig>(&change)) return put->force;
     if (const auto* declare = std::get_if<Declare>(&change)) return declare->force;
@@ -383,6 +376,15 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     item.result = std::move(result);
 }
 
+// Is nothing about it new to the kernel but a weight, and was nothing refused before? Then it need not be
+// asked what it has.
+bool Changer::only_weighs(const Step& step) const {
+    if (step.kind != Step::Kind::put_backend || !step.old_backend) return false;
+    const ipvs::DestRecord is = reconcile::dest_record(step.backend_row->spec, 0);
+    return is.same_settings(reconcile::dest_record(step.old_backend->spec, 0)) &&
+           p_->slots.find(step.old_backend->id)->trouble.get().not_applied.empty();
+}
+
 // The state first, then the kernel, service by service.
 void Changer::apply_many(Item& item) {
     Resolved& r = item.resolved;
@@ -394,6 +396,7 @@ void Changer::apply_many(Item& item) {
     done.reserve(r.steps.size());
     for (const Step& step : r.steps) {
         const auto* service = now.services.find(step.service);
+        const bool weighs = only_weighs(step);
         Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
         if (prepared.vip_acquire) {
             if (auto added = p_->vips.acquire_anyway(*prepared.vip_acquire, p_->clock.now()); !added) {
@@ -420,7 +423,7 @@ void Changer::apply_many(Item& item) {
         if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
         if (step.kind == Step::Kind::drop_service) {
             touched.erase(step.service);
-        } else if (only_weighs(step)) {
+        } else if (weighs) {
             weighed.push_back(step.backend_row->id);
         } else {
             touched.insert(step.service);

@@ -1,0 +1,134 @@
+// What the kernel refuses of a change of many objects: that it is tried again and shown, whatever is changed
+// in the meantime, and that what has gone is claimed no longer.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+#include "unit/control/fake_database.h"
+#include "unit/control/objects.h"
+#include "unit/control/shared_table.h"
+
+namespace gorb::control::refused_test {
+namespace {
+
+using ipvs::Op;
+
+constexpr char vip[] = "10.0.0.1:80";
+
+struct RefusedTest : testing::Test {
+    base::ManualClock clock{1000 * base::second};
+    ipvs::MemoryDriver table;
+    Disk disk;
+    plugin::Registry registry;
+    Options options;
+    std::unique_ptr<Control> control;
+
+    RefusedTest() {
+        registry.load({GORB_PLUGINS});
+        options.clock = &clock;
+        options.reconcile_period_ns = 0;
+    }
+    ~RefusedTest() override {
+        disk.release();
+        control.reset();
+    }
+    void start() {
+        control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                                            std::make_unique<FakeDatabase>(disk));
+        ASSERT_TRUE(control->start());
+    }
+    base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
+    base::Result<Outcome> put(const std::vector<model::Backend>& backends, const std::string& name = "web") {
+        return run(PutConfig{config(backends, name), {}, true});
+    }
+    static model::Config config(const std::vector<model::Backend>& backends,
+                                const std::string& name = "web") {
+        model::Config out;
+        out.services.push_back({service(name, vip), backends});
+        return out;
+    }
+    // The control has had its turn at a time that is so much later.
+    void pass(uint64_t ns) {
+        clock.advance(ns);
+        ownership();
+        ownership();
+    }
+    Ownership ownership() {
+        std::promise<Ownership> promise;
+        control->ownership([&](const base::Result<Ownership>& o) { promise.set_value(*o); });
+        return promise.get_future().get();
+    }
+    SyncCounts round() {
+        std::promise<SyncCounts> promise;
+        control->reconcile([&](const base::Result<SyncCounts>& r) { promise.set_value(*r); });
+        return promise.get_future().get();
+    }
+    std::vector<std::string> plan(const model::Config& config) {
+        std::promise<base::Result<Preview>> promise;
+        control->preview(config, [&](base::Result<Preview> p) { promise.set_value(std::move(p)); });
+        const auto preview = promise.get_future().get();
+        EXPECT_TRUE(preview);
+        return preview ? preview->operations : std::vector<std::string>();
+    }
+    void refuse(Op::Kind kind, int os_error) {
+        table.set_hook([=](const Op& op, uint64_t) { return op.kind == kind ? os_error : 0; });
+    }
+    // Its checks say so, and it has its weight.
+    void up(const std::string& name, const std::string& address, const std::string& of = "web") {
+        const auto now = control->snapshot();
+        const model::BackendPtr b = *(*now->services.find(of))->backends.find(name);
+        const health::Changed changed{b->id, health::State::up, 100, 1, clock.now(), "as the test says"};
+        control->health_changed({&changed, 1});
+        for (int i = 0; i < 5000 && dest(address)->weight != b->spec.weight; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        ASSERT_EQ(dest(address)->weight, b->spec.weight);
+    }
+    EffectiveWeight weight(const std::string& name) {
+        const auto now = control->snapshot();
+        const model::ServicePtr web = *now->services.find("web");
+        return control->weight_of(web->spec, **web->backends.find(name), "");
+    }
+    std::optional<ipvs::DestRecord> dest(const std::string& address) {
+        const auto dests = table.dests(key(vip));
+        if (!dests) return {};
+        const auto at =
+            std::ranges::find(*dests, *base::Endpoint::parse(address), &ipvs::DestRecord::address);
+        if (at == dests->end()) return {};
+        return *at;
+    }
+};
+
+TEST_F(RefusedTest, ASettingIsNotForgottenWhenSomethingElseIsChanged) {
+    start();
+    auto b1 = backend("b1", "10.1.0.1:80");
+    ASSERT_TRUE(put({b1}));
+    b1.upper_threshold = 50;
+    refuse(Op::Kind::edit_dest, ENOMEM);
+    ASSERT_EQ(put({b1})->counts.refused, 1U);
+    ASSERT_NE(weight("b1").not_applied, "");
+    table.set_hook({});
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"pulse": {"type": "none", "interval": "7s"}})", {}}));
+    EXPECT_NE(weight("b1").not_applied, "") << "the kernel was not asked again";
+    pass(2 * base::second);
+    EXPECT_EQ(weight("b1").not_applied, "");
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 50U);
+
+    b1.upper_threshold = 60;
+    refuse(Op::Kind::edit_dest, ENOMEM);
+    ASSERT_EQ(put({b1})->counts.refused, 1U);
+    table.set_hook({});
+    b1.backup = true;  // which is none of the kernel's business
+    ASSERT_TRUE(put({b1}));
+    EXPECT_EQ(weight("b1").not_applied, "");
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 60U);
+}
+
+}  // namespace
+}  // namespace gorb::control::refused_test
