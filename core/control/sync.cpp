@@ -8,6 +8,7 @@
 #include "control/retry.h"
 #include "reconcile/records.h"
 #include "reconcile/table.h"
+#include "store/transitions.h"
 
 namespace gorb::control {
 
@@ -396,7 +397,7 @@ SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     Round round;
     round.why = Why::change;
     for (const store::Leaving& leaving : *ports_.leaving) {
-        if (now.by_key.find(leaving.service)) continue;
+        if (store::wants(now, leaving)) continue;
         const Entry entry = entry_of(leaving);
         // Whether what is held has gone by itself is asked for in rounds only: it may be thousands.
         const bool held = holds(leaving);

@@ -130,5 +130,20 @@ TEST_F(RefusedTest, ASettingIsNotForgottenWhenSomethingElseIsChanged) {
     EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 60U);
 }
 
+TEST_F(RefusedTest, ADestinationThatIsToLeaveAServiceIsTriedAgain) {
+    start();
+    const auto b1 = backend("b1", "10.1.0.1:80"), b2 = backend("b2", "10.1.0.2:80");
+    ASSERT_TRUE(put({b1, b2}));
+    refuse(Op::Kind::remove_dest, ENOMEM);
+    const auto done = put({b1});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->counts.refused, 1U);
+    ASSERT_TRUE(dest("10.1.0.2:80"));
+    table.set_hook({});
+    pass(2 * base::second);
+    EXPECT_FALSE(dest("10.1.0.2:80"));
+    EXPECT_TRUE(ownership().leaving.empty());
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
