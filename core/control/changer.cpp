@@ -366,6 +366,7 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     p_->store.commit(after(*p_->store.snapshot(), step));
     if (applied.service) p_->records[r.service] = *applied.service;
     p_->left(leaving_of(step));
+    if (step.kind == Step::Kind::drop_service || rekeys(step)) p_->service_left(step.old_service->spec.key);
     if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
     follow_up(step, prepared);
     if (!r.deletion) result = outcome(r);

@@ -145,5 +145,22 @@ TEST_F(RefusedTest, ADestinationThatIsToLeaveAServiceIsTriedAgain) {
     EXPECT_TRUE(ownership().leaving.empty());
 }
 
+TEST_F(RefusedTest, WhatWentWithItsServiceIsClaimedNoLonger) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80"), backend("b2", "10.1.0.2:80")}));
+    refuse(Op::Kind::remove_dest, ENOMEM);
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    table.set_hook({});
+    ASSERT_TRUE(run(DeleteService{"web", {}}));
+    // Somebody else makes it anew.
+    const auto record = reconcile::service_record(service("", vip));
+    for (const base::Status& made : table.apply(std::vector{
+             Op::add(record), Op::add(record.key, reconcile::dest_record(backend("", "10.1.0.2:80"), 5))}))
+        ASSERT_TRUE(made);
+    EXPECT_TRUE(ownership().leaving.empty());
+    round();
+    EXPECT_TRUE(dest("10.1.0.2:80"));
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
