@@ -453,7 +453,8 @@ void Changer::apply_many(Item& item) {
         for (const std::string& name : p_->weights.settle(*then)) p_->restore_destinations(name);
         counts.ns += p_->clock.now() - begin;
         counts.refused += static_cast<size_t>(std::ranges::count_if(weighed, [&](model::BackendId id) {
-            return !p_->slots.find(id)->trouble.get().not_applied.empty();
+            const Slot& slot = *p_->slots.find(id);
+            return !touched.contains(*slot.service) && !slot.trouble.get().not_applied.empty();
         }));
     }
     r.counts.refused += counts.refused;

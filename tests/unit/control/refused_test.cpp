@@ -162,5 +162,20 @@ TEST_F(RefusedTest, WhatWentWithItsServiceIsClaimedNoLonger) {
     EXPECT_TRUE(dest("10.1.0.2:80"));
 }
 
+TEST_F(RefusedTest, ItIsCountedOnce) {
+    start();
+    auto b1 = backend("b1", "10.1.0.1:80"), b2 = backend("b2", "10.1.0.2:80");
+    ASSERT_TRUE(put({b1, b2}));
+    up("b1", b1.address.text());
+    b1.weight = 7;
+    b2.upper_threshold = 50;
+    table.set_hook([](const Op& op, uint64_t) {
+        return op.kind == Op::Kind::edit_dest && op.dest.upper_threshold == 0 ? ENOMEM : 0;
+    });
+    const auto done = put({b1, b2});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->counts.refused, 1U);
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
