@@ -120,8 +120,11 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     });
     wanted.dests = reconcile::dests_of(std::move(dests));
     const auto first = ports_.leaving->lower_bound({service.spec.key, {}});
-    for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at)
+    for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at) {
+        // One that is wanted again may be on its way out by a change that is being written: its claim stays.
+        if (store::wants(service, *at)) continue;
         if (!holds(*at) || !is_there(entry_of(*at), round.found)) round.leaving.insert(entry_of(*at));
+    }
 }
 
 bool Sync::is_drift(const Entry& of, const Round& round) const {

@@ -177,5 +177,36 @@ TEST_F(RefusedTest, ItIsCountedOnce) {
     EXPECT_EQ(done->counts.refused, 1U);
 }
 
+// Its claim is on disk for as long as it is in the kernel, whatever a look at the table finds meanwhile.
+TEST_F(RefusedTest, WhatIsToLeaveIsClaimedUntilItHasLeft) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    ASSERT_TRUE(put({backend("b2", "10.1.0.1:80")}));
+    disk.hold();
+    auto deleted = submit(*control, DeleteBackend{"web", "b2", {}, base::Nanos(0)});
+    while (disk.queued() == 0) std::this_thread::yield();
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(key(vip), *base::Endpoint::parse("10.1.0.1:80"))}).back());
+    round();  // puts it back
+    ASSERT_TRUE(dest("10.1.0.1:80"));
+    bool claimed = false;
+    table.set_hook([&](const Op& op, uint64_t) {
+        if (op.kind != Op::Kind::remove_dest) return 0;
+        for (int i = 0; i < 1000 && disk.queued() > 0; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        const std::lock_guard lock(disk.mutex);
+        for (const store::Write& write : disk.written) {
+            const store::Leaving entry{{model::Protocol::tcp, *base::Endpoint::parse(vip)}, op.dest.address};
+            if (std::ranges::count(write.leaving, entry) > 0) claimed = true;
+            if (std::ranges::count(write.left, entry) > 0) claimed = false;
+        }
+        return 0;
+    });
+    ownership();
+    disk.release();
+    ASSERT_TRUE(deleted.get());
+    table.set_hook({});
+    EXPECT_TRUE(claimed);
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
