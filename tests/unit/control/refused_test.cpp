@@ -208,5 +208,23 @@ TEST_F(RefusedTest, WhatIsToLeaveIsClaimedUntilItHasLeft) {
     EXPECT_TRUE(claimed);
 }
 
+// A table that can not be read for a moment is no reason to set right what is only to be reported.
+TEST_F(RefusedTest, DriftThatIsOnlyReportedStaysWhateverCouldNotBeRead) {
+    options.repair_drift = false;
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    auto changed = *dest("10.1.0.1:80");
+    changed.upper_threshold = 9;
+    ASSERT_TRUE(table.apply(std::vector{Op::edit(key(vip), changed)}).back());
+    table.fail_reads(ENOBUFS);
+    EXPECT_EQ(round().refused, 1U);
+    table.fail_reads(0);
+    pass(2 * base::second);
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 9U);
+    round();
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 9U);
+    EXPECT_EQ(ownership().drift.size(), 1U);
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
