@@ -277,7 +277,13 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
             };
             if (step.service_row) claimed({in->spec.key, {}});
             if (step.backend_row) claimed({in->spec.key, step.backend_row->spec.address});
-            if (moves(step)) p_->remember_health(*p_->slots.find(step.old_backend->id));
+            // The row of what was known of its health went with its own, or with its address.
+            const auto known = [&](const model::BackendPtr& backend) {
+                p_->remember_health(*p_->slots.find(backend->id));
+            };
+            if (step.kind == Step::Kind::drop_backend || moves(step)) known(step.old_backend);
+            if (step.kind == Step::Kind::drop_service)
+                step.old_service->backends.for_each([&](const auto&, const auto& b) { known(b); });
         }
     }
     ++undoing_;

@@ -226,5 +226,35 @@ TEST_F(RefusedTest, DriftThatIsOnlyReportedStaysWhateverCouldNotBeRead) {
     EXPECT_EQ(ownership().drift.size(), 1U);
 }
 
+// A service or backend whose deletion is refused is there after a restart with all that was known of it.
+TEST_F(RefusedTest, ADeletionTakesNothingOfWhatIsKnownOfHealth) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    up("b1", "10.1.0.1:80");
+    pass(2 * base::second);
+    const auto known = [&] {
+        const std::lock_guard lock(disk.mutex);
+        store::Health::State state{};
+        for (const store::Write& write : disk.written) {
+            for (const store::BackendName& gone : write.drop_backends) {
+                if (gone.backend == "b1") state = {};
+            }
+            if (!write.drop_services.empty()) state = {};
+            for (const auto& [name, health] : write.health) {
+                if (name.backend == "b1") state = health.state;
+            }
+        }
+        return state;
+    };
+    ASSERT_EQ(known(), store::Health::State::up);
+    table.set_hook([](const Op&, uint64_t) { return EPERM; });
+    ASSERT_FALSE(run(DeleteBackend{"web", "b1", {}, base::Nanos(0)}));
+    pass(2 * base::second);
+    EXPECT_EQ(known(), store::Health::State::up);
+    ASSERT_FALSE(run(DeleteService{"web", {}}));
+    pass(2 * base::second);
+    EXPECT_EQ(known(), store::Health::State::up);
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
