@@ -392,6 +392,16 @@ bool Changer::only_weighs(const Step& step) const {
            p_->slots.find(step.old_backend->id)->trouble.get().not_applied.empty();
 }
 
+// The slot of what a change of many puts: the kernel has as yet what it had of it.
+Slot Changer::put_slot(const Step& step, Slot slot) const {
+    const Slot* old = p_->slots.find(slot.member.id);
+    slot.present = old && !moves(step) && old->present;
+    slot.weight = slot.present ? old->weight : 0;
+    slot.backend = step.backend_row;
+    if (old) slot.counted = old->counted;
+    return slot;
+}
+
 // The state first, then the kernel, service by service.
 void Changer::apply_many(Item& item) {
     Resolved& r = item.resolved;
@@ -412,22 +422,14 @@ void Changer::apply_many(Item& item) {
             }
         }
         if (prepared.slot) {
-            Slot& slot = *prepared.slot;
-            const Slot* old = p_->slots.find(slot.member.id);
-            const bool stays = old && old->backend->spec.address == step.backend_row->spec.address;
-            slot.present = stays && old->present;
-            slot.weight = slot.present ? old->weight : 0;
-            slot.backend = step.backend_row;
+            Slot slot = put_slot(step, std::move(*prepared.slot));
             slot.service = p_->slots.name_of(step.service);
-            if (old) slot.counted = old->counted;
+            const Slot* old = p_->slots.find(slot.member.id);
             const bool forgotten = old && old->member.state != slot.member.state;
             const Slot& put = p_->slots.put(std::move(slot));
             if (forgotten) p_->remember_health(put);
         }
-        for (const store::Leaving& entry : leaving_of(step)) {
-            p_->leave(entry);
-        }
-        if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
+        for (const store::Leaving& entry : leaving_of(step)) p_->leave(entry);
         if (step.kind == Step::Kind::drop_service) {
             touched.erase(step.service);
         } else if (weighs) {
@@ -439,6 +441,9 @@ void Changer::apply_many(Item& item) {
         done.emplace_back(&step, std::move(prepared));
     }
     p_->store.commit(std::move(now));
+    // Services may have exchanged their keys: what one has left, another wants.
+    for (const auto& [step, prepared] : done)
+        if (step->kind == Step::Kind::put_service) p_->wanted(step->service_row->spec.key);
     for (auto& [step, prepared] : done) follow_up(*step, prepared);
 
     const model::SnapshotPtr then = p_->store.snapshot();

@@ -90,19 +90,13 @@ base::Status Sync::read(const ipvs::ServiceKey& key, reconcile::Table* table, Ro
     return {};
 }
 
-// What is wanted of a service: the weights as they are decided now. A backend of which nothing is known keeps
-// the weight that it has in the kernel until it has been checked.
+// What is wanted of a service: the weights as they are decided now.
 void Sync::want(const model::ServiceEntry& service, Round& round) {
     const ipvs::ServiceKey key = reconcile::kernel_key(service.spec.key);
     const auto found = round.found.find(key);
     if (found != round.found.end() && round.why != Why::drift) {
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            Slot& slot = *ports_.slots->find(backend->id);
-            const auto dest = found->second.dests.find(backend->spec.address);
-            const bool asked = slot.member.state == health::State::unknown && !slot.present &&
-                               slot.member.admin == model::Admin::ready;
-            if (asked && dest != found->second.dests.end())
-                slot.member.before = std::min(dest->second.weight, slot.member.configured);
+            keep_weight(*ports_.slots->find(backend->id), found->second.dests);
         });
     }
     if (round.why != Why::drift) ports_.weights->decide_all(service);
