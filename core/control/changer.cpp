@@ -4,12 +4,11 @@
 #include <set>
 
 #include "base/check.h"
-#include "base/log.h"
 #include "control/adopt.h"
+#include "control/change_log.h"
 #include "control/retry.h"
 #include "control/rows.h"
 #include "control/touched.h"
-#include "control/words.h"
 #include "reconcile/records.h"
 
 namespace gorb::control {
@@ -26,43 +25,6 @@ constexpr size_t applied_at_once = 256;
 constexpr size_t read_one_by_one = 8;
 // A change that asks after so many services is better served by one look at all that the kernel has.
 constexpr size_t look_at_all = 64;
-
-// Of a change of one object that was there before.
-std::string changes_of(const Resolved& about) {
-    if (about.many || about.steps.empty()) return {};
-    const Step& step = about.steps.front();
-    if (step.kind == Step::Kind::put_backend && step.old_backend)
-        return what_changed(step.old_backend->spec, step.backend_row->spec);
-    if (step.kind == Step::Kind::put_service && step.old_service)
-        return what_changed(step.old_service->spec, step.service_row->spec);
-    return {};
-}
-
-// One line about a change, with the fields that it has.
-void log_change(base::LogLevel level, std::string_view message, const Resolved& about,
-                const std::string& error = {}, uint64_t kernel_ns = 0) {
-    if (!base::log_wants(level)) return;
-    std::vector<base::LogField> fields;
-    if (!about.service.empty()) fields.push_back({"service", about.service});
-    if (!about.backend.empty()) fields.push_back({"backend", about.backend});
-    if (const std::string what = changes_of(about); !what.empty()) fields.push_back({"changes", what});
-    if (about.many) {
-        fields.push_back({"added", std::to_string(about.counts.added)});
-        fields.push_back({"changed", std::to_string(about.counts.changed)});
-        fields.push_back({"removed", std::to_string(about.counts.removed)});
-        if (about.counts.refused > 0) fields.push_back({"refused", std::to_string(about.counts.refused)});
-        if (kernel_ns > 0) fields.push_back({"kernel_us", std::to_string(kernel_ns / 1000)});
-    }
-    if (!error.empty()) fields.push_back({"error", error});
-    base::log(level, message, fields);
-}
-
-// Is nothing about it new to the kernel but a weight? Then it need not be asked what it has.
-bool only_weighs(const Step& step) {
-    if (step.kind != Step::Kind::put_backend || !step.old_backend) return false;
-    const ipvs::DestRecord is = reconcile::dest_record(step.backend_row->spec, 0);
-    return is.same_settings(reconcile::dest_record(step.old_backend->spec, 0));
-}
 
 bool forced(const Change& change) {
     if (const auto* put = std::get_if<PutConfig>(&change)) return put->force;
@@ -315,7 +277,13 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
             };
             if (step.service_row) claimed({in->spec.key, {}});
             if (step.backend_row) claimed({in->spec.key, step.backend_row->spec.address});
-            if (moves(step)) p_->remember_health(*p_->slots.find(step.old_backend->id));
+            // The row of what was known of its health went with its own, or with its address.
+            const auto known = [&](const model::BackendPtr& backend) {
+                p_->remember_health(*p_->slots.find(backend->id));
+            };
+            if (step.kind == Step::Kind::drop_backend || moves(step)) known(step.old_backend);
+            if (step.kind == Step::Kind::drop_service)
+                step.old_service->backends.for_each([&](const auto&, const auto& b) { known(b); });
         }
     }
     ++undoing_;
@@ -404,6 +372,7 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     p_->store.commit(after(*p_->store.snapshot(), step));
     if (applied.service) p_->records[r.service] = *applied.service;
     p_->left(leaving_of(step));
+    if (step.kind == Step::Kind::drop_service || rekeys(step)) p_->service_left(step.old_service->spec.key);
     if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
     follow_up(step, prepared);
     if (!r.deletion) result = outcome(r);
@@ -412,6 +381,25 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     if (r.deletion) after_removal(r.service);
     log_change(base::LogLevel::info, r.log, r);
     item.result = std::move(result);
+}
+
+// Is nothing about it new to the kernel but a weight, and was nothing refused before? Then it need not be
+// asked what it has.
+bool Changer::only_weighs(const Step& step) const {
+    if (step.kind != Step::Kind::put_backend || !step.old_backend) return false;
+    const ipvs::DestRecord is = reconcile::dest_record(step.backend_row->spec, 0);
+    return is.same_settings(reconcile::dest_record(step.old_backend->spec, 0)) &&
+           p_->slots.find(step.old_backend->id)->trouble.get().not_applied.empty();
+}
+
+// The slot of what a change of many puts: the kernel has as yet what it had of it.
+Slot Changer::put_slot(const Step& step, Slot slot) const {
+    const Slot* old = p_->slots.find(slot.member.id);
+    slot.present = old && !moves(step) && old->present;
+    slot.weight = slot.present ? old->weight : 0;
+    slot.backend = step.backend_row;
+    if (old) slot.counted = old->counted;
+    return slot;
 }
 
 // The state first, then the kernel, service by service.
@@ -425,6 +413,7 @@ void Changer::apply_many(Item& item) {
     done.reserve(r.steps.size());
     for (const Step& step : r.steps) {
         const auto* service = now.services.find(step.service);
+        const bool weighs = only_weighs(step);
         Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
         if (prepared.vip_acquire) {
             if (auto added = p_->vips.acquire_anyway(*prepared.vip_acquire, p_->clock.now()); !added) {
@@ -433,25 +422,17 @@ void Changer::apply_many(Item& item) {
             }
         }
         if (prepared.slot) {
-            Slot& slot = *prepared.slot;
-            const Slot* old = p_->slots.find(slot.member.id);
-            const bool stays = old && old->backend->spec.address == step.backend_row->spec.address;
-            slot.present = stays && old->present;
-            slot.weight = slot.present ? old->weight : 0;
-            slot.backend = step.backend_row;
+            Slot slot = put_slot(step, std::move(*prepared.slot));
             slot.service = p_->slots.name_of(step.service);
-            if (old) slot.counted = old->counted;
+            const Slot* old = p_->slots.find(slot.member.id);
             const bool forgotten = old && old->member.state != slot.member.state;
             const Slot& put = p_->slots.put(std::move(slot));
             if (forgotten) p_->remember_health(put);
         }
-        for (const store::Leaving& entry : leaving_of(step)) {
-            p_->leave(entry);
-        }
-        if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
+        for (const store::Leaving& entry : leaving_of(step)) p_->leave(entry);
         if (step.kind == Step::Kind::drop_service) {
             touched.erase(step.service);
-        } else if (only_weighs(step)) {
+        } else if (weighs) {
             weighed.push_back(step.backend_row->id);
         } else {
             touched.insert(step.service);
@@ -460,6 +441,9 @@ void Changer::apply_many(Item& item) {
         done.emplace_back(&step, std::move(prepared));
     }
     p_->store.commit(std::move(now));
+    // Services may have exchanged their keys: what one has left, another wants.
+    for (const auto& [step, prepared] : done)
+        if (step->kind == Step::Kind::put_service) p_->wanted(step->service_row->spec.key);
     for (auto& [step, prepared] : done) follow_up(*step, prepared);
 
     const model::SnapshotPtr then = p_->store.snapshot();
@@ -480,7 +464,8 @@ void Changer::apply_many(Item& item) {
         for (const std::string& name : p_->weights.settle(*then)) p_->restore_destinations(name);
         counts.ns += p_->clock.now() - begin;
         counts.refused += static_cast<size_t>(std::ranges::count_if(weighed, [&](model::BackendId id) {
-            return !p_->slots.find(id)->trouble.get().not_applied.empty();
+            const Slot& slot = *p_->slots.find(id);
+            return !touched.contains(*slot.service) && !slot.trouble.get().not_applied.empty();
         }));
     }
     r.counts.refused += counts.refused;

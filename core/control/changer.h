@@ -58,6 +58,8 @@ class Changer {
     void durable(const std::shared_ptr<Batch>& batch, const base::Status& status);
     void apply_ones(const std::shared_ptr<Batch>& batch);
     void apply_many(Item& item);
+    bool only_weighs(const Step& step) const;
+    Slot put_slot(const Step& step, Slot slot) const;
     void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
     void undo(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);

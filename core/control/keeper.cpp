@@ -68,8 +68,7 @@ void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
                         "the store is about to be made anew from what is known: try again in a moment"));
         return;
     }
-    if (!debts_.empty()) debts_at_ = 1;
-    pay(now);
+    if (!debts_.empty()) pay();
     send(std::move(write), [this, done = std::move(done)](const base::Status& status) {
         // Written on top of what could not be taken back before it: taking that back now might undo this one.
         if (status && in_arrears_) rewrite_at_ = clock_->now();
@@ -108,9 +107,8 @@ void Keeper::owe_health(const store::BackendName& name, const store::Health& hea
 }
 
 // A debt that can not be written comes back in front of the later ones.
-void Keeper::pay(uint64_t now) {
-    if (paying_ || debts_.empty() || debts_at_ > now) return;
-    paying_ = true;
+void Keeper::pay() {
+    ++paying_;
     debts_at_ = 0;
     auto debts = std::make_shared<std::vector<store::Write>>(std::exchange(debts_, {}));
     const auto open = std::make_shared<size_t>(debts->size());
@@ -119,7 +117,7 @@ void Keeper::pay(uint64_t now) {
         send(debt, [this, debt, open, refused](const base::Status& status) {
             if (!status) refused->push_back(debt);
             if (--*open > 0) return;
-            paying_ = false;
+            --paying_;
             // Not by what was paid alone: more may have come to be owed meanwhile.
             if (refused->empty() && debts_.empty()) in_arrears_ = false;
             if (!refused->empty()) in_arrears_ = true;
@@ -186,7 +184,7 @@ void Keeper::look() {
     }
     if (rewriting_) return;
     look_at_file(now);
-    if (debts_at_ != 0) pay(now);
+    if (debts_at_ != 0 && debts_at_ <= now && paying_ == 0) pay();
     if (health_at_ == 0 || health_at_ > now) return;
     health_at_ = 0;
     store::Write write;
@@ -201,7 +199,7 @@ void Keeper::look() {
 
 uint64_t Keeper::next() const {
     if (!database_) return 0;
-    const uint64_t debts = paying_ ? 0 : debts_at_;
+    const uint64_t debts = paying_ > 0 ? 0 : debts_at_;
     const uint64_t rewriting = in_flight_ == 0 ? rewrite_at_ : 0;
     const uint64_t file = looking_ ? 0 : file_at_;
     return base::earlier(rewriting, rewriting_ ? 0 : base::earlier(file, base::earlier(debts, health_at_)));

@@ -67,7 +67,7 @@ class Keeper {
         size_t operator()(const store::BackendName& name) const;
     };
     void send(store::Write write, std::function<void(base::Status)> done);
-    void pay(uint64_t now);
+    void pay();
     bool must_rewrite(uint64_t now) const { return rewrite_at_ != 0 && rewrite_at_ <= now; }
     void rewrite();
     void failed(const base::Error& error);
@@ -81,7 +81,8 @@ class Keeper {
     size_t in_flight_ = 0;
     std::vector<store::Write> debts_;
     std::unordered_map<store::BackendName, store::Health, NameHash> health_;
-    bool paying_ = false, rewriting_ = false;
+    size_t paying_ = 0;  // payments on their way
+    bool rewriting_ = false;
     bool in_arrears_ = false;  // what was refused is still owed: later writes do not come after it
     uint64_t debts_at_ = 0, health_at_ = 0, rewrite_at_ = 0;  // 0: not wanted
     uint64_t file_at_;                                        // when the file is to be looked at

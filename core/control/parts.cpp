@@ -105,6 +105,13 @@ void Parts::left(const std::vector<store::Leaving>& entries) {
     keeper.owe(std::move(write));
 }
 
+void Parts::service_left(const model::ServiceKey& key) {
+    std::vector<store::Leaving> entries;
+    for (auto at = leaving.lower_bound({key, {}}); at != leaving.end() && at->service == key; ++at)
+        entries.push_back(*at);
+    left(entries);
+}
+
 void Parts::leave(const store::Leaving& entry) {
     leaving.erase(entry);  // it may be one that was not granted
     leaving.insert(entry);

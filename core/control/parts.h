@@ -51,6 +51,8 @@ struct Parts {
     std::string etag(uint64_t revision) const { return identity + "-" + std::to_string(revision); }
     // Entries are known to be out of the kernel.
     void left(const std::vector<store::Leaving>& entries);
+    // The same of a service, and with it all that was in it.
+    void service_left(const model::ServiceKey& key);
     // An entry is to go, by a change that has passed the guard.
     void leave(const store::Leaving& entry);
     // What the guard held at the start may go: by the next one, too, if this one does not get to it.

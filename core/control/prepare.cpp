@@ -54,7 +54,6 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
     Slot slot;
     if (old && old->spec.address == spec.address) {
         slot = was;
-        slot.trouble.clear();
         const bool same_question = std::ranges::equal(old->spec.pulses, spec.pulses, {},
                                                       &model::PulseSpec::type, &model::PulseSpec::type);
         const bool back = old->spec.admin == model::Admin::maint && spec.admin != model::Admin::maint;
@@ -110,6 +109,8 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
         }
         p.transaction.exists = Exists::ours;
         slot.took(edited);
+        // What was refused before goes on being tried, unless all of it goes to the kernel now.
+        if (!p.transaction.make.empty() || !p.transaction.remove.empty()) slot.trouble.clear();
     }
     const bool checked = spec.admin != model::Admin::maint;
     const bool was_checked = old && old->spec.admin != model::Admin::maint;

@@ -21,6 +21,14 @@ void Slot::took(const ipvs::DestRecord& record) {
     tunnel = {record.tunnel_type, record.tunnel_port, record.tunnel_flags};
 }
 
+void keep_weight(Slot& slot, const reconcile::Dests& found) {
+    const bool asked = slot.member.state == health::State::unknown && !slot.present &&
+                       slot.member.admin == model::Admin::ready;
+    if (!asked) return;
+    const auto dest = found.find(slot.backend->spec.address);
+    if (dest != found.end()) slot.member.before = std::min(dest->second.weight, slot.member.configured);
+}
+
 void set_state(Slot& slot, health::State state, uint64_t since) {
     if (slot.member.state == state) return;
     // One that was taken over from the kernel was here all along.

@@ -19,6 +19,7 @@
 #include "health/pool.h"
 #include "ipvs/driver.h"
 #include "model/snapshot.h"
+#include "reconcile/table.h"
 
 namespace gorb::control {
 
@@ -81,6 +82,9 @@ struct Slot {
     // It has become this in the kernel.
     void took(const ipvs::DestRecord& record);
 };
+
+// One of which nothing is known keeps the weight that it has in the kernel until it has been checked.
+void keep_weight(Slot& slot, const reconcile::Dests& found);
 
 // A new state of health, as told by the engine or set by an operation.
 void set_state(Slot& slot, health::State state, uint64_t since);

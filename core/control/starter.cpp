@@ -176,10 +176,7 @@ class Starter {
             if (entry.granted) continue;
             const reconcile::TableService* found = in_kernel(entry.service);
             if (!found || (entry.backend && !found->dests.contains(*entry.backend))) continue;
-            if (const std::string* owner = now.by_key.find(entry.service)) {
-                const model::ServiceEntry& service = **now.services.find(*owner);
-                if (!entry.backend || service.by_address.find(*entry.backend)) continue;  // it is wanted
-            }
+            if (store::wants(now, entry)) continue;
             there.insert(entry);
             // With a service goes whatever is in it.
             if (!entry.backend) {

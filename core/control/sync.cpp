@@ -8,6 +8,7 @@
 #include "control/retry.h"
 #include "reconcile/records.h"
 #include "reconcile/table.h"
+#include "store/transitions.h"
 
 namespace gorb::control {
 
@@ -89,19 +90,13 @@ base::Status Sync::read(const ipvs::ServiceKey& key, reconcile::Table* table, Ro
     return {};
 }
 
-// What is wanted of a service: the weights as they are decided now. A backend of which nothing is known keeps
-// the weight that it has in the kernel until it has been checked.
+// What is wanted of a service: the weights as they are decided now.
 void Sync::want(const model::ServiceEntry& service, Round& round) {
     const ipvs::ServiceKey key = reconcile::kernel_key(service.spec.key);
     const auto found = round.found.find(key);
     if (found != round.found.end() && round.why != Why::drift) {
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            Slot& slot = *ports_.slots->find(backend->id);
-            const auto dest = found->second.dests.find(backend->spec.address);
-            const bool asked = slot.member.state == health::State::unknown && !slot.present &&
-                               slot.member.admin == model::Admin::ready;
-            if (asked && dest != found->second.dests.end())
-                slot.member.before = std::min(dest->second.weight, slot.member.configured);
+            keep_weight(*ports_.slots->find(backend->id), found->second.dests);
         });
     }
     if (round.why != Why::drift) ports_.weights->decide_all(service);
@@ -119,8 +114,11 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     });
     wanted.dests = reconcile::dests_of(std::move(dests));
     const auto first = ports_.leaving->lower_bound({service.spec.key, {}});
-    for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at)
+    for (auto at = first; at != ports_.leaving->end() && at->service == service.spec.key; ++at) {
+        // One that is wanted again may be on its way out by a change that is being written: its claim stays.
+        if (store::wants(service, *at)) continue;
         if (!holds(*at) || !is_there(entry_of(*at), round.found)) round.leaving.insert(entry_of(*at));
+    }
 }
 
 bool Sync::is_drift(const Entry& of, const Round& round) const {
@@ -364,7 +362,8 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, 
         for (const model::ServiceEntry* service : open) {
             const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
             if (const auto found = read(key, attempt == 0 ? table : nullptr, round); !found) {
-                refuse(service->spec.name, found.error().sentence);
+                // What would only be told of is left to the next round.
+                if (why != Why::drift || ports_.repair) refuse(service->spec.name, found.error().sentence);
                 if (why != Why::drift) unknown(*service, found.error().sentence);
                 ++round.counts.refused;
                 continue;
@@ -396,7 +395,7 @@ SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     Round round;
     round.why = Why::change;
     for (const store::Leaving& leaving : *ports_.leaving) {
-        if (now.by_key.find(leaving.service)) continue;
+        if (store::wants(now, leaving)) continue;
         const Entry entry = entry_of(leaving);
         // Whether what is held has gone by itself is asked for in rounds only: it may be thousands.
         const bool held = holds(leaving);

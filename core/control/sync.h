@@ -72,7 +72,7 @@ class Sync {
     // What the kernel has of these services, for services() above: the cheaper way when they are many.
     // nullopt when it can not be read now. `ns` grows by the time that it took.
     std::optional<reconcile::Table> read(std::span<const model::ServicePtr> services, uint64_t& ns) const;
-    // What is leaving and belongs to no service of `now`.
+    // What is leaving and not wanted by `now`; also out of services that stay, if they would not let it go.
     SyncCounts leave(const model::Snapshot& now, Why why = Why::change);
     // These are leaving, and stay in the kernel for as long as they are in it, until they are let go: too
     // much would have gone at once at the start.

@@ -64,12 +64,15 @@ base::Status VipUsers::acquire_anyway(const base::Ip& address, uint64_t now) {
 
 void VipUsers::look(uint64_t now) {
     if (retry_at_ == 0 || retry_at_ > now) return;
-    bool missing = false;
+    retry_at_ = 0;
+    bool left = false;
     for (auto& [address, use] : uses_) {
-        if (use.missing && !add(address, use)) missing = true;
+        if (use.missing && !add(address, use)) left = true;
     }
-    retry_at_ = missing ? now + retry_after(failures_++) : 0;
-    if (!missing) failures_ = 0;
+    release_unused();
+    left = left || retry_at_ != 0;
+    retry_at_ = left ? now + retry_after(failures_++) : 0;
+    if (!left) failures_ = 0;
 }
 
 void VipUsers::release(const base::Ip& address) {
@@ -85,6 +88,7 @@ void VipUsers::release(const base::Ip& address) {
 }
 
 void VipUsers::release_all() {
+    release_unused();
     for (const auto& [address, use] : uses_) {
         if (use.added) remove(address);
     }
@@ -105,8 +109,10 @@ void VipUsers::remove(const base::Ip& address) {
         base::log_info("VIP removed", {{"vip", address.text()}});
         noted_(address, false);
     } else {
-        base::log_error("VIP could not be removed",
+        base::log_error("VIP could not be removed, trying again",
                         {{"vip", address.text()}, {"error", removed.error().sentence}});
+        earlier_.insert(address);  // it is still one that was added here, and nobody uses it
+        if (retry_at_ == 0) retry_at_ = 1;
     }
 }
 

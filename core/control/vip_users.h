@@ -42,13 +42,13 @@ class VipUsers {
     base::Status acquire(const base::Ip& address);
     // The same for a service that there is in any case: what could not be added is tried again by look().
     base::Status acquire_anyway(const base::Ip& address, uint64_t now);
-    // One less. The last one removes it, if it was added here; a failure is logged, the service is gone all
-    // the same.
+    // One less. The last one removes it, if it was added here; where that fails it is tried again by look(),
+    // the service is gone all the same.
     void release(const base::Ip& address);
     // Removes all that was added here.
     void release_all();
 
-    // Tries again what is missing and due. `now` and next() are monotonic ns, 0: never.
+    // Tries again what is missing, or is to be removed, and due. `now` and next() are monotonic ns, 0: never.
     void look(uint64_t now);
     uint64_t next() const { return retry_at_; }
 
@@ -65,7 +65,7 @@ class VipUsers {
 
     std::unique_ptr<ipvs::VipTable> table_;
     Noted noted_;
-    std::set<base::Ip> earlier_;
+    std::set<base::Ip> earlier_;   // added by an earlier run or by this one, and used by nobody
     std::set<base::Ip> intended_;  // noted, and not added yet
     std::map<base::Ip, Use> uses_;
     uint64_t retry_at_ = 0;

@@ -112,6 +112,21 @@ health::Decision Weights::decide(const model::Service& service, const Slot& slot
     return health::decide(service, pool, member, ports_.clock->now());
 }
 
+std::vector<health::Decision> Weights::decide(const model::Service& service,
+                                              std::span<const Slot> slots) const {
+    std::vector<health::Member> members;
+    members.reserve(slots.size());
+    for (const Slot& slot : slots) members.push_back(seen(slot));
+    const auto kept = kept_.find(service.name);
+    const bool* was_met = kept == kept_.end() ? nullptr : &kept->second.assessment.quorum_met;
+    const health::Assessment pool = health::assess(service, members, was_met);
+    std::vector<health::Decision> decisions;
+    decisions.reserve(members.size());
+    for (const health::Member& member : members)
+        decisions.push_back(health::decide(service, pool, member, ports_.clock->now()));
+    return decisions;
+}
+
 void Weights::decide_all(const model::ServiceEntry& service) {
     marked_.erase(service.spec.name);
     reassess(service, ports_.clock->now(), nullptr);

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -57,6 +58,9 @@ class Weights {
     // What a backend's weight should be, by the last look at its service. For changes that are being
     // prepared.
     health::Decision decide(const model::Service& service, const Slot& slot) const;
+
+    // The same of a service that would have these backends and no others.
+    std::vector<health::Decision> decide(const model::Service& service, std::span<const Slot> slots) const;
 
     // Decides for all backends of a service, and leaves it to the caller to make the kernel so.
     void decide_all(const model::ServiceEntry& service);

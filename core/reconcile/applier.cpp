@@ -37,6 +37,21 @@ base::Status Applier::one(const Op& op) {
     return driver_->apply({&op, 1}).front();
 }
 
+// What was done as it was asked for: what it is now, and how it is undone.
+void Applier::done(const Op& op, Work& work) {
+    if (op.kind == Kind::add_service) work.undo.push_back(Op::remove(op.service.key));
+    if (op.kind == Kind::add_dest) work.undo.push_back(Op::remove(op.service.key, op.dest.address));
+    if (op.kind == Kind::add_dest || op.kind == Kind::edit_dest) work.applied.dests.push_back(op.dest);
+    if (op.kind == Kind::add_service || op.kind == Kind::edit_service) work.applied.service = op.service;
+}
+
+// What was there a moment ago is gone again.
+base::Status Applier::add_after_all(const Op& op, Work& work) {
+    base::Status added = one(op);
+    if (added) done(op, work);
+    return added;
+}
+
 // The entry to be added is there: it becomes what the addition says, and can become again what it was.
 base::Status Applier::take_over(const Op& op, Work& work) {
     const Exists exists = work.transaction->exists;
@@ -45,7 +60,7 @@ base::Status Applier::take_over(const Op& op, Work& work) {
     if (op.kind == Kind::add_service) {
         auto found = driver_->service(op.service.key);
         if (!found) return base::fail(found.error());
-        if (!*found) return one(op);  // gone again in between
+        if (!*found) return add_after_all(op, work);
         ipvs::ServiceRecord record = keeping(op.service, **found);
         if (auto edited = one(Op::edit(record)); !edited) return edited;
         if (adopts) {
@@ -59,7 +74,7 @@ base::Status Applier::take_over(const Op& op, Work& work) {
     auto dests = driver_->dests(op.service.key);
     if (!dests) return base::fail(dests.error());
     auto found = std::ranges::find(*dests, op.dest.address, &ipvs::DestRecord::address);
-    if (found == dests->end()) return one(op);
+    if (found == dests->end()) return add_after_all(op, work);
     Op edit = op;
     edit.kind = Kind::edit_dest;
     edit.dest = keeping(op.dest, *found);
@@ -105,10 +120,7 @@ base::Status Applier::put_back(const Op& op, Work& work) {
 void Applier::settle(const Op& op, const base::Status& result, Work& work) {
     const bool adds = op.kind == Kind::add_service || op.kind == Kind::add_dest;
     if (result) {
-        if (op.kind == Kind::add_service) work.undo.push_back(Op::remove(op.service.key));
-        if (op.kind == Kind::add_dest) work.undo.push_back(Op::remove(op.service.key, op.dest.address));
-        if (op.kind == Kind::add_dest || op.kind == Kind::edit_dest) work.applied.dests.push_back(op.dest);
-        if (op.kind == Kind::add_service || op.kind == Kind::edit_service) work.applied.service = op.service;
+        done(op, work);
         return;
     }
     if (work.error) return;  // the first one counts
@@ -122,7 +134,8 @@ void Applier::settle(const Op& op, const base::Status& result, Work& work) {
 }
 
 void Applier::undo(Work& work) {
-    for (auto op = work.undo.rbegin(); op != work.undo.rend(); ++op) {
+    const std::vector<Op> all = std::exchange(work.undo, {});
+    for (auto op = all.rbegin(); op != all.rend(); ++op) {
         if (auto undone = one(*op); !undone && undone.error().code != Errc::not_found) {
             base::log_error("could not undo a refused change", {{"error", undone.error().sentence}});
             not_undone_.push_back(*op);
@@ -143,6 +156,8 @@ std::vector<base::Result<Applied>> Applier::apply(std::span<const Transaction> t
     for (size_t i = 0; i < transactions.size(); ++i) {
         for (size_t k = 0; k < transactions[i].make.size(); ++k, ++next)
             settle(ops[next], results[next], works[i]);
+        // Before the next one is looked at: it may need a service that this one has put back.
+        if (works[i].error) undo(works[i]);
     }
 
     ops.clear();

@@ -69,6 +69,8 @@ class Applier {
     base::Status take_over(const ipvs::Op& op, Work& work);
     base::Status put_back(const ipvs::Op& op, Work& work);
     base::Status one(const ipvs::Op& op);
+    static void done(const ipvs::Op& op, Work& work);
+    base::Status add_after_all(const ipvs::Op& op, Work& work);
     void undo(Work& work);
 
     ipvs::Driver* driver_;

@@ -27,20 +27,30 @@ Status whole(Connection& file, const std::string& path) {
     return fail(damaged(path, *found));
 }
 
-// What the old state has in the kernel and the restored one does not want.
-std::vector<Leaving> no_longer_wanted(const Loaded& old, const Loaded& restored) {
-    std::set<Leaving> wanted, leaving(old.leaving.begin(), old.leaving.end());
-    const auto add = [](const Loaded& all, std::set<Leaving>& to) {
-        for (const auto& service : all.services) {
-            to.insert({service.spec.key, {}});
-            for (const auto& backend : service.backends) to.insert({service.spec.key, backend.spec.address});
-        }
-    };
-    add(restored, wanted);
-    add(old, leaving);
-    std::vector<Leaving> out;
-    std::ranges::set_difference(leaving, wanted, std::back_inserter(out));
+// The kernel entries that a state wants.
+std::set<Leaving> wanted(const Loaded& all) {
+    std::set<Leaving> out;
+    for (const auto& service : all.services) {
+        out.insert({service.spec.key, {}});
+        for (const auto& backend : service.backends) out.insert({service.spec.key, backend.spec.address});
+    }
     return out;
+}
+
+// What is gorb's own is what the old state says is: of that, what the restored one does not want is leaving.
+// What the restored one says besides of entries and VIPs that are to go has gone since.
+Write claims(const Loaded& old, const Loaded& restored) {
+    std::set<Leaving> ours = wanted(old);
+    ours.insert(old.leaving.begin(), old.leaving.end());
+    Write write;
+    std::ranges::set_difference(ours, wanted(restored), std::back_inserter(write.leaving));
+    std::ranges::copy_if(restored.leaving, std::back_inserter(write.left),
+                         [&](const Leaving& entry) { return !ours.contains(entry); });
+    write.vips_added = old.vips;
+    std::ranges::copy_if(restored.vips, std::back_inserter(write.vips_removed), [&](const base::Ip& vip) {
+        return std::ranges::find(old.vips, vip) == old.vips.end();
+    });
+    return write;
 }
 
 // nullopt: there is none, or it can not be read.
@@ -69,10 +79,7 @@ Status carry_over(const Paths& paths) {
     RowWriter rows;
     int code = rows.prepare(*made);
     if (old) {
-        Write write;
-        write.leaving = no_longer_wanted(*old, *restored);
-        write.vips_added = old->vips;
-        if (code == SQLITE_OK) code = rows.apply(write);
+        if (code == SQLITE_OK) code = rows.apply(claims(*old, *restored));
         if (code == SQLITE_OK) code = rows.raise_revision(old->revision + 1);
     } else if (code == SQLITE_OK) {
         code = rows.rename(new_identity());

@@ -62,6 +62,15 @@ base::Status check_backend_address(const ServiceEntry& service, const model::Bac
                                               backend.address.text() + " already");
 }
 
+bool wants(const ServiceEntry& service, const Leaving& entry) {
+    return !entry.backend || service.by_address.find(*entry.backend);
+}
+
+bool wants(const Snapshot& now, const Leaving& entry) {
+    const std::string* owner = now.by_key.find(entry.service);
+    return owner && wants(**now.services.find(*owner), entry);
+}
+
 Snapshot with_service(const Snapshot& now, const ServiceEntry& row) {
     const auto* old = now.services.find(row.spec.name);
     ServiceEntry entry = old ? **old : ServiceEntry{};

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "model/snapshot.h"
+#include "store/database.h"
 
 namespace gorb::store {
 
@@ -14,6 +15,11 @@ namespace gorb::store {
 base::Status check_service_key(const model::Snapshot& now, const model::Service& service);
 // Errc::exists naming the other backend of the same service if one has the same address and port.
 base::Status check_backend_address(const model::ServiceEntry& service, const model::Backend& backend);
+
+// Is what was to leave the kernel wanted: by what made it leave, or again since? `service` is the one that
+// has its key.
+bool wants(const model::Snapshot& now, const Leaving& entry);
+bool wants(const model::ServiceEntry& service, const Leaving& entry);
 
 // Each gives the new state the revision of what it puts, or the one it is given; revisions only grow, but
 // need not be without gaps.

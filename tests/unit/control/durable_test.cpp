@@ -231,6 +231,42 @@ TEST_F(DurableTest, WhatCouldNotBeTakenBackDoesNotUndoALaterChange) {
     EXPECT_TRUE(std::ranges::none_of(disk.written, drops));
 }
 
+// It may be what the next change says otherwise again.
+TEST_F(DurableTest, WhatIsOwedIsWrittenBeforeTheNextChangeThoughAnotherDebtIsOnItsWay) {
+    const model::ServiceKey old{model::Protocol::tcp, *base::Endpoint::parse("10.0.0.9:80")};
+    disk.content.leaving.push_back({old, {}});
+    ASSERT_TRUE(
+        table.apply(std::vector{Op::add(reconcile::service_record(service("", "10.0.0.9:80")))}).back());
+    table.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::remove_service ? EPERM : 0; });
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutService{service("api", "10.0.0.2:80"), {}}));
+    table.set_hook({});
+    disk.hold();
+    Answer deleted = submit(DeleteService{"web", {}});
+    ASSERT_TRUE(eventually([&] { return disk.queued() == 1; }));
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(key("10.0.0.9:80"))}).back());
+    control->reconcile([](const base::Result<SyncCounts>&) {});  // finds it gone: a debt
+    ASSERT_TRUE(eventually([&] { return disk.queued() == 2; }));
+    disk.release_first();
+    ASSERT_TRUE(deleted.get());  // another one
+    Answer made = submit(PutService{service("new", "10.0.0.1:80"), {}});
+    ASSERT_TRUE(eventually([&] { return disk.queued() >= 2; }));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    disk.release();
+    ASSERT_TRUE(made.get());
+    const std::lock_guard lock(disk.mutex);
+    const model::ServiceKey web{model::Protocol::tcp, *base::Endpoint::parse("10.0.0.1:80")};
+    const auto owed = std::ranges::find_if(disk.written, [&](const store::Write& w) {
+        return w.put_services.empty() && std::ranges::count(w.left, store::Leaving{web, {}}) > 0;
+    });
+    const auto change = std::ranges::find_if(disk.written, [](const store::Write& w) {
+        return !w.put_services.empty() && w.put_services[0]->spec.name == "new";
+    });
+    ASSERT_NE(owed, disk.written.end());
+    EXPECT_LT(owed - disk.written.begin(), change - disk.written.begin());
+}
+
 TEST_F(DurableTest, WhatIsKnownOfHealthDoesNotGoWithABackendToAnotherAddress) {
     start();
     size_t seen = 0;

@@ -47,6 +47,13 @@ struct Disk {
             take(std::move(write), done, lock);
         }
     }
+    // Answers the first that waits, and holds the others.
+    void release_first() {
+        std::unique_lock lock(mutex);
+        auto [write, done] = std::move(waiting.front());
+        waiting.pop_front();
+        take(std::move(write), done, lock);
+    }
     void take(store::Write write, const store::Database::Done& done, std::unique_lock<std::mutex>& lock) {
         const bool chosen = written.size() + refused + 1 == refuse_number;
         const base::Status status = chosen ? base::fail(base::Errc::io, "not this one") : answer;

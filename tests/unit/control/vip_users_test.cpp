@@ -24,6 +24,7 @@ class FakeTable final : public ipvs::VipTable {
         return interface_->has.insert(address).second;
     }
     base::Status remove(const base::Ip& address) override {
+        if (interface_->refuses) return base::fail(base::Errc::refused, "no");
         interface_->has.erase(address);
         return {};
     }
@@ -176,6 +177,40 @@ TEST_F(VipUsersTest, OneOfAnEarlierRunThatIsWantedIsNotReleasedWhateverTheInterf
     users.look(users.next());
     users.release(vip);
     EXPECT_TRUE(interface.has.empty());
+}
+
+// A host that keeps a VIP answers for it, and nothing is behind it.
+TEST_F(VipUsersTest, OneThatCouldNotBeRemovedIsRemovedLater) {
+    note(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    interface.refuses = true;
+    users.release(vip);
+    EXPECT_TRUE(noted.contains(vip));
+    users.look(0);
+    ASSERT_NE(users.next(), 0U);
+    const uint64_t at = users.next();
+    users.look(at);
+    EXPECT_GT(users.next(), at);
+    interface.refuses = false;
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_TRUE(noted.empty());
+    EXPECT_EQ(users.next(), 0U);
+}
+
+TEST_F(VipUsersTest, OneThatCouldNotBeRemovedAndIsWantedAgainGoesWithItsLastService) {
+    note(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    interface.refuses = true;
+    users.release(vip);
+    interface.refuses = false;
+    EXPECT_TRUE(users.missing({vip}).empty());
+    ASSERT_TRUE(users.acquire(vip));
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.contains(vip));
+    users.release(vip);
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_TRUE(noted.empty());
 }
 
 }  // namespace

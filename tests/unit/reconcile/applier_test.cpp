@@ -177,6 +177,47 @@ TEST_F(ApplierTest, WhatIsOursBecomesWhatIsWanted) {
     EXPECT_EQ(dests(web()).at(0).weight, 5U);
 }
 
+// The kernel says that it is there, and a moment later it is not.
+TEST_F(ApplierTest, WhatGoesWhileItIsTakenOverIsMade) {
+    const auto service = web();
+    driver.apply(Ops{Op::add(service)});
+    driver.fail_op(driver.ops(), EEXIST);
+    Ops ops{Op::add(service.key, dest("10.1.0.1:80", 5))};
+    const auto done = applier.apply_singles(ops, [&](size_t) { return service; });
+    ASSERT_TRUE(done.statuses[0]);
+    EXPECT_EQ(ops[0].dest.weight, 5U);
+    ASSERT_EQ(dests(service).size(), 1U);
+
+    // And is undone like anything that was made.
+    const auto other = web("10.0.0.2:80");
+    driver.fail_op(driver.ops(), EEXIST);
+    driver.fail_op(driver.ops() + 1, EEXIST);
+    driver.fail_op(driver.ops() + 2, ENOMEM);
+    ASSERT_FALSE(apply(
+        made({Op::add(other), add(service, dest("10.1.0.2:80")), edit(service, dest("10.1.0.1:80", 6))})));
+    EXPECT_EQ(driver.services()->size(), 1U);
+    EXPECT_EQ(dests(service).size(), 1U);
+}
+
+// Somebody removed the service: who puts it back and is refused takes nothing from who comes after.
+TEST_F(ApplierTest, AServiceThatIsPutBackStaysForTheNextTransaction) {
+    const auto service = web();
+    const std::vector<Transaction> both{made({add(service, dest("10.1.0.1:80"))}),
+                                        made({add(service, dest("10.1.0.2:80"))})};
+    // As the kernel has it: no service comes before the values of a destination.
+    driver.set_hook([&](const Op& op, uint64_t) {
+        const bool there = driver.service(op.service.key)->has_value();
+        const bool bad = op.kind == Op::Kind::add_dest && op.dest.address.ip.bytes[3] == 1;
+        return there && bad ? EINVAL : 0;
+    });
+    const auto applied = applier.apply(both);
+    driver.set_hook({});
+    EXPECT_FALSE(applied[0]);
+    ASSERT_TRUE(applied[1]);
+    ASSERT_TRUE(driver.service(service.key)->has_value());
+    EXPECT_EQ(dests(service).size(), 1U);
+}
+
 TEST(Records, PersistenceReachesTheRecord) {
     model::Service s;
     s.key.vip = *base::Endpoint::parse("10.0.0.1:80");

@@ -130,6 +130,31 @@ TEST(Restore, WhatTheOldStateHasInTheKernelIsLeaving) {
     EXPECT_EQ(all.services.size(), 1U);
 }
 
+// What was gorb's to remove when the copy was made has gone since, and may be somebody else's now.
+TEST(Restore, WhatIsNotOursAnyMoreIsNotClaimed) {
+    const Folder folder;
+    const auto old_vip = *base::Ip::parse("10.0.0.2"), vip = *base::Ip::parse("10.0.0.3");
+    const Leaving gone{service("old", "10.0.0.2:80")->spec.key, {}};
+    const Leaving still{service("old", "10.0.0.4:80")->spec.key, {}};
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load());
+        Write first;
+        first.leaving = {gone, still};
+        first.vips_added = {old_vip, vip};
+        ASSERT_TRUE(put(*db, first));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+        Write second;
+        second.left = {gone};
+        second.vips_removed = {old_vip};
+        ASSERT_TRUE(put(*db, second));
+    }
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    const Loaded all = reopened(folder.store());
+    EXPECT_EQ(all.leaving, std::vector<Leaving>{still});
+    EXPECT_EQ(all.vips, std::vector<base::Ip>{vip});
+}
+
 // Revisions that were given since the copy was made are not known then: no ETag of them may be good again.
 TEST(Restore, OverWhatCanNotBeReadGivesAnotherIdentity) {
     const Folder folder;

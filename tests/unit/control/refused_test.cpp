@@ -1,0 +1,260 @@
+// What the kernel refuses of a change of many objects: that it is tried again and shown, whatever is changed
+// in the meantime, and that what has gone is claimed no longer.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+#include "unit/control/fake_database.h"
+#include "unit/control/objects.h"
+#include "unit/control/shared_table.h"
+
+namespace gorb::control::refused_test {
+namespace {
+
+using ipvs::Op;
+
+constexpr char vip[] = "10.0.0.1:80";
+
+struct RefusedTest : testing::Test {
+    base::ManualClock clock{1000 * base::second};
+    ipvs::MemoryDriver table;
+    Disk disk;
+    plugin::Registry registry;
+    Options options;
+    std::unique_ptr<Control> control;
+
+    RefusedTest() {
+        registry.load({GORB_PLUGINS});
+        options.clock = &clock;
+        options.reconcile_period_ns = 0;
+    }
+    ~RefusedTest() override {
+        disk.release();
+        control.reset();
+    }
+    void start() {
+        control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                                            std::make_unique<FakeDatabase>(disk));
+        ASSERT_TRUE(control->start());
+    }
+    base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
+    base::Result<Outcome> put(const std::vector<model::Backend>& backends, const std::string& name = "web") {
+        return run(PutConfig{config(backends, name), {}, true});
+    }
+    static model::Config config(const std::vector<model::Backend>& backends,
+                                const std::string& name = "web") {
+        model::Config out;
+        out.services.push_back({service(name, vip), backends});
+        return out;
+    }
+    // The control has had its turn at a time that is so much later.
+    void pass(uint64_t ns) {
+        clock.advance(ns);
+        ownership();
+        ownership();
+    }
+    Ownership ownership() {
+        std::promise<Ownership> promise;
+        control->ownership([&](const base::Result<Ownership>& o) { promise.set_value(*o); });
+        return promise.get_future().get();
+    }
+    SyncCounts round() {
+        std::promise<SyncCounts> promise;
+        control->reconcile([&](const base::Result<SyncCounts>& r) { promise.set_value(*r); });
+        return promise.get_future().get();
+    }
+    std::vector<std::string> plan(const model::Config& config) {
+        std::promise<base::Result<Preview>> promise;
+        control->preview(config, [&](base::Result<Preview> p) { promise.set_value(std::move(p)); });
+        const auto preview = promise.get_future().get();
+        EXPECT_TRUE(preview);
+        return preview ? preview->operations : std::vector<std::string>();
+    }
+    void refuse(Op::Kind kind, int os_error) {
+        table.set_hook([=](const Op& op, uint64_t) { return op.kind == kind ? os_error : 0; });
+    }
+    // Its checks say so, and it has its weight.
+    void up(const std::string& name, const std::string& address, const std::string& of = "web") {
+        const auto now = control->snapshot();
+        const model::BackendPtr b = *(*now->services.find(of))->backends.find(name);
+        const health::Changed changed{b->id, health::State::up, 100, 1, clock.now(), "as the test says"};
+        control->health_changed({&changed, 1});
+        for (int i = 0; i < 5000 && dest(address)->weight != b->spec.weight; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        ASSERT_EQ(dest(address)->weight, b->spec.weight);
+    }
+    EffectiveWeight weight(const std::string& name) {
+        const auto now = control->snapshot();
+        const model::ServicePtr web = *now->services.find("web");
+        return control->weight_of(web->spec, **web->backends.find(name), "");
+    }
+    std::optional<ipvs::DestRecord> dest(const std::string& address) {
+        const auto dests = table.dests(key(vip));
+        if (!dests) return {};
+        const auto at =
+            std::ranges::find(*dests, *base::Endpoint::parse(address), &ipvs::DestRecord::address);
+        if (at == dests->end()) return {};
+        return *at;
+    }
+};
+
+TEST_F(RefusedTest, ASettingIsNotForgottenWhenSomethingElseIsChanged) {
+    start();
+    auto b1 = backend("b1", "10.1.0.1:80");
+    ASSERT_TRUE(put({b1}));
+    b1.upper_threshold = 50;
+    refuse(Op::Kind::edit_dest, ENOMEM);
+    ASSERT_EQ(put({b1})->counts.refused, 1U);
+    ASSERT_NE(weight("b1").not_applied, "");
+    table.set_hook({});
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"pulse": {"type": "none", "interval": "7s"}})", {}}));
+    EXPECT_NE(weight("b1").not_applied, "") << "the kernel was not asked again";
+    pass(2 * base::second);
+    EXPECT_EQ(weight("b1").not_applied, "");
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 50U);
+
+    b1.upper_threshold = 60;
+    refuse(Op::Kind::edit_dest, ENOMEM);
+    ASSERT_EQ(put({b1})->counts.refused, 1U);
+    table.set_hook({});
+    b1.backup = true;  // which is none of the kernel's business
+    ASSERT_TRUE(put({b1}));
+    EXPECT_EQ(weight("b1").not_applied, "");
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 60U);
+}
+
+TEST_F(RefusedTest, ADestinationThatIsToLeaveAServiceIsTriedAgain) {
+    start();
+    const auto b1 = backend("b1", "10.1.0.1:80"), b2 = backend("b2", "10.1.0.2:80");
+    ASSERT_TRUE(put({b1, b2}));
+    refuse(Op::Kind::remove_dest, ENOMEM);
+    const auto done = put({b1});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->counts.refused, 1U);
+    ASSERT_TRUE(dest("10.1.0.2:80"));
+    table.set_hook({});
+    pass(2 * base::second);
+    EXPECT_FALSE(dest("10.1.0.2:80"));
+    EXPECT_TRUE(ownership().leaving.empty());
+}
+
+TEST_F(RefusedTest, WhatWentWithItsServiceIsClaimedNoLonger) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80"), backend("b2", "10.1.0.2:80")}));
+    refuse(Op::Kind::remove_dest, ENOMEM);
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    table.set_hook({});
+    ASSERT_TRUE(run(DeleteService{"web", {}}));
+    // Somebody else makes it anew.
+    const auto record = reconcile::service_record(service("", vip));
+    for (const base::Status& made : table.apply(std::vector{
+             Op::add(record), Op::add(record.key, reconcile::dest_record(backend("", "10.1.0.2:80"), 5))}))
+        ASSERT_TRUE(made);
+    EXPECT_TRUE(ownership().leaving.empty());
+    round();
+    EXPECT_TRUE(dest("10.1.0.2:80"));
+}
+
+TEST_F(RefusedTest, ItIsCountedOnce) {
+    start();
+    auto b1 = backend("b1", "10.1.0.1:80"), b2 = backend("b2", "10.1.0.2:80");
+    ASSERT_TRUE(put({b1, b2}));
+    up("b1", b1.address.text());
+    b1.weight = 7;
+    b2.upper_threshold = 50;
+    table.set_hook([](const Op& op, uint64_t) {
+        return op.kind == Op::Kind::edit_dest && op.dest.upper_threshold == 0 ? ENOMEM : 0;
+    });
+    const auto done = put({b1, b2});
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->counts.refused, 1U);
+}
+
+// Its claim is on disk for as long as it is in the kernel, whatever a look at the table finds meanwhile.
+TEST_F(RefusedTest, WhatIsToLeaveIsClaimedUntilItHasLeft) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    ASSERT_TRUE(put({backend("b2", "10.1.0.1:80")}));
+    disk.hold();
+    auto deleted = submit(*control, DeleteBackend{"web", "b2", {}, base::Nanos(0)});
+    while (disk.queued() == 0) std::this_thread::yield();
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(key(vip), *base::Endpoint::parse("10.1.0.1:80"))}).back());
+    round();  // puts it back
+    ASSERT_TRUE(dest("10.1.0.1:80"));
+    bool claimed = false;
+    table.set_hook([&](const Op& op, uint64_t) {
+        if (op.kind != Op::Kind::remove_dest) return 0;
+        for (int i = 0; i < 1000 && disk.queued() > 0; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        const std::lock_guard lock(disk.mutex);
+        for (const store::Write& write : disk.written) {
+            const store::Leaving entry{{model::Protocol::tcp, *base::Endpoint::parse(vip)}, op.dest.address};
+            if (std::ranges::count(write.leaving, entry) > 0) claimed = true;
+            if (std::ranges::count(write.left, entry) > 0) claimed = false;
+        }
+        return 0;
+    });
+    ownership();
+    disk.release();
+    ASSERT_TRUE(deleted.get());
+    table.set_hook({});
+    EXPECT_TRUE(claimed);
+}
+
+// A table that can not be read for a moment is no reason to set right what is only to be reported.
+TEST_F(RefusedTest, DriftThatIsOnlyReportedStaysWhateverCouldNotBeRead) {
+    options.repair_drift = false;
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    auto changed = *dest("10.1.0.1:80");
+    changed.upper_threshold = 9;
+    ASSERT_TRUE(table.apply(std::vector{Op::edit(key(vip), changed)}).back());
+    table.fail_reads(ENOBUFS);
+    EXPECT_EQ(round().refused, 1U);
+    table.fail_reads(0);
+    pass(2 * base::second);
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 9U);
+    round();
+    EXPECT_EQ(dest("10.1.0.1:80")->upper_threshold, 9U);
+    EXPECT_EQ(ownership().drift.size(), 1U);
+}
+
+// A service or backend whose deletion is refused is there after a restart with all that was known of it.
+TEST_F(RefusedTest, ADeletionTakesNothingOfWhatIsKnownOfHealth) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
+    up("b1", "10.1.0.1:80");
+    pass(2 * base::second);
+    const auto known = [&] {
+        const std::lock_guard lock(disk.mutex);
+        store::Health::State state{};
+        for (const store::Write& write : disk.written) {
+            for (const store::BackendName& gone : write.drop_backends) {
+                if (gone.backend == "b1") state = {};
+            }
+            if (!write.drop_services.empty()) state = {};
+            for (const auto& [name, health] : write.health) {
+                if (name.backend == "b1") state = health.state;
+            }
+        }
+        return state;
+    };
+    ASSERT_EQ(known(), store::Health::State::up);
+    table.set_hook([](const Op&, uint64_t) { return EPERM; });
+    ASSERT_FALSE(run(DeleteBackend{"web", "b1", {}, base::Nanos(0)}));
+    pass(2 * base::second);
+    EXPECT_EQ(known(), store::Health::State::up);
+    ASSERT_FALSE(run(DeleteService{"web", {}}));
+    pass(2 * base::second);
+    EXPECT_EQ(known(), store::Health::State::up);
+}
+
+}  // namespace
+}  // namespace gorb::control::refused_test
