@@ -38,7 +38,7 @@ struct Control::Impl {
         : options(o),
           parts(std::move(makings)),
           changer(parts),
-          rounds(parts.sync, parts.clock, o.reconcile_period_ns) {
+          rounds(parts.sync, parts.clock, o.reconcile_period_ns, [this] { return parts.look_at_vips(); }) {
         if (auto found = parts.driver->info()) info = *found;
     }
 

@@ -68,7 +68,8 @@ Parts::Parts(Makings makings)
                }
                keeper.owe(std::move(write));
            }),
-      guard(makings.guard) {}
+      guard(makings.guard),
+      repair(makings.repair) {}
 
 ipvs::ServiceRecord Parts::record_of(const model::Service& service) const {
     ipvs::ServiceRecord record = reconcile::service_record(service);
@@ -143,6 +144,21 @@ void Parts::wanted(const model::ServiceKey& key) {
 void Parts::intend_vips(const std::vector<base::Ip>& addresses) {
     vips_added.insert(addresses.begin(), addresses.end());
     vips.intend(addresses);
+}
+
+size_t Parts::look_at_vips() {
+    const std::vector<base::Ip> lost = vips.lost();
+    for (const base::Ip& address : lost) {
+        const base::Status back = repair ? vips.put_back(address, clock.now()) : base::Status{};
+        const std::string what = !repair ? "drift: somebody has removed a VIP"
+                                 : back  ? "drift repaired: somebody had removed a VIP"
+                                         : "drift could not be repaired: somebody has removed a VIP";
+        const std::string error = back ? "" : back.error().sentence;
+        base::log_warning(what, {{"vip", address.text()}, {"error", error.empty() ? "none" : error}});
+        events.add({0, clock.wall(), "drift", address.text(), "not there", "on this host",
+                    error.empty() ? what : what + ": " + error});
+    }
+    return lost.size();
 }
 
 void Parts::hold(LeavingSet entries) {

@@ -63,6 +63,8 @@ struct Parts {
     void grant(const LeavingSet& entries);
     // These VIPs are noted in the store and are added next.
     void intend_vips(const std::vector<base::Ip>& addresses);
+    // Puts back the VIPs that somebody removed, or says that they are gone: drift as in the table. How many.
+    size_t look_at_vips();
     // These stay in the kernel although they are leaving, with the VIPs that they need (Sync::hold).
     void hold(LeavingSet entries);
     // All that the store should have.
@@ -90,6 +92,7 @@ struct Parts {
     Keeper keeper;
     VipUsers vips;
     const reconcile::Guard guard;
+    const bool repair;  // of drift; false: it is only told
     uint64_t last_revision = 0;
     model::BackendId last_id = 0;
 

@@ -22,6 +22,7 @@ void Rounds::begin(const model::Snapshot& now) {
     begun_ = clock_->now();
     waiting_ = std::exchange(asked_, {});
     counts_ = {};
+    counts_.drift = look_at_vips_();
     names_.clear();
     now.services.for_each([&](const std::string& name, const model::ServicePtr&) { names_.push_back(name); });
     std::ranges::reverse(names_);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -19,9 +20,14 @@ class Rounds {
   public:
     using Done = std::function<void(base::Result<SyncCounts>)>;
 
-    // `period` in ns, 0: only when asked.
-    Rounds(Sync& sync, const base::Clock& clock, uint64_t period)
-        : sync_(&sync), clock_(&clock), period_(period), at_(period ? clock.now() + period : 0) {}
+    // `period` in ns, 0: only when asked. `look_at_vips` sees to what is not in the table, and says how much
+    // of it had drifted.
+    Rounds(Sync& sync, const base::Clock& clock, uint64_t period, std::function<size_t()> look_at_vips)
+        : sync_(&sync),
+          clock_(&clock),
+          period_(period),
+          look_at_vips_(std::move(look_at_vips)),
+          at_(period ? clock.now() + period : 0) {}
 
     // A whole round that begins now; `done` when it is over.
     void ask(Done done);
@@ -42,7 +48,9 @@ class Rounds {
 
     Sync* sync_;
     const base::Clock* clock_;
-    uint64_t period_, at_, begun_ = 0;
+    uint64_t period_;
+    std::function<size_t()> look_at_vips_;
+    uint64_t at_, begun_ = 0;
     bool under_way_ = false;
     std::vector<std::string> names_;  // of services that are still to be looked at, the next one last
     SyncCounts counts_;

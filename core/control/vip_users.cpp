@@ -62,6 +62,28 @@ base::Status VipUsers::acquire_anyway(const base::Ip& address, uint64_t now) {
     return taken;
 }
 
+std::vector<base::Ip> VipUsers::lost() {
+    std::vector<base::Ip> out;
+    if (!table_ || uses_.empty()) return out;
+    const auto there = table_->addresses();
+    if (!there) return out;
+    for (auto& [address, use] : uses_) {
+        const bool lost = use.added && !use.missing && !there->contains(address);
+        if (lost && !use.lost) out.push_back(address);
+        use.lost = lost;
+    }
+    return out;
+}
+
+base::Status VipUsers::put_back(const base::Ip& address, uint64_t now) {
+    const auto it = uses_.find(address);
+    if (it == uses_.end()) return {};
+    it->second.lost = false;
+    auto added = add(address, it->second);
+    if (!added && retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
+    return added;
+}
+
 void VipUsers::look(uint64_t now) {
     if (retry_at_ == 0 || retry_at_ > now) return;
     retry_at_ = 0;

@@ -48,6 +48,13 @@ class VipUsers {
     // Removes all that was added here.
     void release_all();
 
+    // Those in use that were added here and that this host has no more: somebody removed them. Each once,
+    // until it is back; none where the addresses can not be read. What the host had by itself it may take
+    // away.
+    std::vector<base::Ip> lost();
+    // Such a one is added again; where that fails it is tried again by look().
+    base::Status put_back(const base::Ip& address, uint64_t now);
+
     // Tries again what is missing, or is to be removed, and due. `now` and next() are monotonic ns, 0: never.
     void look(uint64_t now);
     uint64_t next() const { return retry_at_; }
@@ -57,6 +64,7 @@ class VipUsers {
         size_t services = 0;
         bool added = false;    // here, so it is removed with its last service
         bool missing = false;  // it could not be added yet
+        bool lost = false;     // somebody removed it, which has been told
     };
     // Counts a use and adds what is not there yet.
     base::Status take(const base::Ip& address);

@@ -38,7 +38,7 @@ uint64_t next_after_one_of(uint64_t takes) {
     ports.clock = &clock;
     ports.left = [](const store::Leaving&) {};
     Sync sync(std::move(ports));
-    Rounds rounds(sync, clock, 30 * second);
+    Rounds rounds(sync, clock, 30 * second, [] { return size_t{0}; });
     rounds.ask([](const base::Result<SyncCounts>&) {});
     const uint64_t begin = clock.now();
     EXPECT_FALSE(rounds.step({}));

@@ -50,6 +50,46 @@ struct VipUsersTest : testing::Test {
     }
 };
 
+TEST_F(VipUsersTest, OneThatSomebodyRemovedIsLostOnceAndCanBePutBack) {
+    note(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
+    interface.has.clear();
+    interface.refuses = true;
+    EXPECT_EQ(users.lost(), std::vector<base::Ip>{});  // nobody can say
+    interface.refuses = false;
+    EXPECT_EQ(users.lost(), std::vector{vip});
+    EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
+    ASSERT_TRUE(users.put_back(vip, 1));
+    EXPECT_TRUE(interface.has.contains(vip));
+    EXPECT_TRUE(noted.contains(vip));
+    interface.has.clear();
+    EXPECT_EQ(users.lost(), std::vector{vip});
+    users.release(vip);
+    EXPECT_FALSE(noted.contains(vip));
+}
+
+TEST_F(VipUsersTest, OneThatCanNotBePutBackIsTriedAgain) {
+    ASSERT_TRUE(users.acquire(vip));
+    interface.has.clear();
+    ASSERT_EQ(users.lost(), std::vector{vip});
+    interface.refuses = true;
+    EXPECT_FALSE(users.put_back(vip, 1));
+    EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
+    interface.refuses = false;
+    ASSERT_GT(users.next(), 0U);
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.contains(vip));
+    EXPECT_EQ(users.next(), 0U);
+}
+
+TEST_F(VipUsersTest, WhatTheHostHadByItselfItMayTakeAway) {
+    interface.has.insert(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    interface.has.clear();
+    EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
+}
+
 TEST_F(VipUsersTest, OnlyWhatHasToBeAddedIsMissing) {
     const base::Ip there = *base::Ip::parse("10.0.0.2"), earlier = *base::Ip::parse("10.0.0.3"),
                    used = *base::Ip::parse("10.0.0.4");
