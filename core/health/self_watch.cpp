@@ -1,5 +1,7 @@
 #include "health/self_watch.h"
 
+#include <utility>
+
 #include "base/log.h"
 #include "health/hash.h"
 
@@ -8,25 +10,13 @@ namespace gorb::health {
 void SelfWatch::turned(const base::Ip& host, Detector::Sign before, Detector::Sign after, uint64_t interval,
                        uint64_t now) {
     if (!on_) return;
-    Suspicion changed;
-    {
-        std::lock_guard lock(mutex_);
-        if (!detector_.turned(hash_of(host), before, after, interval, now)) return;
-        changed = detector_.now();
-        frozen_.store(changed.frozen, std::memory_order_relaxed);
-    }
-    tell(changed);
+    std::unique_lock lock(mutex_);
+    if (detector_.turned(hash_of(host), before, after, interval, now)) tell(std::move(lock));
 }
 
 void SelfWatch::tick(uint64_t now) {
-    Suspicion changed;
-    {
-        std::lock_guard lock(mutex_);
-        if (!detector_.tick(now)) return;
-        changed = detector_.now();
-        frozen_.store(changed.frozen, std::memory_order_relaxed);
-    }
-    tell(changed);
+    std::unique_lock lock(mutex_);
+    if (detector_.tick(now)) tell(std::move(lock));
 }
 
 Suspicion SelfWatch::now() const {
@@ -34,7 +24,11 @@ Suspicion SelfWatch::now() const {
     return detector_.now();
 }
 
-void SelfWatch::tell(const Suspicion& suspicion) {
+void SelfWatch::tell(std::unique_lock<std::mutex> lock) {
+    const Suspicion suspicion = detector_.now();
+    frozen_.store(suspicion.frozen, std::memory_order_relaxed);
+    const std::lock_guard order(telling_);
+    lock.unlock();
     if (suspicion.frozen) {
         base::log_warning("this machine is suspected of being ill, weights stay as they are",
                           {{"reason", suspicion.why}});

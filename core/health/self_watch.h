@@ -24,13 +24,14 @@ class SelfWatch {
     Suspicion now() const;
 
   private:
-    void tell(const Suspicion& suspicion);
+    void tell(std::unique_lock<std::mutex> lock);
 
     const bool on_;
     const Engine::OnSuspicion on_suspicion_;
     std::atomic<bool> frozen_{false};
     mutable std::mutex mutex_;
     Detector detector_;
+    std::mutex telling_;  // taken before mutex_ is let go: what comes later is told later
 };
 
 }  // namespace gorb::health
