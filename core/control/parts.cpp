@@ -1,6 +1,7 @@
 #include "control/parts.h"
 
 #include <random>
+#include <utility>
 
 #include "base/log.h"
 #include "reconcile/records.h"
@@ -155,8 +156,9 @@ size_t Parts::look_at_vips() {
                                          : "drift could not be repaired: somebody has removed a VIP";
         const std::string error = back ? "" : back.error().sentence;
         base::log_warning(what, {{"vip", address.text()}, {"error", error.empty() ? "none" : error}});
-        events.add({0, clock.wall(), "drift", address.text(), "not there", "on this host",
-                    error.empty() ? what : what + ": " + error});
+        std::string text = what;
+        if (!error.empty()) text.append(": ").append(error);
+        events.add({0, clock.wall(), "drift", address.text(), "not there", "on this host", std::move(text)});
     }
     return lost.size();
 }

@@ -124,6 +124,7 @@ TEST_P(LogSinkTest, ALineThatIsLongerThanAllRoomIsWhole) {
 TEST_P(LogSinkTest, LinesOfManyThreadsDoNotMix) {
     LogSink sink(in(), &lost_line);
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&sink, t] {
             for (int i = 0; i < 500; ++i) sink.write(numbered(1000 * t + i));

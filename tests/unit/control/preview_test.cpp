@@ -77,6 +77,7 @@ struct PreviewTest : testing::Test {
         EXPECT_TRUE(put(config));
         table.set_hook({});
         std::vector<std::string> said;
+        said.reserve(expected.size());
         for (const std::string& words : expected) said.push_back(words.substr(0, words.find(": ")));
         const std::lock_guard lock(mutex);
         EXPECT_EQ(std::exchange(done, {}), said);
