@@ -183,7 +183,7 @@ TEST_F(ApplierTest, WhatGoesWhileItIsTakenOverIsMade) {
     driver.apply(Ops{Op::add(service)});
     driver.fail_op(driver.ops(), EEXIST);
     Ops ops{Op::add(service.key, dest("10.1.0.1:80", 5))};
-    const auto done = applier.apply_singles(ops, [&](size_t) -> ipvs::ServiceRecord { return service; });
+    const auto done = applier.apply_singles(ops, [](size_t) { return web(); });
     ASSERT_TRUE(done.statuses[0]);
     EXPECT_EQ(ops[0].dest.weight, 5U);
     ASSERT_EQ(dests(service).size(), 1U);
