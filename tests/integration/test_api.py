@@ -33,8 +33,8 @@ class Api(unittest.TestCase):
         self.assertEqual(g.request("PATCH", "/service/web/b1", {"pulse": {"interval": "3s"}}).status, 200)
         changes = [line for line in g.log().splitlines() if "changes=" in line]
         for line, message, words in zip(changes, ("backend changed", "virtual service changed", "backend replaced", "backend changed"),
-                                        ("weight 128 -> 7, admin ready -> drain", "quorum default -> 2",
-                                         "address 10.1.0.1:80 -> 10.1.0.2:80, weight 7 -> 128", "changes=pulse"), strict=True):
+                                        ("admin ready -> drain, weight 128 -> 7", "quorum default -> 2",
+                                         "address 10.1.0.1:80 -> 10.1.0.2:80, admin drain -> ready, weight 7 -> 128", "changes=pulse"), strict=True):
             self.assertIn(message, line)
             self.assertIn(words, line)
 

@@ -5,9 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -115,6 +117,34 @@ TEST_F(Log, LinesOfSeveralThreadsDoNotMix) {
         }
     }
     EXPECT_EQ(different, whole);
+}
+
+// A plugin is tried in a child, whose parent's other threads may be writing at that moment.
+TEST_F(Log, AChildLogsWhateverItsParentWasDoing) {
+    testing::internal::CaptureStderr();
+    log_info("the first line makes what all of them need");
+    std::atomic<bool> ending{false};
+    std::thread busy([&] {
+        while (!ending) log_info("busy");
+    });
+    int failed = 0;
+    for (int i = 0; i < 50; ++i) {
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            log_info("from the child");
+            _exit(0);
+        }
+        int status = -1;
+        if (waitpid(child, &status, 0) != child || status != 0) ++failed;
+        if (failed > 0) break;
+    }
+    ending = true;
+    busy.join();
+    const auto lines = lines_of(testing::internal::GetCapturedStderr());
+    EXPECT_EQ(failed, 0);
+    EXPECT_EQ(
+        std::ranges::count_if(lines, [](const std::string& l) { return l.ends_with("from the child"); }), 50);
 }
 
 // Whether stderr is the journal is found out once, so each case is a process of its own.

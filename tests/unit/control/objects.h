@@ -3,6 +3,7 @@
 #include <future>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "control/control.h"
 
@@ -39,6 +40,21 @@ inline Answer submit(Control& control, Change change) {
     control.submit(std::move(change),
                    [promise](base::Result<Outcome> r) { promise->set_value(std::move(r)); });
     return answer;
+}
+
+// The kernel operations of POST /plan; one line with the error where it is refused.
+inline std::vector<std::string> plan(Control& control, const model::Config& config) {
+    std::promise<base::Result<Preview>> done;
+    control.preview(config, [&](base::Result<Preview> p) { done.set_value(std::move(p)); });
+    const base::Result<Preview> preview = done.get_future().get();
+    return preview ? preview->operations : std::vector<std::string>{"refused: " + preview.error().sentence};
+}
+
+// A look for drift, over when this returns.
+inline base::Result<SyncCounts> look(Control& control) {
+    std::promise<base::Result<SyncCounts>> done;
+    control.reconcile([&](base::Result<SyncCounts> counts) { done.set_value(std::move(counts)); });
+    return done.get_future().get();
 }
 
 }  // namespace gorb::control

@@ -59,16 +59,9 @@ struct PreviewTest : testing::Test {
         ASSERT_EQ(is(), weight);
     }
     void up(const std::string& of, const std::string& name) { health(of, name, health::State::up, 100); }
-    std::vector<std::string> plan(const model::Config& config) {
-        std::promise<base::Result<Preview>> promise;
-        control->preview(config, [&](base::Result<Preview> p) { promise.set_value(std::move(p)); });
-        const auto preview = promise.get_future().get();
-        EXPECT_TRUE(preview);
-        return preview ? preview->operations : std::vector<std::string>();
-    }
     // A plan says what a destination becomes, too, where that differs.
     void plan_and_put(const model::Config& config, const std::vector<std::string>& expected) {
-        EXPECT_EQ(plan(config), expected);
+        EXPECT_EQ(plan(*control, config), expected);
         table.set_hook([this](const Op& op, uint64_t) {
             const std::lock_guard lock(mutex);
             done.push_back(op.text());

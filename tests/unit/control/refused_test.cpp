@@ -65,18 +65,7 @@ struct RefusedTest : testing::Test {
         control->ownership([&](const base::Result<Ownership>& o) { promise.set_value(*o); });
         return promise.get_future().get();
     }
-    SyncCounts round() {
-        std::promise<SyncCounts> promise;
-        control->reconcile([&](const base::Result<SyncCounts>& r) { promise.set_value(*r); });
-        return promise.get_future().get();
-    }
-    std::vector<std::string> plan(const model::Config& config) {
-        std::promise<base::Result<Preview>> promise;
-        control->preview(config, [&](base::Result<Preview> p) { promise.set_value(std::move(p)); });
-        const auto preview = promise.get_future().get();
-        EXPECT_TRUE(preview);
-        return preview ? preview->operations : std::vector<std::string>();
-    }
+    SyncCounts round() { return *look(*control); }
     void refuse(Op::Kind kind, int os_error) {
         table.set_hook([=](const Op& op, uint64_t) { return op.kind == kind ? os_error : 0; });
     }

@@ -74,12 +74,6 @@ struct VipsTest : testing::Test {
                                       registry, options, std::make_unique<FakeDatabase>(disk));
         ASSERT_TRUE(control->start());
     }
-    // A look for drift, over when this returns.
-    base::Result<SyncCounts> look() {
-        std::promise<base::Result<SyncCounts>> done;
-        control->reconcile([&](base::Result<SyncCounts> counts) { done.set_value(std::move(counts)); });
-        return done.get_future().get();
-    }
     base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
     // What the writes leave of an address: is it noted in the end?
     bool noted_at_the_end(const std::string& address) {
@@ -169,10 +163,10 @@ TEST_F(VipsTest, OneThatACrashLeftGoesWithItsService) {
 TEST_F(VipsTest, ARoundPutsBackWhatSomebodyRemoved) {
     start();
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
-    EXPECT_EQ(look()->drift, 0U);
+    EXPECT_EQ(look(*control)->drift, 0U);
     interface.has.erase(ip("10.0.0.1"));
-    EXPECT_EQ(look()->drift, 1U);
-    EXPECT_EQ(look()->drift, 0U);
+    EXPECT_EQ(look(*control)->drift, 1U);
+    EXPECT_EQ(look(*control)->drift, 0U);
     const auto events = control->events(0);
     ASSERT_FALSE(events.empty());
     EXPECT_EQ(events.back().entry, "10.0.0.1");
@@ -185,8 +179,8 @@ TEST_F(VipsTest, WhereDriftIsOnlyReportedAVipThatIsGoneIsToldOfOnce) {
     start(false);
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
     interface.has.erase(ip("10.0.0.1"));
-    EXPECT_EQ(look()->drift, 1U);
-    EXPECT_EQ(look()->drift, 0U);
+    EXPECT_EQ(look(*control)->drift, 1U);
+    EXPECT_EQ(look(*control)->drift, 0U);
     EXPECT_EQ(control->events(0).back().text, "drift: somebody has removed a VIP");
     control->stop();
     EXPECT_FALSE(interface.has.contains(ip("10.0.0.1")));
