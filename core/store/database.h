@@ -70,6 +70,8 @@ struct Write {
     std::vector<Leaving> leaving, left;
     std::vector<base::Ip> vips_added, vips_removed;
     size_t rows() const;  // how many it puts and drops
+    // No row says a higher revision before it than one does after it (where this is the newest one).
+    bool rows_say_revision() const;
     bool empty() const;
 };
 

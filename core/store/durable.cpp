@@ -58,6 +58,7 @@ Result<Loaded> Durable::load() {
         return fail(damaged(path, all.error().sentence));
     }
     accepted_ = true;
+    revision_ = std::max(revision_, all->revision);
     return all;
 }
 
@@ -217,7 +218,7 @@ base::Status Durable::transaction(Answers& answers) {
     }
     rows_.taken_bytes();  // of what was refused
     size_t bytes = 0;
-    uint64_t revision = 0;
+    bool said = true;  // by the rows: a page less to write and to sync
     for (size_t n = count(); answers.size() < n && bytes < most_bytes;) {
         base::Status& answer = answers.emplace_back();
         const Write& write = work_[answers.size() - 1].write;
@@ -227,10 +228,14 @@ base::Status Durable::transaction(Answers& answers) {
             roll_back();
             return fail(std::move(error));
         }
-        if (answer) revision = std::max(revision, write.revision);
+        if (answer) {
+            const bool newest = write.revision == 0 || write.revision >= revision_;
+            said = said && newest && write.rows_say_revision();
+            revision_ = std::max(revision_, write.revision);
+        }
         bytes += rows_.taken_bytes();
     }
-    if (const int code = rows_.raise_revision(revision); code != SQLITE_OK) {
+    if (const int code = said ? SQLITE_OK : rows_.raise_revision(revision_); code != SQLITE_OK) {
         base::Error error = refused(code, doing);
         roll_back();
         return fail(std::move(error));

@@ -84,6 +84,7 @@ class Durable final : public Database {
     Statement begin_, commit_, savepoint_, release_, back_;
     int wal_pages_ = 0;
     bool accepted_ = false;   // load() has read all of it
+    uint64_t revision_ = 0;   // the highest there was
     bool uncertain_ = false;  // a refused transaction may stand at the end of the WAL
     Look database_, wal_;     // as they were found last
     std::string why_lost_;

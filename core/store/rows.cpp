@@ -1,6 +1,7 @@
 // The statements that write.
 #include "store/rows.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <random>
 
@@ -240,6 +241,15 @@ std::string new_identity() {
 size_t Write::rows() const {
     return drop_backends.size() + drop_services.size() + put_services.size() + put_backends.size() +
            health.size() + leaving.size() + left.size() + vips_added.size() + vips_removed.size();
+}
+
+bool Write::rows_say_revision() const {
+    if (!drop_backends.empty() || !drop_services.empty()) return false;
+    if (revision == 0) return put_services.empty() && put_backends.empty();
+    const auto is_of_it = [this](const auto& entry) { return entry->revision == revision; };
+    return std::ranges::any_of(put_services, is_of_it) ||
+           std::ranges::any_of(
+               put_backends, is_of_it, [](const auto& of) -> auto& { return of.second; });
 }
 
 bool Write::empty() const {

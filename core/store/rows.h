@@ -20,7 +20,7 @@ class RowWriter {
     // All of it but the revision. Stops at the first that fails; what was done before stays for the caller to
     // roll back.
     int apply(const Write& write);
-    // Once a transaction, to the highest of its writes.
+    // What the rows of this or an earlier transaction said, and may not say any more.
     int raise_revision(uint64_t revision);
     // Gives the database another identity.
     int rename(const std::string& identity);

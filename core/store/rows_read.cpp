@@ -123,13 +123,20 @@ class Reader {
         return {};
     }
 
+    // The newest state is of the highest revision.
+    uint64_t seen(int64_t revision) {
+        const auto value = static_cast<uint64_t>(revision);
+        all_.revision = std::max(all_.revision, value);
+        return value;
+    }
+
     Status meta() {
         size_t rows = 0;
         Status read =
             each("SELECT identity, revision, refused, crc FROM meta", [&](Statement& row) -> Status {
                 ++rows;
                 all_.identity = row.text(0);
-                all_.revision = static_cast<uint64_t>(row.integer(1));
+                seen(row.integer(1));
                 return check_sum(row.integer(3),
                                  RowSum().add(row.text(0)).add(row.integer(1)).add(row.integer(2)).value(),
                                  "the row of meta");
@@ -169,7 +176,7 @@ class Reader {
                 made.spec.name = row.text(0);
                 made.spec.key = *key;
                 made.spec.deleting = row.integer(3) != 0;
-                made.revision = static_cast<uint64_t>(row.integer(1));
+                made.revision = seen(row.integer(1));
                 made.origin = static_cast<model::Origin>(row.integer(2));
                 // What was read once was checked for the first one's address.
                 const auto violations = model::service_violations(made.spec);
@@ -224,7 +231,7 @@ class Reader {
                 made.spec = (*known)->spec;
                 made.spec.name = name;
                 made.spec.address = *address;
-                made.revision = static_cast<uint64_t>(revision);
+                made.revision = seen(revision);
                 made.drain_since = row.integer(6);
                 if (const auto violation = model::backend_address_usable(made.spec))
                     return fail(Errc::io, what() + ": " + violation->pointer + " " + violation->what);

@@ -8,7 +8,7 @@ constexpr const char* tables = R"(
 CREATE TABLE meta (
   one INTEGER PRIMARY KEY CHECK (one = 1),
   identity TEXT NOT NULL,     -- of this database, made with it
-  revision INTEGER NOT NULL,  -- of the newest state; never goes down
+  revision INTEGER NOT NULL,  -- the newest state's is this or the highest of a row's
   refused INTEGER NOT NULL,   -- transactions that the disk refused at their end
   crc INTEGER NOT NULL        -- CRC-32 of the row's values; 0: not checked
 ) STRICT;
@@ -59,6 +59,9 @@ constexpr Step all_steps[] = {
     {1,
      "ALTER TABLE backend ADD COLUMN drain INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE leaving ADD COLUMN granted INTEGER NOT NULL DEFAULT 0"},
+    // Nothing to do but to say so: an older gorbd would go by the revision in meta alone, and use numbers
+    // twice.
+    {2, ""},
 };
 
 base::Status run(Connection& file, const char* sql, const std::string& doing) {
@@ -96,7 +99,7 @@ base::Status take_steps(Connection& file, const std::string& path, int64_t versi
 }  // namespace
 
 const Schema& schema() {
-    static constexpr Schema newest{2, all_steps, tables};
+    static constexpr Schema newest{3, all_steps, tables};
     return newest;
 }
 

@@ -112,6 +112,52 @@ TEST(Database, ItsRevisionNeverGoesDown) {
     EXPECT_EQ(db->load()->revision, 8U);
 }
 
+// The rows say it, until what they are of goes, or becomes what it was.
+TEST(Database, ItsRevisionIsTheHighestEvenWhenItsRowIsGone) {
+    for (const bool together : {false, true}) {
+        const Folder folder;
+        {
+            const auto db = opened(folder.store());
+            ASSERT_TRUE(put(*db, numbered(1)));
+            Write newest, undone;
+            newest.revision = 9;
+            newest.put_backends = {{"web", backend("x", "10.1.0.9:80", 9)}};
+            undone.drop_backends = {{"web", "x"}};
+            std::promise<base::Status> both;
+            if (together) {
+                db->write(newest, {});
+                db->write(undone, [&](base::Status status) { both.set_value(std::move(status)); });
+                ASSERT_TRUE(both.get_future().get());
+            } else {
+                ASSERT_TRUE(put(*db, newest) && put(*db, undone));
+            }
+        }
+        EXPECT_EQ(reopened(folder.store()).revision, 9U);
+        {
+            const auto db = opened(folder.store());
+            ASSERT_TRUE(put(*db, numbered(10)));
+            Write as_it_was = numbered(3);
+            as_it_was.put_backends = {{"web", backend("b3", "10.1.0.4:80", 3)}};
+            as_it_was.revision = 0;
+            ASSERT_TRUE(put(*db, as_it_was));
+        }
+        EXPECT_EQ(reopened(folder.store()).revision, 10U);
+    }
+}
+
+// What an fsync takes goes by the pages.
+TEST(Database, APutOfABackendIsOnePageOfTheLog) {
+    const Folder folder;
+    const auto db = opened(folder.store());
+    ASSERT_TRUE(put(*db, numbered(1)));
+    const auto log = [&] { return fs::file_size(folder.store() / "gorb.db-wal"); };
+    const auto before = log();
+    Write again = numbered(8);
+    again.put_services.clear();
+    ASSERT_TRUE(put(*db, again));
+    EXPECT_EQ(log() - before, 4096U + 24U);
+}
+
 TEST(Database, AReplacedServiceKeepsItsBackendsAndTheirHealth) {
     const Folder folder;
     const auto db = opened(folder.store());
@@ -314,7 +360,7 @@ TEST(Database, AnOperatorCanReadItWithSqlite) {
     EXPECT_EQ(ask(folder.file(), "SELECT backend, state, since FROM health"), "b0|2|5\n");
     EXPECT_EQ(ask(folder.file(), "SELECT settings LIKE '%host%' FROM backend"), "0\n");
     EXPECT_EQ(ask(folder.file(), "PRAGMA journal_mode;PRAGMA application_id;PRAGMA user_version"),
-              "wal\n1735357026\n2\n");
+              "wal\n1735357026\n3\n");
     EXPECT_EQ(ask(folder.file(),
                   "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict = 0 AND "
                   "name NOT LIKE 'sqlite%'"),

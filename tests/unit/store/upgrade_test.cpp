@@ -48,7 +48,7 @@ TEST_F(UpgradeFrom1, NothingIsLostAndACopyIsKept) {
     const fs::path copy = folder.store() / "gorb.db.schema-1";
     ASSERT_TRUE(fs::exists(copy));
     EXPECT_EQ(run_sql(folder.file(),
-                      "UPDATE meta SET crc = crc / (SELECT user_version = 2 FROM "
+                      "UPDATE meta SET crc = crc / (SELECT user_version = 3 FROM "
                       "pragma_user_version)"),
               "");
     EXPECT_EQ(refusal(folder.store()), "");
