@@ -36,8 +36,19 @@ void Detector::set(uint32_t index, Status status, uint64_t now) {
     if (status == Status::ill) {
         ++ill_count_;
         host.ill_from = static_cast<uint32_t>(now / tick_ns);
+        if (ill_.size() >= sweep_at_) drop_outdated();
         ill_.push_back({index, host.ill_from, now});
     }
+}
+
+bool Detector::still(const Ill& ill) const {
+    return hosts_[ill.host].status == Status::ill && hosts_[ill.host].ill_from == ill.from;
+}
+
+// While it is frozen the oldest stay, which may be for days, and hosts that come and go are added each time.
+void Detector::drop_outdated() {
+    std::erase_if(ill_, [this](const Ill& ill) { return !still(ill); });
+    sweep_at_ = std::max(least_sweep, 2 * ill_.size());
 }
 
 void Detector::judge(uint32_t index, uint64_t now) {
@@ -51,10 +62,9 @@ void Detector::forget_the_old(uint64_t now) {
     const uint64_t span = interval();
     while (!ill_.empty()) {
         const Ill first = ill_.front();
-        Host& host = hosts_[first.host];
-        if (host.status == Status::ill && host.ill_from == first.from) {
+        if (still(first)) {
             if (suspicion_.frozen || now - first.at <= span) return;
-            host.bad = 0;
+            hosts_[first.host].bad = 0;
             judge(first.host, now);
         }
         ill_.pop_front();
@@ -119,7 +129,7 @@ bool Detector::freeze(uint64_t now) {
     suspicion_.frozen = true;
     suspicion_.since = now;
     for (const Ill& ill : ill_) {
-        if (hosts_[ill.host].status != Status::ill || hosts_[ill.host].ill_from != ill.from) continue;
+        if (!still(ill)) continue;
         suspicion_.since = ill.at;
         break;
     }

@@ -53,10 +53,13 @@ class Detector {
         uint64_t at = 0;
     };
     static constexpr uint64_t tick_ns = 10'000'000;
+    static constexpr size_t least_sweep = 1024;
 
     uint32_t host_of(uint64_t hash);
     void judge(uint32_t index, uint64_t now);
     void set(uint32_t index, Status status, uint64_t now);
+    bool still(const Ill& ill) const;
+    void drop_outdated();
     void forget_the_old(uint64_t now);
     uint64_t interval() const;
     bool freeze(uint64_t now);
@@ -68,6 +71,7 @@ class Detector {
     std::deque<Host> hosts_;
     std::vector<uint32_t> free_;
     std::deque<Ill> ill_;  // in the order they turned; some may be something else since
+    size_t sweep_at_ = least_sweep;
     size_t well_count_ = 0, ill_count_ = 0;
     uint64_t probes_ = 0;
     double intervals_ = 0;  // their sum, ns

@@ -1,6 +1,7 @@
 #include "health/detector.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <vector>
 
@@ -154,6 +155,30 @@ TEST(Detector, FailuresThatPersistAreBelievedInTheEnd) {
     w.idle(2 * World::interval);
     for (size_t i = 0; i < 100; ++i) w.result(i, Sign::bad, w.now);
     EXPECT_TRUE(w.frozen());
+}
+
+TEST(Detector, AFreezeWithoutAnEndTakesNoMoreMemoryHoweverOftenHostsComeAndGo) {
+    SelfSuspicion never;
+    never.thaw_after = 0;
+    World w(100, never);
+    for (size_t i = 0; i < 90; ++i) w.result(i, Sign::bad, w.now);
+    ASSERT_TRUE(w.frozen());
+    const uint64_t since = w.detector.now().since;
+    const auto flap = [&](int times) {
+        for (int n = 0; n < times; ++n) {
+            w.result(95, Sign::bad, w.now += 20 * ms);
+            w.result(95, Sign::good, w.now);
+        }
+    };
+    flap(5000);
+    const size_t before = mallinfo2().uordblks;
+    flap(100'000);
+    EXPECT_LT(mallinfo2().uordblks, before + 64 * 1024);
+    EXPECT_TRUE(w.frozen());
+    EXPECT_EQ(w.detector.now().since, since);
+    for (size_t i = 0; i < 90; ++i) w.result(i, Sign::good, w.now);
+    w.idle(2 * World::interval);
+    EXPECT_FALSE(w.frozen());
 }
 
 TEST(Detector, TargetsThatAreGoneAreForgotten) {
