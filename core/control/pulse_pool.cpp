@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "model/pulse_codec.h"
 
 namespace gorb::control {
 namespace {
@@ -42,7 +43,14 @@ Result<std::shared_ptr<const plugin::Config>> check_pulse(const plugin::Registry
     if (config) return config;
     base::Error error = config.error();
     if (error.faults.empty()) error.faults.push_back({"", error.sentence});
-    for (base::Fault& fault : error.faults) fault.pointer = place + "/args" + fault.pointer;
+    for (base::Fault& fault : error.faults) {
+        const bool known = std::ranges::any_of(type->args, [&](const plugin::OptionSpec& option) {
+            return fault.pointer.empty() || fault.pointer == "/" + base::pointer_token(option.name);
+        });
+        // It may be meant for gorb: what it does not know itself is taken for the plugin's.
+        if (!known) fault.what += "; every pulse has " + std::string(model::pulse_members()) + " as well";
+        fault.pointer = place + "/args" + fault.pointer;
+    }
     return base::fail(base::faults_error(std::move(error.faults)));
 }
 

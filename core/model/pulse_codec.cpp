@@ -269,6 +269,12 @@ void write_pulse(base::JsonWriter& out, const PulseSpec& pulse) {
 
 }  // namespace
 
+std::string_view pulse_members() {
+    return "type, interval, timeout, rise, fall, fast-interval, down-interval, backoff, jitter, window, "
+           "damping, "
+           "initial, source, interface, fwmark";
+}
+
 void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {
     auto several = read_several(doc);
     auto single = doc.object("pulse");

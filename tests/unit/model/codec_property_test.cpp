@@ -3,6 +3,10 @@
 #include <Poco/JSON/Object.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <sstream>
+
+#include "model/pulse_codec.h"
 #include "model/rules.h"
 #include "unit/model/codec_helpers.h"
 #include "unit/model/random_model.h"
@@ -15,9 +19,9 @@ const std::vector<std::string> pool_members = {"on-down",    "fallback",        
                                                "slow-start", "slow-start-least", "quorum",
                                                "hysteresis", "panic-threshold",  "max-down"};
 const std::vector<std::string> backend_members = {"drain-timeout", "drain-then"};
-const std::vector<std::string> pulse_members = {"fast-interval", "down-interval", "backoff", "jitter",
-                                                "window",        "damping",       "initial", "source",
-                                                "interface",     "fwmark"};
+const std::vector<std::string> policy_members = {"fast-interval", "down-interval", "backoff", "jitter",
+                                                 "window",        "damping",       "initial", "source",
+                                                 "interface",     "fwmark"};
 
 void add_nulls(Poco::JSON::Object& object, const std::vector<std::string>& members) {
     for (const std::string& member : members) {
@@ -31,7 +35,7 @@ std::string with_nulls(const std::string& text, const std::vector<std::string>& 
 }
 std::string with_nulls_in_pulse(const std::string& text) {
     auto object = base::parse_json_object(text).value();
-    add_nulls(*object->getObject("pulse"), pulse_members);
+    add_nulls(*object->getObject("pulse"), policy_members);
     return base::canonical_json(object);
 }
 
@@ -55,6 +59,21 @@ TEST(CodecProperty, EveryBackendReadsBackFromWhatIsWritten) {
         ASSERT_TRUE(again) << written(b) << ": " << again.error().sentence;
         ASSERT_EQ(*again, b) << written(b);
     }
+}
+
+TEST(CodecProperty, WhatEveryPulseHasIsWhatSentencesSay) {
+    std::set<std::string> written_ones;
+    Random random(9);
+    for (int i = 0; i < 1'000; ++i) {
+        const auto object = base::parse_json_object(written(random.backend())).value();
+        for (const std::string& name : object->getObject("pulse")->getNames()) written_ones.insert(name);
+    }
+    written_ones.erase("args");
+    std::string said;
+    std::istringstream words{std::string(gorb::model::pulse_members())};
+    std::set<std::string> said_ones;
+    while (words >> said) said_ones.insert(said.substr(0, said.find(',')));
+    EXPECT_EQ(said_ones, written_ones);
 }
 
 TEST(CodecProperty, APatchWithTheWholeServiceMakesItThat) {

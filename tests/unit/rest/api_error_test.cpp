@@ -104,6 +104,12 @@ TEST_F(ApiTest, AnUnknownPulseIsNamedWithThoseThatAreLoaded) {
              R"({"address":"10.1.0.1","port":80,"pulse":{"type":"http","args":{"nonsense":1}}})");
     EXPECT_EQ(args.status, 400);
     EXPECT_EQ(pointers(args), "/pulse/args/nonsense");
+    EXPECT_THAT(args.body, HasSubstr("known are: method, path"));
+    EXPECT_THAT(args.body, HasSubstr("every pulse has type, interval"));
+    const auto known = call("PUT", "/service/web/b1",
+                            R"({"address":"10.1.0.1","port":80,"pulse":{"type":"http","port":"x"}})");
+    EXPECT_EQ(known.status, 400);
+    EXPECT_THAT(known.body, Not(HasSubstr("every pulse has")));
     EXPECT_EQ(json(get("/service/web"))["backends"].size(), 0U);
 }
 
