@@ -91,8 +91,9 @@ struct Config::Impl : gorb_config {
 
     const Entry* find(const char* name) const {
         if (!name) return nullptr;
+        const std::string_view wanted = name;  // its length tells most names apart
         const auto it =
-            std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.name == name; });
+            std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.name == wanted; });
         return it == entries.end() ? nullptr : &*it;
     }
 

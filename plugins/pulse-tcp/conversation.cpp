@@ -57,12 +57,16 @@ std::shared_ptr<const Conversation> Conversation::parse(const Config& config) {
 
 std::shared_ptr<const Conversation> Conversations::get(const Config& config) {
     std::string key = key_of(config);
+    if (key == none_) return nullptr;
     const auto found = known_.find(key);
     if (found != known_.end()) {
         if (auto conversation = found->second.lock()) return conversation;
     }
     auto conversation = Conversation::parse(config);
-    if (!conversation) return nullptr;
+    if (!conversation) {
+        none_ = std::move(key);
+        return nullptr;
+    }
     if (known_.size() >= sweep_at_) {
         for (auto it = known_.begin(); it != known_.end();)
             it = it->second.expired() ? known_.erase(it) : next(it);

@@ -31,6 +31,7 @@ class Conversations {
   private:
     std::map<std::string, std::weak_ptr<const Conversation>> known_;
     size_t sweep_at_ = 16;
+    std::string none_;  // options of a target that is only connected to, as most are
 };
 
 }  // namespace pulse_tcp
