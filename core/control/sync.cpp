@@ -280,6 +280,7 @@ void Sync::forget(const std::string& service) {
 
 // What came of it, for the slots: they are what the kernel has now.
 void Sync::settle(Round& round) {
+    std::vector<Slot*> settled;
     for (const auto& [key, service] : round.of) {
         const auto found = round.found.find(key);
         const bool had = found != round.found.end();
@@ -294,17 +295,21 @@ void Sync::settle(Round& round) {
             ++round.counts.refused;
         }
         const reconcile::Dests* was = had ? &found->second.dests : nullptr;
+        settled.clear();
+        settled.reserve(service->backends.size());
         service->backends.for_each(
             [&, of = &key, in = service](const std::string&, const model::BackendPtr& backend) {
-                settle(round, *of, *in, was, *backend);
+                if (Slot* slot = settle(round, *of, *in, was, *backend)) settled.push_back(slot);
             });
+        ports_.slots->publish(settled);
     }
 }
 
-void Sync::settle(Round& round, const ipvs::ServiceKey& key, const model::ServiceEntry& service,
-                  const reconcile::Dests* had, const model::BackendEntry& backend) {
+// The slot that was settled, which is to be published; null for one that is left alone.
+Slot* Sync::settle(Round& round, const ipvs::ServiceKey& key, const model::ServiceEntry& service,
+                   const reconcile::Dests* had, const model::BackendEntry& backend) {
     const base::Endpoint& address = backend.spec.address;
-    if (!round.left_alone.empty() && round.left_alone.contains({key, address})) return;
+    if (!round.left_alone.empty() && round.left_alone.contains({key, address})) return nullptr;
     Slot& slot = *ports_.slots->find(backend.id);
     const ipvs::DestRecord* was = nullptr;
     if (had) {
@@ -332,7 +337,7 @@ void Sync::settle(Round& round, const ipvs::ServiceKey& key, const model::Servic
                                                                             {"error", trouble.not_applied}});
         }
     }
-    ports_.slots->publish(slot);
+    return &slot;
 }
 
 std::optional<reconcile::Table> Sync::read(std::span<const model::ServicePtr> services, uint64_t& ns) const {

@@ -102,8 +102,8 @@ class Sync {
     void carry_out(Round& round);
     std::vector<bool> drifted(reconcile::Plan& plan, Round& round);
     void settle(Round& round);
-    void settle(Round& round, const ipvs::ServiceKey& key, const model::ServiceEntry& service,
-                const reconcile::Dests* had, const model::BackendEntry& backend);
+    Slot* settle(Round& round, const ipvs::ServiceKey& key, const model::ServiceEntry& service,
+                 const reconcile::Dests* had, const model::BackendEntry& backend);
     bool is_drift(const reconcile::Entry& entry, const Round& round) const;
     void tell(const ipvs::Op& op, const Round& round, const std::string& refused);
     void confirm(std::span<const reconcile::Entry> gone);
