@@ -69,6 +69,7 @@ std::string pointer_token(std::string_view token) {
 ObjectReader::ObjectReader(Poco::JSON::Object::Ptr object, std::string pointer, std::vector<Fault>& faults)
     : object_(std::move(object)), pointer_(std::move(pointer)), faults_(&faults) {
     members_.reserve(object_->size());
+    asked_.reserve(240);  // the names that most objects may have
     for (const auto& member : *object_) members_.push_back({&member.first, &member.second});
 }
 
