@@ -317,6 +317,42 @@ TEST_F(ConnectionTest, OurOwnTroubleIsThrownByOpen) {
 
 // ---- the FakeHost itself ----
 
+TEST(FakeHostTest, TurnsAsGorbdDoesPostsThenDescriptorsThenTimers) {
+    FakeHost fake;
+    const Host host(fake.c());
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    std::vector<std::string> order;
+    Watch watch(host);
+    Timer deadline(host);
+    const auto begin = [&] {
+        order.clear();
+        deadline.after(seconds(1), [&] { order.emplace_back("timer"); });
+        watch.start(pipe[0], GORB_READABLE, [&](uint32_t) {
+            char byte = 0;
+            EXPECT_EQ(read(pipe[0], &byte, 1), 1);
+            order.emplace_back("descriptor");
+            host.post([&] { order.emplace_back("post of the next turn"); });
+        });
+        EXPECT_EQ(write(pipe[1], "x", 1), 1);
+        host.post([&] { order.emplace_back("post"); });
+    };
+    begin();
+    fake.loop().advance(seconds(1));
+    EXPECT_THAT(order, ElementsAre("post", "descriptor", "timer", "post of the next turn"));
+    // An answer that has come in time ends the wait for it, as it does in a turn of gorbd's that is late.
+    begin();
+    watch.start(pipe[0], GORB_READABLE, [&](uint32_t) {
+        watch.stop();
+        deadline.cancel();
+        order.emplace_back("answered");
+    });
+    fake.loop().advance(seconds(5));
+    EXPECT_THAT(order, ElementsAre("post", "answered"));
+    close(pipe[0]);
+    close(pipe[1]);
+}
+
 TEST(FakeHostTest, WritesDownWhatBreaksTheContract) {
     FakeHost fake;
     const Host host(fake.c());
