@@ -64,7 +64,10 @@ void ProbePool::Impl::on_event(void* arg, uint32_t got) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(probe.socket.fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) return pool.end(probe, -told_later(error));
+        // A reset after the peer has agreed, and not a refusal: it was open. Whether we look before or after
+        // it must not decide (Conn tells the same).
+        const bool stood = error == ECONNRESET || error == EPIPE;
+        if (error != 0) return pool.end(probe, stood ? 0 : -told_later(error));
     }
     if (got & (EPOLLHUP | EPOLLERR)) return;  // an echo as well
     if (got & EPOLLOUT) pool.end(probe, 0);
