@@ -309,6 +309,28 @@ TEST_F(ConnectionTest, TheDeadlineClosesIt) {
     EXPECT_THAT(recorder.said, HasSubstr("closed(-110)"));
 }
 
+TEST_F(ConnectionTest, WhatIcmpSaysOfADatagramIsToldByTheEndAndNotBySend) {
+    const int closed_port = socket(AF_INET, SOCK_DGRAM, 0);
+    sockaddr_in addr{};
+    addr.sin_family = AF_INET;
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof addr;
+    ASSERT_EQ(bind(closed_port, reinterpret_cast<sockaddr*>(&addr), size), 0);
+    getsockname(closed_port, reinterpret_cast<sockaddr*>(&addr), &size);
+    close(closed_port);
+    recorder.on_opened = [&] {
+        EXPECT_EQ(connection.send(std::string(70'000, 'x')), -EMSGSIZE);
+        // Loopback has answered the first one when the second is sent.
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(connection.send("x"), 0);
+    };
+    Connection::Options options;
+    options.transport = GORB_UDP;
+    options.peer = gorb::testing::address("127.0.0.1", ntohs(addr.sin_port));
+    connection.open(options);
+    EXPECT_TRUE(said("closed(-111)")) << recorder.said;
+    EXPECT_EQ(recorder.said, "opened closed(-111) ");
+}
+
 TEST_F(ConnectionTest, OurOwnTroubleIsThrownByOpen) {
     fake.fail_open = "no descriptor";
     EXPECT_THROW(open(), Error);
