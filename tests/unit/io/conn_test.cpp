@@ -272,6 +272,17 @@ TEST_P(ConnTest, APeerThatResetsAtOnceWasConnectedAndWhatItSaidIsRead) {
     }
 }
 
+TEST_P(ConnTest, ASocketThatMeetsItselfHasFoundNobody) {
+    ConnOptions options = fresh();
+    {
+        const Peer nobody(SOCK_STREAM, "127.0.0.1");
+        options.peer = options.way.source = nobody.endpoint();
+    }
+    ASSERT_TRUE(Conn::open(loop, options, events));
+    ASSERT_TRUE(turn_until_log(1));
+    EXPECT_THAT(events.log, testing::ElementsAre("closed -111"));
+}
+
 // A server that has read enough says so and hangs up, while the rest of the request still waits here.
 TEST_P(ConnTest, AnAnswerToHalfARequestIsReadBeforeTheReset) {
     const Peer peer(SOCK_STREAM, "127.0.0.1");

@@ -109,6 +109,15 @@ TEST_P(ProbeTest, APeerThatResetsAtOnceIsOpenHoweverLateWeLook) {
     EXPECT_EQ(sockets.sockets(), 1u);
 }
 
+TEST_P(ProbeTest, ASocketThatMeetsItselfHasFoundNobody) {
+    const uint16_t port = ClosedPort(here()).port();
+    Way way;  // as the kernel chooses it now and then for a port of this machine
+    way.source = {ip_of(here()), port};
+    EXPECT_EQ(probe({ip_of(here()), port}, way), -ECONNREFUSED);
+    const Listener server(here());
+    EXPECT_EQ(probe(server.endpoint(), way), 0) << "another port is another one";
+}
+
 TEST_P(ProbeTest, AnAnswerThatAwaitsAnEndedProbeIsNotTakenForTheNextOnes) {
     const Listener server(here());
     Listener silent(here(), 0);
