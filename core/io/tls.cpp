@@ -130,6 +130,7 @@ std::string subject_of(const X509* cert) {
 
 TlsSession::TlsSession(const base::Ip& peer, const TlsOptions& options)
     : address_(peer), name_(options.name), alpn_(options.alpn) {
+    if (name_.size() > 1 && name_.back() == '.') name_.pop_back();  // neither SNI nor certificates have it
     one_more();
 }
 

@@ -100,6 +100,20 @@ TEST_F(TlsTest, TalksWithAServerWhoseCertificateIsRightAndTellsWhatItShowed) {
     EXPECT_EQ(asked_for, "web.example");
 }
 
+TEST_F(TlsTest, TheFinalDotOfAnAbsoluteNameIsNoPartOfIt) {
+    std::string asked_for;
+    {
+        const TlsServer server(ca.sign({{"web.example"}}), [&](Served& peer) {
+            asked_for = peer.server_name();
+            greet(peer);
+        });
+        tls.name = "web.example.";
+        const Client client = talk(server.port());
+        EXPECT_EQ(client.read, "hello") << client.reason;
+    }
+    EXPECT_EQ(asked_for, "web.example") << "RFC 6066, 3";
+}
+
 TEST_F(TlsTest, SaysInWordsWhyACertificateIsRefusedAndTakesItWhereNobodyAsksForVerification) {
     const std::pair<Identity, const char*> cases[] = {
         {ca.sign({{"web.example"}, "old", -1000, -10}), "certificate has expired"},
