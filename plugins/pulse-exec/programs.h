@@ -62,6 +62,7 @@ class Programs {
     void look(Running& running);
     void read(Running& running);
     void finish(Running& running);
+    void reap_left();
     const Running* find(const Job& job) const;
 
     const gorb::sdk::Host& host_;
@@ -72,6 +73,10 @@ class Programs {
     Stack stack_;
     std::list<Running> running_;  // with those that were killed, until they are reaped
     std::deque<Job*> waiting_;
+    // Groups of programs that are gone, and of which something may be our child now: (group, when).
+    std::vector<std::pair<pid_t, uint64_t>> left_;
+    gorb::sdk::Timer reaper_;
+    const bool inherits_;
     bool starting_ = false;
 };
 
