@@ -218,6 +218,7 @@ void Conn::Impl::on_soon() {
     if (why != 0) return end_broken();
     const Held held_here(*this);
     if (!open) {
+        if (met_itself(fd, port)) return end(-ECONNREFUSED);
         open = has_connected = true;
         return events.opened(*this);
     }
