@@ -27,7 +27,11 @@ using Step = TlsSession::Step;
 
 struct Conn::Impl final : Conn {
     Impl(Loop& l, ConnEvents& e, const ConnOptions& options)
-        : loop(l), events(e), tcp(options.transport == Transport::tcp), finish(options.finish) {}
+        : loop(l),
+          events(e),
+          port(options.peer.port),
+          tcp(options.transport == Transport::tcp),
+          finish(options.finish) {}
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
     ~Impl() { release(); }
@@ -78,6 +82,7 @@ struct Conn::Impl final : Conn {
     SocketPool::Group* group = nullptr;
     uint64_t turn = 0;  // in which a socket that was used before was begun with
     uint16_t held = 0;
+    const uint16_t port;  // of the peer
     const bool tcp, finish;
     bool has_connected = false, open = false, ended_by_peer = false;
     bool last_bytes = false;                    // the kernel has told of an end: read up to it
@@ -213,6 +218,7 @@ void Conn::Impl::on_soon() {
     if (why != 0) return end_broken();
     const Held held_here(*this);
     if (!open) {
+        if (met_itself(fd, port)) return end(-ECONNREFUSED);
         open = has_connected = true;
         return events.opened(*this);
     }
@@ -243,6 +249,7 @@ void Conn::Impl::connected(uint32_t got) {
         if (stood) why = -error;
     }
     if ((got & EPOLLOUT) == 0) return;
+    if (met_itself(fd, port)) return end(-ECONNREFUSED);
     has_connected = true;
     if (tls) {
         if (shake_hands()) on_readable();

@@ -26,6 +26,7 @@ class Probe {
     TimerId timer = 0;              // the deadline, or what ends it in the next turn
     uint64_t turn = 0;              // in which it was begun
     int why = 0;                    // what `timer` will say
+    uint16_t port = 0;              // of the peer
 };
 
 struct ProbePool::Impl {
@@ -64,10 +65,13 @@ void ProbePool::Impl::on_event(void* arg, uint32_t got) {
         int error = 0;
         socklen_t size = sizeof error;
         getsockopt(probe.socket.fd, SOL_SOCKET, SO_ERROR, &error, &size);
-        if (error != 0) return pool.end(probe, -told_later(error));
+        // A reset after the peer has agreed, and not a refusal: it was open. Whether we look before or after
+        // it must not decide (Conn tells the same).
+        const bool stood = error == ECONNRESET || error == EPIPE;
+        if (error != 0) return pool.end(probe, stood ? 0 : -told_later(error));
     }
     if (got & (EPOLLHUP | EPOLLERR)) return;  // an echo as well
-    if (got & EPOLLOUT) pool.end(probe, 0);
+    if (got & EPOLLOUT) pool.end(probe, met_itself(probe.socket.fd, probe.port) ? -ECONNREFUSED : 0);
 }
 
 ProbePool::ProbePool(Loop& loop, SocketPool& sockets) : impl_(std::make_unique<Impl>(loop, sockets)) {}
@@ -91,6 +95,7 @@ base::Result<Probe*> ProbePool::start(const base::Endpoint& peer, const Way& way
     pool.free.pop_back();
     probe->socket = begun->socket;
     probe->events = &events;
+    probe->port = peer.port;
     probe->turn = pool.loop.turn();
     probe->why = begun->error == EINPROGRESS ? 0 : -begun->error;
     if (begun->error == EINPROGRESS) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 namespace gorb::io {
@@ -96,6 +97,20 @@ base::Result<int> make_socket(int af, int type, const Way& way) {
         return base::fail(std::move(status.error()));
     }
     return fd;
+}
+
+bool met_itself(int fd, uint16_t port) {
+    constexpr uint16_t least_chosen = 1024;  // by the kernel, wherever ip_local_port_range begins
+    if (port < least_chosen) return false;
+    // The port is at the same place for both families.
+    sockaddr_in6 mine{}, other{};
+    socklen_t size = sizeof mine;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&mine), &size) != 0 || mine.sin6_port != htons(port))
+        return false;
+    size = sizeof other;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&other), &size) != 0) return false;
+    if (mine.sin6_family == AF_INET6) return std::memcmp(&mine.sin6_addr, &other.sin6_addr, 16) == 0;
+    return std::memcmp(&mine, &other, offsetof(sockaddr_in, sin_addr) + sizeof(in_addr)) == 0;
 }
 
 void reset_on_close(int fd) {

@@ -38,6 +38,11 @@ base::Result<int> make_socket(int af, int type, const Way& way);
 // others.
 base::Error socket_error(const std::string& what, int error);
 
+// Is a connection to `port` one of the socket with itself? Where nobody listens on a port of this machine,
+// the kernel may choose that very one to connect from, and the handshake then meets itself: the server that
+// is down would seem to be up.
+bool met_itself(int fd, uint16_t port);
+
 // Makes the next close() reset the TCP connection. {1, 0} and nothing else: with a time above zero close()
 // sleeps, on non-blocking sockets too.
 void reset_on_close(int fd);

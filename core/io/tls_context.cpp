@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -25,7 +26,7 @@ struct Stamp {
     uint64_t inode = 0, size = 0;
     bool operator==(const Stamp&) const = default;
 };
-using Stamps = std::array<Stamp, 3>;
+using Stamps = std::array<Stamp, 4>;  // the last one: the folder of the system's CAs
 
 Stamp stamp_of(const std::string& file) {
     struct stat found {};
@@ -33,18 +34,43 @@ Stamp stamp_of(const std::string& file) {
     return {found.st_mtim.tv_sec, found.st_mtim.tv_nsec, found.st_ino, static_cast<uint64_t>(found.st_size)};
 }
 
+// As SSL_CTX_set_default_verify_paths() finds it.
+std::string systems(const char* variable, const char* usual) {
+    const char* const set = secure_getenv(variable);
+    return set ? set : usual;
+}
+
 Stamps stamps_of(const Names& names) {
     Stamps stamps;
     for (size_t i = 0; i < names.size(); ++i) stamps[i] = stamp_of(names[i]);
+    if (!names[0].empty()) return stamps;
+    stamps[0] = stamp_of(systems(X509_get_default_cert_file_env(), X509_get_default_cert_file()));
+    stamps[3] = stamp_of(systems(X509_get_default_cert_dir_env(), X509_get_default_cert_dir()));
     return stamps;
 }
 
+// A pipe would be waited for, and some devices never end: on the thread of all checks.
+bool regular(const std::string& file) {
+    struct stat found {};
+    return stat(file.c_str(), &found) != 0 || S_ISREG(found.st_mode);  // what is missing says so itself
+}
+
+// OpenSSL's own would ask at the terminal, and wait for an answer.
+int no_passphrase(char*, int, int, void* asked) {
+    *static_cast<bool*>(asked) = true;
+    return -1;
+}
+
 // The first error of OpenSSL's queue is the nearest to the cause.
-base::Error unusable(const std::string& what, const std::string& file) {
+base::Error unusable(const std::string& what, const std::string& file, bool passphrase = false) {
     const unsigned long code = ERR_peek_error();
     int error = EINVAL;
     std::string why = "there is no PEM in it that fits";
-    if (ERR_SYSTEM_ERROR(code)) {
+    if (!regular(file)) {
+        why = "it is no regular file";
+    } else if (passphrase) {
+        why = "it has a passphrase, which nobody is asked for";
+    } else if (ERR_SYSTEM_ERROR(code)) {
         error = ERR_GET_REASON(code);
         why = std::strerror(error);
     } else if (ERR_GET_LIB(code) == ERR_LIB_X509) {
@@ -67,20 +93,24 @@ base::Result<std::shared_ptr<SSL_CTX>> load(const Names& names) {
     SSL_CTX_set_mode(
         ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    bool asked = false;
+    SSL_CTX_set_default_passwd_cb(ctx, &no_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, &asked);
     if (ca.empty()) {
         SSL_CTX_set_default_verify_paths(ctx);
-    } else if (SSL_CTX_load_verify_file(ctx, ca.c_str()) != 1) {
+    } else if (!regular(ca) || SSL_CTX_load_verify_file(ctx, ca.c_str()) != 1) {
         return base::fail(unusable("CA file", ca));
     }
     if (!cert.empty()) {
-        if (SSL_CTX_use_certificate_chain_file(ctx, cert.c_str()) != 1) {
-            return base::fail(unusable("client certificate", cert));
+        if (!regular(cert) || SSL_CTX_use_certificate_chain_file(ctx, cert.c_str()) != 1) {
+            return base::fail(unusable("client certificate", cert, asked));
         }
         const std::string& key_file = key.empty() ? cert : key;
-        if (SSL_CTX_use_PrivateKey_file(ctx, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-            return base::fail(unusable("client key", key_file));
+        if (!regular(key_file) || SSL_CTX_use_PrivateKey_file(ctx, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+            return base::fail(unusable("client key", key_file, asked));
         }
     }
+    SSL_CTX_set_default_passwd_cb_userdata(ctx, nullptr);
     ERR_clear_error();
     return made;
 }

@@ -28,6 +28,13 @@ size_t character(std::string_view text) {
     return 0;
 }
 
+// Of C0 and DEL, or of C1, U+0080 to U+009F, which terminals obey as well.
+bool control(std::string_view one) {
+    const auto byte = [&](size_t i) { return static_cast<unsigned char>(one[i]); };
+    if (one.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7f;
+    return one.size() == 2 && byte(0) == 0xc2 && byte(1) < 0xa0;
+}
+
 // Printable ASCII only; eight at a time, since nearly every check brings such a text.
 bool plain(std::string_view text) {
     constexpr uint64_t ones = 0x0101010101010101, high = 0x80 * ones;
@@ -59,7 +66,7 @@ void clean_text(std::string_view text, size_t limit, std::string& out) {
         if (out.size() + size > limit) return;
         if (size == 0) {
             out += '?';
-        } else if (size == 1 && (static_cast<unsigned char>(text[0]) < 0x20 || text[0] == 0x7f)) {
+        } else if (control(text.substr(0, size))) {
             out += ' ';
         } else {
             out.append(text.substr(0, size));

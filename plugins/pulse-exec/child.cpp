@@ -221,6 +221,19 @@ void kill_group(pid_t pid) {
     if (pid > 1) kill(-pid, SIGKILL);
 }
 
+bool inherits_orphans() {
+    int subreaper = 0;
+    return getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &subreaper) == 0 && subreaper != 0);
+}
+
+bool reap_group(pid_t group) {
+    for (;;) {
+        const pid_t done = waitpid(-group, nullptr, WNOHANG);
+        if (done == 0) return false;
+        if (done < 0 && errno != EINTR) return true;
+    }
+}
+
 std::optional<End> reap(pid_t pid) {
     int status = 0;
     const pid_t done = waitpid(pid, &status, WNOHANG);

@@ -71,6 +71,13 @@ void kill_group(pid_t pid);
 // reaped (SIGCHLD is ignored) counts as ended, with status -1.
 std::optional<End> reap(pid_t pid);
 
+// Do orphans become children of this process (1 of a container, say), so that nobody else reaps them?
+bool inherits_orphans();
+
+// Reaps those children of ours, of the group of a child that was killed and reaped, that have ended. True
+// when none is left.
+bool reap_group(pid_t group);
+
 // Moves a descriptor above 3, where the child does not need the number. -1 stays -1.
 Descriptor above_three(Descriptor fd);
 

@@ -23,6 +23,7 @@ constexpr size_t piece = 64 * 1024;      // read at once
 constexpr size_t quick_bytes = 1 << 20;  // of one program; beyond, a piece each `pause`
 constexpr milliseconds pause{20};
 constexpr milliseconds poll_interval{10};  // where the kernel has no pidfd
+constexpr milliseconds orphan_time{1000};  // in which who was killed is gone and the orphan of process 1
 constexpr milliseconds patience{10};       // at the end, for those that were killed to be gone
 
 Descriptor open_null() {
@@ -65,7 +66,9 @@ Programs::Programs(const Host& host, const Config& options)
     : host_(host),
       folder_(folder_of(options)),
       most_(static_cast<size_t>(options.integer("max-running").value_or(32))),
-      null_(open_null()) {
+      null_(open_null()),
+      reaper_(host),
+      inherits_(inherits_orphans()) {
     const auto name = options.text("user");
     if (name && !name->empty()) user_ = User::find(std::string(*name));
     if (!user_ && geteuid() == 0)
@@ -221,8 +224,21 @@ void Programs::finish(Running& running) {
     Job* job = running.job;
     const std::string text = std::move(running.text);
     running_.remove_if([&](const Running& one) { return &one == &running; });
+    if (inherits_ && pid > 0) left_.emplace_back(pid, host_.now());
+    if (!left_.empty() && !reaper_.armed())
+        host_.guarded("timer", [this] { reaper_.after(orphan_time, [this] { reap_left(); }); });
     if (job) job->ended(end, text);
     start_waiting();
+}
+
+void Programs::reap_left() {
+    const auto long_ago = static_cast<uint64_t>(std::chrono::nanoseconds(orphan_time).count());
+    const uint64_t now = host_.now();
+    left_.erase(std::remove_if(
+                    left_.begin(), left_.end(),
+                    [&](const auto& one) { return reap_group(one.first) && now - one.second >= long_ago; }),
+                left_.end());
+    if (!left_.empty()) reaper_.after(orphan_time, [this] { reap_left(); });
 }
 
 }  // namespace pulse_exec

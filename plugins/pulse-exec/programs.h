@@ -8,6 +8,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "child.h"
@@ -62,6 +63,7 @@ class Programs {
     void look(Running& running);
     void read(Running& running);
     void finish(Running& running);
+    void reap_left();
     const Running* find(const Job& job) const;
 
     const gorb::sdk::Host& host_;
@@ -72,6 +74,10 @@ class Programs {
     Stack stack_;
     std::list<Running> running_;  // with those that were killed, until they are reaped
     std::deque<Job*> waiting_;
+    // Groups of programs that are gone, and of which something may be our child now: (group, when).
+    std::vector<std::pair<pid_t, uint64_t>> left_;
+    gorb::sdk::Timer reaper_;
+    const bool inherits_;
     bool starting_ = false;
 };
 

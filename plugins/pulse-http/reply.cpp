@@ -66,6 +66,39 @@ constexpr size_t least_of_chunks = 5;
 // Everybody else reads it.
 constexpr std::string_view bare_line = "HTTP/1.1 200\r\n";
 
+const char* const too_long = "the reply's headers are longer than 16 KiB";
+static_assert(most_head == size_t{16} * 1024);
+
+// Small servers end their lines with LF alone, which the parser does not know.
+struct Lines {
+    size_t size = 0;    // up to and with the empty line; 0: it has not come
+    bool bare = false;  // does one of them end so?
+};
+
+Lines lines_of_head(std::string_view text) {
+    Lines lines;
+    for (size_t at = 0;;) {
+        const size_t end = text.find('\n', at);
+        if (end == std::string_view::npos) return lines;
+        const bool usual = end > at && text[end - 1] == '\r';
+        lines.bare = lines.bare || !usual;
+        if (end - at == (usual ? 1 : 0)) {
+            lines.size = end + 1;
+            return lines;
+        }
+        at = end + 1;
+    }
+}
+
+std::string with_usual_ends(std::string_view lines) {
+    std::string out;
+    for (const char c : lines) {
+        if (c == '\n' && (out.empty() || out.back() != '\r')) out += '\r';
+        out += c;
+    }
+    return out;
+}
+
 struct ReplyReader::Slot {
     std::optional<Parser> parser;
 };
@@ -143,6 +176,19 @@ size_t ReplyReader::feed(std::string_view bytes) {
             return bad("not an HTTP reply (it begins with \"" + printable(rest.substr(0, 24), 24) + "\")",
                        bytes.size());
 
+        if (state_ == State::head) {
+            const Lines lines = lines_of_head(rest);
+            if (lines.bare && (lines.size ? lines.size : rest.size()) > most_head)
+                return bad(too_long, bytes.size());
+            if (lines.bare && lines.size == 0) return used;
+            if (lines.bare) {
+                const std::string usual = with_usual_ends(rest.substr(0, lines.size));
+                if (feed(usual) != usual.size()) return bad("not an HTTP reply (half a line)", bytes.size());
+                used += lines.size;
+                continue;
+            }
+        }
+
         error_code error;
         // Up to the head's end first: what becomes of the body is known only then.
         parser.eager(state_ == State::body);
@@ -168,9 +214,7 @@ size_t ReplyReader::feed(std::string_view bytes) {
                 return bad("the reply's chunks have headers longer than 16 KiB", bytes.size());
             return used;
         }
-        if (error == http::error::header_limit)
-            return bad("the reply's headers are longer than " + std::to_string(most_head / 1024) + " KiB",
-                       bytes.size());
+        if (error == http::error::header_limit) return bad(too_long, bytes.size());
         if (error) {
             const char* what = state_ == State::body ? "the reply's body is broken (" : "not an HTTP reply (";
             return bad(what + error.message() + ")", bytes.size());

@@ -93,8 +93,15 @@ class Far:
         self.end()
 
 
+def stray_reset(packet):
+    """A reset without ACK: the kernel's own answer, by the routes alone, to a segment of no connection. A server's FIN that crosses
+    the reset of a check gets one, after the socket is gone that had a mark or a device."""
+    protocol, at = (packet[9], (packet[0] & 15) * 4) if packet[0] >> 4 == 4 else (packet[6], 40)
+    return protocol == socket.IPPROTO_TCP and packet[at + 13] & 0x3f == 0x04
+
+
 class Witness:
-    """Sees every packet that arrives there: for each address, by which way and from which source."""
+    """Sees every packet that arrives there, but stray resets: for each address, by which way and from which source."""
 
     def __init__(self, far):
         with far.entered():
@@ -107,7 +114,7 @@ class Witness:
         with contextlib.suppress(BlockingIOError):
             while True:
                 packet, (way, _, kind, *_) = self.socket.recvfrom(65535)
-                if kind == socket.PACKET_HOST and way != "lo":
+                if kind == socket.PACKET_HOST and way != "lo" and not stray_reset(packet):
                     size, at = (4, 12) if packet[0] >> 4 == 4 else (16, 8)
                     source, to = (str(ipaddress.ip_address(packet[n:n + size])) for n in (at, at + size))
                     self.seen.setdefault(to, {}).setdefault((way, source), 0)

@@ -30,6 +30,7 @@ struct Odd {
     }
     void start(const Run& run) {
         if (what == "throw") throw std::runtime_error("no way to start");
+        if (what == "trouble") throw Error("no descriptor left", EMFILE);
         if (what == "int") throw 7;
         if (what == "twice") second = run.pass() && !run.fail("again");
         if (what == "pass") run.pass("fine", 3);
@@ -82,6 +83,15 @@ TEST(Glue, AnExceptionInStartIsUnknownAndInTheLog) {
     ASSERT_EQ(host.logs().size(), 1u);
     EXPECT_EQ(host.logs()[0].text, "no way to start");
     EXPECT_EQ(pulse.run(pulse.add(somewhere, {{"do", "int"}}))->verdict, GORB_UNKNOWN);
+}
+
+TEST(Glue, TroubleInStartIsAVerdictAndNotALogLineForEachCheck) {
+    FakeHost host;
+    PulseRunner pulse(host, odd);
+    const auto report = pulse.run(pulse.add(somewhere, {{"do", "trouble"}}));
+    EXPECT_EQ(report->verdict, GORB_UNKNOWN);
+    EXPECT_EQ(report->detail, "no descriptor left");
+    EXPECT_TRUE(host.logs().empty());
 }
 
 TEST(Glue, AnExceptionInCancelIsALogLine) {

@@ -309,6 +309,28 @@ TEST_F(ConnectionTest, TheDeadlineClosesIt) {
     EXPECT_THAT(recorder.said, HasSubstr("closed(-110)"));
 }
 
+TEST_F(ConnectionTest, WhatIcmpSaysOfADatagramIsToldByTheEndAndNotBySend) {
+    const int closed_port = socket(AF_INET, SOCK_DGRAM, 0);
+    sockaddr_in addr{};
+    addr.sin_family = AF_INET;
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof addr;
+    ASSERT_EQ(bind(closed_port, reinterpret_cast<sockaddr*>(&addr), size), 0);
+    getsockname(closed_port, reinterpret_cast<sockaddr*>(&addr), &size);
+    close(closed_port);
+    recorder.on_opened = [&] {
+        EXPECT_EQ(connection.send(std::string(70'000, 'x')), -EMSGSIZE);
+        // Loopback has answered the first one when the second is sent.
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(connection.send("x"), 0);
+    };
+    Connection::Options options;
+    options.transport = GORB_UDP;
+    options.peer = gorb::testing::address("127.0.0.1", ntohs(addr.sin_port));
+    connection.open(options);
+    EXPECT_TRUE(said("closed(-111)")) << recorder.said;
+    EXPECT_EQ(recorder.said, "opened closed(-111) ");
+}
+
 TEST_F(ConnectionTest, OurOwnTroubleIsThrownByOpen) {
     fake.fail_open = "no descriptor";
     EXPECT_THROW(open(), Error);
@@ -316,6 +338,42 @@ TEST_F(ConnectionTest, OurOwnTroubleIsThrownByOpen) {
 }
 
 // ---- the FakeHost itself ----
+
+TEST(FakeHostTest, TurnsAsGorbdDoesPostsThenDescriptorsThenTimers) {
+    FakeHost fake;
+    const Host host(fake.c());
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    std::vector<std::string> order;
+    Watch watch(host);
+    Timer deadline(host);
+    const auto begin = [&] {
+        order.clear();
+        deadline.after(seconds(1), [&] { order.emplace_back("timer"); });
+        watch.start(pipe[0], GORB_READABLE, [&](uint32_t) {
+            char byte = 0;
+            EXPECT_EQ(read(pipe[0], &byte, 1), 1);
+            order.emplace_back("descriptor");
+            host.post([&] { order.emplace_back("post of the next turn"); });
+        });
+        EXPECT_EQ(write(pipe[1], "x", 1), 1);
+        host.post([&] { order.emplace_back("post"); });
+    };
+    begin();
+    fake.loop().advance(seconds(1));
+    EXPECT_THAT(order, ElementsAre("post", "descriptor", "timer", "post of the next turn"));
+    // An answer that has come in time ends the wait for it, as it does in a turn of gorbd's that is late.
+    begin();
+    watch.start(pipe[0], GORB_READABLE, [&](uint32_t) {
+        watch.stop();
+        deadline.cancel();
+        order.emplace_back("answered");
+    });
+    fake.loop().advance(seconds(5));
+    EXPECT_THAT(order, ElementsAre("post", "answered"));
+    close(pipe[0]);
+    close(pipe[1]);
+}
 
 TEST(FakeHostTest, WritesDownWhatBreaksTheContract) {
     FakeHost fake;

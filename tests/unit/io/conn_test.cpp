@@ -272,6 +272,21 @@ TEST_P(ConnTest, APeerThatResetsAtOnceWasConnectedAndWhatItSaidIsRead) {
     }
 }
 
+TEST_P(ConnTest, ASocketThatMeetsItselfHasFoundNobody) {
+    for (const auto transport : {Transport::tcp, Transport::udp}) {
+        ConnOptions options = fresh();
+        options.transport = transport;
+        {
+            const Peer nobody(transport == Transport::tcp ? SOCK_STREAM : SOCK_DGRAM, "127.0.0.1");
+            options.peer = options.way.source = nobody.endpoint();
+        }
+        events = {};
+        ASSERT_TRUE(Conn::open(loop, options, events));
+        ASSERT_TRUE(turn_until_log(1));
+        EXPECT_THAT(events.log, testing::ElementsAre("closed -111"));
+    }
+}
+
 // A server that has read enough says so and hangs up, while the rest of the request still waits here.
 TEST_P(ConnTest, AnAnswerToHalfARequestIsReadBeforeTheReset) {
     const Peer peer(SOCK_STREAM, "127.0.0.1");

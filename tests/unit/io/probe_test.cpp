@@ -89,6 +89,35 @@ TEST_P(ProbeTest, ASilentServerTimesOutAtTheDeadlineAndTheSocketIsGoodAfterwards
     EXPECT_EQ(sockets.sockets(), 2u) << "one with few SYNs for a near deadline, one without";
 }
 
+TEST_P(ProbeTest, APeerThatResetsAtOnceIsOpenHoweverLateWeLook) {
+    const Listener server(here());
+    for (int i = 0; i < 2; ++i) {
+        Answer answer;
+        ASSERT_TRUE(pool.start(server.endpoint(), {}, 0, answer));
+        // A turn that comes so late that the kernel has finished the handshake by itself.
+        pollfd waiting{server.fd(), POLLIN, 0};
+        ASSERT_EQ(poll(&waiting, 1, 10'000), 1);
+        const int other = server.accept();
+        ASSERT_GE(other, 0);
+        reset_on_close(other);
+        close(other);
+        EXPECT_TRUE(turn_until(loop, [&] { return answer.times > 0; }));
+        EXPECT_EQ(answer.why, 0);
+    }
+    const ClosedPort closed(here());
+    EXPECT_EQ(probe(closed.endpoint()), -ECONNREFUSED);
+    EXPECT_EQ(sockets.sockets(), 1u);
+}
+
+TEST_P(ProbeTest, ASocketThatMeetsItselfHasFoundNobody) {
+    const uint16_t port = ClosedPort(here()).port();
+    Way way;  // as the kernel chooses it now and then for a port of this machine
+    way.source = {ip_of(here()), port};
+    EXPECT_EQ(probe({ip_of(here()), port}, way), -ECONNREFUSED);
+    const Listener server(here());
+    EXPECT_EQ(probe(server.endpoint(), way), 0) << "another port is another one";
+}
+
 TEST_P(ProbeTest, AnAnswerThatAwaitsAnEndedProbeIsNotTakenForTheNextOnes) {
     const Listener server(here());
     Listener silent(here(), 0);

@@ -100,6 +100,20 @@ TEST_F(TlsTest, TalksWithAServerWhoseCertificateIsRightAndTellsWhatItShowed) {
     EXPECT_EQ(asked_for, "web.example");
 }
 
+TEST_F(TlsTest, TheFinalDotOfAnAbsoluteNameIsNoPartOfIt) {
+    std::string asked_for;
+    {
+        const TlsServer server(ca.sign({{"web.example"}}), [&](Served& peer) {
+            asked_for = peer.server_name();
+            greet(peer);
+        });
+        tls.name = "web.example.";
+        const Client client = talk(server.port());
+        EXPECT_EQ(client.read, "hello") << client.reason;
+    }
+    EXPECT_EQ(asked_for, "web.example") << "RFC 6066, 3";
+}
+
 TEST_F(TlsTest, SaysInWordsWhyACertificateIsRefusedAndTakesItWhereNobodyAsksForVerification) {
     const std::pair<Identity, const char*> cases[] = {
         {ca.sign({{"web.example"}, "old", -1000, -10}), "certificate has expired"},
@@ -189,6 +203,47 @@ TEST_F(TlsTest, FilesThatCanNotBeUsedAreOurOwnTroubleAndNamed) {
     EXPECT_THAT(why().sentence, HasSubstr("\"h2,,x\""));
 }
 
+TEST_F(TlsTest, NobodyIsAskedForThePassphraseOfAKey) {
+    const Identity me = ca.sign({{}, "gorb"});
+    const std::unique_ptr<BIO, int (*)(BIO*)> out(BIO_new(BIO_s_mem()), BIO_free);
+    ASSERT_EQ(
+        PEM_write_bio_PKCS8PrivateKey(out.get(), me.key(), EVP_aes_128_cbc(), "secret", 6, nullptr, nullptr),
+        1);
+    char* pem = nullptr;
+    const long size = BIO_get_mem_data(out.get(), &pem);
+    const PemFile cert(me.certificate_pem()), key(std::string_view(pem, static_cast<size_t>(size)));
+    tls.cert = cert.path();
+    tls.key = key.path();
+    // Where there is no terminal OpenSSL asks standard input, and waits as long as it takes.
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    ASSERT_EQ(write(ends[1], "secret\n", 7), 7);
+    const int before = dup(0);
+    ASSERT_EQ(dup2(ends[0], 0), 0);
+    Client client;
+    const auto begun = begin(client, 9);
+    dup2(before, 0);
+    for (const int fd : {before, ends[0], ends[1]}) close(fd);
+    ASSERT_FALSE(begun);
+    EXPECT_EQ(begun.error().sentence, "client key " + key.path() +
+                                          " can not be used: it has a passphrase, which nobody is asked for");
+    EXPECT_EQ(begun.error().os_error, EINVAL);
+}
+
+TEST_F(TlsTest, WhatIsNoFileIsRefusedAndNotWaitedFor) {
+    Client client;
+    const PemFile place("");
+    ASSERT_EQ(unlink(place.path().c_str()), 0);
+    ASSERT_EQ(mkfifo(place.path().c_str(), 0600), 0);                       // nobody writes to it
+    for (const char* path : {place.path().c_str(), "/dev/zero", "/tmp"}) {  // and that one never ends
+        tls.ca = path;
+        const auto begun = begin(client, 9);
+        ASSERT_FALSE(begun);
+        EXPECT_EQ(begun.error().sentence, "CA file " + tls.ca + " can not be used: it is no regular file");
+        EXPECT_EQ(begun.error().os_error, EINVAL);
+    }
+}
+
 TEST_F(TlsTest, AFileThatChangesIsReadAgain) {
     PemFile file(Identity::authority("another CA").certificate_pem());
     const TlsServer server(ca.sign({{"web.example"}}), greet);
@@ -196,6 +251,20 @@ TEST_F(TlsTest, AFileThatChangesIsReadAgain) {
     EXPECT_EQ(talk(server.port()).reason, "certificate is not signed by a trusted CA");
     file.write(ca.certificate_pem() + "\n");
     EXPECT_EQ(talk(server.port()).read, "hello");
+}
+
+TEST_F(TlsTest, TheSystemsCAsAreReadAgainWhenTheyChange) {
+    PemFile file(Identity::authority("another CA").certificate_pem());
+    const PemFile elsewhere("");
+    const TlsServer server(ca.sign({{"web.example"}}), greet);
+    setenv(X509_get_default_cert_file_env(), file.path().c_str(), 1);
+    setenv(X509_get_default_cert_dir_env(), (elsewhere.path() + ".d").c_str(), 1);
+    tls.ca = "";
+    EXPECT_EQ(talk(server.port()).reason, "certificate is not signed by a trusted CA");
+    file.write(ca.certificate_pem() + "\n");
+    EXPECT_EQ(talk(server.port()).read, "hello");
+    unsetenv(X509_get_default_cert_file_env());
+    unsetenv(X509_get_default_cert_dir_env());
 }
 
 TEST_F(TlsTest, NamesWhatTheServerDoesNotOffer) {

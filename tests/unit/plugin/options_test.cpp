@@ -225,6 +225,11 @@ TEST(CleanText, CutsAtTheEndOfACharacter) {
     EXPECT_EQ(clean_text("\xf0\x9f\x98\x80", 10), "\xf0\x9f\x98\x80");
     EXPECT_EQ(clean_text("\xf4\x90\x80\x80", 10), "????");
     EXPECT_EQ(clean_text({"a\0b", 3}, 10), "a b");
+    EXPECT_EQ(clean_text("\xc2\x9b"
+                         "31m\xc2\x85\xc2\xa0.",
+                         20),
+              " 31m \xc2\xa0.")
+        << "C1, which terminals obey";
 }
 
 // Whatever comes in, what goes out is UTF-8 without control characters and within the limit; and it is

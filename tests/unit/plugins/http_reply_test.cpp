@@ -72,6 +72,39 @@ TEST(HttpReply, ReadsChunksWhereverTheyAreCut) {
     }
 }
 
+TEST(HttpReply, LinesOfAHeadMayEndWithLfAlone) {
+    const HeaderRules rules = HeaderRules::parse(R"({"X-Ready": "yes"})");
+    for (const std::string reply :
+         {"HTTP/1.1 200 OK\nX-Ready: yes\nContent-Length: 4\n\na\n\r\n",
+          "HTTP/1.1 200 OK\r\nX-Ready: yes\r\nContent-Length: 4\r\n\na\n\r\n",
+          "HTTP/1.1 200 OK\nX-Ready: yes\nContent-Length: 4\n\r\na\n\r\n",
+          "HTTP/1.1 100 Continue\n\nHTTP/1.1 200\nX-Ready: yes\r\nContent-Length: 4\n\na\n\r\n"}) {
+        for (const size_t piece : {1U, 2U, 7U, 1000U}) {
+            ReplyReader reader;
+            reader.begin({.headers = &rules, .keep_body = true, .body_limit = 100});
+            feed(reader, reply, [=] { return piece; });
+            ASSERT_EQ(reader.state(), State::done)
+                << reply << " in pieces of " << piece << ": " << reader.problem();
+            EXPECT_EQ(reader.status(), 200);
+            EXPECT_EQ(reader.body(), "a\n\r\n") << "a body stays as it is";
+            EXPECT_TRUE(reader.seen()[0].good);
+            EXPECT_TRUE(reader.reusable());
+        }
+    }
+}
+
+TEST(HttpReply, LfAloneMakesNoReplyOfRubbishAndNoHeadLonger) {
+    for (const std::string reply : {"HTTP/\n\n", "HTTP/1.1\n\n", "HTTP/1.1 200 OK\nno colon\n\n"}) {
+        ReplyReader reader;
+        feed(reader, reply + "HTTP/1.1 200 OK\r\n\r\n", [] { return 1000; });
+        EXPECT_EQ(reader.state(), State::bad) << reply;
+        EXPECT_THAT(reader.problem(), HasSubstr("not an HTTP reply")) << reply;
+    }
+    ReplyReader reader;
+    feed(reader, "HTTP/1.1 200 OK\nX: " + std::string(most_head, 'x') + "\n\n", [] { return 1000; });
+    EXPECT_EQ(reader.problem(), "the reply's headers are longer than 16 KiB");
+}
+
 TEST(HttpReply, AStatusWithoutAReasonIsAStatus) {
     for (const size_t piece : {1U, 5U, 1000U}) {
         ReplyReader reader;

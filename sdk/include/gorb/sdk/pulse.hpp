@@ -18,7 +18,8 @@
 //
 // No function of P is called while another one is running, check() excepted. After cancel(), or after the
 // answer, start() may come again; the destructor may come at any time between two calls, with a run open or
-// not. Exceptions: thrown by start(), they make the run's verdict UNKNOWN; by cancel(), a log line.
+// not. Exceptions: thrown by start(), they make the run's verdict UNKNOWN, those other than Error a log line
+// as well; by cancel(), a log line.
 #ifndef GORB_SDK_PULSE_HPP
 #define GORB_SDK_PULSE_HPP
 #include <gorb/sdk/connection.hpp>
@@ -371,6 +372,8 @@ class Pulse {
         const Run run(host.c(), probe->holder.pulse, id, deadline_ns);
         try {
             probe->user.start(run);
+        } catch (const Error& e) {  // trouble of our own in words: the verdict says all, at each check
+            run.unknown(e.what());
         } catch (const std::exception& e) {
             host.warn(e.what(), {{"threw_in", "start"}});
             run.unknown(e.what());

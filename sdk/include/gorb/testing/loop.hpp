@@ -50,13 +50,13 @@ class FakeLoop {
         const auto since = std::chrono::steady_clock::now().time_since_epoch();
         return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since).count());
     }
-    // Moves the manual clock; timers fire in order, each at its own time. Then one turn.
+    // Moves the manual clock; timers fire in order, each in a turn at its own time. Then one turn.
     void advance(std::chrono::nanoseconds by) {
         if (clock_ != Clock::manual) throw std::logic_error("the real clock can not be moved");
         const uint64_t target = now_.load() + static_cast<uint64_t>(by.count());
         while (!timers_.empty() && timers_.begin()->first.first <= target) {
             now_ = std::max(now_.load(), timers_.begin()->first.first);
-            fire_due();
+            step();
         }
         now_ = target;
         step();
@@ -106,12 +106,14 @@ class FakeLoop {
         if (write(wake_, &one, sizeof one) < 0) return;  // full means awake already
     }
 
-    // One turn: what was posted, due timers, ready descriptors; waits for these at most `wait`.
+    // One turn, in gorbd's order: what was posted, ready descriptors, due timers; waits for any at most
+    // `wait`. What these post or arm anew is for the next turn.
     void step(std::chrono::milliseconds wait = std::chrono::milliseconds(0)) {
-        run_posts();
-        fire_due();
         epoll_event ready[64];
         const int count = epoll_wait(epoll_, ready, 64, timeout(wait));
+        const uint64_t time = now();
+        run_posts();
+        const uint64_t last = last_timer_;
         for (int i = 0; i < count; ++i) {
             const uint64_t id = ready[i].data.u64;  // a copy: the struct is packed
             if (id == 0) {
@@ -128,7 +130,7 @@ class FakeLoop {
             const std::shared_ptr<WatchFn> fn = found->second;
             (*fn)(events);
         }
-        run_posts();
+        fire_due(time, last);
     }
 
     // Turns until `done` says true. Bounded by real time: false when `limit` has passed.
@@ -146,7 +148,9 @@ class FakeLoop {
     using WatchFn = std::function<void(uint32_t)>;
 
     int timeout(std::chrono::milliseconds wait) const {
-        if (timers_.empty() || clock_ == Clock::manual) return static_cast<int>(wait.count());
+        if (timers_.empty()) return static_cast<int>(wait.count());
+        if (clock_ == Clock::manual)
+            return timers_.begin()->first.first <= now() ? 0 : static_cast<int>(wait.count());
         const uint64_t when = timers_.begin()->first.first, time = now();
         const uint64_t ms = when > time ? (when - time) / 1000000 + 1 : 0;
         return static_cast<int>(std::min<uint64_t>(ms, static_cast<uint64_t>(wait.count())));
@@ -159,9 +163,8 @@ class FakeLoop {
         }
         for (auto& fn : posts) fn();
     }
-    void fire_due() {
-        const uint64_t last = last_timer_;  // those armed meanwhile wait for the next turn
-        const uint64_t time = now();
+    // Of those armed up to `last`.
+    void fire_due(uint64_t time, uint64_t last) {
         std::vector<uint64_t> due;
         for (auto& [key, fn] : timers_) {
             if (key.first > time) break;

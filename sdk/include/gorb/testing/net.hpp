@@ -79,11 +79,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         const int fail = faults.connect;
         const int rc = fail ? -1 : connect(fd_, reinterpret_cast<sockaddr*>(&peer), peer_size);
         if (rc != 0 && (fail || errno != EINPROGRESS)) {
-            const int why = fail ? -fail : -errno;
-            auto self = weak_from_this();
-            deadline_ = loop_.at(0, [self, why] {
-                if (auto conn = self.lock()) conn->finish(why);
-            });
+            finish_soon(fail ? -fail : -errno);
             return "";
         }
         if (options_.deadline_ns) {
@@ -97,7 +93,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     }
     int send(const void* data, size_t size) {
         if (fd_ < 0 || !opened_) return -ENOTCONN;
-        if (!tcp_) return ::send(fd_, data, size, MSG_NOSIGNAL) < 0 ? -errno : 0;
+        if (!tcp_) return send_datagram(data, size);
         if (out_.size() + size > most) return -ENOBUFS;
         out_.append(static_cast<const char*>(data), size);
         rewatch();
@@ -212,6 +208,22 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
             if (fd_ >= 0 && in_.size() > most) return finish(-ENOBUFS);
         }
     }
+    // What the network said of an earlier datagram is the connection's end, and not for send() to tell.
+    int send_datagram(const void* data, size_t size) {
+        if (broken_ || ::send(fd_, data, size, MSG_NOSIGNAL) >= 0) return 0;
+        if (errno == EMSGSIZE) return -EMSGSIZE;
+        if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return -ENOBUFS;
+        broken_ = true;
+        finish_soon(-errno);
+        return 0;
+    }
+    void finish_soon(int why) {
+        auto self = weak_from_this();
+        loop_.cancel(deadline_);
+        deadline_ = loop_.at(0, [self, why] {
+            if (auto conn = self.lock()) conn->finish(why);
+        });
+    }
     void time_out() {
         const bool shaking = tls_ && connected_ && !opened_;
         finish(-ETIMEDOUT, shaking ? "timed out in the TLS handshake" : "");
@@ -254,6 +266,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     std::string interface_;
     int fd_ = -1;
     bool tcp_ = true, connected_ = false, opened_ = false, want_write_ = false;
+    bool broken_ = false;  // a datagram could not be sent, and closed() is on its way
     uint32_t watched_ = 0;
     uint64_t deadline_ = 0;
     std::string in_, out_;

@@ -147,7 +147,8 @@ class FakeTls {
     // SNI and what the certificate must be for: the name, or the address where there is none.
     void name_it() {
         X509_VERIFY_PARAM* param = SSL_get0_param(ssl_);
-        const std::string& name = options_.name;
+        std::string name = options_.name;
+        if (name.size() > 1 && name.back() == '.') name.pop_back();
         if (name.empty()) {
             X509_VERIFY_PARAM_set1_ip(param, options_.peer.ip, options_.peer.family == 4 ? 4 : 16);
         } else if (X509_VERIFY_PARAM_set1_ip_asc(param, name.c_str()) != 1) {

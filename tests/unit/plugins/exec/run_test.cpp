@@ -1,5 +1,6 @@
 // pulse-exec runs programs: what they are given, what their end means, and that nothing is left of them.
 #include <gmock/gmock.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -144,6 +145,21 @@ TEST_F(ExecTest, GrandchildrenThatHoldThePipeAreNotWaitedForAndDie) {
     const auto report = run("check");
     EXPECT_EQ(report.verdict, GORB_PASS);
     EXPECT_TRUE(soon_gone(std::stoi(report.detail))) << "it is of the same group";
+}
+
+// As process 1 of a container does.
+TEST_F(ExecTest, WhoInheritsOrphansReapsThoseThatProgramsLeave) {
+    ASSERT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    script("leaves", "sleep 100 & sleep 100 & echo fine");
+    script("hangs", "(sleep 100; true); true");
+    EXPECT_EQ(run("leaves").detail, "fine");
+    EXPECT_EQ(run("hangs", {}, milliseconds(300)).verdict, GORB_FAIL);
+    EXPECT_EQ(run("leaves").detail, "fine");
+    EXPECT_TRUE(host->loop().run_until([] {
+        siginfo_t info{};
+        return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 && errno == ECHILD;
+    })) << "a zombie is left";
+    EXPECT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }
 
 TEST_F(ExecTest, WhoIgnoresSignalsIsKilledAtTheDeadline) {
