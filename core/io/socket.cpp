@@ -4,9 +4,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <ctime>
+#include <fstream>
 
 namespace gorb::io {
 
@@ -99,9 +102,33 @@ base::Result<int> make_socket(int af, int type, const Way& way) {
     return fd;
 }
 
+namespace {
+
+// May the kernel choose this port to connect from? So that most checks need not ask for the socket's own
+// port. The range is of this thread's network namespace, and looked at now and then: it can be changed at any
+// time.
+bool may_be_chosen(uint16_t port) {
+    struct Range {
+        time_t looked_at = 0;
+        unsigned first = 0, last = 0;
+    };
+    static thread_local Range range;
+    constexpr time_t trusted_for = 10;  // seconds
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (range.looked_at == 0 || now.tv_sec - range.looked_at >= trusted_for) {
+        range = {std::max<time_t>(now.tv_sec, 1), 1024, 65535};
+        std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");  // for IPv6 as well
+        unsigned first = 0, last = 0;
+        if (file >> first >> last) range = {range.looked_at, first, last};
+    }
+    return port >= range.first && port <= range.last;
+}
+
+}  // namespace
+
 bool met_itself(int fd, uint16_t port) {
-    constexpr uint16_t least_chosen = 1024;  // by the kernel, wherever ip_local_port_range begins
-    if (port < least_chosen) return false;
+    if (!may_be_chosen(port)) return false;
     // The port is at the same place for both families.
     sockaddr_in6 mine{}, other{};
     socklen_t size = sizeof mine;

@@ -41,7 +41,7 @@ TEST(PowerCut, LosesNothingThatWasCalledDone) {
         uint64_t calls = 0;
         disk.before = [&] {
             // Every so often, and more closely while the WAL goes into the file.
-            if (++calls % 97 != 0 && !(cuts.size() < 600 && random() % 61 == 0)) return;
+            if (++calls % 67 != 0 && !(cuts.size() < 600 && random() % 31 == 0)) return;
             const auto how = static_cast<PowerCut::Unsynced>(random() % 3);
             cuts.push_back({disk.cut(how, random), done});
         };
