@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/foreign.h"
 #include "control/words.h"
 #include "model/codec.h"
 #include "model/rules.h"
@@ -291,32 +292,6 @@ model::Config with_admin_states(model::Config config, const model::Snapshot& now
     return config;
 }
 
-// Nothing that is to be new may be in the kernel already, made by somebody else.
-Status check_foreign(const Present& present, const Resolved& r) {
-    for (const Step& step : r.steps) {
-        if (step.kind == Kind::put_backend && step.old_service) {
-            const base::Endpoint& address = step.backend_row->spec.address;
-            const model::ServiceKey& in = step.old_service->spec.key;
-            if (step.old_service->by_address.find(address)) continue;
-            const Result<bool> foreign = present.foreign_backend(in, address);
-            if (!foreign) return base::fail(foreign.error());
-            if (!*foreign) continue;
-            return base::fail(foreign_in_place_of("destination " + address.text() + " in " + in.text(),
-                                                  words(step.service, step.backend),
-                                                  "PUT it with ?adopt=true first"));
-        }
-        if (step.kind != Kind::put_service) continue;
-        const model::ServiceKey& key = step.service_row->spec.key;
-        if (present.snapshot.by_key.find(key)) continue;
-        const Result<bool> foreign = present.foreign(key);
-        if (!foreign) return base::fail(foreign.error());
-        if (!*foreign) continue;
-        return base::fail(foreign_in_place_of("virtual service " + key.text(), words(step.service),
-                                              "POST /kernel/adopt takes it over first"));
-    }
-    return {};
-}
-
 // A service whose connections are waited for: its backends are drained, and it goes with the last of them.
 Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base::Nanos drain) {
     Resolved r;
@@ -440,7 +415,7 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
         return base::fail(ok.error());
     auto r = become(present, change.config, {}, {});
     if (!r) return r;
-    if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
+    if (auto ok = check_foreign(present, change.config, *r); !ok) return base::fail(ok.error());
     r->log = "configuration replaced";
     const auto of_file = std::ranges::find_if(r->steps, [](const Step& step) {
         const bool drops = step.kind == Kind::drop_service || step.kind == Kind::drop_backend;
@@ -454,10 +429,10 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
 Result<Resolved> resolve_one(const Declare& change, const Present& present) {
     const auto from_file = [](const model::ServiceEntry& s) { return s.origin == model::Origin::file; };
     if (auto ok = check_keys(present.snapshot, change.config, from_file); !ok) return base::fail(ok.error());
-    auto r =
-        become(present, with_admin_states(change.config, present.snapshot), model::Origin::file, from_file);
+    const model::Config config = with_admin_states(change.config, present.snapshot);
+    auto r = become(present, config, model::Origin::file, from_file);
     if (!r) return r;
-    if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
+    if (auto ok = check_foreign(present, config, *r); !ok) return base::fail(ok.error());
     r->log = "declarative files applied";
     return r;
 }
