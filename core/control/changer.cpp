@@ -26,12 +26,6 @@ constexpr size_t read_one_by_one = 8;
 // A change that asks after so many services is better served by one look at all that the kernel has.
 constexpr size_t look_at_all = 64;
 
-bool forced(const Change& change) {
-    if (const auto* put = std::get_if<PutConfig>(&change)) return put->force;
-    if (const auto* declare = std::get_if<Declare>(&change)) return declare->force;
-    return true;  // it names what it removes
-}
-
 }  // namespace
 
 void Changer::take(std::vector<Submitted>&& changes) {
@@ -119,33 +113,6 @@ Present Changer::present(const model::Snapshot& now) {
             return adopted(**service, *dests, adopt.name, adopt.pulses);
         },
     };
-}
-
-// Would too much of what the kernel has of ours go with it?
-base::Status Changer::guard(const Change& change, const Resolved& resolved) {
-    if (forced(change)) return {};
-    reconcile::Plan plan;
-    const auto in_kernel = [&](const model::ServiceEntry& service) {
-        size_t n = p_->records.contains(service.spec.name) ? 1 : 0;
-        service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            if (p_->slots.find(backend->id)->present) ++n;
-        });
-        return n;
-    };
-    p_->store.snapshot()->services.for_each(
-        [&](const std::string&, const model::ServicePtr& service) { plan.ours += in_kernel(*service); });
-    for (const Step& step : resolved.steps) {
-        // What gets another address goes from where it was.
-        if (step.kind == Step::Kind::drop_service || rekeys(step))
-            plan.removals += in_kernel(*step.old_service);
-        const bool goes = step.kind == Step::Kind::drop_backend || moves(step);
-        if (goes && p_->slots.find(step.old_backend->id)->present) ++plan.removals;
-    }
-    plan.removals = std::min(plan.removals, plan.ours);  // a backend may move with its service
-    const std::string words = reconcile::too_much(plan, p_->guard);
-    if (words.empty()) return {};
-    p_->events.add({0, p_->clock.wall(), "guard", "", "", "", words});
-    return base::fail(Errc::exists, words);
 }
 
 // Resolves as many of the first changes as do not touch each other, and says how many those were.

@@ -76,6 +76,13 @@ struct GuardTest : testing::Test {
                                    : Op::add(record.key, reconcile::dest_record(backend("", dest), 100));
         ASSERT_TRUE(table.apply(std::vector{op}).back());
     }
+    void make_forty_more() {
+        for (int i = 11; i <= 50; ++i) {
+            store::Loaded::BackendRow& row = disk.content.services[0].backends.emplace_back();
+            row.spec = backend("b" + std::to_string(i), "10.1.0." + std::to_string(i) + ":80");
+            make("10.0.0.1:80", row.spec.address.text());
+        }
+    }
     void make_leaving(const std::string& vip, const std::string& dest = "") {
         make(vip, dest);
         const model::ServiceKey of{model::Protocol::tcp, *base::Endpoint::parse(vip)};
@@ -233,6 +240,38 @@ TEST_F(GuardTest, AForcedRoundAndAForcedStartAreGranted) {
     start(true);
     control->stop();
     EXPECT_EQ(granted(), 120U);
+}
+
+TEST_F(GuardTest, WhatOnlyGetsAnotherNameIsNotRemoved) {
+    make_forty_more();
+    start();
+    auto renamed = config();
+    renamed.services[0].spec.name = "shop";
+    for (model::Backend& one : renamed.services[0].backends) one.name.insert(0, "shop-");
+    // Two that exchange their addresses stay, too.
+    std::swap(renamed.services[0].backends[0].address, renamed.services[0].backends[1].address);
+    const auto done = run(PutConfig{renamed, {}, false});
+    ASSERT_TRUE(done) << done.error().sentence;
+    EXPECT_EQ(dests("10.0.0.1:80"), 50U);
+    auto fewer = config();
+    fewer.services[0].backends.resize(10);
+    EXPECT_FALSE(run(PutConfig{fewer, {}, false}));
+    EXPECT_EQ(dests("10.0.0.1:80"), 50U);
+}
+
+// A plan says it, and nothing has happened.
+TEST_F(GuardTest, APlanThatWouldBeRefusedIsNoEvent) {
+    make_forty_more();
+    start();
+    std::promise<base::Result<Preview>> promise;
+    control->preview({}, [&](base::Result<Preview> p) { promise.set_value(std::move(p)); });
+    const auto preview = promise.get_future().get();
+    ASSERT_TRUE(preview);
+    EXPECT_NE(preview->guard, "");
+    const auto of_guard = [](const Event& e) { return e.kind == "guard"; };
+    EXPECT_TRUE(std::ranges::none_of(control->events(0), of_guard));
+    ASSERT_FALSE(run(PutConfig{{}, {}, false}));
+    EXPECT_TRUE(std::ranges::any_of(control->events(0), of_guard));
 }
 
 TEST_F(GuardTest, DestinationsOfAServiceThatStaysCount) {
