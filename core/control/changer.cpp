@@ -147,6 +147,7 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
         if (many) break;
     }
     batch.write.vips_added = p_->vips.missing(vips);
+    p_->vips.expect(vips);
     return taken;
 }
 
@@ -164,6 +165,7 @@ void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& s
                        status.error().sentence);
             item.result = base::fail(status.error());
         }
+        p_->vips.expect({});
         answer(*batch);
     }
 }
@@ -196,6 +198,7 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
         transactions.push_back(std::move(prepared.transaction));
         works.push_back({&item, std::move(prepared)});
     }
+    p_->vips.expect({});
     const std::vector<Result<reconcile::Applied>> applied = p_->applier.apply(transactions);
     std::set<std::string> incomplete;
     for (size_t i = 0; i < works.size(); ++i) {
@@ -407,6 +410,7 @@ void Changer::apply_many(Item& item) {
         now = after(now, step);
         done.emplace_back(&step, std::move(prepared));
     }
+    p_->vips.expect({});
     p_->store.commit(std::move(now));
     // Services may have exchanged their keys: what one has left, another wants.
     for (const auto& [step, prepared] : done)

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
@@ -196,6 +198,34 @@ TEST_F(GuardTest, WhatIsHeldIsSaidToBe) {
     EXPECT_EQ(ownership().held.size(), 60U);
     round(true);
     EXPECT_TRUE(ownership().held.empty());
+}
+
+// It is noted together with the service, which is not said again when that is acquired.
+TEST_F(GuardTest, TheVipOfWhatIsHeldStaysWhileAServiceIsWrittenThatWantsIt) {
+    make_old_services();
+    start();
+    disk.hold();
+    Answer beside = submit(*control, PutService{service("beside", "10.0.1.1:443"), {}});
+    for (int i = 0; i < 20'000 && disk.queued() == 0; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(key(old_vip(1)))}).back());
+    round();  // finds it gone
+    EXPECT_TRUE(has_vip("10.0.1.1"));
+    disk.release();
+    ASSERT_TRUE(beside.get());
+    ASSERT_TRUE(run(DeleteService{"beside", {}}));
+    EXPECT_FALSE(has_vip("10.0.1.1"));
+}
+
+TEST_F(GuardTest, AVipOfWhatIsHeldIsNotedBeforeItIsAdded) {
+    make_old_services();
+    disk.content.vips.clear();  // as after a start without an interface for them
+    vips.clear();
+    start();
+    EXPECT_TRUE(has_vip("10.0.1.30"));
+    const std::lock_guard lock(disk.mutex);
+    ASSERT_FALSE(disk.written.empty());
+    EXPECT_EQ(disk.written.front().vips_added.size(), 31U);
 }
 
 // A change that was forced, and cut short by a crash, is not asked for again.
