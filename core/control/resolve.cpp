@@ -284,6 +284,7 @@ model::Config with_admin_states(model::Config config, const model::Snapshot& now
         for (model::Backend& backend : service.backends) {
             const auto* was = (*old)->backends.find(backend.name);
             if (!was || backend.admin != model::Admin::ready) continue;
+            if ((*was)->spec.admin == model::Admin::ready) continue;
             backend.admin = (*was)->spec.admin;
             backend.drain_then = (*was)->spec.drain_then;
             backend.drain_timeout = (*was)->spec.drain_timeout;

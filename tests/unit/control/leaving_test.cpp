@@ -276,6 +276,22 @@ TEST_F(LeavingTest, AServiceThatADeclarativeFileHasComesBackWhenItIsAppliedNext)
     EXPECT_EQ(web("b1")->spec.admin, model::Admin::ready);
 }
 
+TEST_F(LeavingTest, HowABackendIsDrainedIsTheFilesUntilAnOperatorDrainsIt) {
+    make_web(model::Origin::file, 1);
+    model::Config file = config(1);
+    file.services[0].backends[0].drain_timeout = model::drain_time(2 * hour);
+    file.services[0].backends[0].drain_then = model::DrainThen::remove;
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_EQ(web("b1")->spec.drain_timeout, model::drain_time(2 * hour));
+    EXPECT_EQ(web("b1")->spec.drain_then, model::DrainThen::remove);
+    ASSERT_TRUE(run(PatchBackend{
+        "web", "b1", R"({"admin": "drain", "drain-timeout": "1h", "drain-then": "maint"})", {}}));
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
+    EXPECT_EQ(web("b1")->spec.drain_timeout, model::drain_time(hour));
+    EXPECT_EQ(web("b1")->spec.drain_then, model::DrainThen::maint);
+}
+
 TEST_F(LeavingTest, APutOfWhatIsShownChangesNothingOfAServiceBeingRemoved) {
     make_web(model::Origin::api, 1);
     ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
