@@ -243,7 +243,8 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
             // The row was its claim: what of it is in the kernel all the same goes on being claimed.
             const model::ServicePtr& in = step.service_row ? step.service_row : step.old_service;
             const auto claimed = [&](const store::Leaving& entry) {
-                if (p_->leaving.contains(entry)) undo.leaving.push_back(entry);
+                const auto at = p_->leaving.find(entry);
+                if (at != p_->leaving.end()) undo.leaving.push_back(*at);
             };
             if (step.service_row) claimed({in->spec.key, {}});
             if (step.backend_row) claimed({in->spec.key, step.backend_row->spec.address});

@@ -247,6 +247,22 @@ TEST_F(GuardTest, WhatWasGrantedDoesNotCountWithWhatWasNot) {
     EXPECT_EQ(dests("10.0.0.1:80"), 10U);
 }
 
+// What is leaving goes on being so when a service in its place is refused, and nobody asks for it again.
+TEST_F(GuardTest, WhatWasGrantedIsStillWhenWhatWantsItsPlaceIsRefused) {
+    make_leaving(old_vip(1));
+    disk.content.leaving[0].granted = true;
+    table.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::remove_service ? EPERM : 0; });
+    start();
+    table.set_hook([](const Op& op, uint64_t) {
+        return op.kind == Op::Kind::remove_service || op.service.scheduler == "rr" ? EPERM : 0;
+    });
+    auto again = service("again", old_vip(1));
+    again.scheduler = "rr";
+    ASSERT_FALSE(run(PutService{again, {}}));
+    control->stop();
+    EXPECT_EQ(granted(), 1U);
+}
+
 TEST_F(GuardTest, AForcedConfigurationIsGrantedWithTheChangeItself) {
     start();
     auto other = config();
