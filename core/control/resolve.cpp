@@ -113,23 +113,31 @@ int64_t drain_since(const Present& present, const model::Backend& wanted, const 
     return goes_on ? old->drain_since : present.wall;
 }
 
+// Is nothing about its checks another than it was? Then its plugin need not be there, which may have been
+// missing since the start: it can be taken out of service all the same.
+bool is_checked_as_before(const model::Backend& wanted, const model::BackendPtr& old) {
+    if (!old || !(old->spec.pulses == wanted.pulses)) return false;
+    if (wanted.admin == model::Admin::maint) return true;
+    return old->spec.admin != model::Admin::maint && old->spec.address == wanted.address;
+}
+
 // The step that puts a backend. `service` as it was, null if it comes with the same change.
 Result<Step> backend_step(const Present& present, const std::string& service_name,
                           const model::ServicePtr& service, const model::Backend& wanted,
                           const model::BackendPtr& old) {
     auto pulses = present.pulses(wanted.pulses);
-    if (!pulses) return base::fail(pulses.error());
+    if (!pulses && !is_checked_as_before(wanted, old)) return base::fail(pulses.error());
     Step step;
     step.kind = Kind::put_backend;
     step.service = service_name;
     step.backend = wanted.name;
-    step.pulses = *pulses;
+    if (pulses) step.pulses = *pulses;
     step.old_service = service;
     step.old_backend = old;
     step.revision = present.new_revision();
     auto row = std::make_shared<model::BackendEntry>();
     row->spec = wanted;
-    row->spec.pulses = list_of(*pulses);  // the copy that all share
+    if (pulses) row->spec.pulses = list_of(*pulses);  // the copy that all share
     row->id = old ? old->id : present.new_id();
     row->revision = step.revision;
     row->drain_since = drain_since(present, wanted, old);
@@ -309,7 +317,7 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
         wanted.admin = model::Admin::drain;
         wanted.drain_then = model::DrainThen::remove;
         wanted.drain_timeout = model::drain_time(drain);
-        // One that can not be checked any more, because its plugin is missing, is not waited for.
+        // One that was not checked and can not be, because its plugin is missing, is not waited for.
         auto step = backend_step(present, old->spec.name, old, wanted, backend);
         r.steps.push_back(step ? std::move(*step) : drop_backend(present, old, backend));
     });
