@@ -53,6 +53,7 @@ control::Options control_options(const Settings& settings) {
     control::Options options;
     options.release_on_exit = settings.release_on_exit;
     options.force = settings.force;
+    options.flush = settings.flush_on_start;
     options.reconcile_period_ns = static_cast<uint64_t>(settings.period.count());
     options.repair_drift = settings.drift == Drift::repair;
     options.guard = {settings.guard_share, settings.guard_least};
@@ -211,11 +212,6 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     if (!server) return base::fail(server.error());
     p.server = std::move(*server);
 
-    // The flush comes late so that a daemon that can not start flushes nothing.
-    if (settings.flush_on_start) {
-        if (auto flushed = table.flush(); !flushed) return base::fail(flushed.error());
-        base::log_warning("flushed: every virtual service was removed from the kernel's table");
-    }
     for (const auto& loop : p.loops) p.threads.emplace_back([&loop] { loop->run(); });
     p.watchdog = std::make_unique<io::Watchdog>(std::move(watched), settings.blocked_after.count());
     if (auto started = p.control->start(); !started) {

@@ -26,12 +26,6 @@ constexpr size_t read_one_by_one = 8;
 // A change that asks after so many services is better served by one look at all that the kernel has.
 constexpr size_t look_at_all = 64;
 
-bool forced(const Change& change) {
-    if (const auto* put = std::get_if<PutConfig>(&change)) return put->force;
-    if (const auto* declare = std::get_if<Declare>(&change)) return declare->force;
-    return true;  // it names what it removes
-}
-
 }  // namespace
 
 void Changer::take(std::vector<Submitted>&& changes) {
@@ -121,33 +115,6 @@ Present Changer::present(const model::Snapshot& now) {
     };
 }
 
-// Would too much of what the kernel has of ours go with it?
-base::Status Changer::guard(const Change& change, const Resolved& resolved) {
-    if (forced(change)) return {};
-    reconcile::Plan plan;
-    const auto in_kernel = [&](const model::ServiceEntry& service) {
-        size_t n = p_->records.contains(service.spec.name) ? 1 : 0;
-        service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            if (p_->slots.find(backend->id)->present) ++n;
-        });
-        return n;
-    };
-    p_->store.snapshot()->services.for_each(
-        [&](const std::string&, const model::ServicePtr& service) { plan.ours += in_kernel(*service); });
-    for (const Step& step : resolved.steps) {
-        // What gets another address goes from where it was.
-        if (step.kind == Step::Kind::drop_service || rekeys(step))
-            plan.removals += in_kernel(*step.old_service);
-        const bool goes = step.kind == Step::Kind::drop_backend || moves(step);
-        if (goes && p_->slots.find(step.old_backend->id)->present) ++plan.removals;
-    }
-    plan.removals = std::min(plan.removals, plan.ours);  // a backend may move with its service
-    const std::string words = reconcile::too_much(plan, p_->guard);
-    if (words.empty()) return {};
-    p_->events.add({0, p_->clock.wall(), "guard", "", "", "", words});
-    return base::fail(Errc::exists, words);
-}
-
 // Resolves as many of the first changes as do not touch each other, and says how many those were.
 size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
     const model::SnapshotPtr now = p_->store.snapshot();
@@ -180,6 +147,7 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
         if (many) break;
     }
     batch.write.vips_added = p_->vips.missing(vips);
+    p_->vips.expect(vips);
     return taken;
 }
 
@@ -197,6 +165,7 @@ void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& s
                        status.error().sentence);
             item.result = base::fail(status.error());
         }
+        p_->vips.expect({});
         answer(*batch);
     }
 }
@@ -229,6 +198,7 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
         transactions.push_back(std::move(prepared.transaction));
         works.push_back({&item, std::move(prepared)});
     }
+    p_->vips.expect({});
     const std::vector<Result<reconcile::Applied>> applied = p_->applier.apply(transactions);
     std::set<std::string> incomplete;
     for (size_t i = 0; i < works.size(); ++i) {
@@ -273,7 +243,8 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
             // The row was its claim: what of it is in the kernel all the same goes on being claimed.
             const model::ServicePtr& in = step.service_row ? step.service_row : step.old_service;
             const auto claimed = [&](const store::Leaving& entry) {
-                if (p_->leaving.contains(entry)) undo.leaving.push_back(entry);
+                const auto at = p_->leaving.find(entry);
+                if (at != p_->leaving.end()) undo.leaving.push_back(*at);
             };
             if (step.service_row) claimed({in->spec.key, {}});
             if (step.backend_row) claimed({in->spec.key, step.backend_row->spec.address});
@@ -440,6 +411,7 @@ void Changer::apply_many(Item& item) {
         now = after(now, step);
         done.emplace_back(&step, std::move(prepared));
     }
+    p_->vips.expect({});
     p_->store.commit(std::move(now));
     // Services may have exchanged their keys: what one has left, another wants.
     for (const auto& [step, prepared] : done)

@@ -54,6 +54,7 @@ class Changer {
     Present present(const model::Snapshot& now);
     std::optional<std::set<ipvs::ServiceKey>> service_keys() const;
     base::Status guard(const Change& change, const Resolved& resolved);
+    std::string too_much(const Resolved& resolved) const;
     size_t resolve_some(std::span<Submitted> changes, Batch& batch);
     void durable(const std::shared_ptr<Batch>& batch, const base::Status& status);
     void apply_ones(const std::shared_ptr<Batch>& batch);

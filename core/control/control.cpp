@@ -202,6 +202,11 @@ void Control::connect(health::Engine& engine) {
 base::Status Control::start() {
     auto loaded = impl_->parts.keeper.load();
     if (!loaded) return base::fail(loaded.error());
+    // Not before: a daemon that can not start flushes nothing.
+    if (impl_->options.flush) {
+        if (auto flushed = impl_->parts.driver->flush(); !flushed) return flushed;
+        base::log_warning("flushed: every virtual service was removed from the kernel's table");
+    }
     const bool durable = impl_->parts.keeper.durable();
     auto started = start_from(impl_->parts, std::move(*loaded), impl_->options.force);
     if (!started) return base::fail(started.error());

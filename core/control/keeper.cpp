@@ -86,11 +86,12 @@ base::Status Keeper::write_now(store::Write write) {
 
 void Keeper::owe(store::Write write) {
     if (!database_ || write.empty()) return;
-    if (!debts_.empty() && only_confirms(debts_.back()) && only_confirms(write)) {
-        auto& left = debts_.back().left;
+    const bool follows = !debts_.empty() && debts_.back().number == last_debt_;
+    if (follows && only_confirms(debts_.back().write) && only_confirms(write)) {
+        auto& left = debts_.back().write.left;
         left.insert(left.end(), write.left.begin(), write.left.end());
     } else {
-        debts_.push_back(std::move(write));
+        debts_.push_back({++last_debt_, std::move(write)});
     }
     if (debts_at_ == 0) debts_at_ = clock_->now();
 }
@@ -106,22 +107,24 @@ void Keeper::owe_health(const store::BackendName& name, const store::Health& hea
     if (health_at_ == 0) health_at_ = clock_->now() + health_period;
 }
 
-// A debt that can not be written comes back in front of the later ones.
+// A debt that can not be written comes back before all later ones. One of those that could is written again
+// after it: it may have been said otherwise in the meantime.
 void Keeper::pay() {
     ++paying_;
     debts_at_ = 0;
-    auto debts = std::make_shared<std::vector<store::Write>>(std::exchange(debts_, {}));
+    const auto debts = std::make_shared<std::vector<Debt>>(std::exchange(debts_, {}));
     const auto open = std::make_shared<size_t>(debts->size());
-    const auto refused = std::make_shared<std::vector<store::Write>>();
-    for (const store::Write& debt : *debts) {
-        send(debt, [this, debt, open, refused](const base::Status& status) {
-            if (!status) refused->push_back(debt);
+    for (const Debt& debt : *debts) {
+        send(debt.write, [this, debts, debt = &debt, open](const base::Status& status) {
+            const bool too_early = !debts_.empty() && debts_.front().number < debt->number;
+            if (!status || too_early) {
+                in_arrears_ = true;
+                debts_.insert(std::ranges::upper_bound(debts_, debt->number, {}, &Debt::number), *debt);
+            }
             if (--*open > 0) return;
             --paying_;
-            // Not by what was paid alone: more may have come to be owed meanwhile.
-            if (refused->empty() && debts_.empty()) in_arrears_ = false;
-            if (!refused->empty()) in_arrears_ = true;
-            debts_.insert(debts_.begin(), refused->begin(), refused->end());
+            // Not by what was paid alone: more may have come to be owed, or be on its way again, meanwhile.
+            if (debts_.empty() && paying_ == 0) in_arrears_ = false;
             if (!debts_.empty() && debts_at_ == 0) debts_at_ = clock_->now() + base::second;
         });
     }

@@ -78,8 +78,13 @@ class Keeper {
     const base::Clock* clock_;
     Post post_;
     All all_;
+    struct Debt {
+        uint64_t number = 0;
+        store::Write write;
+    };
     size_t in_flight_ = 0;
-    std::vector<store::Write> debts_;
+    std::vector<Debt> debts_;  // ascending: what could not be written comes back to its place
+    uint64_t last_debt_ = 0;
     std::unordered_map<store::BackendName, store::Health, NameHash> health_;
     size_t paying_ = 0;  // payments on their way
     bool rewriting_ = false;

@@ -39,7 +39,7 @@ store::Health::State stored(health::State state) {
 Parts::Parts(Makings makings)
     : clock(makings.clock ? *makings.clock : system_clock()),
       driver(std::move(makings.driver)),
-      applier(*driver),
+      applier(*driver, clock),
       pulses(*makings.registry),
       identity(run_tag()),
       drains(clock),

@@ -114,7 +114,7 @@ Result<Preview> Changer::preview(const model::Config& config) {
     if (!resolved) return base::fail(resolved.error());
     Preview out;
     out.counts = resolved->counts;
-    if (auto ok = guard(PutConfig{}, *resolved); !ok) out.guard = ok.error().sentence;
+    out.guard = too_much(*resolved);
 
     const Known known = p_->known();
     model::Snapshot then = *now;

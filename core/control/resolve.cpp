@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/foreign.h"
 #include "control/words.h"
 #include "model/codec.h"
 #include "model/rules.h"
@@ -112,23 +113,31 @@ int64_t drain_since(const Present& present, const model::Backend& wanted, const 
     return goes_on ? old->drain_since : present.wall;
 }
 
+// Is nothing about its checks another than it was? Then its plugin need not be there, which may have been
+// missing since the start: it can be taken out of service all the same.
+bool is_checked_as_before(const model::Backend& wanted, const model::BackendPtr& old) {
+    if (!old || !(old->spec.pulses == wanted.pulses)) return false;
+    if (wanted.admin == model::Admin::maint) return true;
+    return old->spec.admin != model::Admin::maint && old->spec.address == wanted.address;
+}
+
 // The step that puts a backend. `service` as it was, null if it comes with the same change.
 Result<Step> backend_step(const Present& present, const std::string& service_name,
                           const model::ServicePtr& service, const model::Backend& wanted,
                           const model::BackendPtr& old) {
     auto pulses = present.pulses(wanted.pulses);
-    if (!pulses) return base::fail(pulses.error());
+    if (!pulses && !is_checked_as_before(wanted, old)) return base::fail(pulses.error());
     Step step;
     step.kind = Kind::put_backend;
     step.service = service_name;
     step.backend = wanted.name;
-    step.pulses = *pulses;
+    if (pulses) step.pulses = *pulses;
     step.old_service = service;
     step.old_backend = old;
     step.revision = present.new_revision();
     auto row = std::make_shared<model::BackendEntry>();
     row->spec = wanted;
-    row->spec.pulses = list_of(*pulses);  // the copy that all share
+    if (pulses) row->spec.pulses = list_of(*pulses);  // the copy that all share
     row->id = old ? old->id : present.new_id();
     row->revision = step.revision;
     row->drain_since = drain_since(present, wanted, old);
@@ -283,38 +292,13 @@ model::Config with_admin_states(model::Config config, const model::Snapshot& now
         for (model::Backend& backend : service.backends) {
             const auto* was = (*old)->backends.find(backend.name);
             if (!was || backend.admin != model::Admin::ready) continue;
+            if ((*was)->spec.admin == model::Admin::ready) continue;
             backend.admin = (*was)->spec.admin;
             backend.drain_then = (*was)->spec.drain_then;
             backend.drain_timeout = (*was)->spec.drain_timeout;
         }
     }
     return config;
-}
-
-// Nothing that is to be new may be in the kernel already, made by somebody else.
-Status check_foreign(const Present& present, const Resolved& r) {
-    for (const Step& step : r.steps) {
-        if (step.kind == Kind::put_backend && step.old_service) {
-            const base::Endpoint& address = step.backend_row->spec.address;
-            const model::ServiceKey& in = step.old_service->spec.key;
-            if (step.old_service->by_address.find(address)) continue;
-            const Result<bool> foreign = present.foreign_backend(in, address);
-            if (!foreign) return base::fail(foreign.error());
-            if (!*foreign) continue;
-            return base::fail(foreign_in_place_of("destination " + address.text() + " in " + in.text(),
-                                                  words(step.service, step.backend),
-                                                  "PUT it with ?adopt=true first"));
-        }
-        if (step.kind != Kind::put_service) continue;
-        const model::ServiceKey& key = step.service_row->spec.key;
-        if (present.snapshot.by_key.find(key)) continue;
-        const Result<bool> foreign = present.foreign(key);
-        if (!foreign) return base::fail(foreign.error());
-        if (!*foreign) continue;
-        return base::fail(foreign_in_place_of("virtual service " + key.text(), words(step.service),
-                                              "POST /kernel/adopt takes it over first"));
-    }
-    return {};
 }
 
 // A service whose connections are waited for: its backends are drained, and it goes with the last of them.
@@ -333,7 +317,7 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
         wanted.admin = model::Admin::drain;
         wanted.drain_then = model::DrainThen::remove;
         wanted.drain_timeout = model::drain_time(drain);
-        // One that can not be checked any more, because its plugin is missing, is not waited for.
+        // One that was not checked and can not be, because its plugin is missing, is not waited for.
         auto step = backend_step(present, old->spec.name, old, wanted, backend);
         r.steps.push_back(step ? std::move(*step) : drop_backend(present, old, backend));
     });
@@ -440,7 +424,7 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
         return base::fail(ok.error());
     auto r = become(present, change.config, {}, {});
     if (!r) return r;
-    if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
+    if (auto ok = check_foreign(present, change.config, *r); !ok) return base::fail(ok.error());
     r->log = "configuration replaced";
     const auto of_file = std::ranges::find_if(r->steps, [](const Step& step) {
         const bool drops = step.kind == Kind::drop_service || step.kind == Kind::drop_backend;
@@ -454,10 +438,10 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
 Result<Resolved> resolve_one(const Declare& change, const Present& present) {
     const auto from_file = [](const model::ServiceEntry& s) { return s.origin == model::Origin::file; };
     if (auto ok = check_keys(present.snapshot, change.config, from_file); !ok) return base::fail(ok.error());
-    auto r =
-        become(present, with_admin_states(change.config, present.snapshot), model::Origin::file, from_file);
+    const model::Config config = with_admin_states(change.config, present.snapshot);
+    auto r = become(present, config, model::Origin::file, from_file);
     if (!r) return r;
-    if (auto ok = check_foreign(present, *r); !ok) return base::fail(ok.error());
+    if (auto ok = check_foreign(present, config, *r); !ok) return base::fail(ok.error());
     r->log = "declarative files applied";
     return r;
 }

@@ -22,7 +22,8 @@ struct Step {
     // As it is to be: null for drops. A service's row has no backends in it.
     model::ServicePtr service_row;
     model::BackendPtr backend_row;
-    std::shared_ptr<const Pulses> pulses;  // of put_backend
+    // Of put_backend. Null: it is to be checked as before, and can not be, because its plugin is missing.
+    std::shared_ptr<const Pulses> pulses;
     // As it was, null for what is new. Of steps of a backend the service as it was, null where that is new
     // too.
     model::ServicePtr old_service;

@@ -50,10 +50,11 @@ class Starter {
         const uint64_t begin = p_->clock.now();
         auto table = reconcile::read_table(*p_->driver);
         if (!table) return base::fail(table.error());
-        guard(*now, *table, force);
+        LeavingSet held = guard(*now, *table, force);
         SyncCounts counts;
         counts.ns = p_->clock.now() - begin;
-        note_vips(*now);
+        note_vips(*now, held);
+        p_->hold(std::move(held));
         std::vector<model::ServicePtr> some;
         const auto bring = [&] {
             counts.add(p_->sync.services(some, Sync::Why::start, &*table));
@@ -134,8 +135,11 @@ class Starter {
     }
 
     // VIPs that are to be added now: the store is new, or an interface has been named since.
-    void note_vips(const model::Snapshot& now) {
+    void note_vips(const model::Snapshot& now, const LeavingSet& held) {
         std::vector<base::Ip> wanted;
+        for (const store::Leaving& entry : held) {
+            if (!entry.backend) wanted.push_back(entry.service.vip.ip);
+        }
         now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
             wanted.push_back(service->spec.key.vip.ip);
         });
@@ -157,9 +161,9 @@ class Starter {
         return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(p_->clock.now()) - ago, 1));
     }
 
-    // What is leaving goes, unless it is most of what the kernel has of ours: then it is held. What was
-    // granted when it was asked for is not asked for again.
-    void guard(const model::Snapshot& now, const reconcile::Table& table, bool force) {
+    // What is leaving goes, unless it is most of what the kernel has of ours: then it is to be held, which is
+    // given back. What was granted when it was asked for is not asked for again.
+    LeavingSet guard(const model::Snapshot& now, const reconcile::Table& table, bool force) {
         reconcile::Plan plan;
         const auto in_kernel = [&](const model::ServiceKey& key) -> const reconcile::TableService* {
             const auto found = table.find(reconcile::kernel_key(key));
@@ -187,10 +191,10 @@ class Starter {
         }
         plan.ours += plan.removals;
         const std::string words = reconcile::too_much(plan, p_->guard);
-        if (words.empty()) return;
+        if (words.empty()) return {};
         if (force) {
             p_->grant(there);
-            return;
+            return {};
         }
         base::log_error(
             "what earlier changes removed stays in the kernel until it is forced to go: by a start with "
@@ -200,7 +204,7 @@ class Starter {
                         "what earlier changes removed stays in the kernel until a start with --force or POST "
                         "/reconcile?force=true lets it go: " +
                             words});
-        p_->hold(std::move(there));
+        return there;
     }
 
     Parts* p_;

@@ -26,6 +26,11 @@ void VipUsers::intend(const std::vector<base::Ip>& addresses) {
     intended_.insert(addresses.begin(), addresses.end());
 }
 
+void VipUsers::expect(const std::vector<base::Ip>& addresses) {
+    expected_ = {addresses.begin(), addresses.end()};
+    if (!earlier_.empty() && retry_at_ == 0) retry_at_ = 1;  // what stayed for the last change may go
+}
+
 base::Status VipUsers::add(const base::Ip& address, Use& use) {
     // One of an earlier run, also if it was lost since (a boot), is used again: nobody is to release it as
     // unused.
@@ -127,6 +132,10 @@ void VipUsers::release_unused() {
 }
 
 void VipUsers::remove(const base::Ip& address) {
+    if (expected_.contains(address)) {
+        earlier_.insert(address);
+        return;
+    }
     if (auto removed = table_->remove(address)) {
         base::log_info("VIP removed", {{"vip", address.text()}});
         noted_(address, false);

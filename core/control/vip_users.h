@@ -38,6 +38,10 @@ class VipUsers {
     // These are noted.
     void intend(const std::vector<base::Ip>& addresses);
 
+    // A change that is being written counts on these being as missing() has found them: none of them goes
+    // before the next call.
+    void expect(const std::vector<base::Ip>& addresses);
+
     // One more service uses `address`. The first one adds it; where that fails, none does.
     base::Status acquire(const base::Ip& address);
     // The same for a service that there is in any case: what could not be added is tried again by look().
@@ -75,6 +79,7 @@ class VipUsers {
     Noted noted_;
     std::set<base::Ip> earlier_;   // added by an earlier run or by this one, and used by nobody
     std::set<base::Ip> intended_;  // noted, and not added yet
+    std::set<base::Ip> expected_;
     std::map<base::Ip, Use> uses_;
     uint64_t retry_at_ = 0;
     uint32_t failures_ = 0;  // in a row

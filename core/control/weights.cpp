@@ -333,6 +333,13 @@ void Weights::refused(Slot& slot, const base::Error& error, uint64_t now) {
     trouble.not_applied = error.sentence;
     trouble.retry_at = now + retry_after(trouble.attempts);
     if (trouble.attempts++ > 0) return;
+    const auto line = refusal_lines_.next(now);
+    if (line == base::LineLimit::Line::last) {
+        base::log_error(
+            "more weights could not be set than are written out here: GET /service/NAME?expand=backends has "
+            "each");
+    }
+    if (line != base::LineLimit::Line::write) return;
     base::log_error(
         "weight could not be set, trying again",
         {{"service", *slot.service}, {"backend", slot.backend->spec.name}, {"error", trouble.not_applied}});

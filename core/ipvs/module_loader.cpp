@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <csignal>
@@ -19,6 +20,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 constexpr size_t words_limit = 512;
+constexpr std::chrono::seconds to_be_killed{1};
 
 struct Pipe {
     int read_end = -1;
@@ -81,6 +83,30 @@ void read_available(int fd, std::string& words) {
     }
 }
 
+// One that has been killed and has not ended: it sleeps in the kernel.
+std::atomic<pid_t> left_behind{0};
+
+// Nobody waits for it any longer, as it may be for ever.
+base::Status check_left_behind(const std::string& program) {
+    const pid_t pid = left_behind;
+    if (pid == 0) return {};
+    if (waitpid(pid, nullptr, WNOHANG) == 0) {
+        return base::fail(base::Errc::unavailable,
+                          program + " of before (process " + std::to_string(pid) + ") has not ended");
+    }
+    left_behind = 0;
+    return {};
+}
+
+// false: it has not ended by then.
+bool ends_by(pid_t pid, int& status, SteadyClock::time_point time) {
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (SteadyClock::now() >= time) return false;
+        poll(nullptr, 0, 10);
+    }
+    return true;
+}
+
 // One line, without what would break a log line.
 std::string one_line(std::string words) {
     while (!words.empty() && std::isspace(static_cast<unsigned char>(words.back()))) words.pop_back();
@@ -103,6 +129,7 @@ base::Status load_module(const std::string& module, std::span<const std::string>
                                       [](const std::string& p) { return access(p.c_str(), X_OK) == 0; });
     if (program == programs.end()) return base::fail(base::Errc::unavailable, "there is no modprobe here");
 
+    if (auto ended = check_left_behind(*program); !ended) return ended;
     Pipe pipe;
     if (pipe.read_end < 0) return base::fail(base::Errc::unavailable, "no pipe to modprobe", errno);
     pid_t pid = 0;
@@ -114,14 +141,15 @@ base::Status load_module(const std::string& module, std::span<const std::string>
 
     std::string words;
     int status = 0;
-    bool in_time = true;
+    bool in_time = true, killed = true;
     bool output_open = true;
     const auto deadline = SteadyClock::now() + patience;
     while (waitpid(pid, &status, WNOHANG) == 0) {
         if (SteadyClock::now() >= deadline) {
             in_time = false;
             kill(pid, SIGKILL);
-            waitpid(pid, &status, 0);
+            killed = ends_by(pid, status, SteadyClock::now() + to_be_killed);
+            if (!killed) left_behind = pid;
             break;
         }
         // Until it says something, or 10 ms: its end can be seen only by asking again.
@@ -134,7 +162,8 @@ base::Status load_module(const std::string& module, std::span<const std::string>
     words = one_line(std::move(words));
     if (!in_time) {
         return base::fail(base::Errc::unavailable, *program + " " + module + " did not end within " +
-                                                       std::to_string(patience.count()) + " ms");
+                                                       std::to_string(patience.count()) + " ms" +
+                                                       (killed ? "" : " and can not be killed"));
     }
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
     if (words.empty()) words = *program + " failed without a word";

@@ -90,6 +90,17 @@ base::Status Applier::take_over(const Op& op, Work& work) {
     return {};
 }
 
+// Somebody may have flushed a table of thousands.
+void Applier::tell_put_back(const Op& addition) {
+    const auto line = lines_.next(clock_->now());
+    if (line == base::LineLimit::Line::write) {
+        base::log_warning("put back what somebody had removed from the kernel",
+                          {{"operation", addition.text()}});
+    } else if (line == base::LineLimit::Line::last) {
+        base::log_warning("more was put back that somebody had removed than is written out here");
+    }
+}
+
 // The entry to be edited, or the service to be added to, is not there: somebody removed it. It is put back.
 base::Status Applier::put_back(const Op& op, Work& work) {
     Op add = op;
@@ -108,7 +119,7 @@ base::Status Applier::put_back(const Op& op, Work& work) {
         work.applied.service_was_missing = true;
     }
     if (result) {
-        base::log_warning("put back what somebody had removed from the kernel", {{"operation", add.text()}});
+        tell_put_back(add);
         if (add.kind == Kind::add_dest) work.applied.dests.push_back(op.dest);
         if (op.kind == Kind::add_dest) work.undo.push_back(Op::remove(op.service.key, op.dest.address));
         if (add.kind == Kind::add_service) work.applied.service = op.service;

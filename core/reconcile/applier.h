@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/line_limit.h"
 #include "ipvs/driver.h"
 
 namespace gorb::reconcile {
@@ -43,7 +45,7 @@ base::Error in_the_way(const ipvs::Op& addition);
 
 class Applier {
   public:
-    explicit Applier(ipvs::Driver& driver) : driver_(&driver) {}
+    Applier(ipvs::Driver& driver, const base::Clock& clock) : driver_(&driver), clock_(&clock) {}
 
     // One answer for each transaction. A refused one has been undone, and its error says what the kernel
     // said. Transactions must not depend on each other.
@@ -68,13 +70,16 @@ class Applier {
     void settle(const ipvs::Op& op, const base::Status& result, Work& work);
     base::Status take_over(const ipvs::Op& op, Work& work);
     base::Status put_back(const ipvs::Op& op, Work& work);
+    void tell_put_back(const ipvs::Op& addition);
     base::Status one(const ipvs::Op& op);
     static void done(const ipvs::Op& op, Work& work);
     base::Status add_after_all(const ipvs::Op& op, Work& work);
     void undo(Work& work);
 
     ipvs::Driver* driver_;
+    const base::Clock* clock_;
     std::vector<ipvs::Op> not_undone_;
+    base::LineLimit lines_{100};
 };
 
 }  // namespace gorb::reconcile

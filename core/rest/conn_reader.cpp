@@ -55,6 +55,8 @@ class Parser final : public http::basic_parser<true> {
         if (encodings_ > 0 && !chunked()) {
             return refuse(501, "of transfer codings only \"chunked\" is implemented");
         }
+        if (conditional_ && out_.if_match.empty())
+            return refuse(400, "If-Match is empty; without a condition, leave it out");
         return take_room(content_length() ? *content_length() : 0);
     }
 
@@ -130,6 +132,7 @@ class Parser final : public http::basic_parser<true> {
                 }
                 break;
             case http::field::if_match:
+                conditional_ = true;
                 if (!out_.if_match.empty()) out_.if_match += ", ";
                 out_.if_match += std_view(value);
                 break;
@@ -172,6 +175,7 @@ class Parser final : public http::basic_parser<true> {
     const Limits& limits_;
     Request& out_;
     int hosts_ = 0, lengths_ = 0, encodings_ = 0;
+    bool conditional_ = false;
     bool in_body_ = false;
 };
 

@@ -38,6 +38,7 @@ struct ConnTable::Conn final : SessionHost {
     uint64_t since = 0;    // when it came to stand there
     uint64_t epoch = 0;    // a new one there means a new deadline
     uint64_t flushes = 0;  // times that all output was taken
+    uint64_t taken = 0;    // bytes of it
     uint32_t watched = 0;
     size_t drained = 0;
     bool eof = false;
@@ -147,11 +148,12 @@ void ConnTable::settle(Conn& conn) {
         return;
     }
     if (sending) {
-        place(conn, writing, conn.flushes);
+        // A large answer has its time for each part of it.
+        place(conn, writing, conn.flushes + conn.taken / std::max<size_t>(limits_.body_bytes, 1));
     } else if (session.waiting()) {
         place(conn, handling, session.requests());
     } else {
-        // A large body has its time for each part of it.
+        // So has a large body.
         place(conn, session.reading() ? reading : idle, (session.requests() << 16) + session.progress());
     }
 }
@@ -168,6 +170,7 @@ bool ConnTable::flush(Conn& conn) {
         const ssize_t size = sendmsg(conn.fd, &message, MSG_NOSIGNAL);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
         output.sent(static_cast<size_t>(size));
+        conn.taken += static_cast<uint64_t>(size);
         if (static_cast<size_t>(size) < offered) return true;  // the rest when there is room
         ++conn.flushes;
     }

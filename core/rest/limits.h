@@ -16,7 +16,7 @@ struct Limits {
     std::chrono::milliseconds idle{60'000};  // keep-alive without a request
     // From a request's first byte to its last: 408. Of a larger body, for each body_bytes of it.
     std::chrono::milliseconds request{10'000};
-    std::chrono::milliseconds write{30'000};  // for a client to take an answer
+    std::chrono::milliseconds write{30'000};  // for a client to take an answer, or body_bytes of a larger one
     // After an answer that ends a connection early, what the client still sends is read and thrown away for
     // so long and so many bytes: closing at once would reset the connection, and the reset can overtake the
     // answer.

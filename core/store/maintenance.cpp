@@ -88,6 +88,18 @@ Status carry_over(const Paths& paths) {
     return {};
 }
 
+// `paths.made` from a copy.
+Status make_from(const Paths& paths, const std::filesystem::path& from) {
+    if (Status removed = remove_database(paths.made); !removed) return removed;
+    {
+        auto copy = open_to_read(from, schema());
+        if (!copy) return fail(std::move(copy.error()));
+        if (Status copied = copy_database(*copy, paths.made); !copied) return copied;
+    }
+    if (Status carried = carry_over(paths); !carried) return carried;
+    return sync_file(paths.made);
+}
+
 }  // namespace
 
 Status backup(const std::filesystem::path& directory, const std::filesystem::path& to) {
@@ -140,14 +152,10 @@ Status restore(const std::filesystem::path& directory, const std::filesystem::pa
     if (next->there) {
         if (Status ended = finish_replacing(paths, "replaced"); !ended) return ended;
     }
-    if (Status removed = remove_database(paths.made); !removed) return removed;
-    {
-        auto copy = open_to_read(from, schema());
-        if (!copy) return fail(std::move(copy.error()));
-        if (Status copied = copy_database(*copy, paths.made); !copied) return copied;
+    if (Status made = make_from(paths, from); !made) {
+        (void)remove_database(paths.made);
+        return made;
     }
-    if (Status carried = carry_over(paths); !carried) return carried;
-    if (Status synced = sync_file(paths.made); !synced) return synced;
     return replace_database(paths, "before-restore");
 }
 

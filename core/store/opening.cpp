@@ -40,11 +40,9 @@ Status refuse_remains(const Paths& paths) {
                                     "COPY`; delete that one too if you want to begin anew");
 }
 
-}  // namespace
-
-Status make_database(const Paths& paths, const Loaded& all, const OpenOptions& options,
-                     const Schema& schema) {
-    if (auto removed = remove_database(paths.made); !removed) return removed;
+// What is made of it when it fails stays.
+Status write_database(const Paths& paths, const Loaded& all, const OpenOptions& options,
+                      const Schema& schema) {
     if (auto made = make_file(paths.made); !made) return made;
     {
         auto file = Connection::open(paths.made, SQLITE_OPEN_READWRITE, options.vfs);
@@ -63,6 +61,17 @@ Status make_database(const Paths& paths, const Loaded& all, const OpenOptions& o
         if (code != SQLITE_OK) return base::fail(file->error(code, doing));
     }
     return sync_file(paths.made);
+}
+
+}  // namespace
+
+Status make_database(const Paths& paths, const Loaded& all, const OpenOptions& options,
+                     const Schema& schema) {
+    if (auto removed = remove_database(paths.made); !removed) return removed;
+    Status written = write_database(paths, all, options, schema);
+    // On a disk that is full a part of it would be in the way of the present one.
+    if (!written) (void)remove_database(paths.made);
+    return written;
 }
 
 Status prepare_files(const Paths& paths, const OpenOptions& options, const Schema& schema) {

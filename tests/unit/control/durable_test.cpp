@@ -376,6 +376,27 @@ TEST_F(DurableTest, WhatIsLeavingGoesAtTheStartAndWhatIsForeignStays) {
     }));
 }
 
+TEST_F(DurableTest, AStartThatCanNotReadItsStoreFlushesNothing) {
+    struct Unreadable final : store::Database {
+        base::Result<store::Loaded> load() override { return base::fail(Errc::io, "it is damaged"); }
+        void write(store::Write, Done) override {}
+        void check_file(Done) override {}
+        bool lost() const override { return false; }
+        void rewrite(store::Loaded, Done) override {}
+        Status status() const override { return {}; }
+    };
+    const auto served = reconcile::service_record(service("", "10.0.0.9:80"));
+    ASSERT_TRUE(table.apply(std::vector{Op::add(served)}).back());
+    Options options;
+    options.flush = true;
+    control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                                        std::make_unique<Unreadable>());
+    EXPECT_FALSE(control->start());
+    EXPECT_TRUE(*table.service(served.key));
+    start(options);
+    EXPECT_FALSE(*table.service(served.key));
+}
+
 TEST_F(DurableTest, AnEmptyStoreDeletesNothing) {
     const auto foreign = reconcile::service_record(service("", "10.0.0.9:80"));
     ASSERT_TRUE(table.apply(std::vector{Op::add(foreign)}).back());

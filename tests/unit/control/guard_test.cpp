@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
@@ -75,6 +77,13 @@ struct GuardTest : testing::Test {
         const Op op = dest.empty() ? Op::add(record)
                                    : Op::add(record.key, reconcile::dest_record(backend("", dest), 100));
         ASSERT_TRUE(table.apply(std::vector{op}).back());
+    }
+    void make_forty_more() {
+        for (int i = 11; i <= 50; ++i) {
+            store::Loaded::BackendRow& row = disk.content.services[0].backends.emplace_back();
+            row.spec = backend("b" + std::to_string(i), "10.1.0." + std::to_string(i) + ":80");
+            make("10.0.0.1:80", row.spec.address.text());
+        }
     }
     void make_leaving(const std::string& vip, const std::string& dest = "") {
         make(vip, dest);
@@ -191,6 +200,34 @@ TEST_F(GuardTest, WhatIsHeldIsSaidToBe) {
     EXPECT_TRUE(ownership().held.empty());
 }
 
+// It is noted together with the service, which is not said again when that is acquired.
+TEST_F(GuardTest, TheVipOfWhatIsHeldStaysWhileAServiceIsWrittenThatWantsIt) {
+    make_old_services();
+    start();
+    disk.hold();
+    Answer beside = submit(*control, PutService{service("beside", "10.0.1.1:443"), {}});
+    for (int i = 0; i < 20'000 && disk.queued() == 0; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(key(old_vip(1)))}).back());
+    round();  // finds it gone
+    EXPECT_TRUE(has_vip("10.0.1.1"));
+    disk.release();
+    ASSERT_TRUE(beside.get());
+    ASSERT_TRUE(run(DeleteService{"beside", {}}));
+    EXPECT_FALSE(has_vip("10.0.1.1"));
+}
+
+TEST_F(GuardTest, AVipOfWhatIsHeldIsNotedBeforeItIsAdded) {
+    make_old_services();
+    disk.content.vips.clear();  // as after a start without an interface for them
+    vips.clear();
+    start();
+    EXPECT_TRUE(has_vip("10.0.1.30"));
+    const std::lock_guard lock(disk.mutex);
+    ASSERT_FALSE(disk.written.empty());
+    EXPECT_EQ(disk.written.front().vips_added.size(), 31U);
+}
+
 // A change that was forced, and cut short by a crash, is not asked for again.
 TEST_F(GuardTest, WhatWasGrantedGoesAtTheNextStart) {
     make_old_services();
@@ -208,6 +245,22 @@ TEST_F(GuardTest, WhatWasGrantedDoesNotCountWithWhatWasNot) {
     start();
     EXPECT_EQ(old_services(), 0U);
     EXPECT_EQ(dests("10.0.0.1:80"), 10U);
+}
+
+// What is leaving goes on being so when a service in its place is refused, and nobody asks for it again.
+TEST_F(GuardTest, WhatWasGrantedIsStillWhenWhatWantsItsPlaceIsRefused) {
+    make_leaving(old_vip(1));
+    disk.content.leaving[0].granted = true;
+    table.set_hook([](const Op& op, uint64_t) { return op.kind == Op::Kind::remove_service ? EPERM : 0; });
+    start();
+    table.set_hook([](const Op& op, uint64_t) {
+        return op.kind == Op::Kind::remove_service || op.service.scheduler == "rr" ? EPERM : 0;
+    });
+    auto again = service("again", old_vip(1));
+    again.scheduler = "rr";
+    ASSERT_FALSE(run(PutService{again, {}}));
+    control->stop();
+    EXPECT_EQ(granted(), 1U);
 }
 
 TEST_F(GuardTest, AForcedConfigurationIsGrantedWithTheChangeItself) {
@@ -233,6 +286,38 @@ TEST_F(GuardTest, AForcedRoundAndAForcedStartAreGranted) {
     start(true);
     control->stop();
     EXPECT_EQ(granted(), 120U);
+}
+
+TEST_F(GuardTest, WhatOnlyGetsAnotherNameIsNotRemoved) {
+    make_forty_more();
+    start();
+    auto renamed = config();
+    renamed.services[0].spec.name = "shop";
+    for (model::Backend& one : renamed.services[0].backends) one.name.insert(0, "shop-");
+    // Two that exchange their addresses stay, too.
+    std::swap(renamed.services[0].backends[0].address, renamed.services[0].backends[1].address);
+    const auto done = run(PutConfig{renamed, {}, false});
+    ASSERT_TRUE(done) << done.error().sentence;
+    EXPECT_EQ(dests("10.0.0.1:80"), 50U);
+    auto fewer = config();
+    fewer.services[0].backends.resize(10);
+    EXPECT_FALSE(run(PutConfig{fewer, {}, false}));
+    EXPECT_EQ(dests("10.0.0.1:80"), 50U);
+}
+
+// A plan says it, and nothing has happened.
+TEST_F(GuardTest, APlanThatWouldBeRefusedIsNoEvent) {
+    make_forty_more();
+    start();
+    std::promise<base::Result<Preview>> promise;
+    control->preview({}, [&](base::Result<Preview> p) { promise.set_value(std::move(p)); });
+    const auto preview = promise.get_future().get();
+    ASSERT_TRUE(preview);
+    EXPECT_NE(preview->guard, "");
+    const auto of_guard = [](const Event& e) { return e.kind == "guard"; };
+    EXPECT_TRUE(std::ranges::none_of(control->events(0), of_guard));
+    ASSERT_FALSE(run(PutConfig{{}, {}, false}));
+    EXPECT_TRUE(std::ranges::any_of(control->events(0), of_guard));
 }
 
 TEST_F(GuardTest, DestinationsOfAServiceThatStaysCount) {

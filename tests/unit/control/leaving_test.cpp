@@ -265,6 +265,25 @@ TEST_F(LeavingTest, ADrainOfWhichTheBeginIsNotKnownBeginsAtTheStartOnce) {
     EXPECT_EQ(control->drain_of(*web("b1"))->since_wall, began);
 }
 
+// gorbd was started without the plugin that checks it.
+TEST_F(LeavingTest, ABackendThatCanNotBeCheckedAnyMoreCanBeTakenOutOfService) {
+    disk.content.revision = 7;
+    store::Loaded::BackendRow row;
+    row.spec = backend(1);
+    model::PulseSpec gone;
+    gone.type = "gone";
+    row.spec.pulses = model::PulseList({gone});
+    disk.content.services.push_back({service(), 7, model::Origin::api, {row}});
+    restart();
+    EXPECT_TRUE(run(PatchBackend{"web", "b1", R"({"weight": 7})", {}}));
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"admin": "drain", "drain-timeout": "1m"})", {}}));
+    EXPECT_TRUE(eventually([&] { return web("b1")->spec.admin == model::Admin::maint; }));
+    // Nobody would check it.
+    EXPECT_FALSE(run(PatchBackend{"web", "b1", R"({"admin": "ready"})", {}}));
+    EXPECT_FALSE(run(PatchBackend{"web", "b1", R"({"pulse": {"type": "gone", "interval": "7s"}})", {}}));
+    EXPECT_TRUE(run(PatchBackend{"web", "b1", R"({"admin": "ready", "pulse": {"type": "none"}})", {}}));
+}
+
 TEST_F(LeavingTest, AServiceThatADeclarativeFileHasComesBackWhenItIsAppliedNext) {
     make_web(model::Origin::file, 1);
     ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
@@ -274,6 +293,22 @@ TEST_F(LeavingTest, AServiceThatADeclarativeFileHasComesBackWhenItIsAppliedNext)
     ASSERT_TRUE(web());
     EXPECT_FALSE(web()->spec.deleting);
     EXPECT_EQ(web("b1")->spec.admin, model::Admin::ready);
+}
+
+TEST_F(LeavingTest, HowABackendIsDrainedIsTheFilesUntilAnOperatorDrainsIt) {
+    make_web(model::Origin::file, 1);
+    model::Config file = config(1);
+    file.services[0].backends[0].drain_timeout = model::drain_time(2 * hour);
+    file.services[0].backends[0].drain_then = model::DrainThen::remove;
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_EQ(web("b1")->spec.drain_timeout, model::drain_time(2 * hour));
+    EXPECT_EQ(web("b1")->spec.drain_then, model::DrainThen::remove);
+    ASSERT_TRUE(run(PatchBackend{
+        "web", "b1", R"({"admin": "drain", "drain-timeout": "1h", "drain-then": "maint"})", {}}));
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
+    EXPECT_EQ(web("b1")->spec.drain_timeout, model::drain_time(hour));
+    EXPECT_EQ(web("b1")->spec.drain_then, model::DrainThen::maint);
 }
 
 TEST_F(LeavingTest, APutOfWhatIsShownChangesNothingOfAServiceBeingRemoved) {

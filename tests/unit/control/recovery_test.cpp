@@ -18,7 +18,7 @@ using health::State;
 struct RecoveryTest : testing::Test {
     base::ManualClock clock{1000 * second};
     ipvs::MemoryDriver driver;
-    reconcile::Applier applier{driver};
+    reconcile::Applier applier{driver, clock};
     Slots slots;
     std::map<model::BackendId, double> ratios;
     Weights weights{slots,

@@ -253,5 +253,38 @@ TEST_F(VipUsersTest, OneThatCouldNotBeRemovedAndIsWantedAgainGoesWithItsLastServ
     EXPECT_TRUE(noted.empty());
 }
 
+// Its note would be written after it was added: a crash in between would leave it behind.
+TEST_F(VipUsersTest, OneThatAChangeCountsOnDoesNotGoWhileThatIsWritten) {
+    note(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.missing({vip}).empty());
+    users.expect({vip});
+    users.release(vip);
+    users.look(2);
+    users.release_unused();
+    EXPECT_TRUE(interface.has.contains(vip));
+    EXPECT_TRUE(noted.contains(vip));
+    ASSERT_TRUE(users.acquire(vip));
+    users.expect({});
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.contains(vip));
+    users.release(vip);
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_TRUE(noted.empty());
+}
+
+TEST_F(VipUsersTest, OneThatAChangeCountedOnGoesWhenTheChangeIsRefused) {
+    note(vip);
+    ASSERT_TRUE(users.acquire(vip));
+    users.expect({vip});
+    users.release(vip);
+    users.expect({});
+    ASSERT_NE(users.next(), 0U);
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_TRUE(noted.empty());
+    EXPECT_EQ(users.next(), 0U);
+}
+
 }  // namespace
 }  // namespace gorb::control::vip_users_test

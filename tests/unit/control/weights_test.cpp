@@ -28,7 +28,7 @@ base::Endpoint address_of(model::BackendId id) {
 struct ManyWeightsTest : testing::Test {
     base::ManualClock clock{1000 * base::second};
     ipvs::MemoryDriver driver;
-    reconcile::Applier applier{driver};
+    reconcile::Applier applier{driver, clock};
     Slots slots;
     Weights weights{slots,
                     {&applier, &clock, [](const model::Service& s) { return reconcile::service_record(s); },
@@ -128,6 +128,19 @@ TEST_F(ManyWeightsTest, AServiceThatSomebodyRemovedMeanwhileIsToldOfOnce) {
     EXPECT_EQ(weights.settle(*now), std::vector<std::string>{"web"});
     EXPECT_EQ(driver.services()->size(), 1U);
     EXPECT_EQ(slots.published(backends).weight, 7U);
+}
+
+// As when gorbd has lost the right to change the table.
+TEST_F(ManyWeightsTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAreMore) {
+    clock.advance(2 * base::second);
+    driver.fail_all(EPERM);
+    change(3);
+    testing::internal::CaptureStderr();
+    weights.settle(*now);
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::ranges::count(log, '\n'), 101);
+    EXPECT_NE(log.find("more weights could not be set"), std::string::npos);
+    EXPECT_NE(slots.published(backends).not_applied, "");
 }
 
 }  // namespace

@@ -79,6 +79,32 @@ TEST_F(ModuleLoader, AProgramThatHangsIsKilled) {
     EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
 }
 
+// As one that sleeps in the kernel. Here it is one whose end another process is to be told first.
+TEST_F(ModuleLoader, AProgramThatNotEvenAKillEndsIsLeftAlone) {
+    const auto places = program(
+        "exec python3 -c \""
+        "import ctypes, os, sys, time\n"
+        "libc, me = ctypes.CDLL(None), os.getpid()\n"
+        "libc.prctl(0x59616d61, ctypes.c_ulong(-1), 0, 0, 0)\n"  // PR_SET_PTRACER: anybody
+        "if os.fork(): time.sleep(60)\n"
+        "libc.ptrace(0x4206, me, 0, 0)\n"  // PTRACE_SEIZE
+        "for _ in range(3000): time.sleep(0 if os.path.exists(sys.argv[1]) else 0.01)\n"
+        "\" " +
+        (folder_ / "go").string());
+    const auto begin = std::chrono::steady_clock::now();
+    auto status = load_module("ip_vs", places, 2s);
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().sentence.find("can not be killed"), std::string::npos)
+        << status.error().sentence;
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 20s);
+    // No other is begun beside it, and nobody waits for it.
+    status = load_module("ip_vs", program("exit 0"), 50ms);
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().sentence.find("has not ended"), std::string::npos) << status.error().sentence;
+    std::ofstream(folder_ / "go") << "now";
+    while (!status) status = load_module("ip_vs", program("exit 0"));
+}
+
 TEST_F(ModuleLoader, NoProgramIsSaid) {
     const std::vector<std::string> places = {"/nonexistent/modprobe"};
     const auto status = load_module("ip_vs", places);

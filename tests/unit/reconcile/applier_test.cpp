@@ -15,8 +15,9 @@ namespace {
 using ipvs::Op;
 
 struct ApplierTest : testing::Test {
+    base::ManualClock clock;
     ipvs::MemoryDriver driver;
-    Applier applier{driver};
+    Applier applier{driver, clock};
 
     static ipvs::ServiceRecord web(const std::string& vip = "10.0.0.1:80") {
         model::Service s;
@@ -281,6 +282,26 @@ TEST_F(ApplierTest, ASingleAdditionThatCanNotBeMadeLeavesNoServiceBehind) {
     driver.set_hook({});
     EXPECT_FALSE(done.statuses[0]);
     EXPECT_TRUE(driver.services()->empty());
+}
+
+// As after a flush of the whole table.
+TEST_F(ApplierTest, OfThousandsThatArePutBackTheLogHasSomeAndSaysThatThereAreMore) {
+    const auto service = web();
+    Ops ops;
+    for (int i = 0; i < 1000; ++i)
+        ops.push_back(Op::edit(service.key, dest("10.1." + std::to_string(i / 250) + "." +
+                                                 std::to_string(1 + i % 250) + ":80")));
+    testing::internal::CaptureStderr();
+    applier.apply_singles(ops, [&](size_t) -> const ipvs::ServiceRecord& { return service; });
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(dests(service).size(), 1000U);
+    EXPECT_EQ(std::ranges::count(log, '\n'), 101);
+    EXPECT_NE(log.find("more was put back"), std::string::npos);
+    clock.advance(2 * base::second);
+    driver.flush();
+    testing::internal::CaptureStderr();
+    applier.apply_singles({ops.data(), 1}, [&](size_t) -> const ipvs::ServiceRecord& { return service; });
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("10.1.0.1:80"), std::string::npos);
 }
 
 }  // namespace

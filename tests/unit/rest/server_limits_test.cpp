@@ -167,6 +167,26 @@ TEST_F(ServerTest, SlowReaderGetsItsLargeAnswerWhole) {
     EXPECT_EQ(c.end(), Ended::finished);
 }
 
+TEST_F(ServerTest, ALargeAnswerHasItsTimeForEachPartOfIt) {
+    Limits limits;
+    limits.write = 2s;
+    start(limits);
+    Client c(server_->address(), 4096);
+    const auto began = Clock::now();
+    ASSERT_TRUE(c.get("/later"));
+    ASSERT_TRUE(kept(1));
+    std::vector<char> part(2 << 20);
+    take_kept()({.body = std::string(32 * part.size(), 'x')});
+    // 3 s in all, much less for each part.
+    size_t size = 0;
+    for (int n = 1; n <= 32; ++n) {
+        std::this_thread::sleep_until(began + n * 3s / 32);
+        size +=
+            static_cast<size_t>(std::max<ssize_t>(recv(c.fd(), part.data(), part.size(), MSG_WAITALL), 0));
+    }
+    EXPECT_EQ(size, 32 * part.size());
+}
+
 TEST_F(ServerTest, FreshClientIsServedAtOnceWhileAThousandAreIdleAndOthersDrip) {
     start();
     std::vector<Client> idle, dripping;

@@ -51,6 +51,13 @@ std::string with(std::string_view headers, std::string_view body = "") {
     return "PUT /a HTTP/1.1\r\nHost: x\r\n" + std::string(headers) + "\r\n" + std::string(body);
 }
 
+// Who sends one means a condition: without it a DELETE would be done whatever has become of the object.
+TEST(Reader, AnIfMatchThatIsEmptyIsNotOneThatIsAbsent) {
+    EXPECT_EQ(read_one(with("If-Match:\r\n")), "400");
+    EXPECT_EQ(read_one(with("If-Match: \t\r\nIf-Match:\r\n")), "400");
+    EXPECT_EQ(read_one(with("If-Match:\r\nIf-Match: *\r\n")), "PUT /a? match=* type= body= keep");
+}
+
 TEST(Reader, GivesWhatTheHandlerNeeds) {
     EXPECT_EQ(
         read_one("PATCH /service/a%20b?x=1&y HTTP/1.1\r\nhost: x\r\nIf-Match: \"1\"\r\nif-match: \"2\"\r\n"

@@ -156,6 +156,42 @@ TEST(FullDisk, ANewDatabaseThatHasNoRoomIsRefusedAndLeavesNothing) {
     EXPECT_EQ(status, 0);
 }
 
+// It would take the room that the present file needs.
+TEST(FullDisk, AFileThatCanNotBeMadeAnewLeavesNoPartOfIt) {
+    const Folder folder;
+    const int status = in_child([&] {
+        signal(SIGXFSZ, SIG_IGN);
+        const auto db = opened(folder.store());
+        MUST(put(*db, numbered(1)));
+        const auto all = db->load();
+        MUST(all);
+        const rlimit little{8192, RLIM_INFINITY};
+        setrlimit(RLIMIT_FSIZE, &little);
+        const auto refused = rewritten(*db, *all);
+        MUST(!refused && refused.error().code == base::Errc::no_space);
+        MUST(!fs::exists(folder.store() / "gorb.db.new"));
+        return 0;
+    });
+    EXPECT_EQ(status, 0);
+}
+
+TEST(FullDisk, ARestoreThatHasNoRoomLeavesNoPartOfTheCopy) {
+    const Folder folder;
+    const int status = in_child([&] {
+        signal(SIGXFSZ, SIG_IGN);
+        auto db = opened(folder.store());
+        MUST(put(*db, numbered(1)));
+        MUST(backup(folder.store(), folder / "copy"));
+        db.reset();
+        const rlimit little{8192, RLIM_INFINITY};
+        setrlimit(RLIMIT_FSIZE, &little);
+        MUST(!restore(folder.store(), folder / "copy"));
+        MUST(!fs::exists(folder.store() / "gorb.db.new"));
+        return 0;
+    });
+    EXPECT_EQ(status, 0);
+}
+
 TEST(ReadOnlyDisk, IsSaidAtTheStart) {
     const Folder folder;
     const int status = in_child([&] {

@@ -1,0 +1,65 @@
+#include "control/foreign.h"
+
+#include <algorithm>
+#include <set>
+
+#include "control/words.h"
+
+namespace gorb::control {
+namespace {
+
+using Kind = Step::Kind;
+
+// `in`: as one of our services has it now.
+base::Status check_backend(const Present& present, const model::ServiceKey& in, const std::string& service,
+                           const model::Backend& backend) {
+    const std::string& owner = *present.snapshot.by_key.find(in);
+    if ((*present.snapshot.services.find(owner))->by_address.find(backend.address)) return {};
+    const base::Result<bool> foreign = present.foreign_backend(in, backend.address);
+    if (!foreign) return base::fail(foreign.error());
+    if (!*foreign) return {};
+    const std::string help = owner == service
+                                 ? "PUT it with ?adopt=true first"
+                                 : "PUT it into " + words(owner) + " with ?adopt=true first, or remove it";
+    return base::fail(foreign_in_place_of("destination " + backend.address.text() + " in " + in.text(),
+                                          words(service, backend.name), help));
+}
+
+base::Status check_service(const Present& present, const model::ConfigService& wanted) {
+    const model::ServiceKey& key = wanted.spec.key;
+    // What stands in a service that another of ours has left, or exchanged with it, need not be ours.
+    if (present.snapshot.by_key.find(key)) {
+        for (const model::Backend& backend : wanted.backends) {
+            if (auto ok = check_backend(present, key, wanted.spec.name, backend); !ok) return ok;
+        }
+        return {};
+    }
+    const base::Result<bool> foreign = present.foreign(key);
+    if (!foreign) return base::fail(foreign.error());
+    if (!*foreign) return {};
+    return base::fail(foreign_in_place_of("virtual service " + key.text(), words(wanted.spec.name),
+                                          "POST /kernel/adopt takes it over first"));
+}
+
+}  // namespace
+
+base::Status check_foreign(const Present& present, const model::Config& config, const Resolved& resolved) {
+    std::set<std::string> with_key;  // services that are checked with all that is in them
+    for (const Step& step : resolved.steps) {
+        base::Status ok;
+        if (step.kind == Kind::put_service) {
+            const bool has_key = step.old_service && step.old_service->spec.key == step.service_row->spec.key;
+            if (has_key) continue;
+            with_key.insert(step.service);
+            ok = check_service(present, *std::ranges::lower_bound(
+                                            config.services, step.service, {},
+                                            [](const auto& s) -> const auto& { return s.spec.name; }));
+        } else if (step.kind == Kind::put_backend && !with_key.contains(step.service)) {
+            ok = check_backend(present, step.old_service->spec.key, step.service, step.backend_row->spec);
+        }
+        if (!ok) return ok;
+    }
+    return {};
+}
+
+}  // namespace gorb::control

@@ -1,0 +1,96 @@
+// What somebody else has put into a service of ours, when services change their keys: it is nobody's by that.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+#include "unit/control/objects.h"
+#include "unit/control/shared_table.h"
+
+namespace gorb::control::foreign_test {
+namespace {
+
+using ipvs::Op;
+
+constexpr char vip1[] = "10.0.0.1:80", vip2[] = "10.0.0.2:80";
+constexpr char shared[] = "10.1.0.9:80";
+
+// Service web at vip1 with b1, service api at vip2 with one backend that somebody else has put into web, too.
+struct ForeignTest : testing::Test {
+    ipvs::MemoryDriver table;
+    plugin::Registry registry;
+    std::unique_ptr<Control> control;
+
+    ForeignTest() { registry.load({GORB_PLUGINS}); }
+    void SetUp() override {
+        Options options;
+        options.reconcile_period_ns = 0;
+        control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options);
+        ASSERT_TRUE(control->start());
+        ASSERT_TRUE(put(now()));
+        const auto record = reconcile::dest_record(backend("", shared), 33);
+        ASSERT_TRUE(table.apply(std::vector{Op::add(key(vip1), record)}).back());
+    }
+    static model::Config now() {
+        model::Config config;
+        config.services.push_back({service("api", vip2), {backend("a1", shared)}});
+        config.services.push_back({service("web", vip1), {backend("b1", "10.1.0.1:80")}});
+        return config;
+    }
+    base::Result<Outcome> put(const model::Config& config) {
+        return submit(*control, PutConfig{config, {}, true}).get();
+    }
+    void expect_refused(const base::Result<Outcome>& outcome) {
+        ASSERT_FALSE(outcome);
+        EXPECT_EQ(outcome.error().code, base::Errc::exists);
+        EXPECT_NE(outcome.error().sentence.find("gorb did not make"), std::string::npos);
+        EXPECT_EQ(foreign_weight(), 33);
+    }
+    // -1: it is not there.
+    int foreign_weight() {
+        const auto dests = table.dests(key(vip1));
+        if (!dests) return -1;
+        const auto at = std::ranges::find(*dests, *base::Endpoint::parse(shared), &ipvs::DestRecord::address);
+        return at == dests->end() ? -1 : static_cast<int>(at->weight);
+    }
+};
+
+TEST_F(ForeignTest, ServicesThatExchangeTheirKeysTakeNothingOver) {
+    model::Config config = now();
+    std::swap(config.services[0].spec.key, config.services[1].spec.key);
+    expect_refused(put(config));
+    EXPECT_EQ(plan(*control, config).front().substr(0, 7), "refused");
+    // Nor do declarative files.
+    expect_refused(submit(*control, Declare{config, true}).get());
+}
+
+TEST_F(ForeignTest, AServiceTakesNothingOverInOneThatItReplaces) {
+    model::Config config = now();
+    config.services[0].spec.key = config.services[1].spec.key;
+    config.services.pop_back();
+    expect_refused(put(config));
+    config = now();
+    config.services[1] = {service("www", vip1), {backend("b1", shared)}};
+    expect_refused(put(config));
+}
+
+TEST_F(ForeignTest, WhatWasAdoptedBeforeMayBeExchanged) {
+    ASSERT_TRUE(submit(*control, PutBackend{"web", backend("b9", shared), {}, true}).get());
+    model::Config config = now();
+    std::swap(config.services[0].spec.key, config.services[1].spec.key);
+    const auto done = put(config);
+    EXPECT_TRUE(done) << done.error().sentence;
+}
+
+TEST_F(ForeignTest, WhatIsForeignWhereAServiceWasIsInNobodysWayWhereItGoes) {
+    model::Config config = now();
+    config.services[1].spec.key.vip = *base::Endpoint::parse("10.0.0.3:80");
+    config.services[1].backends.push_back(backend("b9", shared));
+    const auto done = put(config);
+    EXPECT_TRUE(done) << done.error().sentence;
+}
+
+}  // namespace
+}  // namespace gorb::control::foreign_test
