@@ -27,6 +27,14 @@ class LineLimit {
         return ++lines_ > limit_ ? Line::last : Line::write;
     }
 
+    // Calls write(), or in place of the last line more(), or neither.
+    template <class Write, class More>
+    void tell(uint64_t now, Write&& write, More&& more) {
+        const Line line = next(now);
+        if (line == Line::write) write();
+        if (line == Line::last) more();
+    }
+
   private:
     uint32_t limit_;
     uint32_t lines_ = 0;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "control/retry.h"
 #include "reconcile/records.h"
 #include "reconcile/table.h"
@@ -152,14 +151,14 @@ void Sync::tell(const Op& op, const Round& round, const std::string& refused) {
     const std::string found = words.before.empty() ? "not there" : words.before;
     const std::string wanted = words.after.empty() ? "not there" : words.after;
     // Somebody may have flushed a table of thousands.
-    const auto line = lines_.next(ports_.clock->now());
-    if (line == base::LineLimit::Line::write) {
+    const auto write = [&] {
         std::vector<base::LogField> fields{{"entry", text(entry)}, {"found", found}, {"wanted", wanted}};
         if (!refused.empty()) fields.push_back({"error", refused});
         base::log(base::LogLevel::warning, what, fields);
-    } else if (line == base::LineLimit::Line::last) {
+    };
+    lines_.tell(ports_.clock->now(), write, [] {
         base::log_warning("more drift than is written out here: GET /events and /metrics have more");
-    }
+    });
     ports_.events->add({0, ports_.clock->wall(), "drift", text(entry), found, wanted,
                         refused.empty() ? what : what + ": " + refused});
     drift_.with([&](auto& map) {
@@ -244,40 +243,6 @@ void Sync::confirm(std::span<const Entry> gone) {
     }
 }
 
-void Sync::refuse(const std::string& service, const std::string& words) {
-    Refusal& refusal = refusals_[service];
-    refusal.words = words;
-    refusal.retry_at = ports_.clock->now() + retry_after(refusal.attempts);
-    if (refusal.attempts++ == 0) {
-        base::log_error("virtual service could not be made, trying again",
-                        {{"service", service}, {"error", words}});
-        ports_.events->add({0, ports_.clock->wall(), "refused", service, "", "", words});
-    }
-    shown_.with([&](auto& map) { map[service] = words; });
-}
-
-// What the kernel has of its backends now is not known: they are not applied until it is.
-void Sync::unknown(const model::ServiceEntry& service, const std::string& words) {
-    service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-        Slot& slot = *ports_.slots->find(backend->id);
-        slot.trouble.change().not_applied = words;
-        ports_.slots->publish(slot);
-    });
-}
-
-void Sync::made_at_last(const std::string& service) {
-    const auto at = refusals_.find(service);
-    if (at == refusals_.end()) return;
-    const std::string tries = std::to_string(at->second.attempts + 1);
-    base::log_info("virtual service is made at last", {{"service", service}, {"attempts", tries}});
-    ports_.events->add({0, ports_.clock->wall(), "made", service, "", "", "made at attempt " + tries});
-    forget(service);
-}
-
-void Sync::forget(const std::string& service) {
-    if (refusals_.erase(service) > 0) shown_.with([&](auto& map) { map.erase(service); });
-}
-
 // What came of it, for the slots: they are what the kernel has now.
 void Sync::settle(Round& round) {
     std::vector<Slot*> settled;
@@ -332,9 +297,9 @@ Slot* Sync::settle(Round& round, const ipvs::ServiceKey& key, const model::Servi
         trouble.not_applied = refused->second;
         trouble.retry_at = ports_.clock->now() + retry_after(trouble.attempts);
         if (trouble.attempts++ == 0) {
-            base::log_error("destination could not be made, trying again", {{"service", service.spec.name},
-                                                                            {"backend", backend.spec.name},
-                                                                            {"error", trouble.not_applied}});
+            not_made("destination could not be made, trying again", {{"service", service.spec.name},
+                                                                     {"backend", backend.spec.name},
+                                                                     {"error", trouble.not_applied}});
         }
     }
     return &slot;
@@ -463,28 +428,6 @@ base::Status Sync::release(const model::Snapshot& now) {
     }
     apply();
     return first;
-}
-
-std::vector<std::string> Sync::due(uint64_t now) const {
-    std::vector<std::string> names;
-    for (const auto& [name, refusal] : refusals_) {
-        if (refusal.retry_at <= now) names.push_back(name);
-    }
-    return names;
-}
-
-uint64_t Sync::next() const {
-    uint64_t first = leave_at_;
-    for (const auto& [name, refusal] : refusals_)
-        first = first ? std::min(first, refusal.retry_at) : refusal.retry_at;
-    return first;
-}
-
-std::string Sync::refused(const std::string& service) const {
-    return shown_.with([&](const auto& map) {
-        const auto at = map.find(service);
-        return at == map.end() ? std::string() : at->second;
-    });
 }
 
 std::vector<Drift> Sync::drift() const {

@@ -6,17 +6,20 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/guarded.h"
 #include "base/line_limit.h"
+#include "base/log.h"
 #include "control/events.h"
 #include "control/slots.h"
 #include "control/weights.h"
@@ -113,6 +116,7 @@ class Sync {
         uint32_t attempts = 0;
         uint64_t retry_at = 0;
     };
+    void not_made(std::string_view what, std::initializer_list<base::LogField> fields);
     void refuse(const std::string& service, const std::string& words);
     void unknown(const model::ServiceEntry& service, const std::string& words);
     void made_at_last(const std::string& service);
@@ -122,7 +126,7 @@ class Sync {
     std::unordered_map<std::string, Refusal> refusals_;
     uint64_t leave_at_ = 0;
     uint32_t leave_attempts_ = 0;
-    base::LineLimit lines_{100};
+    base::LineLimit lines_{100}, refusal_lines_{100};
     base::Guarded<std::unordered_map<std::string, std::string>> shown_;  // refusals, for others
     base::Guarded<std::map<reconcile::Entry, Drift>> drift_;
 };

@@ -310,22 +310,21 @@ void Weights::apply(Changes& changes, Batch& batch) {
 // Says what was done, of thousands only of some.
 void Weights::applied(const model::Service& service, const Slot& slot, uint64_t now) {
     if (!base::log_wants(base::LogLevel::info)) return;
-    const auto line = lines_.next(now);
-    if (line == base::LineLimit::Line::none) return;
-    if (line == base::LineLimit::Line::last) {
+    const auto write = [&] {
+        std::vector<base::LogField> fields{{"service", *slot.service},
+                                           {"backend", slot.backend->spec.name},
+                                           {"weight", std::to_string(slot.weight)},
+                                           {"configured", std::to_string(slot.member.configured)}};
+        if (slot.decision.cause != health::Cause::none) {
+            const auto view = ports_.health_of(slot.member.id);
+            fields.push_back({"why", health::words(service, slot.decision, view ? view->because : "")});
+        }
+        base::log(base::LogLevel::info, slot.present ? "weight set" : "destination removed", fields);
+    };
+    lines_.tell(now, write, [] {
         base::log_info(
             "more weights are set than are written out here: GET /service/NAME?expand=backends has each");
-        return;
-    }
-    std::vector<base::LogField> fields{{"service", *slot.service},
-                                       {"backend", slot.backend->spec.name},
-                                       {"weight", std::to_string(slot.weight)},
-                                       {"configured", std::to_string(slot.member.configured)}};
-    if (slot.decision.cause != health::Cause::none) {
-        const auto view = ports_.health_of(slot.member.id);
-        fields.push_back({"why", health::words(service, slot.decision, view ? view->because : "")});
-    }
-    base::log(base::LogLevel::info, slot.present ? "weight set" : "destination removed", fields);
+    });
 }
 
 void Weights::refused(Slot& slot, const base::Error& error, uint64_t now) {
@@ -333,16 +332,16 @@ void Weights::refused(Slot& slot, const base::Error& error, uint64_t now) {
     trouble.not_applied = error.sentence;
     trouble.retry_at = now + retry_after(trouble.attempts);
     if (trouble.attempts++ > 0) return;
-    const auto line = refusal_lines_.next(now);
-    if (line == base::LineLimit::Line::last) {
+    const auto write = [&] {
+        base::log_error("weight could not be set, trying again", {{"service", *slot.service},
+                                                                  {"backend", slot.backend->spec.name},
+                                                                  {"error", trouble.not_applied}});
+    };
+    refusal_lines_.tell(now, write, [] {
         base::log_error(
             "more weights could not be set than are written out here: GET /service/NAME?expand=backends has "
             "each");
-    }
-    if (line != base::LineLimit::Line::write) return;
-    base::log_error(
-        "weight could not be set, trying again",
-        {{"service", *slot.service}, {"backend", slot.backend->spec.name}, {"error", trouble.not_applied}});
+    });
 }
 
 // Publishes what the service is as a whole, and says in the log what has changed about it.

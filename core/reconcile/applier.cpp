@@ -92,13 +92,13 @@ base::Status Applier::take_over(const Op& op, Work& work) {
 
 // Somebody may have flushed a table of thousands.
 void Applier::tell_put_back(const Op& addition) {
-    const auto line = lines_.next(clock_->now());
-    if (line == base::LineLimit::Line::write) {
+    const auto write = [&] {
         base::log_warning("put back what somebody had removed from the kernel",
                           {{"operation", addition.text()}});
-    } else if (line == base::LineLimit::Line::last) {
+    };
+    lines_.tell(clock_->now(), write, [] {
         base::log_warning("more was put back that somebody had removed than is written out here");
-    }
+    });
 }
 
 // The entry to be edited, or the service to be added to, is not there: somebody removed it. It is put back.

@@ -245,5 +245,21 @@ TEST_F(RefusedTest, ADeletionTakesNothingOfWhatIsKnownOfHealth) {
     EXPECT_EQ(known(), store::Health::State::up);
 }
 
+TEST_F(RefusedTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAreMore) {
+    start();
+    std::vector<model::Backend> backends;
+    for (int i = 0; i < 2000; ++i)
+        backends.push_back(backend("b" + std::to_string(i), "10.1." + std::to_string(i / 250) + "." +
+                                                                std::to_string(1 + i % 250) + ":80"));
+    std::ranges::sort(backends, {}, &model::Backend::name);
+    refuse(Op::Kind::add_dest, EPERM);
+    testing::internal::CaptureStderr();
+    ASSERT_TRUE(put(backends));
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find("destination could not be made"), std::string::npos);
+    EXPECT_NE(log.find("more could not be made than is written out here"), std::string::npos);
+    EXPECT_LT(std::ranges::count(log, '\n'), 110);
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
