@@ -247,8 +247,10 @@ TEST_F(RefusedTest, ADeletionTakesNothingOfWhatIsKnownOfHealth) {
 
 TEST_F(RefusedTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAreMore) {
     start();
+    constexpr int many = 2000;
     std::vector<model::Backend> backends;
-    for (int i = 0; i < 2000; ++i)
+    backends.reserve(many);
+    for (int i = 0; i < many; ++i)
         backends.push_back(backend("b" + std::to_string(i), "10.1." + std::to_string(i / 250) + "." +
                                                                 std::to_string(1 + i % 250) + ":80"));
     std::ranges::sort(backends, {}, &model::Backend::name);
