@@ -105,7 +105,8 @@ def many(report, bench, backends=100000, interval=5.0):
             report.line(f"{title} gorbd: cpu a check", figure.us, "us")
             report.line(f"{title} gorbd: of it user space", figure.user_us, "us", 3)
             report.line(f"{title} gorbd / floor", figure.us / floor, "x")
-            report.line(f"{title} gorbd / haproxy", figure.us / haproxy, "x", 0.65)
+            if haproxy:  # It may not have begun after two intervals.
+                report.line(f"{title} gorbd / haproxy", figure.us / haproxy, "x", 0.65)
             report.line(f"{title} gorbd: done of due", 100 * figure.done / figure.due, "%", 99, least=True)
             report.line(f"{title} gorbd: late p99", figure.late[1], "ms", 10)
             report.line(f"{title} gorbd: rss", figure.memory / 1e6, "MB", 100)
@@ -122,13 +123,17 @@ def start(report, bench, backends=100000, interval=5.0):
             begun = time.monotonic()
             subject.restart()
             ready = time.monotonic() - begun
-            # In the order of their creation, which is that of their first checks.
-            for service in services:
+            # First checks come in the order of creation, so the last service is asked: a list of all takes the core for
+            # seconds itself. When that has been checked the others are looked at, and count if they have not been.
+            done = 0
+            for service in [services[-1], *services[:-1]]:
                 while any(b["counts"]["passes"] + b["counts"]["failures"] == 0 for b in subject.backends_of(service)):
+                    done = 0
                     if time.monotonic() > begun + 60:
                         raise AssertionError(f"{service} was not checked in 60 s")
                     time.sleep(0.02)
-            figures.append((ready, time.monotonic() - begun))
+                done = done or time.monotonic() - begun
+            figures.append((ready, done))
     report.line(f"{title}: answers REST, after the start of the process", median([f[0] for f in figures]), "s")
     report.line(f"{title}: all checked, after the start of the process", median([f[1] for f in figures]), "s")
     report.line(f"{title}: all checked, after it answered", median([f[1] - f[0] for f in figures]), "s", 2)

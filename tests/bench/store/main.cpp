@@ -97,27 +97,6 @@ class Signal {
     bool given_ = false;
 };
 
-// How long a thread that sleeps takes to run once another one wakes it, in us: the machine's part in what a
-// put takes. Bare SQLite's needs two of it, one over REST six.
-double wake_up() {
-    constexpr int turns = 5000;
-    Signal there, back;
-    std::thread other([&] {
-        for (int i = 0; i < turns; ++i) {
-            there.wait();
-            back.give();
-        }
-    });
-    const auto begin = Clock::now();
-    for (int i = 0; i < turns; ++i) {
-        there.give();
-        back.wait();
-    }
-    const double seconds = since(begin);
-    other.join();
-    return seconds * 1e6 / (2 * turns);
-}
-
 // `writers` threads; each puts and waits, puts and waits. How many puts a second.
 template <class Put>
 double puts(int writers, double seconds, Put&& put) {
@@ -295,9 +274,6 @@ int main(int argc, char** argv) {
         if (name == "--backends") options.backends = std::max(1, std::atoi(value.c_str()));
         if (name == "--folder") options.folder = value;
     }
-    std::printf(
-        "a wake-up of another thread takes %.1f us here; a put wakes 2 with bare SQLite, 6 over REST\n",
-        gorb::bench::wake_up());
     bool met = true;
     for (const int writers : {1, 8, 32}) met = gorb::bench::compare(options, writers) && met;
     met = gorb::bench::load(options) && met;
