@@ -163,7 +163,7 @@ def loops(report, bench):
     with Farm(bench.build) as farm:
         for _ in range(bench.rounds):
             for n in (1, 2):
-                with Gorbd(bench.build, TCP, 8000, 8000 / 120000, loops=n) as subject:
+                with Gorbd(bench.build, TCP, 16000, 16000 / 400000, loops=n) as subject:
                     time.sleep(1.5)
                     done.setdefault(n, []).append(watch(subject, farm, bench.seconds).done)
     for n, values in done.items():
