@@ -299,8 +299,18 @@ void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {
 }
 
 void write_pulses(base::JsonWriter& out, const PulseList& pulses) {
+    // Most backends of a service share their pulses, and a list has thousands of them.
+    static thread_local PulseList last;
+    static thread_local std::string text;
+    if (text.empty() || &last[0] != &pulses[0]) {
+        last = pulses;
+        text.clear();
+        base::StringSink sink(text);
+        base::JsonWriter writer(sink);
+        write_pulse(writer, pulses[0]);
+    }
     base::key(out, "pulse");
-    write_pulse(out, pulses[0]);
+    out.raw(text);
     if (pulses.size() == 1) return;
     base::key(out, "pulses");
     out.StartArray();
