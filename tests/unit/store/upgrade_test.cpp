@@ -105,5 +105,23 @@ TEST_F(UpgradeFrom1, ARestoreOverItRemembersWhatItHadInTheKernel) {
     EXPECT_TRUE(std::ranges::find(all.leaving, b1) != all.leaving.end());
 }
 
+// Schema 3 says that the revision in meta may be behind that of a row.
+TEST(UpgradeFrom2, IsKeptAndIsNoLongerForAGorbdThatGoesByMetaAlone) {
+    const Folder folder;
+    { ASSERT_TRUE(put(*opened(folder.store()), numbered(4))); }
+    ASSERT_EQ(run_sql(folder.file(), "PRAGMA user_version=2; UPDATE meta SET revision = 4, crc = 0"), "");
+    {
+        auto db = opened(folder.store());
+        ASSERT_EQ(db->load()->revision, 4U);
+        Write next = numbered(11);
+        ASSERT_TRUE(put(*db, next));
+    }
+    EXPECT_EQ(reopened(folder.store()).revision, 11U);
+    EXPECT_TRUE(fs::exists(folder.store() / "gorb.db.schema-2"));
+    EXPECT_EQ(run_sql(folder.file(),
+                      "UPDATE meta SET crc = 1 / (SELECT user_version = 3 FROM pragma_user_version)"),
+              "");
+}
+
 }  // namespace
 }  // namespace gorb::store::upgrade_test
