@@ -205,7 +205,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     context.not_healthy = [&p]() -> std::string {
         const uint64_t since = p.control->busy_since();
         if (since == 0 || p.clock.now() < since + control_stuck_after) return "";
-        return "the control thread has been busy with one batch for " +
+        return "the control has been busy with one turn for " +
                std::to_string((p.clock.now() - since) / base::second) + " s";
     };
     auto server = rest::Server::listen(*address, limits, rest::make_api(context));
@@ -263,7 +263,7 @@ Daemon::~Daemon() {
 
 std::string Daemon::not_alive() const {
     const uint64_t since = parts_->control->busy_since();
-    if (since != 0 && parts_->clock.now() > since + control_stuck_after) return "the control thread is stuck";
+    if (since != 0 && parts_->clock.now() > since + control_stuck_after) return "the control is stuck";
     const uint64_t rest = parts_->server->loop().busy_since();
     if (rest != 0 && parts_->clock.now() > rest + control_stuck_after) return "the REST server is stuck";
     return "";

@@ -1,7 +1,6 @@
 #include "app/import.h"
 
 #include <cstdio>
-#include <future>
 #include <map>
 #include <set>
 
@@ -140,9 +139,7 @@ Status import_config(store::Database& database, const model::Config& wanted, boo
     }
     store::Write write = import_write(*present, wanted);
     if (write.revision == 0) return {};
-    std::promise<Status> written;
-    database.write(std::move(write), [&written](Status status) { written.set_value(std::move(status)); });
-    return written.get_future().get();
+    return store::write_now(database, std::move(write));
 }
 
 Status import_file(const Settings& settings, const std::filesystem::path& file, bool force) {

@@ -1,11 +1,11 @@
 // Takes changes of the desired state in order: resolves what waits together, has it made durable, and only
 // then makes the kernel and the state in memory so, and answers.
 //
-// While the database writes, the control thread goes on with everything else: health is not held up by a
+// While the database writes, the control goes on with everything else: health is not held up by a
 // disk. What the kernel refuses of a single change is taken back in the store before the refusal is answered;
 // of a change of many objects it is shown and tried again.
 //
-// Threads: one (the control thread).
+// Threads: one at a time (the control's turns).
 #pragma once
 #include <deque>
 #include <map>

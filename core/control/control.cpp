@@ -42,9 +42,10 @@ struct Control::Impl {
         if (auto found = parts.driver->info()) info = *found;
     }
 
-    void loop();
+    void run();
     void turn(Inbox::Content& content);
     void finish();
+    void release();
     void health_changed(const health::Changed& change);
     void settle();
     void retry();
@@ -61,19 +62,23 @@ struct Control::Impl {
     std::optional<std::vector<std::string>> schedulers;
     base::Guarded<Totals> totals;
     std::atomic<uint64_t> busy_since{0};
-    std::thread thread;
+    bool finishing = false;
+    std::array<std::thread, 2> threads;
 };
 
-void Control::Impl::loop() {
-    for (;;) {
-        busy_since = 0;
-        Inbox::Content content = parts.inbox.take(next_wake(), parts.clock.now());
+// Of two threads. What there is to do is turns, and writing what they leave for the database, each by one
+// thread at a time: a disk that hangs has one of the two, and the other one goes on with the turns. While it
+// does not, one thread takes a change, makes it durable and answers it, and nobody has to be woken in
+// between.
+void Control::Impl::run() {
+    while (auto content = parts.inbox.take()) {
         busy_since = parts.clock.now();
-        turn(content);
-        if (content.closed && changer.idle()) break;
+        turn(*content);
+        busy_since = 0;
+        parts.inbox.end_turn(next_wake(), parts.clock.now(), parts.keeper.sent());
+        while (parts.keeper.work() && !parts.inbox.filled()) {
+        }
     }
-    finish();
-    busy_since = 0;
 }
 
 void Control::Impl::turn(Inbox::Content& content) {
@@ -86,7 +91,10 @@ void Control::Impl::turn(Inbox::Content& content) {
     settle();
     // What is acknowledged is in the kernel, what it meant for other backends as well.
     for (auto& [done, result] : changer.answers()) done(std::move(result));
-    if (content.closed) return;
+    if (content.closed) {
+        if (changer.idle()) finish();
+        return;
+    }
     look_at_drains();
     parts.vips.look(parts.clock.now());
     retry();
@@ -95,23 +103,26 @@ void Control::Impl::turn(Inbox::Content& content) {
     parts.keeper.look();
 }
 
-// What is owed to the store is written, as far as it can be, and what was made is removed where that was
-// asked for.
+// What was made is removed where that was asked for, and what is owed to the store is written, as far as it
+// can be: that takes as many turns as the database has answers.
 void Control::Impl::finish() {
-    if (options.release_on_exit) {
-        if (auto released = parts.sync.release(*parts.store.snapshot()); !released) {
-            base::log_error("not everything could be removed from the kernel",
-                            {{"error", released.error().sentence}});
-        } else {
-            base::log_info("removed from the kernel what this daemon made");
-        }
-        parts.vips.release_all();
+    if (!std::exchange(finishing, true)) {
+        if (options.release_on_exit) release();
+        parts.keeper.settle();
+    } else if (!parts.keeper.busy()) {
+        parts.keeper.look();  // a file that turned out to be lost is made anew
     }
-    parts.keeper.settle();
-    while (parts.keeper.busy()) {
-        for (const auto& reply : parts.inbox.take(0, parts.clock.now()).replies) reply();
-        if (!parts.keeper.busy()) parts.keeper.look();  // a file that turned out to be lost is made anew
+    if (!parts.keeper.busy()) parts.inbox.end();
+}
+
+void Control::Impl::release() {
+    if (auto released = parts.sync.release(*parts.store.snapshot()); !released) {
+        base::log_error("not everything could be removed from the kernel",
+                        {{"error", released.error().sentence}});
+    } else {
+        base::log_info("removed from the kernel what this daemon made");
     }
+    parts.vips.release_all();
 }
 
 void Control::Impl::health_changed(const health::Changed& change) {
@@ -219,16 +230,21 @@ base::Status Control::start() {
                                                 {"refused", std::to_string(started->kernel.refused)},
                                                 {"kernel_us", std::to_string(started->kernel.ns / 1000)}});
     }
-    impl_->thread = std::thread([impl = impl_.get()] {
-        pthread_setname_np(pthread_self(), "control");
-        impl->loop();
-    });
+    impl_->parts.inbox.end_turn(impl_->next_wake(), impl_->parts.clock.now(), false);
+    for (size_t i = 0; i < impl_->threads.size(); ++i) {
+        impl_->threads[i] = std::thread([impl = impl_.get(), name = "control-" + std::to_string(i)] {
+            pthread_setname_np(pthread_self(), name.c_str());
+            impl->run();
+        });
+    }
     return {};
 }
 
 void Control::stop() {
     impl_->parts.inbox.close();
-    if (impl_->thread.joinable()) impl_->thread.join();
+    for (std::thread& thread : impl_->threads) {
+        if (thread.joinable()) thread.join();
+    }
 }
 
 void Control::submit(Change change, const Done& done) {

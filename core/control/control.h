@@ -5,8 +5,9 @@
 // kernel refuses is taken back and leaves no trace. Changes that wait together are written and applied in one
 // batch. Changes of health become weights the same way.
 //
-// Threads: submit, snapshot, view and the rest marked [any] by any thread. `done` is called on the control
-// thread and must only hand the answer on. The driver belongs to the control thread.
+// Threads: submit, snapshot, view and the rest marked [any] by any thread. It has two of its own, of which
+// one at a time has a turn and one at a time writes to the store. `done` is called in a turn and must only
+// hand the answer on. The driver belongs to the turns.
 #pragma once
 #include <functional>
 #include <memory>
@@ -138,7 +139,7 @@ class Control {
     const ipvs::Info& driver_info() const;                                            // [any] as of the start
     // Asked of the kernel on first use, then remembered. `done` gets the names. [any]
     void schedulers(const std::function<void(base::Result<std::vector<std::string>>)>& done);
-    // For a watchdog: is the control thread answering? Since when (monotonic ns) its present batch is busy, 0
+    // For a watchdog: is the control answering? Since when (monotonic ns) its present turn lasts, 0
     // when idle. [any]
     uint64_t busy_since() const;
 

@@ -5,7 +5,7 @@
 // A drain's time counts from when it was set (model::BackendEntry::drain_since), by the monotonic clock while
 // gorbd runs; over a restart by the wall clock, of which a jump never makes it longer than it was set to.
 //
-// Threads: view() by any thread, everything else by the control thread. Cost: one reading of the
+// Threads: view() by any thread, everything else in the control's turns. Cost: one reading of the
 // destinations a second for each service that drains, nothing while none does.
 #pragma once
 #include <cstdint>

@@ -5,79 +5,88 @@
 
 namespace gorb::control {
 
-bool Inbox::put(Submitted change) {
+// `put` into the content, and whoever is to take it is woken: nobody, if there is a turn, at whose end it is
+// looked at. false: closed, nothing was put in.
+template <class Put>
+bool Inbox::fill(bool even_closed, Put&& put) {
+    bool wake = false;
     {
-        std::lock_guard lock(mutex_);
-        if (content_.closed) return false;
-        content_.changes.push_back(std::move(change));
+        const std::lock_guard lock(mutex_);
+        if (content_.closed && !even_closed) return false;
+        std::forward<Put>(put)(content_);
+        wake = !turning_ && !takes(std::this_thread::get_id());
     }
-    filled_.notify_one();
+    if (wake) filled_.notify_one();
     return true;
+}
+
+bool Inbox::put(Submitted change) {
+    return fill(false, [&](Content& content) { content.changes.push_back(std::move(change)); });
 }
 
 bool Inbox::put(std::function<void()> question) {
-    {
-        std::lock_guard lock(mutex_);
-        if (content_.closed) return false;
-        content_.questions.push_back(std::move(question));
-    }
-    filled_.notify_one();
-    return true;
+    return fill(false, [&](Content& content) { content.questions.push_back(std::move(question)); });
 }
 
 void Inbox::put(std::span<const health::Changed> changes) {
-    {
-        std::lock_guard lock(mutex_);
-        if (content_.closed) return;
-        for (const health::Changed& change : changes) content_.health.insert_or_assign(change.id, change);
-    }
-    filled_.notify_one();
+    fill(false, [&](Content& content) {
+        for (const health::Changed& change : changes) content.health.insert_or_assign(change.id, change);
+    });
 }
 
 void Inbox::put(const health::Suspicion& suspicion) {
-    {
-        std::lock_guard lock(mutex_);
-        if (content_.closed) return;
-        content_.suspicion = suspicion;
-    }
-    filled_.notify_one();
+    fill(false, [&](Content& content) { content.suspicion = suspicion; });
 }
 
 void Inbox::reply(std::function<void()> reply) {
-    {
-        std::lock_guard lock(mutex_);
-        content_.replies.push_back(std::move(reply));
-    }
-    filled_.notify_one();
+    fill(true, [&](Content& content) { content.replies.push_back(std::move(reply)); });
 }
 
 void Inbox::close() {
-    {
-        std::lock_guard lock(mutex_);
-        content_.closed = true;
-    }
-    filled_.notify_one();
+    fill(true, [](Content& content) { content.closed = true; });
 }
 
-Inbox::Content Inbox::take(uint64_t until, uint64_t now) {
-    using Steady = std::chrono::steady_clock;
+void Inbox::end() {
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+    }
+    filled_.notify_all();
+}
+
+bool Inbox::takes(std::thread::id thread) const {
+    return std::ranges::find(takers_, thread) != takers_.end();
+}
+
+bool Inbox::something() const {
+    return (content_.closed && !told_closed_) || !content_.changes.empty() || !content_.questions.empty() ||
+           !content_.replies.empty() || content_.suspicion || (!content_.health.empty() && !pausing());
+}
+
+bool Inbox::filled() const {
+    const std::lock_guard lock(mutex_);
+    return something();
+}
+
+Inbox::Steady::time_point Inbox::due() const {
+    return content_.health.empty() ? until_ : std::min(until_, health_at_);
+}
+
+std::optional<Inbox::Content> Inbox::take() {
     std::unique_lock lock(mutex_);
-    const auto pausing = [&] { return !content_.closed && Steady::now() < health_at_; };
-    const auto something = [&] {
-        return (content_.closed && !told_closed_) || !content_.changes.empty() ||
-               !content_.questions.empty() || !content_.replies.empty() || content_.suspicion ||
-               (!content_.health.empty() && !pausing());
-    };
-    const auto end = until == 0 ? Steady::time_point::max()
-                                : Steady::now() + std::chrono::nanoseconds(until > now ? until - now : 0);
-    while (!something() && Steady::now() < end) {
-        const auto wake = content_.health.empty() ? end : std::min(end, health_at_);
+    if (const auto me = std::this_thread::get_id(); !takes(me)) takers_.push_back(me);
+    while (!ended_ && (turning_ || (!something() && Steady::now() < due()))) {
+        const auto wake = turning_ ? Steady::time_point::max() : due();
+        waiting_.push_back(wake);
         if (wake == Steady::time_point::max()) {
             filled_.wait(lock);
         } else {
             filled_.wait_until(lock, wake);
         }
+        waiting_.erase(std::ranges::find(waiting_, wake));
     }
+    if (ended_) return std::nullopt;
+    turning_ = true;
     Content taken = std::move(content_);
     content_ = Content{};
     content_.closed = told_closed_ = taken.closed;
@@ -87,6 +96,20 @@ Inbox::Content Inbox::take(uint64_t until, uint64_t now) {
         health_at_ = Steady::now() + pause;
     }
     return taken;
+}
+
+void Inbox::end_turn(uint64_t until, uint64_t now, bool leaves) {
+    bool wake = false;
+    {
+        const std::lock_guard lock(mutex_);
+        turning_ = false;
+        until_ = until == 0 ? Steady::time_point::max()
+                            : Steady::now() + std::chrono::nanoseconds(until > now ? until - now : 0);
+        // Who stays looks for itself; who leaves sees to it that somebody looks in time.
+        const auto in_time = [this](Steady::time_point waits) { return waits <= due(); };
+        wake = leaves && (something() || std::ranges::none_of(waiting_, in_time));
+    }
+    if (wake) filled_.notify_one();
 }
 
 }  // namespace gorb::control

@@ -1,12 +1,15 @@
-// What others ask of the control thread: changes and questions in order, health as the newest value of each
-// backend. Writers never wait; a backend whose health changes a hundred times before it is looked at counts
-// once.
+// What others ask of the control: changes and questions in order, health as the newest value of each backend.
+// Writers never wait; a backend whose health changes a hundred times before it is looked at counts once.
 //
 // Health that comes as a wave, when a rack dies and the loops tell of it in turns of some milliseconds, is
 // taken in a few large parts: after `wave` changes or more the next ones are left in for `pause`. One server
 // that dies is never held up by that, a rack by no more than a detection may take longer.
 //
-// Threads: any; take() by the control thread.
+// Several threads may take from it, one turn at a time: what begins with take() ends with end_turn(), and
+// nobody else takes in between. Who takes is not woken for what it puts in itself, since it comes back for
+// it.
+//
+// Threads: any; take() and end_turn() by those of the control.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -15,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -36,7 +40,7 @@ class Inbox {
     struct Content {
         std::vector<Submitted> changes;
         std::vector<std::function<void()>> questions;
-        std::vector<std::function<void()>> replies;  // to what the control thread asked of others
+        std::vector<std::function<void()>> replies;  // to what the control asked of others
         std::unordered_map<model::BackendId, health::Changed> health;
         std::optional<health::Suspicion> suspicion;
         bool closed = false;
@@ -51,17 +55,40 @@ class Inbox {
     void reply(std::function<void()> reply);
     // Nothing but replies comes in any more; what is in is still taken.
     void close();
+    // Nothing is taken any more.
+    void end();
 
-    // Waits until there is something to take, or the monotonic time `until` (ns; 0: for ever), or closed.
-    Content take(uint64_t until, uint64_t now);
+    // Waits until nobody has a turn and there is something to take, or it is time, or closed. nullopt: ended.
+    std::optional<Content> take();
+    // The turn is over, and the next one is at the monotonic time `until` at the latest (ns; 0: when there is
+    // something to take). `leaves`: this thread has something else to do first.
+    void end_turn(uint64_t until, uint64_t now, bool leaves);
+    // Is there something to take at once?
+    bool filled() const;
 
   private:
-    std::mutex mutex_;
+    using Steady = std::chrono::steady_clock;
+
+    template <class Put>
+    bool fill(bool even_closed, Put&& put);
+    bool takes(std::thread::id thread) const;
+    bool pausing() const { return !content_.closed && Steady::now() < health_at_; }
+    bool something() const;
+    // When the turn is due if nothing comes.
+    Steady::time_point due() const;
+
+    mutable std::mutex mutex_;
     std::condition_variable filled_;
     Content content_;
     bool told_closed_ = false;  // take() has said so
+    bool turning_ = false;
+    bool ended_ = false;
     // Not by the clock that is stepped: it is for the machine's sake, not for what is decided.
-    std::chrono::steady_clock::time_point health_at_;
+    Steady::time_point health_at_;
+    Steady::time_point until_ = Steady::time_point::max();
+    std::vector<std::thread::id> takers_;  // who has ever called take()
+    // Until when each of those that wait in take() does.
+    std::vector<Steady::time_point> waiting_;
 };
 
 }  // namespace gorb::control

@@ -1,7 +1,6 @@
 #include "control/keeper.h"
 
 #include <algorithm>
-#include <future>
 #include <utility>
 
 #include "base/clock.h"
@@ -40,8 +39,13 @@ Keeper::Keeper(std::unique_ptr<store::Database> database, const base::Clock& clo
 
 Keeper::~Keeper() = default;
 
-void Keeper::send(store::Write write, std::function<void(base::Status)> done) {
+void Keeper::begin() {
     ++in_flight_;
+    sent_ = true;
+}
+
+void Keeper::send(store::Write write, std::function<void(base::Status)> done) {
+    begin();
     database_->write(std::move(write), [this, done = std::move(done)](base::Status status) {
         post_([this, done, status = std::move(status)] {
             --in_flight_;
@@ -78,10 +82,7 @@ void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
 
 base::Status Keeper::write_now(store::Write write) {
     if (!database_) return {};
-    std::promise<base::Status> written;
-    database_->write(std::move(write),
-                     [&written](base::Status status) { written.set_value(std::move(status)); });
-    return written.get_future().get();
+    return store::write_now(*database_, std::move(write));
 }
 
 void Keeper::owe(store::Write write) {
@@ -148,7 +149,7 @@ void Keeper::rewrite() {
     in_arrears_ = false;
     base::log_error("the store is not what it should be: it is made anew from what is known",
                     {{"path", database_->status().path}});
-    ++in_flight_;
+    begin();
     database_->rewrite(all_(), [this](base::Status status) {
         post_([this, status = std::move(status)] {
             --in_flight_;
@@ -168,7 +169,7 @@ void Keeper::look_at_file(uint64_t now) {
     if (looking_ || file_at_ > now) return;
     file_at_ = now + file_period;
     looking_ = true;
-    ++in_flight_;
+    begin();
     database_->check_file([this](base::Status status) {
         post_([this, status = std::move(status)] {
             --in_flight_;

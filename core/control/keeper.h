@@ -1,18 +1,20 @@
-// The control thread's side of the database: what was changed goes there, in order, and comes back when it is
+// The control's side of the database: what was changed goes there, in order, and comes back when it is
 // durable. Without a database everything is durable at once.
 //
 // A debt is what has to be written although nobody waits for it: that a refused change is taken back, that
 // entries have left the kernel, the last health of backends. It is written when there is time, before any
 // later change, and tried again until it is.
 //
-// Threads: one (the control thread), but status(), by any. `post` must run what it is given on the control
-// thread later.
+// Threads: one at a time (the control's), but for what is marked [any]. `post` must run what it is given in a
+// later turn of the control.
 #pragma once
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/guarded.h"
@@ -60,12 +62,18 @@ class Keeper {
     // Does all of look() now, even if it was not due.
     void settle();
 
+    // Has the database been given anything since this was asked last? Then somebody is to work().
+    bool sent() { return std::exchange(sent_, false); }
+    // Has the database do some of what it was given, on this thread: store::Database::work(). [any]
+    bool work() { return database_ && database_->work(); }
+
     StoreStatus status() const;  // [any]
 
   private:
     struct NameHash {
         size_t operator()(const store::BackendName& name) const;
     };
+    void begin();
     void send(store::Write write, std::function<void(base::Status)> done);
     void pay();
     bool must_rewrite(uint64_t now) const { return rewrite_at_ != 0 && rewrite_at_ <= now; }
@@ -83,6 +91,7 @@ class Keeper {
         store::Write write;
     };
     size_t in_flight_ = 0;
+    bool sent_ = false;
     std::vector<Debt> debts_;  // ascending: what could not be written comes back to its place
     uint64_t last_debt_ = 0;
     std::unordered_map<store::BackendName, store::Health, NameHash> health_;

@@ -1,6 +1,6 @@
-// What the control thread works with: one of each, made in this order.
+// What the control works with: one of each, made in this order.
 //
-// Threads: the control thread, but for what each part allows others.
+// Threads: the control's turns, but for what each part allows others.
 #pragma once
 #include <atomic>
 #include <memory>

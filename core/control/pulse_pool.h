@@ -1,7 +1,7 @@
 // Pulses with their arguments as the plugins have checked them, one copy of those that are equal: thousands
 // of backends are checked alike.
 //
-// Threads: one (the control thread); what it gives out is immutable.
+// Threads: one at a time (the control's turns); what it gives out is immutable.
 #pragma once
 #include <memory>
 #include <unordered_map>

@@ -1,7 +1,7 @@
 // Rounds through all services that look for drift, a few services at a time, so that nothing else waits for
 // long.
 //
-// Threads: one (the control thread).
+// Threads: one at a time (the control's turns).
 #pragma once
 #include <cstdint>
 #include <functional>

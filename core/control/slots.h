@@ -1,7 +1,7 @@
-// What the control thread knows of each backend beside the desired state: its health as last told, the weight
+// What the control knows of each backend beside the desired state: its health as last told, the weight
 // it should have, and what the kernel has for it; and what of that other threads may read.
 //
-// Threads: published() by any thread, everything else by the control thread. Readers wait for no batch: the
+// Threads: published() by any thread, everything else in the control's turns. Readers wait for no batch: the
 // lock is held while a slot is published, put or erased.
 // Cost: 136 bytes for each backend and up to 11 to find it; what few have is kept apart.
 #pragma once
@@ -136,7 +136,8 @@ class Slots {
     void show(Record& record);  // under the lock
     void remember(const Slot& slot);
 
-    mutable std::mutex lock_;  // of the table and of what is shown, for all but the control thread's reading
+    mutable std::mutex
+        lock_;  // of the table and of what is shown, for all but reading in the control's turns
     base::DenseSet<Record, IdOf, std::hash<model::BackendId>> slots_;
     std::unordered_map<model::BackendId, std::string> refusals_;  // not_applied, as shown
     std::unordered_map<model::BackendId, uint64_t> retries_;

@@ -11,7 +11,7 @@ struct Started {
     SyncCounts kernel;
 };
 
-// Once, before the control thread runs. What the kernel refuses, and a pulse whose plugin is missing, is
+// Once, before the control runs. What the kernel refuses, and a pulse whose plugin is missing, is
 // logged and shown, and does not keep the rest from starting; an error is that the kernel's table can not be
 // read. `force`: past the guard against mass deletion, which else holds what is leaving (Sync::hold).
 base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force);

@@ -2,7 +2,7 @@
 // applies, and tells the slots what came of it. For the start, for changes of many objects, and for drift;
 // single changes and weights go their own, shorter way.
 //
-// Threads: drift() and refused() by any, everything else by the control thread.
+// Threads: drift() and refused() by any, everything else in the control's turns.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -4,7 +4,7 @@
 // behind: who wants some asks which are missing() on this host, has these noted together with what wants
 // them, says so with intend(), and only then acquires them.
 //
-// Threads: one (the control thread).
+// Threads: one at a time (the control's turns).
 #pragma once
 #include <cstdint>
 #include <functional>

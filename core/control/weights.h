@@ -2,7 +2,7 @@
 // changed, decides for each backend, and applies the differences in one batch. What the kernel refuses is
 // tried again later.
 //
-// Threads: pool() by any thread, everything else by the control thread.
+// Threads: pool() by any thread, everything else in the control's turns.
 // Cost: a change of some backends is O(1) for each of them, unless it makes a difference to the others as
 // well (quorum, panic) or the pool ranks them (max-down, sh, mh); then it is O(backends of the service).
 #pragma once

@@ -3,7 +3,7 @@
 // An entry that is there already is in the way, is ours, or is taken over, as the transaction says. An entry
 // of ours that somebody removed is put back.
 //
-// Threads: one (the control thread).
+// Threads: one at a time (the control's turns).
 #pragma once
 #include <functional>
 #include <optional>

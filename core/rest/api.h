@@ -25,7 +25,7 @@ struct Context {
     const plugin::Registry& registry;
     plugin::Metrics& metrics;
     std::string version;
-    // The kernel's table, read apart from the control thread's work. Called by one thread at a time.
+    // The kernel's table, read apart from the control's work. Called by one thread at a time.
     std::function<base::Result<reconcile::Table>()> read_kernel;
     // Address of the default interface (upstream's -i), asked per request; empty function: none configured.
     std::function<std::optional<base::Ip>()> default_address;

@@ -1,7 +1,7 @@
 // Inside of api.cpp, api_objects.cpp and api_state.cpp: the handlers of the routes, and what they share.
 //
-// Threads: see api.h. Handlers run on the server's loop; what they submit answers on the control thread or on
-// the API's worker.
+// Threads: see api.h. Handlers run on the server's loop; what they submit answers in a turn of the control or
+// on the API's worker.
 #pragma once
 #include <array>
 #include <exception>

@@ -79,7 +79,7 @@ Response Api::get_backend(const Call& call) {
 
 // ---- and as they are to be
 
-// On the control thread: what takes long is a worker's.
+// In a turn of the control: what takes long is a worker's.
 void Api::answer_change(const Responder& respond, const base::Result<control::Outcome>& outcome,
                         const Show& show) {
     if (!outcome) {

@@ -1,15 +1,15 @@
 // The desired state on disk: one SQLite database, WAL, synchronous=FULL, so that what write() called done is
 // there after a power cut.
 //
-// A thread of the database's own writes; what waits together becomes one transaction with one fsync. Rows are
-// an object each, its settings as the JSON that the API shows, so that an operator can read them with
-// sqlite3. A row is a claim: the kernel entries of what stands here are gorb's own, and so are those listed
-// as leaving until they are known to be gone. Rows are therefore written before the kernel is told.
+// It is given what to write and does it when somebody has time: what waits together becomes one transaction
+// with one fsync, on the thread that calls work(). Rows are an object each, its settings as the JSON that the
+// API shows, so that an operator can read them with sqlite3. A row is a claim: the kernel entries of what
+// stands here are gorb's own, and so are those listed as leaving until they are known to be gone. Rows are
+// therefore written before the kernel is told.
 //
-// Threads: any; `done` is called on the database's thread and must only hand on. One process at a time (a
-// lock file beside the database).
-// Errors: no_space (the disk is full), unavailable (anything else that may pass: read-only, I/O error,
-// another process holds it), io or unsupported from open_database(), with what to do.
+// Threads: any; `done` is called by work() and must only hand on. One process at a time (a lock file beside
+// the database). Errors: no_space (the disk is full), unavailable (anything else that may pass: read-only,
+// I/O error, another process holds it), io or unsupported from open_database(), with what to do.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -103,6 +103,11 @@ class Database {
     virtual ~Database() = default;  // what waits is written first
     // Everything. Before the first write().
     virtual base::Result<Loaded> load() = 0;
+    // Does some of what waits: one transaction or the like, which a disk that hangs holds up, and the
+    // answers. false: nothing waits, or another thread is at it, which then has to look again when it is
+    // done. What is given is therefore done as long as each thread that gives something, or works, goes on
+    // until false.
+    virtual bool work() = 0;
     // In order. A refused write has left nothing behind; the next one may succeed.
     virtual void write(Write write, Done done) = 0;
     // In its turn among the writes: whether the file is still what it was. Writes nothing.
@@ -121,6 +126,9 @@ class Database {
     };
     virtual Status status() const = 0;
 };
+
+// Gives it and works until it is answered.
+base::Status write_now(Database& database, Write write);
 
 struct OpenOptions {
     std::string vfs;  // how SQLite reaches the disk: one of its VFS by name, "" for the standard one

@@ -1,5 +1,7 @@
 #include "store/durable.h"
 
+#include <future>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
@@ -31,16 +33,11 @@ Durable::Durable(Paths paths, OpenOptions options, const Schema& schema, Lock lo
       rows_(std::move(rows)) {
     status_.with([&](Status& s) { s.path = paths_.database.string(); });
     remember();
-    thread_ = std::thread([this] { run(); });
 }
 
 Durable::~Durable() {
-    {
-        std::lock_guard lock(queue_lock_);
-        ending_ = true;
+    while (work()) {
     }
-    more_.notify_one();
-    thread_.join();
     // A file that was refused, or is not the one we opened, stays as it is.
     if (!file_ || lost_ || !accepted_ || !changed().value_or("?").empty()) return;
     sqlite3_busy_timeout(file_.raw(), 200);  // of who reads meanwhile; the WAL is good without this too
@@ -77,6 +74,16 @@ void Durable::write(Write write, Done done) {
     submit({Job::Kind::write, std::move(write), nullptr, std::move(done)});
 }
 
+base::Status write_now(Database& database, Write write) {
+    std::promise<base::Status> written;
+    std::future<base::Status> answer = written.get_future();
+    database.write(std::move(write),
+                   [&written](base::Status status) { written.set_value(std::move(status)); });
+    while (database.work()) {
+    }
+    return answer.get();
+}
+
 void Durable::rewrite(Loaded all, Done done) {
     submit({Job::Kind::rewrite, {}, std::make_unique<Loaded>(std::move(all)), std::move(done)});
 }
@@ -86,28 +93,34 @@ void Durable::check_file(Done done) {
 }
 
 void Durable::submit(Job job) {
-    {
-        std::lock_guard lock(queue_lock_);
-        queue_.push_back(std::move(job));
-    }
-    more_.notify_one();
+    const std::lock_guard lock(queue_lock_);
+    queue_.push_back(std::move(job));
 }
 
-void Durable::run() {
-    for (;;) {
-        {
-            std::unique_lock lock(queue_lock_);
-            more_.wait(lock, [this] { return ending_ || !queue_.empty() || !work_.empty(); });
-            if (work_.empty()) {
-                work_.swap(queue_);
-            } else {
-                std::move(queue_.begin(), queue_.end(), std::back_inserter(work_));
-                queue_.clear();
-            }
-            if (work_.empty()) return;
-        }
-        write_some();
+// What was submitted is to be done next. false: there is nothing to do.
+bool Durable::fetch() {
+    const std::lock_guard lock(queue_lock_);
+    if (work_.empty()) {
+        work_.swap(queue_);
+    } else {
+        std::move(queue_.begin(), queue_.end(), std::back_inserter(work_));
+        queue_.clear();
     }
+    return !work_.empty();
+}
+
+bool Durable::work() {
+    const std::unique_lock at_it(working_, std::try_to_lock);
+    if (!at_it) return false;
+    // Apart from the transaction that made it due, so that nobody waits for it who was answered.
+    if (wal_pages_ >= checkpoint_pages) {
+        const std::lock_guard lock(io_);
+        checkpoint();
+        return true;
+    }
+    if (!fetch()) return false;
+    write_some();
+    return true;
 }
 
 // One transaction, or one rewrite, or one check.
@@ -145,9 +158,6 @@ void Durable::write_some() {
         work_.pop_front();
         if (job.done) job.done(all_of_them ? std::move(own) : all_of_them);
     }
-    // After the answers: nobody waits for it.
-    std::lock_guard lock(io_);
-    if (file_ && !lost_ && wal_pages_ >= checkpoint_pages) checkpoint();
 }
 
 // ---- a transaction
@@ -266,6 +276,8 @@ void Durable::overwrite_refused() {
 }
 
 void Durable::checkpoint() {
+    wal_pages_ = 0;  // the next transaction counts them anew
+    if (!file_ || lost_) return;
     const int code =
         sqlite3_wal_checkpoint_v2(file_.raw(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
     if (code == SQLITE_OK || code == SQLITE_BUSY) {
@@ -274,7 +286,6 @@ void Durable::checkpoint() {
     }
     const base::Error error = refused(code, "can not move the WAL into " + paths_.database.string());
     base::log_warning("the database's log can not be emptied", {{"error", error.sentence}});
-    wal_pages_ = 0;  // with the next transaction it is tried again
 }
 
 }  // namespace gorb::store

@@ -1,14 +1,12 @@
-// The database as a thread that writes: what waits together becomes one transaction.
+// The database as a queue of jobs: what waits together becomes one transaction.
 //
 // Before each transaction the files are looked at: SQLite would go on writing into a file that nobody finds
 // again.
 #pragma once
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/guarded.h"
@@ -28,6 +26,7 @@ class Durable final : public Database {
     ~Durable() override;
 
     base::Result<Loaded> load() override;
+    bool work() override;
     void write(Write write, Done done) override;
     void check_file(Done done) override;
     bool lost() const override { return lost_; }
@@ -50,7 +49,7 @@ class Durable final : public Database {
     using Answers = std::vector<base::Status>;
 
     void submit(Job job);
-    void run();
+    bool fetch();
     void write_some();
     // Does jobs from the front of `work_` and says how many: one for each answer. The answers are good only
     // if it gives no error; else that one is everybody's.
@@ -76,7 +75,10 @@ class Durable final : public Database {
     const OpenOptions options_;
     const Schema schema_;
 
-    // Of the database's thread, and of load() until there is work.
+    std::mutex working_;  // held by work(), answers included
+    std::deque<Job> work_;
+
+    // Of work(), but for its answers, and of load() until there is work.
     std::mutex io_;
     Lock lock_;
     Connection file_;
@@ -88,16 +90,12 @@ class Durable final : public Database {
     bool uncertain_ = false;  // a refused transaction may stand at the end of the WAL
     Look database_, wal_;     // as they were found last
     std::string why_lost_;
-    std::deque<Job> work_;
 
     std::atomic<bool> lost_{false};
     base::Guarded<Status> status_;
 
     std::mutex queue_lock_;
-    std::condition_variable more_;
     std::deque<Job> queue_;
-    bool ending_ = false;
-    std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace gorb::store

@@ -1,6 +1,6 @@
 // Where the desired state is kept: in memory, as the newest Snapshot.
 //
-// Threads: snapshot() by any thread, commit() by one (the control thread).
+// Threads: snapshot() by any thread, commit() by one at a time (the control's turns).
 #pragma once
 #include "base/guarded.h"
 #include "model/snapshot.h"

@@ -87,6 +87,7 @@ class CrashingDatabase final : public store::Database {
     CrashingDatabase(std::unique_ptr<store::Database> real, std::shared_ptr<Crash> crash)
         : real_(std::move(real)), crash_(std::move(crash)) {}
     base::Result<store::Loaded> load() override { return real_->load(); }
+    bool work() override { return real_->work(); }
     void write(store::Write write, Done done) override;
     void check_file(Done done) override { real_->check_file(std::move(done)); }
     bool lost() const override { return real_->lost(); }

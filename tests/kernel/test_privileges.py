@@ -36,7 +36,8 @@ class Privileges(LabTest):
         daemon.made("/service/web", {"address": "10.9.0.1", "port": 80, "method": "rr"})
         daemon.made("/service/web/b1", {"address": "10.1.9.1", "port": 80, "pulse": {"type": "none"}, "weight": 5})
         before = self.lab.ipvsadm("-Sn")
-        losing.set_effective(daemon.process.pid, "control", losing.NET_ADMIN, False)
+        for thread in ("control-0", "control-1"):
+            losing.set_effective(daemon.process.pid, thread, losing.NET_ADMIN, False)
         refused = daemon.put("/service/web/b2", {"address": "10.1.9.2", "port": 80, "pulse": {"type": "none"}})
         self.assertIn(refused.status, (403, 500, 503), refused)
         self.assertIn("CAP_NET_ADMIN", refused.json["error"])
@@ -48,7 +49,8 @@ class Privileges(LabTest):
         shown = daemon.get("/service/web").json
         self.assertIs(shown["applied"], False, shown)
         self.assertIn("CAP_NET_ADMIN", shown["refusal"])
-        losing.set_effective(daemon.process.pid, "control", losing.NET_ADMIN, True)
+        for thread in ("control-0", "control-1"):
+            losing.set_effective(daemon.process.pid, thread, losing.NET_ADMIN, True)
         daemon.wait_for("/service/web", lambda service: service["applied"], "is applied again", 30)
         self.assertEqual(daemon.request("POST", "/reconcile").status, 200)
         self.assertEqual(self.lab.ipvsadm("-Sn"), before)

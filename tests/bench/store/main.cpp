@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "model/codec.h"
 #include "store/database.h"
+#include "unit/store/working.h"
 #include "whole.h"
 
 namespace gorb::bench {
@@ -139,7 +140,7 @@ class Folder {
 
 std::unique_ptr<store::Database> open(const std::filesystem::path& folder) {
     auto db = store::open_database(folder);
-    if (db) return std::move(*db);
+    if (db) return std::make_unique<store::Working>(std::move(*db));
     std::fprintf(stderr, "%s\n", db.error().sentence.c_str());
     std::exit(1);
 }

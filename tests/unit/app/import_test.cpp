@@ -31,6 +31,7 @@ store::Leaving leaving(const std::string& vip, const std::string& address = "") 
 // Does what database.h says of a write, in memory.
 class FakeDatabase : public store::Database {
   public:
+    bool work() override { return false; }
     base::Result<store::Loaded> load() override { return rows; }
     void write(store::Write write, Done done) override {
         ++writes;

@@ -379,6 +379,7 @@ TEST_F(DurableTest, WhatIsLeavingGoesAtTheStartAndWhatIsForeignStays) {
 TEST_F(DurableTest, AStartThatCanNotReadItsStoreFlushesNothing) {
     struct Unreadable final : store::Database {
         base::Result<store::Loaded> load() override { return base::fail(Errc::io, "it is damaged"); }
+        bool work() override { return false; }
         void write(store::Write, Done) override {}
         void check_file(Done) override {}
         bool lost() const override { return false; }

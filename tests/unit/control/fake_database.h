@@ -73,6 +73,7 @@ class FakeDatabase final : public store::Database {
     explicit FakeDatabase(Disk& disk) : disk_(&disk) {}
 
     base::Result<store::Loaded> load() override { return disk_->content; }
+    bool work() override { return false; }
     void write(store::Write write, Done done) override {
         std::unique_lock lock(disk_->mutex);
         if (disk_->held) {

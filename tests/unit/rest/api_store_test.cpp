@@ -44,6 +44,7 @@ class Gated final : public store::Database {
   public:
     Gated(std::unique_ptr<store::Database> real, Gate& gate) : real_(std::move(real)), gate_(&gate) {}
     base::Result<store::Loaded> load() override { return real_->load(); }
+    bool work() override { return real_->work(); }
     void write(store::Write write, Done done) override {
         if (const base::Status status = gate_->now(); !status) {
             done(status);

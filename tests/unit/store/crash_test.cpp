@@ -173,11 +173,12 @@ TEST(Kill, LosesNothingThatWasCalledDone) {
     uint64_t last = 0;
     for (int round = 0; round < 30; ++round) {
         const uint64_t acknowledged = killed(random, [&](int fd) {
-            auto db = open_database(folder.store());
-            if (!db || !(*db)->load()) return;
+            auto opened = open_database(folder.store());
+            if (!opened || !(*opened)->load()) return;
+            Working db(std::move(*opened));
             std::atomic<uint64_t> done{last};
             for (uint64_t n = last + 1;; ++n) {
-                (*db)->write(numbered(n), [&done, n, fd](const base::Status& status) {
+                db.write(numbered(n), [&done, n, fd](const base::Status& status) {
                     if (!status) _exit(3);
                     done = n;
                     tell(fd, n);

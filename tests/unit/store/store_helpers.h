@@ -18,6 +18,7 @@
 
 #include "store/database.h"
 #include "unit/model/random_model.h"
+#include "unit/store/working.h"
 
 namespace gorb::store {
 
@@ -84,13 +85,13 @@ inline std::vector<std::string> names(const fs::path& folder, const std::string&
 }
 
 inline base::Status put(Database& db, Write write) {
-    std::promise<base::Status> answer;
-    db.write(std::move(write), [&answer](base::Status status) { answer.set_value(std::move(status)); });
-    return answer.get_future().get();
+    return write_now(db, std::move(write));
 }
 inline base::Status rewritten(Database& db, Loaded all) {
     std::promise<base::Status> answer;
     db.rewrite(std::move(all), [&answer](base::Status status) { answer.set_value(std::move(status)); });
+    while (db.work()) {
+    }
     return answer.get_future().get();
 }
 
@@ -235,7 +236,7 @@ inline Loaded random_state(uint64_t seed, size_t services) {
 inline std::unique_ptr<Database> opened(const fs::path& folder, const OpenOptions& options = {}) {
     auto db = open_database(folder, options);
     EXPECT_TRUE(db) << (db ? "" : db.error().sentence);
-    return db ? std::move(*db) : nullptr;
+    return db ? std::make_unique<Working>(std::move(*db)) : nullptr;
 }
 // What a database there holds.
 inline Loaded reopened(const fs::path& folder) {

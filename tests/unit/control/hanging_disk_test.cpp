@@ -1,0 +1,181 @@
+// The control's two threads: one may hang on the disk, and the other one does all the rest.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "unit/control/objects.h"
+#include "unit/control/shared_table.h"
+
+namespace gorb::control::hanging_disk_test {
+namespace {
+
+struct Disk {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool hangs = false;
+    size_t inside = 0;  // threads that it has
+    size_t writes = 0;
+    std::set<std::thread::id> workers;
+
+    void hang(bool on) {
+        {
+            const std::lock_guard lock(mutex);
+            hangs = on;
+        }
+        changed.notify_all();
+    }
+    void wait_until_it_has_one() {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [this] { return inside > 0; });
+    }
+};
+
+// Whoever works on it stays until the disk hangs no more.
+class HangingDatabase final : public store::Database {
+  public:
+    explicit HangingDatabase(Disk& disk) : disk_(&disk) {}
+    base::Result<store::Loaded> load() override { return store::Loaded{}; }
+    bool work() override {
+        const std::unique_lock at_it(working_, std::try_to_lock);
+        if (!at_it) return false;
+        std::unique_lock lock(disk_->mutex);
+        if (waiting_.empty()) return false;
+        const Done done = std::move(waiting_.front());
+        waiting_.pop_front();
+        ++disk_->inside;
+        disk_->workers.insert(std::this_thread::get_id());
+        disk_->changed.notify_all();
+        disk_->changed.wait(lock, [this] { return !disk_->hangs; });
+        --disk_->inside;
+        ++disk_->writes;
+        lock.unlock();
+        done({});
+        return true;
+    }
+    void write(store::Write, Done done) override { give(std::move(done)); }
+    void check_file(Done done) override { give(std::move(done)); }
+    bool lost() const override { return false; }
+    void rewrite(store::Loaded, Done done) override { give(std::move(done)); }
+    Status status() const override { return {}; }
+
+  private:
+    void give(Done done) {
+        const std::lock_guard lock(disk_->mutex);
+        waiting_.push_back(std::move(done));
+    }
+    Disk* disk_;
+    std::mutex working_;
+    std::deque<Done> waiting_;
+};
+
+struct HangingDiskTest : testing::Test {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    plugin::Registry registry;
+    std::unique_ptr<Control> control;
+
+    HangingDiskTest() {
+        registry.load({GORB_PLUGINS});
+        control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry,
+                                            Options{}, std::make_unique<HangingDatabase>(disk));
+        EXPECT_TRUE(control->start());
+        EXPECT_TRUE(submit(PutService{service("web", "10.0.0.1:80"), {}}).get());
+        EXPECT_TRUE(submit(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}).get());
+    }
+    ~HangingDiskTest() override {
+        disk.hang(false);
+        control.reset();
+    }
+    Answer submit(Change change) { return control::submit(*control, std::move(change)); }
+    void tell(health::State state) {
+        const auto now = control->snapshot();
+        const auto id = (*(*now->services.find("web"))->backends.find("b1"))->id;
+        const health::Changed changed{id, state, 100, 1, 1, "as the test says"};
+        control->health_changed({&changed, 1});
+    }
+    // Until the table has this weight of b1: another thread sees to it.
+    bool weighs(uint32_t weight) {
+        for (int i = 0; i < 20'000; ++i) {
+            const auto dests = table.dests(key("10.0.0.1:80"));
+            if (dests && dests->size() == 1 && dests->front().weight == weight) return true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        return false;
+    }
+};
+
+TEST_F(HangingDiskTest, HasOneThreadAndTheOtherGivesWeightsAndAnswers) {
+    tell(health::State::up);
+    ASSERT_TRUE(weighs(100));
+    disk.hang(true);
+    Answer held = submit(PatchBackend{"web", "b1", R"({"weight": 50})", {}});
+    disk.wait_until_it_has_one();
+    for (int i = 0; i < 20; ++i) {
+        tell(health::State::down);
+        ASSERT_TRUE(weighs(0));
+        tell(health::State::up);
+        ASSERT_TRUE(weighs(100));
+        std::promise<size_t> asked;
+        control->ownership([&asked](const base::Result<Ownership>& now) {
+            asked.set_value(now ? now->snapshot->services.size() : 0);
+        });
+        ASSERT_EQ(asked.get_future().get(), 1U);
+    }
+    // What came later waits for the disk as well, and both are done in their order once it is back.
+    Answer later = submit(PatchBackend{"web", "b1", R"({"weight": 60})", {}});
+    EXPECT_EQ(held.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+    EXPECT_EQ(later.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+    {
+        const std::lock_guard lock(disk.mutex);
+        EXPECT_EQ(disk.inside, 1U);
+    }
+    disk.hang(false);
+    ASSERT_TRUE(held.get());
+    ASSERT_TRUE(later.get());
+    EXPECT_TRUE(weighs(60));
+}
+
+TEST_F(HangingDiskTest, StopWaitsForWhatItHas) {
+    disk.hang(true);
+    Answer held = submit(PatchBackend{"web", "b1", R"({"weight": 50})", {}});
+    disk.wait_until_it_has_one();
+    std::thread back([this] { disk.hang(false); });
+    control->stop();
+    back.join();
+    EXPECT_TRUE(held.get());
+    EXPECT_EQ((*(*control->snapshot()->services.find("web"))->backends.find("b1"))->spec.weight, 50U);
+}
+
+// A change needs no other thread than the one that takes it, and both take some.
+TEST_F(HangingDiskTest, EveryChangeIsWrittenOnceByOneOfTwoThreads) {
+    std::vector<std::thread> writers;
+    std::atomic<int> good{0};
+    for (int w = 0; w < 4; ++w) {
+        writers.emplace_back([&, w] {
+            const std::string name = "w" + std::to_string(w);
+            for (int i = 0; i < 200; ++i) {
+                const std::string address = "10.2.0." + std::to_string(w + 1) + ":80";
+                if (submit(PutBackend{"web", backend(name, address), {}}).get()) ++good;
+                if (submit(DeleteBackend{"web", name, {}, base::Nanos(0)}).get()) ++good;
+            }
+        });
+    }
+    for (std::thread& writer : writers) writer.join();
+    EXPECT_EQ(good, 4 * 200 * 2);
+    const std::lock_guard lock(disk.mutex);
+    EXPECT_LE(disk.workers.size(), 3U);  // the test's own as well, which started it
+    EXPECT_LE(disk.writes, 4U * 200U * 2U * 2U + 20U);
+}
+
+}  // namespace
+}  // namespace gorb::control::hanging_disk_test
