@@ -69,19 +69,24 @@ std::string pointer_token(std::string_view token) {
 ObjectReader::ObjectReader(Poco::JSON::Object::Ptr object, std::string pointer, std::vector<Fault>& faults)
     : object_(std::move(object)), pointer_(std::move(pointer)), faults_(&faults) {
     members_.reserve(object_->size());
-    asked_.reserve(240);  // the names that most objects may have
+    asked_.reserve(24);  // what most objects may have
     for (const auto& member : *object_) members_.push_back({&member.first, &member.second});
 }
 
 const ObjectReader::Member* ObjectReader::find(std::string_view name) const {
-    const auto at = std::lower_bound(members_.begin(), members_.end(), name,
-                                     [](const Member& m, std::string_view n) { return *m.name < n; });
-    return at != members_.end() && *at->name == name ? &*at : nullptr;
+    // A few are told apart by their lengths, nearly all.
+    constexpr size_t few = 16;
+    const auto same = [name](const Member& m) { return m.name->size() == name.size() && *m.name == name; };
+    const auto at = members_.size() <= few
+                        ? std::ranges::find_if(members_, same)
+                        : std::ranges::lower_bound(members_, name, {},
+                                                   [](const Member& m) { return std::string_view(*m.name); });
+    return at != members_.end() && same(*at) ? &*at : nullptr;
 }
 
 const Var* ObjectReader::any(std::string_view name) {
-    (asked_ += name) += '\0';
     const Member* member = find(name);
+    asked_.push_back(member ? std::string_view(*member->name) : name);
     if (!member) return nullptr;
     members_[static_cast<size_t>(member - members_.data())].asked = true;
     return member->value;
@@ -143,13 +148,7 @@ std::string ObjectReader::pointer_to(std::string_view name) const {
 }
 
 std::set<std::string_view> ObjectReader::known() const {
-    std::set<std::string_view> names;
-    for (std::string_view left = asked_; !left.empty();) {
-        const size_t end = left.find('\0');
-        names.insert(left.substr(0, end));
-        left.remove_prefix(end + 1);
-    }
-    return names;
+    return {asked_.begin(), asked_.end()};
 }
 
 void ObjectReader::finish() {

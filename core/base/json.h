@@ -36,7 +36,7 @@ std::string pointer_token(std::string_view token);
 
 // Reads the members of one object. Each getter takes a member; a wrong type or value is a fault and gives
 // nullopt, as an absent member does. JSON null counts as wrong. finish() makes a fault of every member not
-// asked for.
+// asked for. A name that is asked for must outlive the reader, as those that stand in the program do.
 class ObjectReader {
   public:
     // `pointer` is where the object stands, "" for the document. `faults` must outlive the reader.
@@ -75,7 +75,7 @@ class ObjectReader {
     std::vector<Member> members_;  // of object_, by name
     std::string pointer_;
     std::vector<Fault>* faults_;
-    std::string asked_;  // every name, there or not, each with a NUL behind it
+    std::vector<std::string_view> asked_;  // every name, there or not
 };
 
 // The one Error for collected faults: names the first field in its sentence, holds all of them.
