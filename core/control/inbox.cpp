@@ -105,8 +105,10 @@ void Inbox::end_turn(uint64_t until, uint64_t now, bool leaves) {
         turning_ = false;
         until_ = until == 0 ? Steady::time_point::max()
                             : Steady::now() + std::chrono::nanoseconds(until > now ? until - now : 0);
-        // Who stays looks for itself; who leaves sees to it that somebody looks in time.
-        const auto in_time = [this](Steady::time_point waits) { return waits <= due(); };
+        // Who stays looks for itself; who leaves sees to it that somebody looks in time, but for what the two
+        // clocks make of the same instant.
+        constexpr std::chrono::milliseconds same{1};
+        const auto in_time = [&](Steady::time_point waits) { return waits - same <= due(); };
         wake = leaves && (something() || std::ranges::none_of(waiting_, in_time));
     }
     if (wake) filled_.notify_one();
