@@ -75,7 +75,7 @@ void Control::Impl::run() {
         busy_since = parts.clock.now();
         turn(*content);
         busy_since = 0;
-        parts.inbox.end_turn(next_wake(), parts.clock.now(), parts.keeper.sent());
+        parts.inbox.end_turn(next_wake(), parts.clock.now(), parts.keeper.durable());
         while (parts.keeper.work() && !parts.inbox.filled()) {
         }
     }

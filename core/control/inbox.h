@@ -61,7 +61,7 @@ class Inbox {
     // Waits until nobody has a turn and there is something to take, or it is time, or closed. nullopt: ended.
     std::optional<Content> take();
     // The turn is over, and the next one is at the monotonic time `until` at the latest (ns; 0: when there is
-    // something to take). `leaves`: this thread has something else to do first.
+    // something to take). `leaves`: this thread may have something else to do first.
     void end_turn(uint64_t until, uint64_t now, bool leaves);
     // Is there something to take at once?
     bool filled() const;

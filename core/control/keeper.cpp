@@ -39,13 +39,8 @@ Keeper::Keeper(std::unique_ptr<store::Database> database, const base::Clock& clo
 
 Keeper::~Keeper() = default;
 
-void Keeper::begin() {
-    ++in_flight_;
-    sent_ = true;
-}
-
 void Keeper::send(store::Write write, std::function<void(base::Status)> done) {
-    begin();
+    ++in_flight_;
     database_->write(std::move(write), [this, done = std::move(done)](base::Status status) {
         post_([this, done, status = std::move(status)] {
             --in_flight_;
@@ -149,7 +144,7 @@ void Keeper::rewrite() {
     in_arrears_ = false;
     base::log_error("the store is not what it should be: it is made anew from what is known",
                     {{"path", database_->status().path}});
-    begin();
+    ++in_flight_;
     database_->rewrite(all_(), [this](base::Status status) {
         post_([this, status = std::move(status)] {
             --in_flight_;
@@ -169,7 +164,7 @@ void Keeper::look_at_file(uint64_t now) {
     if (looking_ || file_at_ > now) return;
     file_at_ = now + file_period;
     looking_ = true;
-    begin();
+    ++in_flight_;
     database_->check_file([this](base::Status status) {
         post_([this, status = std::move(status)] {
             --in_flight_;

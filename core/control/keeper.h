@@ -62,8 +62,6 @@ class Keeper {
     // Does all of look() now, even if it was not due.
     void settle();
 
-    // Has the database been given anything since this was asked last? Then somebody is to work().
-    bool sent() { return std::exchange(sent_, false); }
     // Has the database do some of what it was given, on this thread: store::Database::work(). [any]
     bool work() { return database_ && database_->work(); }
 
@@ -73,7 +71,6 @@ class Keeper {
     struct NameHash {
         size_t operator()(const store::BackendName& name) const;
     };
-    void begin();
     void send(store::Write write, std::function<void(base::Status)> done);
     void pay();
     bool must_rewrite(uint64_t now) const { return rewrite_at_ != 0 && rewrite_at_ <= now; }
@@ -91,7 +88,6 @@ class Keeper {
         store::Write write;
     };
     size_t in_flight_ = 0;
-    bool sent_ = false;
     std::vector<Debt> debts_;  // ascending: what could not be written comes back to its place
     uint64_t last_debt_ = 0;
     std::unordered_map<store::BackendName, store::Health, NameHash> health_;
