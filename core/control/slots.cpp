@@ -8,12 +8,17 @@
 namespace gorb::control {
 
 ipvs::DestRecord Slot::record() const {
+    ipvs::DestRecord record;
+    write(record);
+    return record;
+}
+
+void Slot::write(ipvs::DestRecord& record) const {
     GORB_CHECK(backend != nullptr);
-    ipvs::DestRecord record = reconcile::dest_record(backend->spec, weight);
+    reconcile::write(backend->spec, weight, record);
     record.tunnel_type = tunnel.type;
     record.tunnel_port = tunnel.port;
     record.tunnel_flags = tunnel.flags;
-    return record;
 }
 
 void Slot::took(const ipvs::DestRecord& record) {
@@ -78,21 +83,26 @@ void Slots::publish(std::span<Slot* const> slots) {
     for (Slot* slot : slots) show(static_cast<Record&>(*slot));
 }
 
-void Slots::remember(const Slot& slot) {
+[[gnu::noinline]] void Slots::note_retry(const Slot& slot) {
     if (const uint64_t at = slot.trouble.get().retry_at) {
         retries_[slot.member.id] = at;
-    } else if (!retries_.empty()) {
+    } else {
         retries_.erase(slot.member.id);
     }
 }
 
 void Slots::show(Record& record) {
-    record.shown = {record.decision, record.present ? record.weight : absent};
-    const std::string& refusal = record.trouble.get().not_applied;
+    record.shown.decision = record.decision;
+    record.shown.weight = record.present ? record.weight : absent;
+    if (record.trouble || !refusals_.empty()) note_refusal(record);
+}
+
+[[gnu::noinline]] void Slots::note_refusal(const Slot& slot) {
+    const std::string& refusal = slot.trouble.get().not_applied;
     if (refusal.empty()) {
-        if (!refusals_.empty()) refusals_.erase(record.member.id);
+        refusals_.erase(slot.member.id);
     } else {
-        refusals_[record.member.id] = refusal;
+        refusals_[slot.member.id] = refusal;
     }
 }
 

@@ -34,6 +34,7 @@ class Seldom {
     Seldom& operator=(Seldom&&) noexcept = default;
     ~Seldom() = default;
 
+    explicit operator bool() const { return value_ != nullptr; }
     const T& get() const {
         static const T none;
         return value_ ? *value_ : none;
@@ -79,6 +80,7 @@ struct Slot {
 
     // The destination as the kernel has it, or would have it.
     ipvs::DestRecord record() const;
+    void write(ipvs::DestRecord& record) const;  // all of it but what is only read
     // It has become this in the kernel.
     void took(const ipvs::DestRecord& record);
 };
@@ -134,7 +136,12 @@ class Slots {
     };
 
     void show(Record& record);  // under the lock
-    void remember(const Slot& slot);
+    // What few slots have anything of.
+    void remember(const Slot& slot) {
+        if (slot.trouble || !retries_.empty()) note_retry(slot);
+    }
+    void note_retry(const Slot& slot);
+    void note_refusal(const Slot& slot);  // under the lock
 
     mutable std::mutex
         lock_;  // of the table and of what is shown, for all but reading in the control's turns

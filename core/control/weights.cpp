@@ -1,6 +1,7 @@
 #include "control/weights.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "base/check.h"
@@ -14,7 +15,8 @@ namespace {
 
 using ipvs::Op;
 
-constexpr size_t made_at_once = 4096;
+// Enough for a few full sends, and little enough to lie in a processor's cache.
+constexpr size_t made_at_once = 512;
 
 // The change of health that a freeze holds back: one of those that made the engine suspect this machine.
 bool held(const health::Suspicion& suspicion, const Slot& slot) {
@@ -28,6 +30,13 @@ float ratio_of(const health::Suspicion& suspicion, const Slot& slot, double told
     return suspicion.frozen ? std::max(slot.member.ratio, ratio) : ratio;
 }
 
+// They mostly come in order, each once.
+void each_once(std::vector<model::BackendId>& ids) {
+    if (std::ranges::adjacent_find(ids, std::greater_equal()) == ids.end()) return;
+    std::ranges::sort(ids);
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+}
+
 // Is it still coming back by history, even if something else decides over its weight for now?
 bool recalls(const model::Service& service, health::Member member, uint64_t now) {
     if (member.back_since == 0 || service.pool.recovery != model::Recovery::history) return false;
@@ -39,27 +48,35 @@ bool recalls(const model::Service& service, health::Member member, uint64_t now)
 
 }  // namespace
 
-// Operations of one kind, and whose they are.
+// Operations of one kind, and of each whose it is.
 struct Weights::Changes {
-    struct Of {
-        Slot* slot;
-        const model::Service* service;
-    };
-    std::vector<Of> of;
-    std::vector<Op> ops;
     std::vector<Slot*> slots;
+    std::vector<const model::Service*> services;
 
-    void clear() {
-        of.clear();
-        ops.clear();
-        slots.clear();
+    // The next one's operation, with whatever was in it before: to make them all anew would be most of the
+    // work.
+    Op& add(Slot& slot, const model::Service& service) {
+        slots.push_back(&slot);
+        services.push_back(&service);
+        if (ops_.size() < slots.size()) ops_.emplace_back();
+        return ops_[slots.size() - 1];
     }
+    size_t size() const { return slots.size(); }
+    std::span<Op> ops() { return {ops_.data(), size()}; }
+    void clear() {
+        slots.clear();
+        services.clear();
+    }
+
+  private:
+    std::vector<Op> ops_;
 };
 
 // What is to be told to the kernel. Of ten thousands of weights it is told in parts, which bounds the memory;
 // nothing goes before what replaces it is there, so removals wait for the end.
 struct Weights::Batch {
     Changes make, remove;
+    std::vector<Slot*> few;  // what reassess_few() looks at
     uint64_t now = 0;
     std::set<std::string> incomplete;  // services whose other destinations have to be put back
 };
@@ -142,9 +159,8 @@ std::vector<std::string> Weights::settle(const model::Snapshot& now) {
     for (auto& [name, marks] : std::exchange(marked_, {})) {
         const auto* service = now.services.find(name);
         if (!service) continue;
-        std::ranges::sort(marks.backends);
-        marks.backends.erase(std::unique(marks.backends.begin(), marks.backends.end()), marks.backends.end());
-        if (marks.all || !reassess_few((*service)->spec, marks.backends, time, &batch))
+        each_once(marks.backends);
+        if (marks.all || !reassess_few((*service)->spec, marks.backends, batch))
             reassess(**service, time, &batch);
     }
     apply(batch.make, batch);
@@ -167,34 +183,39 @@ uint64_t Weights::next() const {
     return first;
 }
 
-// A backend as it is to be seen now, counted so.
-health::Member Weights::look(const model::Service& service, Slot& slot, health::Headcount& tally) const {
-    if (service.pool.recovery == model::Recovery::history && slot.member.back_since > 0) {
-        if (const auto view = ports_.health_of(slot.member.id))
-            slot.member.ratio = ratio_of(suspicion_, slot, view->ratio);
-    }
+// Before it is looked at: what has come since the last look.
+void Weights::bring_up_to_date(const model::Service& service, Slot& slot) const {
     slot.held = held(suspicion_, slot);
-    const health::Member member = seen(slot);
-    slot.counted = health::Headcount::kind(member);
-    tally.add(slot.counted);
-    return member;
+    if (slot.member.back_since > 0 && service.pool.recovery == model::Recovery::history) ask_ratio(slot);
+}
+
+[[gnu::noinline]] void Weights::ask_ratio(Slot& slot) const {
+    if (const auto view = ports_.health_of(slot.member.id))
+        slot.member.ratio = ratio_of(suspicion_, slot, view->ratio);
+}
+
+// When a backend that came back is to be looked at again; 0: not for its own sake.
+[[gnu::noinline]] uint64_t Weights::recover(const model::Service& service, const health::Decision& decision,
+                                            const health::Member& member, Slot& slot, uint64_t now) {
+    if (decision.cause == health::Cause::history) return now + base::second;
+    const uint64_t at = health::next_step(service, member, now);
+    // Nothing is left to recover from: from now on it is one that was here all along.
+    if (at == 0 && member.state == health::State::up && !recalls(service, member, now))
+        slot.member.back_since = 0;
+    return at;
 }
 
 // Decides for one backend, and puts what has to change into the batch, if there is one. When it is to be
 // looked at again; 0: not for its own sake.
-uint64_t Weights::give(const model::Service& service, const health::Assessment& pool,
-                       const health::Member& member, Slot& slot, uint64_t now, Batch* batch) {
+uint64_t Weights::give(const model::Service& service, const health::Assessment& pool, Slot& slot,
+                       uint64_t now, Batch* batch) {
+    const health::Member member = seen(slot);
     const health::Decision decision = health::decide(service, pool, member, now);
-    uint64_t at = health::next_step(service, member, now);
-    if (decision.cause == health::Cause::history) at = now + base::second;
-    // Nothing is left to recover from: from now on it is one that was here all along.
-    if (at == 0 && member.state == health::State::up && !recalls(service, member, now))
-        slot.member.back_since = 0;
-    const bool same = decision == slot.decision;
+    const uint64_t at = member.back_since > 0 ? recover(service, decision, member, slot, now) : 0;
+    const bool other = slot.present != decision.present ||
+                       (slot.present && slot.weight != decision.effective) || !(decision == slot.decision);
     slot.decision = decision;
-    if (!batch) return at;
-    if (!same || slot.present != decision.present || (slot.present && slot.weight != decision.effective))
-        want(service, slot, *batch);
+    if (other && batch) want(service, slot, *batch);
     return at;
 }
 
@@ -210,7 +231,10 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
         Slot* slot = slots_->find(backend->id);
         GORB_CHECK(slot != nullptr);
         slots.push_back(slot);
-        members.push_back(look(service, *slot, tally));
+        bring_up_to_date(service, *slot);
+        members.push_back(seen(*slot));
+        slot->counted = health::Headcount::kind(members.back());
+        tally.add(slot->counted);
     });
 
     const auto kept = kept_.find(service.name);
@@ -223,7 +247,7 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
 
     uint64_t step = 0;
     for (size_t i = 0; i < slots.size(); ++i) {
-        const uint64_t at = give(service, pool, members[i], *slots[i], now, batch);
+        const uint64_t at = give(service, pool, *slots[i], now, batch);
         if (at > 0) step = step ? std::min(step, at) : at;
     }
     if (step > 0) {
@@ -235,24 +259,28 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
 
 // The same for these backends alone. False where that does not do, since the others are concerned too.
 bool Weights::reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids,
-                           uint64_t now, Batch* batch) {
+                           Batch& batch) {
     const auto kept = kept_.find(service.name);
     if (kept == kept_.end() || !health::counts(service)) return false;
-    std::vector<std::pair<Slot*, health::Member>> few;
-    few.reserve(ids.size());
+    batch.few.clear();
     for (const model::BackendId id : ids) {
         Slot* slot = slots_->find(id);
         if (!slot) continue;
+        bring_up_to_date(service, *slot);
+        batch.few.push_back(slot);
+        const uint8_t kind = health::Headcount::kind(seen(*slot));
+        if (kind == slot->counted) continue;
         kept->second.tally.take_away(slot->counted);
-        few.emplace_back(slot, look(service, *slot, kept->second.tally));
+        kept->second.tally.add(kind);
+        slot->counted = kind;
     }
     const health::Assessment was = kept->second.assessment;
     const health::Assessment pool = health::assess(service, kept->second.tally, &was.quorum_met);
     if (pool.quorum_met != was.quorum_met || pool.panic != was.panic) return false;
     kept->second.assessment = pool;
     if (!(pool == was)) tell(service, this->pool(service.name), pool);
-    for (const auto& [slot, member] : few) {
-        const uint64_t at = give(service, pool, member, *slot, now, batch);
+    for (Slot* slot : batch.few) {
+        const uint64_t at = give(service, pool, *slot, batch.now, &batch);
         if (at == 0) continue;
         uint64_t& step = steps_[service.name];
         step = step ? std::min(step, at) : at;
@@ -273,37 +301,37 @@ void Weights::want(const model::Service& service, Slot& slot, Batch& batch) {
         return;
     }
     Changes& changes = present ? batch.make : batch.remove;
-    changes.of.push_back({&slot, &service});
-    Op& op = changes.ops.emplace_back();
+    Op& op = changes.add(slot, service);
     op.kind = !present ? Op::Kind::remove_dest : slot.present ? Op::Kind::edit_dest : Op::Kind::add_dest;
     op.service.key = reconcile::kernel_key(service.key);
-    op.dest = slot.record();
+    slot.write(op.dest);
     op.dest.weight = weight;
-    if (present && changes.ops.size() >= made_at_once) apply(changes, batch);
+    if (present && changes.size() >= made_at_once) apply(changes, batch);
 }
 
 void Weights::apply(Changes& changes, Batch& batch) {
-    if (changes.ops.empty()) return;
-    const auto done = ports_.applier->apply_singles(
-        changes.ops, [&](size_t i) { return ports_.record_of(*changes.of[i].service); });
-    for (size_t i = 0; i < changes.of.size(); ++i) {
-        const auto [slot, service] = changes.of[i];
+    const std::span<Op> ops = changes.ops();
+    if (ops.empty()) return;
+    const auto done =
+        ports_.applier->apply_singles(ops, [&](size_t i) { return ports_.record_of(*changes.services[i]); });
+    for (size_t i = 0; i < ops.size(); ++i) {
+        Slot& slot = *changes.slots[i];
         if (const base::Status& status = done.statuses[i]; !status) {
-            refused(*slot, status.error(), batch.now);
-        } else {
-            slot->present = changes.ops[i].kind != Op::Kind::remove_dest;
-            if (slot->present) {
-                slot->took(changes.ops[i].dest);
-            } else {
-                slot->weight = 0;
-            }
-            slot->trouble.clear();
-            applied(*service, *slot, batch.now);
+            refused(slot, status.error(), batch.now);
+            continue;
         }
-        changes.slots.push_back(slot);
+        const Op& op = ops[i];
+        slot.present = op.kind != Op::Kind::remove_dest;
+        if (slot.present) {
+            slot.took(op.dest);
+        } else {
+            slot.weight = 0;
+        }
+        slot.trouble.clear();
+        applied(*changes.services[i], slot, batch.now);
     }
     slots_->publish(changes.slots);
-    for (const size_t i : done.without_service) batch.incomplete.insert(*changes.of[i].slot->service);
+    for (const size_t i : done.without_service) batch.incomplete.insert(*changes.slots[i]->service);
     changes.clear();
 }
 

@@ -87,11 +87,13 @@ class Weights {
 
     health::Member seen(const Slot& slot) const;
     void reassess(const model::ServiceEntry& service, uint64_t now, Batch* batch);
-    bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, uint64_t now,
-                      Batch* batch);
-    health::Member look(const model::Service& service, Slot& slot, health::Headcount& tally) const;
-    uint64_t give(const model::Service& service, const health::Assessment& pool, const health::Member& member,
-                  Slot& slot, uint64_t now, Batch* batch);
+    bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, Batch& batch);
+    void bring_up_to_date(const model::Service& service, Slot& slot) const;
+    void ask_ratio(Slot& slot) const;
+    static uint64_t recover(const model::Service& service, const health::Decision& decision,
+                            const health::Member& member, Slot& slot, uint64_t now);
+    uint64_t give(const model::Service& service, const health::Assessment& pool, Slot& slot, uint64_t now,
+                  Batch* batch);
     void want(const model::Service& service, Slot& slot, Batch& batch);
     void tell(const model::Service& service, const std::optional<Pool>& before,
               const health::Assessment& after);

@@ -147,7 +147,21 @@ Assessment assess(const model::Service& service, std::span<const Member> members
     return a;
 }
 
-Decision decide(const model::Service& service, const Assessment& pool, const Member& m, uint64_t now) {
+namespace {
+
+// Is it up and wanted, and nothing is in the way of its weight? Mostly that is all there is to say.
+bool ordinary(const Assessment& pool, const Member& m) {
+    return eligible(m) && m.state == State::up && m.back_since == 0 && m.share >= 100 && !m.held &&
+           (!m.backup || pool.backups_serve());
+}
+
+uint32_t whole_weight(const Assessment& pool, const Member& m) {
+    return std::max<uint32_t>(1, m.configured / pool.divisor);
+}
+
+// Apart, so that decide() is short where it can be.
+[[gnu::noinline]] Decision decide_any(const model::Service& service, const Assessment& pool, const Member& m,
+                                      uint64_t now) {
     const model::PoolPolicy& policy = service.pool;
     const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
     const bool absent_at_zero = model::absent_at_zero(service, traits);
@@ -161,7 +175,7 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
         d.present = !absent_at_zero || (serves(m) && d.cause != Cause::maint);
         return d;
     }
-    const uint32_t whole = std::max<uint32_t>(1, m.configured / pool.divisor);
+    const uint32_t whole = whole_weight(pool, m);
     if (m.backup && !pool.backups_serve()) {
         d.pool = 0;
         d.cause = Cause::standby;
@@ -217,6 +231,13 @@ Decision decide(const model::Service& service, const Assessment& pool, const Mem
     if (d.ramp < 100) d.cause = Cause::ramp;
     if (m.held) d.cause = Cause::held;
     return d;
+}
+
+}  // namespace
+
+Decision decide(const model::Service& service, const Assessment& pool, const Member& m, uint64_t now) {
+    if (!ordinary(pool, m)) return decide_any(service, pool, m, now);
+    return {.effective = std::min(whole_weight(pool, m), model::max_weight), .cause = Cause::none};
 }
 
 uint64_t next_step(const model::Service& service, const Member& m, uint64_t now) {

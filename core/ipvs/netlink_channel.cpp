@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -52,13 +53,18 @@ std::string words_of(const nlmsghdr& header, const nlmsgerr& error) {
 
 struct NetlinkChannel::Progress {
     uint32_t first_seq = 0;
-    size_t unanswered = 0;
-    Outcome outcome;
+    size_t requests = 0;
     const OnData& on_data;
-    bool quiet = false;          // only what was refused, and the last, is answered
-    bool overrun = false;        // ENOBUFS: the kernel threw answers away
+    bool quiet = false;  // only what was refused, and the last, is answered
+    size_t unanswered = requests;
+    Outcome outcome;
     bool part_has_data = false;  // of the datagram being read
 };
+
+const NetlinkChannel::Answer* NetlinkChannel::Outcome::answer_to(size_t request) const {
+    const auto found = std::ranges::find(answers, request, &Answer::request);
+    return found == answers.end() ? nullptr : &*found;
+}
 
 void NetlinkChannel::SocketFree::operator()(nl_sock* socket) const {
     nl_socket_free(socket);
@@ -109,7 +115,7 @@ void NetlinkChannel::number(nlmsghdr& header) {
 
 base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const NlMsg> requests,
                                                                const OnData& on_data) {
-    Progress progress{next_seq_, requests.size(), {}, on_data};
+    Progress progress{next_seq_, requests.size(), on_data};
     send_buffer_.clear();
     for (const NlMsg& msg : requests) {
         if (!msg) return base::fail(broken("no message", ENOMEM));
@@ -125,7 +131,7 @@ base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const N
 base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange_quietly(std::span<std::byte> messages,
                                                                        size_t count) {
     const OnData none;
-    Progress progress{next_seq_, count, {}, none, true};
+    Progress progress{next_seq_, count, none, true};
     nlmsghdr* header = nullptr;
     size_t at = 0;
     for (size_t i = 0; i < count; ++i) {
@@ -139,11 +145,10 @@ base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange_quietly(std::span
 
 base::Result<NetlinkChannel::Outcome> NetlinkChannel::exchange(std::span<const std::byte> bytes,
                                                                Progress& progress) {
-    progress.outcome.answers.resize(progress.unanswered);
     if (progress.unanswered == 0) return std::move(progress.outcome);
     if (auto sent = send(bytes); !sent) return base::fail(sent.error());
     if (auto received = receive(progress); !received) return base::fail(received.error());
-    if (progress.overrun) progress.outcome.interrupted = true;
+    if (progress.outcome.lost) progress.outcome.interrupted = true;
     return std::move(progress.outcome);
 }
 
@@ -182,18 +187,18 @@ base::Status NetlinkChannel::receive(Progress& progress) {
                 continue;
             }
             if (message.msg_flags & MSG_TRUNC) {
-                progress.overrun = true;
+                progress.outcome.lost = true;
             } else {
                 read_datagram(static_cast<size_t>(length), progress);
             }
             continue;
         }
         if (errno == ENOBUFS) {
-            progress.overrun = true;
+            progress.outcome.lost = true;
         } else if (errno == EINTR) {
             if (++interruptions > 1000) return base::fail(broken("receive", EINTR));
         } else if (errno == EAGAIN) {
-            if (progress.overrun) return {};  // all that is left has been read; the rest was thrown away
+            if (progress.outcome.lost) return {};  // all that is left has been read
             pollfd ready{fd, POLLIN, 0};
             const int n = poll(&ready, 1, patience_ms);
             if (n == 0) return base::fail(broken("the kernel does not answer", ETIMEDOUT));
@@ -217,11 +222,12 @@ void NetlinkChannel::read_datagram(size_t length, Progress& progress) {
 
 void NetlinkChannel::read_message(const nlmsghdr& header, Progress& progress) {
     const size_t index = header.nlmsg_seq - progress.first_seq;  // wraps to a large number for older requests
-    if (index >= progress.outcome.answers.size()) return;
-    if (header.nlmsg_flags & NLM_F_DUMP_INTR) progress.outcome.interrupted = true;
+    Outcome& outcome = progress.outcome;
+    if (index >= progress.requests) return;
+    if (header.nlmsg_flags & NLM_F_DUMP_INTR) outcome.interrupted = true;
 
     Answer answer;
-    answer.known = true;
+    answer.request = index;
     const auto payload = static_cast<size_t>(nlmsg_datalen(&header));
     if (header.nlmsg_type == NLMSG_ERROR) {
         if (payload < sizeof(nlmsgerr)) return;
@@ -233,7 +239,7 @@ void NetlinkChannel::read_message(const nlmsghdr& header, Progress& progress) {
         if (payload >= sizeof result) std::memcpy(&result, nlmsg_data(&header), sizeof result);
         answer.os_error = result < 0 ? -result : 0;
     } else if (header.nlmsg_type == NLMSG_OVERRUN) {
-        progress.overrun = true;
+        outcome.lost = true;
         return;
     } else if (header.nlmsg_type >= NLMSG_MIN_TYPE) {
         if (payload < GENL_HDRLEN || !progress.on_data) return;
@@ -244,11 +250,10 @@ void NetlinkChannel::read_message(const nlmsghdr& header, Progress& progress) {
     } else {
         return;
     }
-    if (!progress.outcome.answers[index].known) --progress.unanswered;
-    progress.outcome.answers[index] = std::move(answer);
-    if (!progress.quiet || index + 1 < progress.outcome.answers.size() || progress.overrun) return;
-    for (Answer& silent : progress.outcome.answers) silent.known = true;
-    progress.unanswered = 0;
+    if (outcome.answer_to(index)) return;
+    outcome.answers.push_back(std::move(answer));
+    --progress.unanswered;
+    if (progress.quiet && index + 1 == progress.requests && !outcome.lost) progress.unanswered = 0;
 }
 
 base::Result<uint16_t> NetlinkChannel::family(const std::string& name) {
@@ -264,12 +269,13 @@ base::Result<uint16_t> NetlinkChannel::family(const std::string& name) {
         if (found && nla_len(found) >= 2) id = nla_get_u16(found);
     });
     if (!outcome) return base::fail(outcome.error());
-    const Answer& answer = outcome->answers[0];
-    if (!answer.known) return base::fail(broken("the answer was lost", ENOBUFS));
-    if (answer.os_error == ENOENT) {
+    const Answer* answer = outcome->answer_to(0);
+    if (!answer) return base::fail(broken("the answer was lost", ENOBUFS));
+    if (answer->os_error == ENOENT) {
         return base::fail(base::Errc::not_found, "no generic netlink family " + name, ENOENT);
     }
-    if (answer.os_error != 0 || id == 0) return base::fail(broken("ask for family " + name, answer.os_error));
+    if (answer->os_error != 0 || id == 0)
+        return base::fail(broken("ask for family " + name, answer->os_error));
     return id;
 }
 

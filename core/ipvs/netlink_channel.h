@@ -25,16 +25,19 @@ class NetlinkChannel {
   public:
     // The kernel's answer to one request.
     struct Answer {
-        bool known = false;  // false: it was lost
+        size_t request = 0;  // which of the send
         int os_error = 0;
         std::string words;  // NLMSGERR_ATTR_MSG, "" for none
     };
 
-    // What else there is to know of the answers to one send.
+    // What came back of one send.
     struct Outcome {
-        std::vector<Answer> answers;  // one for each request
+        std::vector<Answer> answers;  // those there are
+        bool lost = false;            // the kernel threw answers away: silence means nothing
         bool interrupted = false;     // NLM_F_DUMP_INTR, or a part of a dump was lost
         int data_parts = 0;  // how many datagrams held data; a part of a dump is consistent in itself
+
+        const Answer* answer_to(size_t request) const;  // nullptr: there is none
     };
 
     // The attributes that follow the generic netlink header of a data message.
@@ -51,13 +54,12 @@ class NetlinkChannel {
     static NlMsg request(uint16_t family, uint8_t command, uint8_t version, int flags);
 
     // Sends all requests at once and waits for the answer to each: NLMSG_ERROR (also as ACK) or NLMSG_DONE.
-    // Errc::unavailable when the socket does not work; a lost answer is not an error but Answer::known ==
-    // false.
+    // Errc::unavailable when the socket does not work; a lost answer is not an error but missing.
     base::Result<Outcome> exchange(std::span<const NlMsg> requests, const OnData& on_data = {});
 
     // The same for `count` whole messages, one behind the other, each aligned. Only the last is made to ask
     // for an acknowledgement (NLM_F_ACK): the kernel handles them in order and answers what it refuses in any
-    // case, so silence before the last answer means that it was done. Writes into their headers.
+    // case, so what is not answered was done, unless Outcome::lost. Writes into their headers.
     base::Result<Outcome> exchange_quietly(std::span<std::byte> messages, size_t count);
 
     // The number of a generic netlink family. Errc::not_found if the kernel has none of that name.

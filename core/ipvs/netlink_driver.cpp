@@ -175,8 +175,8 @@ base::Result<NetlinkChannel::Outcome> NetlinkDriver::checked(base::Result<Netlin
         return outcome;
     }
     // A family that is gone answers ENOENT, as missing objects do.
-    const bool missing = std::any_of(outcome->answers.begin(), outcome->answers.end(),
-                                     [](const Answer& a) { return a.known && a.os_error == ENOENT; });
+    const bool missing =
+        std::ranges::any_of(outcome->answers, [](const Answer& a) { return a.os_error == ENOENT; });
     if (missing && !family_is_there()) {
         family_ = 0;
         return base::fail(gone());
@@ -195,10 +195,9 @@ base::Result<Answer> NetlinkDriver::ask(const std::string& what, NlMsg msg, cons
     requests.push_back(std::move(msg));
     auto outcome = exchange(requests, on_data);
     if (!outcome) return base::fail(outcome.error());
-    Answer& answer = outcome->answers[0];
-    if (!answer.known)
-        return base::fail(base::Errc::unavailable, what + ": the kernel's answer was lost", ENOBUFS);
-    return std::move(answer);
+    const Answer* answer = outcome->answer_to(0);
+    if (!answer) return base::fail(base::Errc::unavailable, what + ": the kernel's answer was lost", ENOBUFS);
+    return *answer;
 }
 
 base::Result<Info> NetlinkDriver::info() {
@@ -240,13 +239,14 @@ base::Result<std::vector<Record>> NetlinkDriver::dump(const std::string& what, M
             raw_.resize(NLMSG_ALIGN(raw_.size()));
         });
         if (!outcome) return base::fail(outcome.error());
-        const Answer& answer = outcome->answers[0];
-        if (!answer.known) {  // the kernel may think that this reading goes on: only a new socket ends it
+        const Answer* answer = outcome->answer_to(0);
+        const int os_error = answer ? answer->os_error : 0;
+        if (!answer) {  // the kernel may think that this reading goes on: only a new socket ends it
             channel_.reset();
             if (auto ready = ensure(); !ready) return base::fail(ready.error());
         }
-        if (answer.os_error != 0 && answer.os_error != EINTR) return base::fail(read_failed(what, answer));
-        if (outcome->interrupted || !answer.known || answer.os_error == EINTR) {
+        if (os_error != 0 && os_error != EINTR) return base::fail(read_failed(what, *answer));
+        if (outcome->interrupted || !answer || os_error == EINTR) {
             have_before = false;
             continue;
         }
@@ -337,36 +337,33 @@ size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Statu
         return limit;
     }
     send_.clear();
-    std::vector<size_t> sent;
-    sent.reserve(limit);
     size_t taken = 0;
     for (; taken < limit && send_.size() < batch_bytes; ++taken) {
         const Op& op = ops[taken];
-        if (const int wrong = unspeakable(op)) {
-            statuses[taken] = base::fail(refusal(op, wrong, kernel_table));
-        } else if (!forms_->append(send_, op)) {
-            statuses[taken] = base::fail(refusal(op, ENOMEM, "this process"));
-        } else {
-            sent.push_back(taken);
-        }
+        const int wrong = unspeakable(op);
+        if (wrong == 0 && forms_->append(send_, op)) continue;
+        if (taken > 0) break;  // its turn comes after those before it
+        statuses[0] =
+            base::fail(wrong ? refusal(op, wrong, kernel_table) : refusal(op, ENOMEM, "this process"));
+        return 1;
     }
-    if (sent.empty()) return taken;
-    auto outcome = checked(channel_->exchange_quietly(send_, sent.size()));
+    const auto outcome = checked(channel_->exchange_quietly(send_, taken));
     if (!outcome) {
-        for (const size_t i : sent) refuse(i, outcome.error());
+        for (size_t i = 0; i < taken; ++i) refuse(i, outcome.error());
         return taken;
     }
-    std::vector<size_t> unknown;
-    for (size_t k = 0; k < sent.size(); ++k) {
-        const Answer& answer = outcome->answers[k];
-        if (!answer.known) {
-            unknown.push_back(sent[k]);
-        } else if (answer.os_error != 0) {
-            statuses[sent[k]] =
-                base::fail(refusal(ops[sent[k]], answer.os_error, kernel_table, answer.words));
-        }
+    for (const Answer& answer : outcome->answers) {
+        if (answer.os_error == 0) continue;
+        statuses[answer.request] =
+            base::fail(refusal(ops[answer.request], answer.os_error, kernel_table, answer.words));
     }
-    if (!unknown.empty()) settle(ops, statuses, unknown);
+    if (outcome->lost) {
+        std::vector<size_t> unknown;
+        for (size_t i = 0; i < taken; ++i) {
+            if (!outcome->answer_to(i)) unknown.push_back(i);
+        }
+        settle(ops, statuses, unknown);
+    }
     return taken;
 }
 

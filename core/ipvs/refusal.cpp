@@ -24,6 +24,17 @@ bool valid_key(const ServiceKey& key) {
     return key.fwmark != 0 || key.vip.ip.family == key.family;
 }
 
+// Apart, so that unspeakable() is short for the many operations on destinations.
+[[gnu::noinline]] int unspeakable_settings(const ServiceRecord& service) {
+    if (service.key.family == base::Ip::Family::v4 && service.netmask > 32) return EINVAL;
+    // The kernel's fields are 16 bytes with their NUL; a longer name names nothing.
+    const auto names_nothing = [](const std::string& name) {
+        return name.size() >= IP_VS_SCHEDNAME_MAXLEN || name.find('\0') != std::string::npos;
+    };
+    if (names_nothing(service.scheduler) || names_nothing(service.pe_name)) return ENOENT;
+    return service.scheduler.empty() ? ENOENT : 0;
+}
+
 std::string no_scheduler(const Op& op, std::string_view table) {
     std::string words(table);
     words += " has no scheduler \"" + op.service.scheduler + "\"";
@@ -67,17 +78,9 @@ std::string wrong_values(const Op& op) {
 
 int unspeakable(const Op& op) {
     if (!valid_key(op.service.key)) return EINVAL;
-    if (carries_service(op)) {
-        if (op.service.key.family == base::Ip::Family::v4 && op.service.netmask > 32) return EINVAL;
-        // The kernel's fields are 16 bytes with their NUL; a longer name names nothing.
-        for (const std::string& name : {op.service.scheduler, op.service.pe_name}) {
-            if (name.size() >= IP_VS_SCHEDNAME_MAXLEN || name.find('\0') != std::string::npos) return ENOENT;
-        }
-        if (op.service.scheduler.empty()) return ENOENT;
-    } else if (op.kind != Kind::remove_service) {
-        if (!op.dest.address.ip || op.dest.forwarding > IP_VS_CONN_F_FWD_MASK) return EINVAL;
-    }
-    return 0;
+    if (carries_service(op)) return unspeakable_settings(op.service);
+    const bool wrong = !op.dest.address.ip || op.dest.forwarding > IP_VS_CONN_F_FWD_MASK;
+    return wrong && op.kind != Kind::remove_service ? EINVAL : 0;
 }
 
 base::Error refusal(const Op& op, int os_error, std::string_view table, std::string_view words) {

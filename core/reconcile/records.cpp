@@ -25,12 +25,16 @@ ipvs::ServiceRecord service_record(const model::Service& service) {
 
 ipvs::DestRecord dest_record(const model::Backend& backend, uint32_t weight) {
     ipvs::DestRecord record;
+    write(backend, weight, record);
+    return record;
+}
+
+void write(const model::Backend& backend, uint32_t weight, ipvs::DestRecord& record) {
     record.address = backend.address;
     record.forwarding = static_cast<uint32_t>(backend.forwarding);
     record.weight = weight;
     record.upper_threshold = backend.upper_threshold;
     record.lower_threshold = backend.lower_threshold;
-    return record;
 }
 
 ipvs::ServiceRecord keeping(ipvs::ServiceRecord wanted, const ipvs::ServiceRecord& found) {

@@ -420,6 +420,27 @@ TEST_P(DriverContract, EachOperationOfABatchHasItsOwnAnswerWhateverBecameOfTheOt
     for (const DestRecord& d : *found) EXPECT_EQ(weights[d.address], d.weight) << d.address.text();
 }
 
+TEST_P(DriverContract, WhatCanNotEvenBeAskedStopsNoneOfTheOthersAndKeepsItsPlace) {
+    const ServiceKey key = tcp("10.0.0.1:80");
+    const DestRecord unspeakable;  // has no address
+    const std::vector<Op> ops = {Op::add(key, unspeakable),
+                                 Op::add(service_of(key)),
+                                 Op::add(key, dest_of("10.1.0.1:80", 1)),
+                                 Op::edit(key, unspeakable),
+                                 Op::add(service_of(tcp("10.0.0.2:80"), "")),
+                                 Op::edit(key, dest_of("10.1.0.1:80", 2)),
+                                 Op::edit(key, dest_of("10.1.0.2:80", 2)),
+                                 Op::remove(key, base::Endpoint())};
+    const auto answers = driver_->apply(ops);
+    ASSERT_EQ(answers.size(), ops.size());
+    for (const size_t i : {size_t{1}, size_t{2}, size_t{5}}) EXPECT_TRUE(ok(answers[i])) << i;
+    for (const size_t i : {size_t{0}, size_t{3}, size_t{7}})
+        EXPECT_TRUE(refused(answers[i], base::Errc::invalid, ops[i])) << i;
+    EXPECT_TRUE(refused(answers[4], base::Errc::unsupported, ops[4]));
+    EXPECT_TRUE(refused(answers[6], base::Errc::not_found, ops[6]));
+    EXPECT_EQ(dest(key, at("10.1.0.1:80"))->weight, 2U);
+}
+
 TEST_P(DriverContract, AnEmptyBatchIsNoWork) {
     EXPECT_TRUE(driver_->apply({}).empty());
 }
