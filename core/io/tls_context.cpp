@@ -4,29 +4,17 @@
 #include <openssl/ssl.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <map>
-#include <mutex>
-#include <tuple>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 namespace gorb::io {
 namespace {
 
-constexpr size_t remembered = 64;
-
-using Names = std::array<std::string, 3>;  // CA, certificate, key
-
-// What tells that a file is another one now.
-struct Stamp {
-    int64_t seconds = 0, nanoseconds = 0;
-    uint64_t inode = 0, size = 0;
-    bool operator==(const Stamp&) const = default;
-};
-using Stamps = std::array<Stamp, 4>;  // the last one: the folder of the system's CAs
+using Stamp = TlsContexts::Stamp;
 
 Stamp stamp_of(const std::string& file) {
     struct stat found {};
@@ -40,13 +28,11 @@ std::string systems(const char* variable, const char* usual) {
     return set ? set : usual;
 }
 
-Stamps stamps_of(const Names& names) {
-    Stamps stamps;
-    for (size_t i = 0; i < names.size(); ++i) stamps[i] = stamp_of(names[i]);
-    if (!names[0].empty()) return stamps;
-    stamps[0] = stamp_of(systems(X509_get_default_cert_file_env(), X509_get_default_cert_file()));
-    stamps[3] = stamp_of(systems(X509_get_default_cert_dir_env(), X509_get_default_cert_dir()));
-    return stamps;
+// The file, and the folder of the system's CAs.
+std::array<Stamp, 2> stamps_of_ca(const std::string& ca) {
+    if (!ca.empty()) return {stamp_of(ca), Stamp()};
+    return {stamp_of(systems(X509_get_default_cert_file_env(), X509_get_default_cert_file())),
+            stamp_of(systems(X509_get_default_cert_dir_env(), X509_get_default_cert_dir()))};
 }
 
 // A pipe would be waited for, and some devices never end: on the thread of all checks.
@@ -81,12 +67,27 @@ base::Error unusable(const std::string& what, const std::string& file, bool pass
     return {base::Errc::io, what + " " + file + " can not be used: " + why, {}, error};
 }
 
-base::Result<std::shared_ptr<SSL_CTX>> load(const Names& names) {
-    const auto& [ca, cert, key] = names;
-    ERR_clear_error();
+base::Result<std::shared_ptr<X509_STORE>> load_store(const std::string& ca) {
+    std::shared_ptr<X509_STORE> made(X509_STORE_new(), X509_STORE_free);
+    if (!made) return base::fail(base::Errc::io, "OpenSSL makes no store of CAs", ENOMEM);
+    if (ca.empty()) {
+        X509_STORE_set_default_paths(made.get());
+        return made;
+    }
+    if (!regular(ca) || X509_STORE_load_file(made.get(), ca.c_str()) != 1) {
+        return base::fail(unusable("CA file", ca));
+    }
+    // Who names a file means what is in it: an intermediate CA is trusted without its root, as curl does it.
+    X509_STORE_set_flags(made.get(), X509_V_FLAG_PARTIAL_CHAIN);
+    return made;
+}
+
+base::Result<std::shared_ptr<SSL_CTX>> load(X509_STORE* store, const std::string& cert,
+                                            const std::string& key) {
     std::shared_ptr<SSL_CTX> made(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
     if (!made) return base::fail(base::Errc::io, "OpenSSL makes no context", ENOMEM);
     SSL_CTX* ctx = made.get();
+    SSL_CTX_set1_cert_store(ctx, store);
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
     // Most servers end without a close_notify; who needs to know has lengths in its protocol.
     SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION);
@@ -96,11 +97,6 @@ base::Result<std::shared_ptr<SSL_CTX>> load(const Names& names) {
     bool asked = false;
     SSL_CTX_set_default_passwd_cb(ctx, &no_passphrase);
     SSL_CTX_set_default_passwd_cb_userdata(ctx, &asked);
-    if (ca.empty()) {
-        SSL_CTX_set_default_verify_paths(ctx);
-    } else if (!regular(ca) || SSL_CTX_load_verify_file(ctx, ca.c_str()) != 1) {
-        return base::fail(unusable("CA file", ca));
-    }
     if (!cert.empty()) {
         if (!regular(cert) || SSL_CTX_use_certificate_chain_file(ctx, cert.c_str()) != 1) {
             return base::fail(unusable("client certificate", cert, asked));
@@ -111,29 +107,75 @@ base::Result<std::shared_ptr<SSL_CTX>> load(const Names& names) {
         }
     }
     SSL_CTX_set_default_passwd_cb_userdata(ctx, nullptr);
-    ERR_clear_error();
     return made;
 }
 
 }  // namespace
 
+base::Result<std::shared_ptr<SSL_CTX>> TlsContexts::get(const std::string& ca, const std::string& cert,
+                                                        const std::string& key) {
+    const Names names{ca, cert, key};
+    const CaStamps of_ca = stamps_of_ca(ca);
+    const Stamps stamps{of_ca[0], of_ca[1], stamp_of(cert), stamp_of(key)};
+    const uint64_t now = clock_.now();
+    std::vector<Context> gone;  // ends after the lock
+    std::lock_guard lock(mutex_);
+    forget(now, gone);
+    const auto found = contexts_.find(names);
+    if (found != contexts_.end()) {
+        if (found->second.stamps == stamps) {
+            found->second.used = now;
+            return found->second.made;
+        }
+        gone.push_back(std::move(found->second));
+        contexts_.erase(found);
+    }
+    ERR_clear_error();
+    auto store = store_of(ca, of_ca);
+    if (!store) return base::fail(std::move(store.error()));
+    auto made = load(store->get(), cert, key);
+    ERR_clear_error();
+    if (made) contexts_[names] = {stamps, std::move(*store), *made, now};
+    return made;
+}
+
+base::Result<std::shared_ptr<X509_STORE>> TlsContexts::store_of(const std::string& ca,
+                                                                const CaStamps& stamps) {
+    if (const auto found = stores_.find(ca); found != stores_.end() && found->second.stamps == stamps) {
+        if (auto store = found->second.made.lock()) return store;
+    }
+    auto store = load_store(ca);
+    if (store) stores_[ca] = {stamps, *store};
+    return store;
+}
+
+void TlsContexts::forget(uint64_t now, std::vector<Context>& gone) {
+    if (now < looked_ + idle / 4) return;
+    looked_ = now;
+    if (contexts_.size() <= always) return;
+    for (auto it = contexts_.begin(); it != contexts_.end();) {
+        if (it->second.used + idle > now) {
+            ++it;
+            continue;
+        }
+        gone.push_back(std::move(it->second));
+        it = contexts_.erase(it);
+    }
+    for (auto it = stores_.begin(); it != stores_.end();) {
+        it = it->second.made.expired() ? stores_.erase(it) : std::next(it);
+    }
+}
+
+size_t TlsContexts::size() const {
+    std::lock_guard lock(mutex_);
+    return contexts_.size();
+}
+
 base::Result<std::shared_ptr<SSL_CTX>> tls_context(const std::string& ca, const std::string& cert,
                                                    const std::string& key) {
-    static std::mutex mutex;
-    static auto* const known = new std::map<Names, std::pair<Stamps, std::shared_ptr<SSL_CTX>>>;
-    const Names names{ca, cert, key};
-    const Stamps stamps = stamps_of(names);
-    std::lock_guard lock(mutex);
-    const auto found = known->find(names);
-    if (found != known->end() && found->second.first == stamps) return found->second.second;
-    auto loaded = load(names);
-    if (!loaded) {
-        if (found != known->end()) known->erase(found);
-        return loaded;
-    }
-    if (found == known->end() && known->size() >= remembered) known->erase(known->begin());
-    (*known)[names] = {stamps, *loaded};
-    return loaded;
+    static const base::SystemClock clock;
+    static auto* const contexts = new TlsContexts(clock);
+    return contexts->get(ca, cert, key);
 }
 
 }  // namespace gorb::io

@@ -49,6 +49,13 @@ void Api::serve(std::shared_ptr<const Request> request, Responder respond) {
     if (base::log_wants(base::LogLevel::debug)) {
         base::log_debug("request", {{"peer", r.peer}, {"method", r.method}, {"path", r.path}});
     }
+    if (r.method == "OPTIONS" && r.path == "*") {
+        Response out;
+        out.status = 204;
+        out.headers.emplace_back("Allow", router_.methods());
+        respond(std::move(out));
+        return;
+    }
     if (r.method == "OPTIONS") {
         if (auto allow = router_.allow(r.path); !allow.empty()) {
             Response out = json_response(96, [&](base::JsonWriter& w) {

@@ -3,7 +3,12 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <initializer_list>
 #include <limits>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,66 +34,117 @@ void add(Family& to, Labels labels, double value) {
     to.metric.push_back(std::move(metric));
 }
 
-struct Families {
-    Family build = family("gorb_build_info", "Version of gorb and its driver; always 1");
-    Family forwards =
-        family("gorb_driver_forwards", "1 when the driver is the kernel, 0 when no packets flow");
-    Family health =
-        family("gorb_service_health", "Health of a virtual service: mean of its backends', 0 to 1");
-    Family backends = family("gorb_service_backends", "Number of backends of a virtual service");
-    Family state = family("gorb_service_state", "State of a virtual service: 0 up, 1 degraded, 2 down");
-    Family panic = family("gorb_service_panic", "1 while too few backends are up and all of them serve");
-    Family uptime =
-        family("gorb_service_backend_uptime_seconds", "Seconds since the backend came up, 0 while it is not");
-    Family backend_health =
-        family("gorb_service_backend_health", "Passes among the backend's last 100 results, 0 to 1");
-    Family status =
-        family("gorb_service_backend_status", "State of a backend: 0 up, 1 down or not yet known");
-    Family weight = family("gorb_service_backend_weight", "Weight of a backend now, after its health");
-    Family configured = family("gorb_service_backend_configured_weight", "Weight of a backend as configured");
+// ---- what has a line for each service or backend
 
-    Family warning = family("gorb_service_backend_warning",
-                            "1 while a check passes with a warning, such as a certificate that ends soon");
-    Family draining = family("gorb_service_backend_draining_connections",
-                             "Connections and persistence templates left of a backend that is drained");
-    Family frozen =
-        family("gorb_health_frozen", "1 while gorbd suspects this machine and holds weights as they were");
+// It is written straight into the page's text: as the library's objects the lines of 100,000 backends would
+// take several times the memory of that text.
+struct Head {
+    std::string_view name, help;
+};
+constexpr std::array<Head, 4> of_service{{
+    {"gorb_service_health", "Health of a virtual service: mean of its backends', 0 to 1"},
+    {"gorb_service_backends", "Number of backends of a virtual service"},
+    {"gorb_service_state", "State of a virtual service: 0 up, 1 degraded, 2 down"},
+    {"gorb_service_panic", "1 while too few backends are up and all of them serve"},
+}};
+constexpr std::array<Head, 7> of_backend{{
+    {"gorb_service_backend_uptime_seconds", "Seconds since the backend came up, 0 while it is not"},
+    {"gorb_service_backend_health", "Passes among the backend's last 100 results, 0 to 1"},
+    {"gorb_service_backend_status", "State of a backend: 0 up, 1 down or not yet known"},
+    {"gorb_service_backend_weight", "Weight of a backend now, after its health"},
+    {"gorb_service_backend_configured_weight", "Weight of a backend as configured"},
+    {"gorb_service_backend_warning",
+     "1 while a check passes with a warning, such as a certificate that ends soon"},
+    {"gorb_service_backend_draining_connections",
+     "Connections and persistence templates left of a backend that is drained"},
+}};
+constexpr double no_line = std::numeric_limits<double>::quiet_NaN();
+constexpr size_t most_digits = 32;  // of a number
+
+template <size_t N>
+struct Lines {
+    struct Of {
+        std::string labels;  // "{...} "
+        std::array<double, N> values;
+    };
+    std::vector<Of> all;
+
+    void append_to(std::string& out, const std::array<Head, N>& heads) const {
+        size_t size = 0;
+        for (const Head& head : heads) {
+            size += 3 * (head.name.size() + head.help.size() + most_digits);
+            for (const Of& of : all) size += head.name.size() + of.labels.size() + most_digits;
+        }
+        out.reserve(out.size() + size);
+        for (size_t i = 0; i < N; ++i) {
+            out.append("# HELP ").append(heads[i].name).append(" ").append(heads[i].help);
+            out.append("\n# TYPE ").append(heads[i].name).append(" gauge\n");
+            for (const Of& of : all) {
+                if (std::isnan(of.values[i])) continue;
+                out.append(heads[i].name).append(of.labels);
+                append_number(out, of.values[i]);
+                out += '\n';
+            }
+        }
+    }
+    // As the library writes numbers.
+    static void append_number(std::string& out, double number) {
+        std::array<char, most_digits> text;
+        const auto end = std::to_chars(text.data(), text.data() + text.size(), number,
+                                       std::chars_format::general, std::numeric_limits<double>::digits10 + 1);
+        out.append(text.data(), end.ptr);
+    }
+};
+
+// Names, addresses and protocols have no character that would have to be escaped.
+std::string labels(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs) {
+    std::string out;
+    for (const auto& [name, value] : pairs) {
+        out.append(out.empty() ? "{" : ",").append(name).append("=\"").append(value).append("\"");
+    }
+    return out + "} ";
+}
+
+struct Pools {
+    Lines<of_service.size()> services;
+    Lines<of_backend.size()> backends;
 
     void add_service(const control::Control& control, const model::ServiceEntry& service) {
         const auto& vip = service.spec.key.vip;
-        const Labels labels{{"name", service.spec.name},
-                            {"host", vip.ip.text()},
-                            {"port", std::to_string(vip.port)},
-                            {"protocol", std::string(model::protocol_text(service.spec.key.protocol))}};
         double sum = 0;
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
             sum += add_backend(service.spec.name, *backend, status_of(control, service.spec, *backend));
         });
-        add(health, labels, mean_health(sum, service.backends.size()));
-        add(backends, labels, static_cast<double>(service.backends.size()));
         const control::PoolStatus pool = control.pool_of(service.spec);
-        add(state, labels, static_cast<double>(pool.assessment.state));
-        add(panic, labels, pool.assessment.panic ? 1 : 0);
+        services.all.push_back(
+            {labels({{"name", service.spec.name},
+                     {"host", vip.ip.text()},
+                     {"port", std::to_string(vip.port)},
+                     {"protocol", model::protocol_text(service.spec.key.protocol)}}),
+             {mean_health(sum, service.backends.size()), static_cast<double>(service.backends.size()),
+              static_cast<double>(pool.assessment.state), pool.assessment.panic ? 1.0 : 0.0}});
     }
 
     // Gives back its health.
     double add_backend(const std::string& service, const model::BackendEntry& backend,
                        const BackendStatus& now) {
-        const Labels labels{{"service_name", service},
-                            {"name", backend.spec.name},
-                            {"host", backend.spec.address.ip.text()},
-                            {"port", std::to_string(backend.spec.address.port)}};
         const health::View view = now.health.value_or(health::View());
-        add(uptime, labels, static_cast<double>(view.uptime_ns) / 1e9);
-        add(backend_health, labels, view.ratio);
-        add(status, labels, upstream_status(view.state));
-        add(weight, labels, now.weight.effective);
-        add(configured, labels, now.weight.configured);
-        add(warning, labels, view.warning.empty() ? 0 : 1);
-        if (now.drain) add(draining, labels, now.drain->active + now.drain->inactive + now.drain->templates);
+        const double left =
+            now.drain ? static_cast<double>(now.drain->active + now.drain->inactive + now.drain->templates)
+                      : no_line;
+        backends.all.push_back(
+            {labels({{"service_name", service},
+                     {"name", backend.spec.name},
+                     {"host", backend.spec.address.ip.text()},
+                     {"port", std::to_string(backend.spec.address.port)}}),
+             {static_cast<double>(view.uptime_ns) / 1e9, view.ratio,
+              static_cast<double>(upstream_status(view.state)), static_cast<double>(now.weight.effective),
+              static_cast<double>(now.weight.configured), view.warning.empty() ? 0.0 : 1.0, left}});
         return view.ratio;
     }
 };
+
+// ---- what has few
 
 void add_checks(std::vector<Family>& page, const health::Counters& counters) {
     Family checks = family("gorb_checks_total", "Checks that ended, by what they came to",
@@ -173,26 +229,27 @@ void add_reconciliation(std::vector<Family>& page, const control::Totals& totals
 
 std::string metrics_page(const control::Control& control, const plugin::Metrics& metrics,
                          const std::string& version) {
-    Families families;
     const auto& driver = control.driver_info();
-    add(families.build, {{"version", version}, {"driver", driver.name}}, 1);
-    add(families.forwards, {}, driver.forwards ? 1 : 0);
+    std::vector<Family> page;
+    page.push_back(family("gorb_build_info", "Version of gorb and its driver; always 1"));
+    add(page.back(), {{"version", version}, {"driver", driver.name}}, 1);
+    add_one(page, "gorb_driver_forwards", "1 when the driver is the kernel, 0 when no packets flow",
+            driver.forwards ? 1 : 0);
+    std::string text = prometheus::TextSerializer().Serialize(page);
+    page.clear();
+
     const model::SnapshotPtr snapshot = control.snapshot();
     size_t not_applied = 0;
+    Pools pools;
     snapshot->services.for_each([&](const std::string& name, const model::ServicePtr& service) {
-        families.add_service(control, *service);
+        pools.add_service(control, *service);
         if (!control.refused(name).empty()) ++not_applied;
     });
+    pools.services.append_to(text, of_service);
+    pools.backends.append_to(text, of_backend);
 
-    add(families.frozen, {}, control.suspicion().frozen ? 1 : 0);
-
-    std::vector<Family> page;
-    for (Family* f :
-         {&families.build, &families.forwards, &families.health, &families.backends, &families.state,
-          &families.panic, &families.uptime, &families.backend_health, &families.status, &families.weight,
-          &families.configured, &families.warning, &families.draining, &families.frozen}) {
-        page.push_back(std::move(*f));
-    }
+    add_one(page, "gorb_health_frozen", "1 while gorbd suspects this machine and holds weights as they were",
+            control.suspicion().frozen ? 1 : 0);
     add_store(page, control.store(), snapshot->revision);
     add_reconciliation(page, control.totals(), not_applied);
     add_checks(page, control.health_counters());
@@ -204,7 +261,8 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
                    metric.counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge));
         add(page.back(), {}, metric.value);
     }
-    return prometheus::TextSerializer().Serialize(page);
+    text += prometheus::TextSerializer().Serialize(page);
+    return text;
 }
 
 }  // namespace gorb::rest

@@ -30,6 +30,10 @@ bool takes_name(std::string_view segment) {
     return segment.starts_with('{');
 }
 
+void append_method(std::string& to, std::string_view method) {
+    to.append(method).append(method == "GET" ? ", HEAD, " : ", ");
+}
+
 // The name that `segment` stands for, or a sentence why it is none. `pattern` is such as "{service}".
 tl::expected<std::string, std::string> read_name(std::string_view pattern, std::string_view segment) {
     std::string name;
@@ -65,7 +69,11 @@ Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
                                           [&](const Route& r) { return r.pattern == route.pattern; });
         const bool first = &*earlier == &route;
         if (first) known_.append(known_.empty() ? "" : ", ").append(route.pattern);
+        const auto same = [&](const Route& r) { return r.method == route.method; };
+        if (&*std::find_if(routes_.begin(), routes_.end(), same) == &route)
+            append_method(methods_, route.method);
     }
+    methods_ += "OPTIONS";
 }
 
 bool Router::fits(const Segments& pattern, const Segments& path) {
@@ -105,7 +113,7 @@ std::string Router::allow(const Segments& path) const {
     std::string out;
     for (size_t i = 0; i < routes_.size(); ++i) {
         if (!fits(patterns_[i], path)) continue;
-        out.append(routes_[i].method).append(routes_[i].method == "GET" ? ", HEAD, " : ", ");
+        append_method(out, routes_[i].method);
     }
     return out.empty() ? out : out + "OPTIONS";
 }

@@ -39,6 +39,8 @@ class Router {
     std::variant<Found, Missed> find(std::string_view method, std::string_view path) const;
     // "GET, HEAD, PUT, OPTIONS" for a path of the table, "" for any other.
     std::string allow(std::string_view path) const;
+    // Of all paths, for "OPTIONS *".
+    const std::string& methods() const { return methods_; }
     const Route& route(size_t index) const { return routes_[index]; }
 
   private:
@@ -50,6 +52,7 @@ class Router {
     std::vector<Route> routes_;
     std::vector<Segments> patterns_;  // routes_[i].pattern in its segments
     std::string known_;               // all patterns, for the sentence of 404
+    std::string methods_;
 };
 
 }  // namespace gorb::rest

@@ -18,11 +18,13 @@ inline constexpr gorb_option option_table[] = {
     {"tls", GORB_BOOL, 0, "false", nullptr, "TLS instead of clear text (h2c)"},
     {"tls-name", GORB_TEXT, 0, nullptr, nullptr,
      "SNI, and the name that the certificate must be for; the one of authority if not set, else the address"},
-    {"ca", GORB_TEXT, 0, nullptr, nullptr, "PEM file of the CAs to trust; the system's if not set"},
+    {"ca", GORB_TEXT, 0, nullptr, nullptr,
+     "absolute path of a PEM file of the CAs to trust; the system's if not set"},
     {"verify", GORB_BOOL, 0, "true", nullptr,
      "the certificate must be signed by one of the CAs and for the name"},
-    {"cert", GORB_TEXT, 0, nullptr, nullptr, "PEM file of a client certificate"},
-    {"key", GORB_TEXT, 0, nullptr, nullptr, "PEM file of its key; the one of cert if not set"},
+    {"cert", GORB_TEXT, 0, nullptr, nullptr, "absolute path of a PEM file of a client certificate"},
+    {"key", GORB_TEXT, 0, nullptr, nullptr,
+     "absolute path of a PEM file of its key; the one of cert if not set"},
 };
 
 struct Settings {

@@ -25,6 +25,13 @@ std::string text_of(const Config& config, const char* name) {
     return std::string(text.value_or(""));
 }
 
+std::string file_of(const Config& config, const char* name) {
+    const auto file = config.text(name);
+    if (file && !file->starts_with('/'))
+        throw Error(std::string("\"") + name + "\" must be the absolute path of a PEM file");
+    return std::string(file.value_or(""));
+}
+
 std::optional<Settings::Tls> read_tls(const Config& config, const std::string& host) {
     if (!config.boolean("tls").value_or(false)) {
         for (const char* name : {"tls-name", "ca", "cert", "key"})
@@ -36,12 +43,9 @@ std::optional<Settings::Tls> read_tls(const Config& config, const std::string& h
     tls.name = text_of(config, "tls-name");
     if (!tls.name.empty()) Request::check_host(tls.name);
     if (tls.name.empty()) tls.name = name_of(host);
-    tls.ca = text_of(config, "ca");
-    tls.cert = text_of(config, "cert");
-    tls.key = text_of(config, "key");
-    for (const std::string* file : {&tls.ca, &tls.cert, &tls.key})
-        if (!file->empty() && file->front() != '/')
-            throw Error("\"" + *file + "\" must be the absolute path of a PEM file");
+    tls.ca = file_of(config, "ca");
+    tls.cert = file_of(config, "cert");
+    tls.key = file_of(config, "key");
     if (tls.cert.empty() && !tls.key.empty())
         throw Error(R"("key" needs "cert", the certificate that it is of)");
     if (tls.key.empty()) tls.key = tls.cert;  // both in one file

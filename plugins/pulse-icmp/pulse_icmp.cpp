@@ -86,15 +86,15 @@ class IcmpPulse final : private EchoSocket::Events {
         uint64_t at;
     };
 
-    void send_next() {
+    void send_one() {
         Sent sent{0, true, sockets_.host().now()};
         sent.sequence = socket_->send(to_, pulse_icmp::payload_of(token_, size_), *this);
         sent_.push_back(sent);
-        if (sent_.size() < count_) next_.at(begun_ + sent_.size() * gap_, [this] { send_again(); });
+        if (sent_.size() < count_) next_.at(begun_ + sent_.size() * gap_, [this] { send_next(); });
     }
-    void send_again() {
+    void send_next() {
         try {
-            send_next();
+            send_one();
         } catch (const Error& e) {
             done(Result::unknown(e.what(), -e.code()));
         }

@@ -43,10 +43,16 @@ std::shared_ptr<const Conversation> Conversation::parse(const Config& config) {
         if (value && value->empty()) throw Error(std::string("\"") + name + "\" is empty; leave it out");
         return std::string(value.value_or(""));
     };
+    const auto file = [&text](const char* name) {
+        std::string path = text(name);
+        if (!path.empty() && path.front() != '/')
+            throw Error(std::string("\"") + name + "\" must be the absolute path of a PEM file");
+        return path;
+    };
     out->tls_name = text("tls-name");
-    out->ca = text("ca");
-    out->cert = text("cert");
-    out->key = text("key");
+    out->ca = file("ca");
+    out->cert = file("cert");
+    out->key = file("key");
     if (out->cert.empty() != out->key.empty())
         throw Error("\"cert\" and \"key\" are given together or not at all");
     out->verify = config.boolean("verify").value_or(true);

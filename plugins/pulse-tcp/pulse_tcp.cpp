@@ -34,9 +34,10 @@ struct TcpPulse final {
          "the certificate must be trusted, in date and of the right name"},
         {"tls-name", GORB_TEXT, 0, nullptr, nullptr,
          "name to ask for (SNI) and to find in the certificate; the backend's address if not set"},
-        {"ca", GORB_TEXT, 0, nullptr, nullptr, "PEM file of the CAs to trust, if not the system's"},
-        {"cert", GORB_TEXT, 0, nullptr, nullptr, "PEM file of a client certificate"},
-        {"key", GORB_TEXT, 0, nullptr, nullptr, "PEM file of its key"},
+        {"ca", GORB_TEXT, 0, nullptr, nullptr,
+         "absolute path of a PEM file of the CAs to trust, if not the system's"},
+        {"cert", GORB_TEXT, 0, nullptr, nullptr, "absolute path of a PEM file of a client certificate"},
+        {"key", GORB_TEXT, 0, nullptr, nullptr, "absolute path of a PEM file of its key"},
         {"path", GORB_TEXT, 0, nullptr, nullptr,
          "ignored, so that a document written for http is understood"},
     };

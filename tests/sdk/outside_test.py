@@ -84,6 +84,14 @@ class Outside(unittest.TestCase):
             self.built[name] = only(binary.glob("*.so"))
         return self.built[name]
 
+    def daemon(self):
+        """The installed one, with what is in its folder of plugins by now."""
+        sys.path.insert(0, str(SOURCE / "tests" / "lib"))
+        import gorbd
+
+        gorbd.BINARY = only([*self.prefix.glob("sbin/gorbd"), *self.prefix.glob("bin/gorbd")])
+        return gorbd.Gorbd("--driver", "memory")
+
     def exports(self, library):
         return [line.split()[-1] for line in run("nm", "-D", "--defined-only", library).splitlines()]
 
@@ -127,7 +135,18 @@ class Outside(unittest.TestCase):
         (folder / "CMakeLists.txt").write_text(next(text for kind, text in blocks if kind == "cmake"))
         run("cmake", "-S", folder, "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run("cmake", "--build", folder / "build")
-        run(self.check, "--arg", "word=220", folder / "build/pulse-greeting.so")
+        library = folder / "build/pulse-greeting.so"
+        run(self.check, "--arg", "word=220", library)
+
+        self.addCleanup(Path(shutil.copy(library, self.plugins)).unlink)
+        shell = next(text for kind, text in blocks if kind == "sh" and "curl" in text).replace("\\\n", " ")
+        with self.daemon() as daemon:
+            for line in shell.splitlines():
+                if line.startswith("curl"):
+                    run("sh", "-c", line.replace("localhost:4672", "%s:%d" % daemon.address))
+            backend = daemon.get("/service/mail/b1")
+            self.assertEqual(backend.status, 200, backend.text)
+            self.assertEqual(backend.json["options"]["pulse"]["type"], "greeting")
 
     def test_a_missing_symbol_fails_when_the_plugin_is_linked(self):
         folder = Path(self.folder, "missing")
@@ -141,16 +160,12 @@ class Outside(unittest.TestCase):
             run("cmake", "--build", folder / "build")
 
     def test_the_examples_work_in_the_installed_daemon(self):
-        sys.path.insert(0, str(SOURCE / "tests" / "lib"))
-        import gorbd
-
-        gorbd.BINARY = only([*self.prefix.glob("sbin/gorbd"), *self.prefix.glob("bin/gorbd")])
         for name in ("pulse-udp-c", "pulse-path-cpp"):
             self.addCleanup(Path(shutil.copy(self.build(name), self.plugins)).unlink)
         flag = Path(self.folder, "flag")
         flag.write_text("here")
         quick = {"interval": "100ms", "timeout": "1s", "rise": 1, "fall": 1}
-        with gorbd.Gorbd("--driver", "memory") as daemon:
+        with self.daemon() as daemon:
             listed = daemon.get("/plugins").json
             self.assertEqual(listed["refused"], [])
             found = {plugin["name"]: plugin for plugin in listed["plugins"]}

@@ -143,6 +143,26 @@ TEST_F(TlsTest, SaysInWordsWhyACertificateIsRefusedAndTakesItWhereNobodyAsksForV
     }
 }
 
+TEST_F(TlsTest, AnIntermediateCAInTheFileIsTrustedWithoutItsRootAndNothingElseOfThatRoot) {
+    const Identity ours = ca.sign({{}, "our CA", -10, 1000, true});
+    const Identity theirs = ca.sign({{}, "their CA", -10, 1000, true});
+    const PemFile pinned(ours.certificate_pem());
+    tls.ca = pinned.path();
+    const TlsServer under(ours.sign({{"web.example"}}), greet);
+    const Client good = talk(under.port());
+    EXPECT_EQ(good.read, "hello") << good.reason;
+    EXPECT_TRUE(good.peer.verified);
+    for (const Identity& other : {theirs.sign({{"web.example"}}), ca.sign({{"web.example"}}),
+                                  Identity::self_signed({{"web.example"}})}) {
+        const TlsServer server(other, greet);
+        const Client bad = talk(server.port());
+        EXPECT_FALSE(bad.is_open);
+        EXPECT_EQ(bad.why, -EPROTO);
+    }
+    const TlsServer another_name(ours.sign({{"shop.example"}}), greet);
+    EXPECT_THAT(talk(another_name.port()).reason, StartsWith("certificate is for other names"));
+}
+
 TEST_F(TlsTest, WithoutANameOrWithAnAddressForOneTheCertificateMustBeForTheAddress) {
     const TlsServer right(ca.sign({{"127.0.0.1"}}), greet), wrong(ca.sign({{"web.example"}}), greet);
     for (const char* name : {"", "127.0.0.1"}) {

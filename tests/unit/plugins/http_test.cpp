@@ -237,5 +237,14 @@ TEST(PulseHttp, CheckRefusesWhatWouldMakeAnotherRequest) {
               "");
 }
 
+TEST(PulseHttp, AFileThatIsNotNamedByAnAbsolutePathIsRefusedWithTheNameOfItsOption) {
+    for (const char* option : {"ca", "cert", "key"}) {
+        for (const char* path : {"file.pem", ""}) {
+            EXPECT_EQ(PulseRunner::check(plugin("http"), {{"tls", "true"}, {option, path}}),
+                      std::string("\"") + option + "\" must be the absolute path of a PEM file");
+        }
+    }
+}
+
 }  // namespace
 }  // namespace plugin_test

@@ -39,6 +39,16 @@ TEST_F(ApiTest, OptionsAnswersWhatIsAllowed) {
     EXPECT_EQ(call("OPTIONS", "/nothing").status, 404);
 }
 
+TEST_F(ApiTest, OptionsOfNoPathAnswersWhatTheServerAsAWholeTakes) {
+    const auto options = call("OPTIONS", "*");  // RFC 9110, 9.3.7
+    EXPECT_EQ(options.status, 204);
+    EXPECT_EQ(options.body, "");
+    ASSERT_EQ(options.headers.size(), 1U);
+    EXPECT_EQ(options.headers[0].first, "Allow");
+    EXPECT_EQ(options.headers[0].second, "GET, HEAD, PUT, PATCH, DELETE, POST, OPTIONS");
+    EXPECT_EQ(get("*").status, 404);
+}
+
 TEST_F(ApiTest, WrongNamesAre400) {
     const auto r = call("PUT", "/service/a%2Fb", R"({"address":"10.0.0.1","port":80})");
     EXPECT_EQ(r.status, 400);

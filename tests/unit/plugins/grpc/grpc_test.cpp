@@ -41,7 +41,10 @@ TEST(PulseGrpc, ArgumentsThatMakeNoSenseAreRefusedWithWords) {
     EXPECT_EQ(refusal({}), "");
     EXPECT_EQ(refusal({{"tls", "true"}, {"ca", "/etc/ca.pem"}, {"tls-name", "web.example"}}), "");
     EXPECT_EQ(refusal({{"ca", "/etc/ca.pem"}}), "\"ca\" needs \"tls\": true");
-    EXPECT_THAT(refusal({{"tls", "true"}, {"ca", "ca.pem"}}), HasSubstr("absolute path"));
+    for (const char* option : {"ca", "cert", "key"}) {
+        EXPECT_EQ(refusal({{"tls", "true"}, {option, "file.pem"}}),
+                  std::string("\"") + option + "\" must be the absolute path of a PEM file");
+    }
     EXPECT_THAT(refusal({{"tls", "true"}, {"key", "/k.pem"}}), HasSubstr("needs \"cert\""));
     EXPECT_THAT(refusal({{"authority", "a b"}}), HasSubstr("\"authority\" must be a name"));
     EXPECT_THAT(refusal({{"service", std::string(1025, 'x')}}), HasSubstr("longer than 1024"));

@@ -100,6 +100,7 @@ TEST(PulseIcmp, WithoutAnyPermissionItIsUnknownAndSaysWhatWouldHelp) {
         Icmp icmp("any");
         const Report report = icmp.run("127.0.0.1");
         EXPECT_EQ(report.verdict, GORB_UNKNOWN);
+        EXPECT_EQ(report.code, EPERM);
         EXPECT_THAT(report.detail, HasSubstr("net.ipv4.ping_group_range"));
         EXPECT_THAT(report.detail, HasSubstr("CAP_NET_RAW"));
     });
@@ -117,6 +118,7 @@ TEST(PulseIcmp, NoDescriptorIsUnknown) {
     setrlimit(RLIMIT_NOFILE, &before);
     const Report report = icmp.wait(run);
     EXPECT_EQ(report.verdict, GORB_UNKNOWN);
+    EXPECT_EQ(report.code, EMFILE);
     EXPECT_THAT(report.detail, HasSubstr("no free file descriptor"));
     EXPECT_EQ(icmp.pulse.run(probe)->verdict, GORB_PASS) << "the next check tries again";
 }
@@ -303,6 +305,7 @@ TEST(PulseIcmp, NoRouteOfOurOwnIsUnknown) {
         for (const char* ip : {"192.0.2.1", "2001:db8::1"}) {
             const Report report = icmp.run(ip);
             EXPECT_EQ(report.verdict, GORB_UNKNOWN) << ip;
+            EXPECT_EQ(report.code, ENETUNREACH) << ip;
             EXPECT_EQ(report.detail, std::string("this machine has no route to ") + ip);
         }
     });

@@ -83,6 +83,15 @@ TEST(TcpSteps, OptionsThatDoNotGoTogetherAreRefused) {
     EXPECT_THROW(refusal({{"limit", "0"}}), std::invalid_argument);
 }
 
+TEST(TcpSteps, TheFilesOfTlsAreNamedByAbsolutePaths) {
+    // A relative one would be sought from wherever the daemon was started.
+    for (const char* option : {"ca", "cert", "key"}) {
+        EXPECT_EQ(refusal({{"tls", "true"}, {option, "etc/file.pem"}}),
+                  std::string("\"") + option + "\" must be the absolute path of a PEM file");
+    }
+    EXPECT_EQ(refusal({{"tls", "true"}, {"cert", "/etc/c.pem"}, {"key", "/etc/k.pem"}}), "");
+}
+
 TEST(TcpConversations, AreSharedByEqualOptionsAndGoWithTheLastTarget) {
     const auto* ops = static_cast<const gorb_pulse_ops*>(plugin_test::plugin("tcp").ops);
     Conversations conversations;

@@ -1,0 +1,57 @@
+"""What `cmake --install` puts where, and what it leaves alone."""
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+BUILD = Path(os.environ["GORB_BUILD"])
+CONF = Path(__file__).resolve().parents[2] / "conf" / "gorb.ini"
+
+
+class Install(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="gorb-install.")
+        self.addCleanup(folder.cleanup)
+        self.prefix = Path(folder.name, "prefix")
+
+    def install(self, **env):
+        done = subprocess.run(["cmake", "--install", BUILD, "--prefix", self.prefix], capture_output=True, text=True, timeout=100,
+                              env={**os.environ, **env})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_the_unit_starts_the_daemon_that_was_installed_with_it(self):
+        self.install()
+        unit = (self.prefix / "lib/systemd/system/gorbd.service").read_text()
+        program = next(line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart="))
+        self.assertEqual(Path(program), self.prefix / "sbin/gorbd")
+        self.assertTrue(os.access(program, os.X_OK))
+        page = next(line.removeprefix("Documentation=file:") for line in unit.splitlines() if line.startswith("Documentation="))
+        self.assertTrue(Path(page).is_file(), page)
+        self.assertNotIn("@", unit)
+
+    def test_a_package_is_made_below_another_folder_and_names_none_of_it(self):
+        root = self.prefix.parent / "root"
+        self.install(DESTDIR=str(root))
+        unit = Path(f"{root}{self.prefix}/lib/systemd/system/gorbd.service").read_text()
+        self.assertIn(f"\nExecStart={self.prefix}/sbin/gorbd\n", unit)
+        self.assertTrue(Path(f"{root}{self.prefix}/etc/gorb/gorb.ini").is_file())
+        self.assertFalse(self.prefix.exists())
+
+    def test_a_configuration_that_somebody_has_changed_survives_the_next_install(self):
+        self.install()
+        ini, new = self.prefix / "etc/gorb/gorb.ini", self.prefix / "etc/gorb/gorb.ini.new"
+        self.assertEqual(ini.read_text(), CONF.read_text())
+        self.install()
+        self.assertFalse(new.exists(), "nothing was changed")
+        mine = ini.read_text().replace(";listen = 127.0.0.1:4672", "listen = 127.0.0.1:4673")
+        ini.write_text(mine)
+        said = self.install()
+        self.assertEqual(ini.read_text(), mine)
+        self.assertEqual(new.read_text(), CONF.read_text())
+        self.assertIn("gorb.ini.new", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
