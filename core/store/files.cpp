@@ -49,6 +49,15 @@ base::Status sync_path(const fs::path& path, int flags) {
     return {};
 }
 
+// Never what a link leads to: the folder may be in hands that root does not trust.
+void hand_over_open(int file, const fs::path& path) {
+    struct stat own {};
+    struct stat folder {};
+    if (::geteuid() != 0 || ::fstat(file, &own) != 0 || own.st_uid != 0 || own.st_nlink != 1) return;
+    const fs::path parent = path.has_parent_path() ? path.parent_path() : ".";
+    if (::stat(parent.c_str(), &folder) == 0) (void)!::fchown(file, folder.st_uid, folder.st_gid);
+}
+
 // A folder is there after a power cut once the one that it is in is synced, so each is before there is
 // anything in it. The last one that was there already may be of a start that was killed in between.
 base::Status make_directories(const fs::path& directory, mode_t mode) {
@@ -101,6 +110,11 @@ base::Status make_file(const fs::path& path) {
     const Descriptor file(path, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (file.get() < 0) return failed("make " + path.string(), errno);
     return {};
+}
+
+void hand_over(const fs::path& path) {
+    const Descriptor file(path, O_RDONLY | O_NOFOLLOW);
+    if (file.get() >= 0) hand_over_open(file.get(), path);
 }
 
 base::Status sync_file(const fs::path& path) {
@@ -188,8 +202,9 @@ Lock::~Lock() {
 
 base::Result<Lock> Lock::take(const fs::path& path) {
     Lock lock;
-    lock.descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    lock.descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (lock.descriptor_ < 0) return failed("open " + path.string(), errno);
+    hand_over_open(lock.descriptor_, path);
     if (::flock(lock.descriptor_, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK) return failed("lock " + path.string(), errno);
         char text[32] = {};

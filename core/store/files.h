@@ -44,6 +44,9 @@ base::Result<Look> look(const std::filesystem::path& path);
 // 0700, if it is not there, with what it is in; synced.
 base::Status make_directory(const std::filesystem::path& directory);
 base::Status make_file(const std::filesystem::path& path);  // 0600, empty, not there before
+// What root has made in a folder of somebody else's becomes that one's: the daemon that runs as it must be
+// able to open what `gorbd --restore` or `--import` has left there.
+void hand_over(const std::filesystem::path& path);
 base::Status sync_file(const std::filesystem::path& path);
 base::Status sync_directory(const std::filesystem::path& directory);
 // Also when there is none.

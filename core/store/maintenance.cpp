@@ -96,6 +96,7 @@ Status make_from(const Paths& paths, const std::filesystem::path& from) {
         if (!copy) return fail(std::move(copy.error()));
         if (Status copied = copy_database(*copy, paths.made); !copied) return copied;
     }
+    hand_over(paths.made);
     if (Status carried = carry_over(paths); !carried) return carried;
     return sync_file(paths.made);
 }

@@ -44,6 +44,7 @@ Status refuse_remains(const Paths& paths) {
 Status write_database(const Paths& paths, const Loaded& all, const OpenOptions& options,
                       const Schema& schema) {
     if (auto made = make_file(paths.made); !made) return made;
+    hand_over(paths.made);
     {
         auto file = Connection::open(paths.made, SQLITE_OPEN_READWRITE, options.vfs);
         if (!file) return base::fail(std::move(file.error()));

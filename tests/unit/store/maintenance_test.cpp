@@ -1,4 +1,6 @@
 // backup, check and restore, while a database is in use and while it is not.
+#include <sys/stat.h>
+
 #include <thread>
 
 #include "unit/store/store_helpers.h"
@@ -29,6 +31,43 @@ TEST(Backup, IsWholeWhileADaemonWrites) {
     over = true;
     writer.join();
     EXPECT_EQ(names(folder / "", "copy").size(), 10U);  // and nothing beside them
+}
+
+TEST(Restore, WhatRootMakesInAFolderOfSomebodyElsesIsThatOnes) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load() && put(*db, numbered(1)));
+    }
+    ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+    const fs::path services = folder / "services";
+    ASSERT_EQ(mkdir(services.c_str(), 0700), 0);
+    // Everybody else has their own in any case.
+    if (geteuid() == 0) {
+        ASSERT_EQ(chown(services.c_str(), 61234, 61235), 0);
+    }
+    const auto owner = [](const fs::path& path) {
+        struct stat found {};
+        EXPECT_EQ(stat(path.c_str(), &found), 0);
+        return std::pair(found.st_uid, found.st_gid);
+    };
+    ASSERT_TRUE(restore(services, folder / "copy"));
+    for (const auto& file : fs::directory_iterator(services))
+        EXPECT_EQ(owner(file.path()), owner(services)) << file.path();
+    reopened(services);
+    for (const auto& file : fs::directory_iterator(services))
+        EXPECT_EQ(owner(file.path()), owner(services)) << file.path();
+}
+
+TEST(Restore, ALockThatIsALinkIsNotFollowed) {
+    const Folder folder;
+    opened(folder.store());
+    ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+    write_bytes(folder / "precious", "precious");
+    fs::remove(folder.store() / "gorb.lock");
+    fs::create_symlink(folder / "precious", folder.store() / "gorb.lock");
+    EXPECT_FALSE(restore(folder.store(), folder / "copy"));
+    EXPECT_EQ(bytes_of(folder / "precious"), "precious");
 }
 
 TEST(Backup, RefusesATargetThatIsThereAndADatabaseThatIsNot) {
