@@ -390,7 +390,16 @@ health::Counters Control::health_counters() const {
 }
 
 std::optional<health::View> Control::health_of(const model::BackendEntry& backend) const {
-    return impl_->parts.engine ? impl_->parts.engine->read(backend.id) : std::nullopt;
+    if (!impl_->parts.engine) return std::nullopt;
+    auto view = impl_->parts.engine->read(backend.id);
+    if (view || backend.spec.admin == model::Admin::maint) return view;
+    return impl_->parts.unchecked.with([&](const auto& why) -> std::optional<health::View> {
+        const auto found = why.find(backend.id);
+        if (found == why.end()) return std::nullopt;
+        health::View unchecked;
+        unchecked.because = "it can not be checked: " + found->second;
+        return unchecked;
+    });
 }
 
 const ipvs::Info& Control::driver_info() const {

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/guarded.h"
 #include "control/drains.h"
 #include "control/events.h"
 #include "control/inbox.h"
@@ -93,6 +95,8 @@ struct Parts {
     VipUsers vips;
     const reconcile::Guard guard;
     const bool repair;  // of drift; false: it is only told
+    // Why backends that were there at the start are not checked, as those whose plugin is gone. [any]
+    base::Guarded<std::unordered_map<model::BackendId, std::string>> unchecked;
     uint64_t last_revision = 0;
     model::BackendId last_id = 0;
 

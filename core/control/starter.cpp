@@ -125,6 +125,7 @@ class Starter {
             base::log_error(
                 "a backend can not be checked: it keeps the weight that it has in the kernel",
                 {{"service", *service}, {"backend", entry->spec.name}, {"error", pulses.error().sentence}});
+            p_->unchecked.with([&](auto& why) { why[entry->id] = pulses.error().sentence; });
         }
         // Of an older file, or imported: its time begins now, once.
         if (drains && row.drain_since == 0) drains_begun_.put_backends.emplace_back(*service, entry);

@@ -381,10 +381,18 @@ void Weights::tell(const model::Service& service, const std::optional<Pool>& bef
     published_.with([&](auto& map) { map[service.name] = pool; });
     if (first) return;
     const auto say = [&](base::LogLevel level, std::string_view message) {
-        const base::LogField fields[] = {{"service", service.name},
-                                         {"state", std::string(health::pool_state_text(after.state))},
-                                         {"reason", health::pool_words(service, after)}};
-        base::log(level, message, fields);
+        const auto write = [&] {
+            const base::LogField fields[] = {{"service", service.name},
+                                             {"state", std::string(health::pool_state_text(after.state))},
+                                             {"reason", health::pool_words(service, after)}};
+            base::log(level, message, fields);
+        };
+        pool_lines_.tell(ports_.clock->now(), write, [] {
+            base::log_warning(
+                "more virtual services change their state than are written out here: GET /service/NAME has "
+                "it "
+                "of each");
+        });
     };
     if (changed) {
         const bool up = after.state == health::PoolState::up;

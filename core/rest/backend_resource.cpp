@@ -232,7 +232,7 @@ void write_backend(base::JsonWriter& out, std::string_view service, const model:
     write_weight(out, status.weight);
     write_state(out, view.state, maint ? "in maintenance: it is not checked" : view.because);
     base::key(out, "since");
-    if (status.health) {
+    if (view.since_wall != 0) {
         base::value(out, base::WallText(view.since_wall));
     } else {
         out.Null();

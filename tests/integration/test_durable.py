@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import stat
 import tempfile
@@ -9,7 +10,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from gorbd import Gorbd, run_gorbd, wait_until
+from gorbd import BUILD, Gorbd, run_gorbd, wait_until
 
 # Nothing is asked of the network: these backends are up as soon as they are there.
 PULSE = {"type": "none"}
@@ -42,6 +43,24 @@ class Durable(StoreTest):
                 reply = gorbd.get(path)
                 out[path] = (reply.headers["etag"], reply.json["options"])
         return out
+
+    def test_a_backend_whose_plugin_is_gone_says_so(self):
+        with self.daemon() as gorbd:
+            gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+            gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 9, "pulse": {"type": "tcp"}})
+            gorbd.made("/service/web/b2", {"address": "10.1.0.2", "port": 80, "pulse": PULSE})
+        own = self.folder / "plugins"
+        own.mkdir()
+        shutil.copy(BUILD / "plugins" / "pulse-none.so", own)
+        with self.daemon("--plugin-dir", own) as gorbd:
+            b1 = gorbd.get("/service/web/b1").json
+            self.assertEqual((b1["state"], b1["since"]), ("unknown", None))
+            why = 'it can not be checked: /pulse/type there is no pulse plugin "tcp"; loaded are: none'
+            self.assertEqual(b1["because"], why)
+            self.assertIn(why, b1["weight"]["why"])
+            gorbd.wait_for("/service/web/b2", lambda b: b["state"] == "up", "up")
+            self.assertEqual(gorbd.patch("/service/web/b1", {"pulse": PULSE}).status, 200)
+            gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "up", "up")
 
     def fill(self, gorbd):
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80, "method": "wlc", "persistent": 60, "quorum": 2})

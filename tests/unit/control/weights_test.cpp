@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 
 #include "control/slots.h"
 #include "ipvs/memory_driver.h"
@@ -141,6 +142,54 @@ TEST_F(ManyWeightsTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAr
     EXPECT_EQ(std::ranges::count(log, '\n'), 101);
     EXPECT_NE(log.find("more weights could not be set"), std::string::npos);
     EXPECT_NE(slots.published(backends).not_applied, "");
+}
+
+// At a start all of them come up within a moment.
+TEST(Weights, OfThousandsOfServicesThatComeUpTheLogHasSomeAndSaysThatThereAreMore) {
+    constexpr model::BackendId services = 1000;
+    base::ManualClock clock{1000 * base::second};
+    ipvs::MemoryDriver driver;
+    reconcile::Applier applier{driver, clock};
+    Slots slots;
+    Weights weights{slots,
+                    {&applier, &clock, [](const model::Service& s) { return reconcile::service_record(s); },
+                     [](model::BackendId) { return std::optional<health::View>(); }}};
+    store::Builder builder;
+    for (model::BackendId id = 1; id <= services; ++id) {
+        model::Service service;
+        service.name = "web" + std::to_string(10'000 + id);  // ascending
+        service.key.vip = address_of(id);
+        EXPECT_TRUE(driver.apply(std::vector{ipvs::Op::add(reconcile::service_record(service))}).back());
+        builder.add(service, 1, model::Origin::api);
+        auto entry = std::make_shared<model::BackendEntry>();
+        entry->id = id;
+        entry->spec.name = "b";
+        entry->spec.address = address_of(id);
+        builder.add(model::BackendPtr(entry));
+        Slot slot;
+        slot.member.id = id;
+        slot.member.configured = 100;
+        slot.member.state = State::down;
+        slot.service = slots.name_of(service.name);
+        slot.backend = entry;
+        slots.put(std::move(slot));
+        weights.mark(service.name);
+    }
+    const auto now = std::make_shared<const model::Snapshot>(builder.finish(1));
+    weights.settle(*now);
+    clock.advance(2 * base::second);
+    for (model::BackendId id = 1; id <= services; ++id)
+        weights.health_changed({id, State::up, 100, 1, clock.now(), ""});
+    testing::internal::CaptureStderr();
+    weights.settle(*now);
+    const std::string log = testing::internal::GetCapturedStderr();
+    const auto count = [&log](std::string_view words) {
+        size_t n = 0;
+        for (size_t at = log.find(words); at != std::string::npos; at = log.find(words, at + 1)) ++n;
+        return n;
+    };
+    EXPECT_EQ(count("virtual service is up"), 100U);
+    EXPECT_EQ(count("more virtual services change their state"), 1U);
 }
 
 }  // namespace
