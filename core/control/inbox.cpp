@@ -5,8 +5,12 @@
 
 namespace gorb::control {
 
-// `put` into the content, and whoever is to take it is woken: nobody, if there is a turn, at whose end it is
-// looked at. false: closed, nothing was put in.
+// Is somebody to be woken for what there is? Not during a turn, at whose end it is looked at, and not twice.
+bool Inbox::to_wake() {
+    return !turning_ && !takes(std::this_thread::get_id()) && !std::exchange(woken_, true);
+}
+
+// `put` into the content, and whoever is to take it is woken. false: closed, nothing was put in.
 template <class Put>
 bool Inbox::fill(bool even_closed, Put&& put) {
     bool wake = false;
@@ -14,7 +18,7 @@ bool Inbox::fill(bool even_closed, Put&& put) {
         const std::lock_guard lock(mutex_);
         if (content_.closed && !even_closed) return false;
         std::forward<Put>(put)(content_);
-        wake = !turning_ && !takes(std::this_thread::get_id());
+        wake = to_wake();
     }
     if (wake) filled_.notify_one();
     return true;
@@ -78,6 +82,7 @@ std::optional<Inbox::Content> Inbox::take() {
     while (!ended_ && (turning_ || (!something() && Steady::now() < due()))) {
         const auto wake = turning_ ? Steady::time_point::max() : due();
         waiting_.push_back(wake);
+        woken_ = false;
         if (wake == Steady::time_point::max()) {
             filled_.wait(lock);
         } else {
@@ -85,6 +90,7 @@ std::optional<Inbox::Content> Inbox::take() {
         }
         waiting_.erase(std::ranges::find(waiting_, wake));
     }
+    woken_ = false;
     if (ended_) return std::nullopt;
     turning_ = true;
     Content taken = std::move(content_);
@@ -110,6 +116,7 @@ void Inbox::end_turn(uint64_t until, uint64_t now, bool leaves) {
         constexpr std::chrono::milliseconds same{1};
         const auto in_time = [&](Steady::time_point waits) { return waits - same <= due(); };
         wake = leaves && (something() || std::ranges::none_of(waiting_, in_time));
+        woken_ = woken_ || wake;
     }
     if (wake) filled_.notify_one();
 }

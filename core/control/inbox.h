@@ -71,6 +71,7 @@ class Inbox {
 
     template <class Put>
     bool fill(bool even_closed, Put&& put);
+    bool to_wake();
     bool takes(std::thread::id thread) const;
     bool pausing() const { return !content_.closed && Steady::now() < health_at_; }
     bool something() const;
@@ -82,6 +83,7 @@ class Inbox {
     Content content_;
     bool told_closed_ = false;  // take() has said so
     bool turning_ = false;
+    bool woken_ = false;  // one that waits, and has not looked since
     bool ended_ = false;
     // Not by the clock that is stepped: it is for the machine's sake, not for what is decided.
     Steady::time_point health_at_;

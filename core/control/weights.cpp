@@ -15,8 +15,8 @@ namespace {
 
 using ipvs::Op;
 
-// Enough for a few full sends, and little enough to lie in a processor's cache.
-constexpr size_t made_at_once = 512;
+// Enough for a few full sends.
+constexpr size_t made_at_once = 2048;
 
 // The change of health that a freeze holds back: one of those that made the engine suspect this machine.
 bool held(const health::Suspicion& suspicion, const Slot& slot) {

@@ -22,8 +22,9 @@ namespace {
 
 using Answer = NetlinkChannel::Answer;
 constexpr std::string_view kernel_table = "the kernel";
-// A larger send would make the kernel allocate other than small memory for it.
-constexpr size_t batch_bytes = 28 * 1024;
+// The kernel maps memory for each send above some KiB and unmaps it again, so fewer are quicker. The answers,
+// if all of it is refused, take a part of the receive buffer.
+constexpr size_t batch_bytes = 128 * 1024;
 // A reading that others disturb is repeated this often, and not after this time, but at least once.
 constexpr int dump_attempts = 30;
 constexpr std::chrono::seconds dump_patience{2};

@@ -12,7 +12,7 @@ namespace gorb::ipvs {
 
 struct NetlinkOptions {
     int receive_buffer = 4 * 1024 * 1024;  // bytes; holds the answers to a batch many times over
-    size_t batch = 128;                    // operations in one send, at most (and 28 KiB, whichever is less)
+    size_t batch = 512;                    // operations in one send, at most (and 128 KiB, whichever is less)
     std::vector<std::string> modprobe;     // programs to load the module with; empty for the usual places
 };
 

@@ -97,7 +97,7 @@ TEST(Churn, LeavesMemoryDescriptorsAndTheStoreAsSmallAsTheyWere) {
 // All servers of a rack, reported one by one by the loops, as quickly as they can.
 TEST(Churn, TenThousandBackendsThatGoDownInASecondAreAHandfulOfBatches) {
     constexpr int services = 20, backends = 500;
-    constexpr size_t part = 512;  // more operations than that are more than one batch
+    constexpr size_t part = 2048;  // more operations than that are more than one batch
     Folder folder;
     auto table = std::make_shared<ipvs::MemoryDriver>();
     add_foreign(*table);
