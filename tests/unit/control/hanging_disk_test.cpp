@@ -159,6 +159,7 @@ TEST_F(HangingDiskTest, StopWaitsForWhatItHas) {
 // A change needs no other thread than the one that takes it, and both take some.
 TEST_F(HangingDiskTest, EveryChangeIsWrittenOnceByOneOfTwoThreads) {
     std::vector<std::thread> writers;
+    writers.reserve(4);
     std::atomic<int> good{0};
     for (int w = 0; w < 4; ++w) {
         writers.emplace_back([&, w] {

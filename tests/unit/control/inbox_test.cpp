@@ -144,6 +144,7 @@ TEST(Inbox, GivesATakerWhatItPutInItself) {
 TEST(Inbox, EndsForAllThatWait) {
     Inbox inbox;
     std::vector<std::thread> waiting;
+    waiting.reserve(3);
     for (int i = 0; i < 3; ++i) waiting.emplace_back([&] { EXPECT_FALSE(inbox.take()); });
     inbox.end();
     for (std::thread& one : waiting) one.join();

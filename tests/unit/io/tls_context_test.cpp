@@ -19,6 +19,7 @@ TEST(TlsContext, HoweverManyAreInUseEachIsReadOnce) {
     std::deque<PemFile> files;
     for (int i = 0; i < 200; ++i) files.emplace_back(ca.certificate_pem());
     std::vector<std::shared_ptr<SSL_CTX>> first;
+    first.reserve(files.size());
     for (const PemFile& file : files) first.push_back(*tls_context(file.path(), "", ""));
     for (size_t i = 0; i < files.size(); ++i) EXPECT_EQ(*tls_context(files[i].path(), "", ""), first[i]) << i;
 }
