@@ -143,8 +143,8 @@ class Slots {
     void note_retry(const Slot& slot);
     void note_refusal(const Slot& slot);  // under the lock
 
-    mutable std::mutex
-        lock_;  // of the table and of what is shown, for all but reading in the control's turns
+    // Of the table and of what is shown, for all but reading in the control's turns.
+    mutable std::mutex lock_;
     base::DenseSet<Record, IdOf, std::hash<model::BackendId>> slots_;
     std::unordered_map<model::BackendId, std::string> refusals_;  // not_applied, as shown
     std::unordered_map<model::BackendId, uint64_t> retries_;

@@ -380,18 +380,20 @@ void Weights::tell(const model::Service& service, const std::optional<Pool>& bef
     const Pool pool{after, changed ? ports_.clock->wall() : before->since_wall};
     published_.with([&](auto& map) { map[service.name] = pool; });
     if (first) return;
+    // What is worse is not hidden by thousands that come up at a start.
     const auto say = [&](base::LogLevel level, std::string_view message) {
+        if (!base::log_wants(level)) return;
         const auto write = [&] {
             const base::LogField fields[] = {{"service", service.name},
                                              {"state", std::string(health::pool_state_text(after.state))},
                                              {"reason", health::pool_words(service, after)}};
             base::log(level, message, fields);
         };
-        pool_lines_.tell(ports_.clock->now(), write, [] {
-            base::log_warning(
-                "more virtual services change their state than are written out here: GET /service/NAME has "
-                "it "
-                "of each");
+        base::LineLimit& lines = level == base::LogLevel::info ? up_lines_ : pool_lines_;
+        lines.tell(ports_.clock->now(), write, [level] {
+            base::log(level,
+                      "more virtual services change their state than are written out here: GET /service/NAME "
+                      "has it of each");
         });
     };
     if (changed) {

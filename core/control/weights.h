@@ -107,7 +107,7 @@ class Weights {
     std::unordered_map<std::string, Kept> kept_;
     std::map<std::string, uint64_t> steps_;  // services with ramps: when the next step is due
     health::Suspicion suspicion_;
-    base::LineLimit lines_{100}, refusal_lines_{100}, pool_lines_{100};
+    base::LineLimit lines_{100}, refusal_lines_{100}, up_lines_{100}, pool_lines_{100};
     base::Guarded<std::unordered_map<std::string, Pool>> published_;
 };
 

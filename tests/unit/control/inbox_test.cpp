@@ -98,7 +98,7 @@ TEST(Inbox, NobodyTakesDuringATurn) {
         EXPECT_TRUE(content && content->questions.size() == 1);
         inbox.end_turn(0, now, false);
     });
-    std::this_thread::yield();
+    for (int i = 0; i < 1000; ++i) std::this_thread::yield();
     over = true;
     inbox.end_turn(0, now, true);
     other.join();

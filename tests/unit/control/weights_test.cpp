@@ -25,8 +25,7 @@ base::Endpoint address_of(model::BackendId id) {
                                   ":80");
 }
 
-// web with its backends, all up and with a weight of 100 in the table.
-struct ManyWeightsTest : testing::Test {
+struct WeightsTest : testing::Test {
     base::ManualClock clock{1000 * base::second};
     ipvs::MemoryDriver driver;
     reconcile::Applier applier{driver, clock};
@@ -34,7 +33,38 @@ struct ManyWeightsTest : testing::Test {
     Weights weights{slots,
                     {&applier, &clock, [](const model::Service& s) { return reconcile::service_record(s); },
                      [](model::BackendId) { return std::optional<health::View>(); }}};
+    store::Builder builder;
     model::SnapshotPtr now;
+
+    void add(const model::Service& service) {
+        EXPECT_TRUE(driver.apply(std::vector{ipvs::Op::add(reconcile::service_record(service))}).back());
+        builder.add(service, 1, model::Origin::api);
+    }
+    // To the service added last.
+    void add(const std::string& service, model::BackendId id, State state) {
+        auto entry = std::make_shared<model::BackendEntry>();
+        entry->id = id;
+        entry->spec.name = "b" + std::to_string(id);
+        entry->spec.address = address_of(id);
+        builder.add(model::BackendPtr(entry));
+        Slot slot;
+        slot.member.id = id;
+        slot.member.configured = 100;
+        slot.member.state = state;
+        slot.service = slots.name_of(service);
+        slot.backend = entry;
+        slots.put(std::move(slot));
+    }
+    void settle_all() {
+        now = std::make_shared<const model::Snapshot>(builder.finish(1));
+        now->services.for_each(
+            [this](const std::string& name, const model::ServicePtr&) { weights.mark(name); });
+        weights.settle(*now);
+    }
+};
+
+// web with its backends, all up and with a weight of 100 in the table.
+struct ManyWeightsTest : WeightsTest {
     std::vector<ipvs::Op> asked;
 
     ManyWeightsTest() {
@@ -42,26 +72,9 @@ struct ManyWeightsTest : testing::Test {
         service.name = "web";
         service.key.vip = *base::Endpoint::parse("10.0.0.1:80");
         service.pool.on_down = model::OnDown::remove;
-        EXPECT_TRUE(driver.apply(std::vector{ipvs::Op::add(reconcile::service_record(service))}).back());
-        store::Builder builder;
-        builder.add(service, 1, model::Origin::api);
-        for (model::BackendId id = 1; id <= backends; ++id) {
-            auto entry = std::make_shared<model::BackendEntry>();
-            entry->id = id;
-            entry->spec.name = "b" + std::to_string(id);
-            entry->spec.address = address_of(id);
-            builder.add(model::BackendPtr(entry));
-            Slot slot;
-            slot.member.id = id;
-            slot.member.configured = 100;
-            slot.member.state = State::up;
-            slot.service = slots.name_of("web");
-            slot.backend = entry;
-            slots.put(std::move(slot));
-        }
-        now = std::make_shared<const model::Snapshot>(builder.finish(1));
-        weights.mark("web");
-        weights.settle(*now);
+        add(service);
+        for (model::BackendId id = 1; id <= backends; ++id) add("web", id, State::up);
+        settle_all();
     }
     // Each of them another weight than it has, but for one that goes down.
     void change(model::BackendId down) {
@@ -145,41 +158,19 @@ TEST_F(ManyWeightsTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAr
 }
 
 // At a start all of them come up within a moment.
-TEST(Weights, OfThousandsOfServicesThatComeUpTheLogHasSomeAndSaysThatThereAreMore) {
+TEST_F(WeightsTest, OfThousandsOfServicesThatComeUpTheLogHasSomeAndAllThatGoDown) {
     constexpr model::BackendId services = 1000;
-    base::ManualClock clock{1000 * base::second};
-    ipvs::MemoryDriver driver;
-    reconcile::Applier applier{driver, clock};
-    Slots slots;
-    Weights weights{slots,
-                    {&applier, &clock, [](const model::Service& s) { return reconcile::service_record(s); },
-                     [](model::BackendId) { return std::optional<health::View>(); }}};
-    store::Builder builder;
     for (model::BackendId id = 1; id <= services; ++id) {
         model::Service service;
         service.name = "web" + std::to_string(10'000 + id);  // ascending
         service.key.vip = address_of(id);
-        EXPECT_TRUE(driver.apply(std::vector{ipvs::Op::add(reconcile::service_record(service))}).back());
-        builder.add(service, 1, model::Origin::api);
-        auto entry = std::make_shared<model::BackendEntry>();
-        entry->id = id;
-        entry->spec.name = "b";
-        entry->spec.address = address_of(id);
-        builder.add(model::BackendPtr(entry));
-        Slot slot;
-        slot.member.id = id;
-        slot.member.configured = 100;
-        slot.member.state = State::down;
-        slot.service = slots.name_of(service.name);
-        slot.backend = entry;
-        slots.put(std::move(slot));
-        weights.mark(service.name);
+        add(service);
+        add(service.name, id, id == services ? State::up : State::down);
     }
-    const auto now = std::make_shared<const model::Snapshot>(builder.finish(1));
-    weights.settle(*now);
+    settle_all();
     clock.advance(2 * base::second);
     for (model::BackendId id = 1; id <= services; ++id)
-        weights.health_changed({id, State::up, 100, 1, clock.now(), ""});
+        weights.health_changed({id, id == services ? State::down : State::up, 100, 1, clock.now(), ""});
     testing::internal::CaptureStderr();
     weights.settle(*now);
     const std::string log = testing::internal::GetCapturedStderr();
@@ -190,6 +181,7 @@ TEST(Weights, OfThousandsOfServicesThatComeUpTheLogHasSomeAndSaysThatThereAreMor
     };
     EXPECT_EQ(count("virtual service is up"), 100U);
     EXPECT_EQ(count("more virtual services change their state"), 1U);
+    EXPECT_EQ(count("virtual service is down"), 1U);
 }
 
 }  // namespace
