@@ -4,11 +4,9 @@
 #include <prometheus/text_serializer.h>
 
 #include <array>
-#include <charconv>
 #include <cmath>
-#include <initializer_list>
 #include <limits>
-#include <string_view>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -36,10 +34,10 @@ void add(Family& to, Labels labels, double value) {
 
 // ---- what has a line for each service or backend
 
-// It is written straight into the page's text: as the library's objects the lines of 100,000 backends would
-// take several times the memory of that text.
+// One family after the other becomes text: as the library's objects all lines of 100,000 backends would take
+// several times the memory of the page.
 struct Head {
-    std::string_view name, help;
+    const char *name, *help;
 };
 constexpr std::array<Head, 4> of_service{{
     {"gorb_service_health", "Health of a virtual service: mean of its backends', 0 to 1"},
@@ -59,68 +57,59 @@ constexpr std::array<Head, 7> of_backend{{
      "Connections and persistence templates left of a backend that is drained"},
 }};
 constexpr double no_line = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t most_digits = 32;  // of a number
 
-template <size_t N>
-struct Lines {
-    struct Of {
-        std::string labels;  // "{...} "
-        std::array<double, N> values;
-    };
-    std::vector<Of> all;
+struct ServiceRow {
+    const model::Service* service;
+    std::array<double, of_service.size()> values;
 
-    void append_to(std::string& out, const std::array<Head, N>& heads) const {
-        size_t size = 0;
-        for (const Head& head : heads) {
-            size += 3 * (head.name.size() + head.help.size() + most_digits);
-            for (const Of& of : all) size += head.name.size() + of.labels.size() + most_digits;
-        }
-        out.reserve(out.size() + size);
-        for (size_t i = 0; i < N; ++i) {
-            out.append("# HELP ").append(heads[i].name).append(" ").append(heads[i].help);
-            out.append("\n# TYPE ").append(heads[i].name).append(" gauge\n");
-            for (const Of& of : all) {
-                if (std::isnan(of.values[i])) continue;
-                out.append(heads[i].name).append(of.labels);
-                append_number(out, of.values[i]);
-                out += '\n';
-            }
-        }
-    }
-    // As the library writes numbers.
-    static void append_number(std::string& out, double number) {
-        std::array<char, most_digits> text;
-        const auto end = std::to_chars(text.data(), text.data() + text.size(), number,
-                                       std::chars_format::general, std::numeric_limits<double>::digits10 + 1);
-        out.append(text.data(), end.ptr);
+    Labels labels() const {
+        return {{"name", service->name},
+                {"host", service->key.vip.ip.text()},
+                {"port", std::to_string(service->key.vip.port)},
+                {"protocol", std::string(model::protocol_text(service->key.protocol))}};
     }
 };
 
-// Names, addresses and protocols have no character that would have to be escaped.
-std::string labels(std::initializer_list<std::pair<std::string_view, std::string_view>> pairs) {
-    std::string out;
-    for (const auto& [name, value] : pairs) {
-        out.append(out.empty() ? "{" : ",").append(name).append("=\"").append(value).append("\"");
+struct BackendRow {
+    const std::string* service;
+    const model::Backend* backend;
+    std::array<double, of_backend.size()> values;
+
+    Labels labels() const {
+        return {{"service_name", *service},
+                {"name", backend->name},
+                {"host", backend->address.ip.text()},
+                {"port", std::to_string(backend->address.port)}};
     }
-    return out + "} ";
+};
+
+template <class Row, size_t count>
+void append(std::string& text, const std::array<Head, count>& heads, const std::vector<Row>& rows) {
+    for (size_t i = 0; i < count; ++i) {
+        std::vector<Family> one{family(heads[i].name, heads[i].help)};
+        one[0].metric.reserve(rows.size());
+        for (const Row& row : rows) {
+            if (!std::isnan(row.values[i])) add(one[0], row.labels(), row.values[i]);
+        }
+        const std::string lines = prometheus::TextSerializer().Serialize(one);
+        if (i == 0) text.reserve(text.size() + (count + 1) * lines.size());  // they differ little
+        text += lines;
+    }
 }
 
-struct Pools {
-    Lines<of_service.size()> services;
-    Lines<of_backend.size()> backends;
+// As long as the snapshot lives.
+struct Rows {
+    std::vector<ServiceRow> services;
+    std::vector<BackendRow> backends;
 
     void add_service(const control::Control& control, const model::ServiceEntry& service) {
-        const auto& vip = service.spec.key.vip;
         double sum = 0;
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
             sum += add_backend(service.spec.name, *backend, status_of(control, service.spec, *backend));
         });
         const control::PoolStatus pool = control.pool_of(service.spec);
-        services.all.push_back(
-            {labels({{"name", service.spec.name},
-                     {"host", vip.ip.text()},
-                     {"port", std::to_string(vip.port)},
-                     {"protocol", model::protocol_text(service.spec.key.protocol)}}),
+        services.push_back(
+            {&service.spec,
              {mean_health(sum, service.backends.size()), static_cast<double>(service.backends.size()),
               static_cast<double>(pool.assessment.state), pool.assessment.panic ? 1.0 : 0.0}});
     }
@@ -132,11 +121,9 @@ struct Pools {
         const double left =
             now.drain ? static_cast<double>(now.drain->active + now.drain->inactive + now.drain->templates)
                       : no_line;
-        backends.all.push_back(
-            {labels({{"service_name", service},
-                     {"name", backend.spec.name},
-                     {"host", backend.spec.address.ip.text()},
-                     {"port", std::to_string(backend.spec.address.port)}}),
+        backends.push_back(
+            {&service,
+             &backend.spec,
              {static_cast<double>(view.uptime_ns) / 1e9, view.ratio,
               static_cast<double>(upstream_status(view.state)), static_cast<double>(now.weight.effective),
               static_cast<double>(now.weight.configured), view.warning.empty() ? 0.0 : 1.0, left}});
@@ -240,13 +227,13 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
 
     const model::SnapshotPtr snapshot = control.snapshot();
     size_t not_applied = 0;
-    Pools pools;
+    Rows rows;
     snapshot->services.for_each([&](const std::string& name, const model::ServicePtr& service) {
-        pools.add_service(control, *service);
+        rows.add_service(control, *service);
         if (!control.refused(name).empty()) ++not_applied;
     });
-    pools.services.append_to(text, of_service);
-    pools.backends.append_to(text, of_backend);
+    append(text, of_service, rows.services);
+    append(text, of_backend, rows.backends);
 
     add_one(page, "gorb_health_frozen", "1 while gorbd suspects this machine and holds weights as they were",
             control.suspicion().frozen ? 1 : 0);
