@@ -265,7 +265,7 @@ void Changer::undo(const std::shared_ptr<Batch>& batch) {
     });
 }
 
-// What a step means for the slots, the checks and the drains, once it is part of the state.
+// What a step means for the slots, the drains and the checks that end, once it is part of the state.
 void Changer::follow_up(const Step& step, Prepared& prepared) {
     if (prepared.vip_release) p_->vips.release(*prepared.vip_release);
     if (step.kind == Step::Kind::drop_service) {
@@ -288,8 +288,12 @@ void Changer::follow_up(const Step& step, Prepared& prepared) {
     }
     if (step.kind == Step::Kind::drop_service) p_->slots.forget_name(step.service);
     if (prepared.forget_check && p_->engine) p_->engine->remove(*prepared.forget_check);
-    if (prepared.check && p_->engine) p_->engine->put(*prepared.check);
     if (step.kind == Step::Kind::put_backend) p_->drains.follow(step.service, *step.backend_row);
+}
+
+// Once the kernel has it: ten thousand first checks would only take the processors from that.
+void Changer::begin_check(const Prepared& prepared) {
+    if (prepared.check && p_->engine) p_->engine->put(*prepared.check);
 }
 
 // A service that is to go with its last backend goes now, if that was it.
@@ -346,6 +350,7 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     if (step.kind == Step::Kind::drop_service || rekeys(step)) p_->service_left(step.old_service->spec.key);
     if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
     follow_up(step, prepared);
+    begin_check(prepared);
     if (!r.deletion) result = outcome(r);
     result.snapshot = p_->store.snapshot();
     result.changed = true;
@@ -440,6 +445,7 @@ void Changer::apply_many(Item& item) {
             return !touched.contains(*slot.service) && !slot.trouble.get().not_applied.empty();
         }));
     }
+    for (const auto& [step, prepared] : done) begin_check(prepared);
     r.counts.refused += counts.refused;
     log_change(base::LogLevel::info, r.log, r, {}, counts.ns);
     Outcome result = outcome(r);

@@ -64,6 +64,7 @@ class Changer {
     void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
     void undo(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);
+    void begin_check(const Prepared& prepared);
     void after_removal(const std::string& service);
     bool is_emptied(const std::string& service) const;
     void remove_emptied();
