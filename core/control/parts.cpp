@@ -82,7 +82,7 @@ Known Parts::known() {
     return {[this](const model::Service& service, const Slot& slot) { return decide(service, slot); },
             [this](model::BackendId id) { return slots.find(id); },
             [this](const model::Service& service) { return record_of(service); },
-            [this](const store::Leaving& entry) { return leaving.contains(entry); }};
+            [this](const store::Leaving& entry) { return leaving.contains(entry); }, clock.now()};
 }
 
 store::Health Parts::health_of(const Slot& slot) const {

@@ -49,8 +49,8 @@ bool all_begin_up(const model::PulseList& pulses) {
 }
 
 // What is known of a backend that becomes `spec`, from what was known of it.
-Slot slot_for(model::BackendId id, const model::Backend& spec, const model::BackendPtr& old,
-              const Slot& was) {
+Slot slot_for(model::BackendId id, const model::Backend& spec, const model::BackendPtr& old, const Slot& was,
+              uint64_t now) {
     Slot slot;
     if (old && old->spec.address == spec.address) {
         slot = was;
@@ -67,8 +67,10 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
             slot.member.before = slot.present ? slot.weight : 0;
             slot.member.share = 100;
         }
-    } else if (all_begin_up(spec.pulses)) {
-        slot.member.state = health::State::up;
+    } else {
+        // What was said of the address before, and is on its way, is not said of this one.
+        if (old) slot.member.since = now;
+        if (all_begin_up(spec.pulses)) slot.member.state = health::State::up;
     }
     slot.member.id = id;
     slot.member.configured = spec.weight;
@@ -84,7 +86,7 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
     const model::BackendId id = step.backend_row->id;
     const bool moves = !old || old->spec.address != spec.address;
     const Slot was = old ? *known.slot(id) : Slot{};
-    Slot slot = slot_for(id, spec, old, was);
+    Slot slot = slot_for(id, spec, old, was, known.now);
     slot.decision = known.decide(service, slot);
     slot.present = slot.decision.present;
     const ipvs::DestRecord record = reconcile::dest_record(spec, slot.decision.effective);

@@ -20,6 +20,7 @@ struct Known {
     std::function<ipvs::ServiceRecord(const model::Service&)>
         service_record;                                  // with what the kernel has beyond the spec
     std::function<bool(const store::Leaving&)> leaving;  // is it one that is still to go
+    uint64_t now = 0;                                    // monotonic ns
 };
 
 struct Prepared {

@@ -90,7 +90,8 @@ void Weights::forget(const std::string& service) {
 
 void Weights::health_changed(const health::Changed& change) {
     Slot* slot = slots_->find(change.id);
-    if (!slot) return;  // removed in the meantime
+    if (!slot) return;                              // removed in the meantime
+    if (change.since < slot->member.since) return;  // it has another address in the meantime
     // It may have fallen since the last look.
     if (held(suspicion_, *slot)) slot->held = true;
     set_state(*slot, change.state, change.since);

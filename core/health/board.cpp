@@ -96,7 +96,16 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     }
     for (const Ref& ref : before) lane(ref).unsubscribe(ref.slot, target.id);
     r.set(std::move(refs));
-    if (kept) return work_out(r, now, wall);
+    if (kept) {
+        Effect effect = work_out(r, now, wall);
+        // Whoever asks another question waits for the answer, even where it is the one of before.
+        const auto type = [](const SpecPtr& spec) -> const std::string& { return spec->pulse.type; };
+        if (!std::ranges::equal(specs, specs_before, {}, type, type)) {
+            effect.tell = !std::exchange(r.pending, true) || effect.tell;
+            r.pending_state = true;
+        }
+        return effect;
+    }
 
     const State state_before = r.state;
     const uint32_t share_before = r.share;

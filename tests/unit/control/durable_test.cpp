@@ -76,6 +76,16 @@ TEST_F(DurableTest, NothingIsInTheKernelOrAnsweredBeforeItIsDurable) {
     EXPECT_TRUE(*table.service(key("10.0.0.1:80")));
 }
 
+TEST_F(DurableTest, WhatIsOnItsWayOfAnAddressIsNotTakenForTheNextOne) {
+    start();
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
+    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:81"), Match{true, {}}}));
+    health("web", "b1", health::State::up);  // since long ago
+    ASSERT_TRUE(run(PutBackend{"web", backend("b2", "10.1.0.2:80"), {}}));
+    EXPECT_EQ(weight("10.0.0.1:80", "10.1.0.1:81"), 0U);
+}
+
 TEST_F(DurableTest, ADiskThatHangsDoesNotHoldUpHealth) {
     start();
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));

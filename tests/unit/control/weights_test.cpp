@@ -109,6 +109,15 @@ TEST_F(ManyWeightsTest, AreAllSetAndWhatGoesGoesLast) {
     }
 }
 
+TEST_F(ManyWeightsTest, WhatIsToldOfTheAddressThatABackendHadBeforeIsNotOfTheOneItHasNow) {
+    slots.find(3)->member.since = clock.now();
+    const health::Changed before{3, State::down, 100, 1, clock.now() - 1, ""};
+    weights.health_changed(before);
+    weights.settle(*now);
+    EXPECT_TRUE(slots.published(3).present);
+    EXPECT_EQ(slots.find(3)->member.state, State::up);
+}
+
 TEST_F(ManyWeightsTest, OneThatIsRefusedIsAskedOnceAndStopsNoneOfTheOthers) {
     watch(5);
     change(3);

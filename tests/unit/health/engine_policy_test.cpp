@@ -125,6 +125,22 @@ TEST_F(EnginePolicy, WhoIsCheckedInAnotherWayLeavesTheOthersAlone) {
 
 // ---- several pulses
 
+// Who has asked another question knows nothing until it is told.
+TEST_F(EnginePolicy, OneOfSeveralPulsesThatIsTakenAwayLeavesTheStateAndThatIsTold) {
+    engine->put(with_pulses(1, {"tcp", "http"}));
+    settle();
+    ASSERT_EQ(view(1).state, State::up);
+    const uint64_t since = view(1).since;
+    pass_time(100 * ms);
+    all_told();
+    engine->put(with_pulses(1, {"http"}));
+    settle();
+    const auto changes = all_told();
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(changes[0].state, State::up);
+    EXPECT_EQ(changes[0].since, since);
+}
+
 TEST_F(EnginePolicy, ABackendIsUpWhenAllItsPulsesPass) {
     world.answer("b1/http", std::nullopt);
     engine->put(with_pulses(1, {"tcp", "http"}));

@@ -222,6 +222,19 @@ TEST_F(ApiPolicyTest, SeveralPulsesMustAllPassAndEachIsShown) {
     EXPECT_EQ(pointers(wrong), "/pulses/1/args");
 }
 
+TEST_F(ApiPolicyTest, ABackendThatLosesOneOfItsPulsesGoesOnFollowingItsConfiguredWeight) {
+    make_web();
+    ASSERT_EQ(call("PUT", backend(1),
+                   R"({"address":"10.1.0.1","port":8080,"pulses":[{"type":"tcp"},{"type":"http"}]})")
+                  .status,
+              200);
+    wait_for(backend(1), [](const Json& j) { return j["weight"]["effective"] == 100; });
+    EXPECT_EQ(call("PATCH", backend(1), R"({"pulses":[{"type":"http"}]})").status, 200);
+    EXPECT_EQ(call("PATCH", backend(1), R"({"weight":7})").status, 200);
+    const auto j = json(wait_for(backend(1), [](const Json& now) { return now["weight"]["effective"] == 7; }));
+    EXPECT_EQ(j["weight"]["why"], "");
+}
+
 TEST_F(ApiPolicyTest, AReportIsForPulsesThatTakeReportsAndIsReadStrictly) {
     make_web(1);
     EXPECT_EQ(call("PUT", "/service/web/b9/pulse", R"({"status":"pass"})").status, 404);
