@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "control/adopt.h"
 #include "control/change_log.h"
+#include "control/foreign.h"
 #include "control/retry.h"
 #include "control/rows.h"
 #include "control/touched.h"
@@ -131,7 +132,8 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
         if (resolved && resolved->many) {
             if (auto ok = guard(submitted.change, *resolved); !ok) resolved = base::fail(ok.error());
         }
-        Item item{std::move(submitted.done), {}, {}};
+        Item item;
+        item.done = std::move(submitted.done);
         if (!resolved) {
             item.result = base::fail(resolved.error());
         } else {
@@ -142,6 +144,7 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
                     vips.push_back(step.service_row->spec.key.vip.ip);
             }
             if (item.resolved.steps.empty()) item.result = outcome(item.resolved);
+            if (item.resolved.many) item.change = std::move(submitted.change);
         }
         batch.items.push_back(std::move(item));
         if (many) break;
@@ -152,8 +155,10 @@ size_t Changer::resolve_some(std::span<Submitted> changes, Batch& batch) {
 }
 
 void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& status) {
+    const bool many = batch->items.front().resolved.many;
+    if (status && many && !still_free(batch)) return;
     if (status) p_->intend_vips(batch->write.vips_added);
-    if (status && batch->items.front().resolved.many) {
+    if (status && many) {
         apply_many(batch->items.front());
         answer(*batch);
     } else if (status) {
@@ -168,6 +173,20 @@ void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& s
         p_->vips.expect({});
         answer(*batch);
     }
+}
+
+// While it was written somebody else may have made in the kernel what is to be new: then the change of many
+// is taken back before anything is done. (One object is seen to be in the way when it is made.)
+bool Changer::still_free(const std::shared_ptr<Batch>& batch) {
+    Item& item = batch->items.front();
+    const model::SnapshotPtr now = p_->store.snapshot();
+    const base::Status free = check_foreign(present(*now), item.change, item.resolved);
+    if (free) return true;
+    log_change(base::LogLevel::warning, "a change was refused", item.resolved, free.error().sentence);
+    item.result = base::fail(free.error());
+    p_->vips.expect({});
+    undo(batch, batch->write.vips_added);
+    return false;
 }
 
 void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
@@ -227,21 +246,28 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
     for (const std::string& service : incomplete) p_->restore_destinations(service);
     if (refused) p_->sync.leave(*now);
     if (refused) {
-        undo(batch);
+        undo(batch, {});
     } else {
         answer(*batch);
     }
 }
 
-// The rows of what the kernel refused are taken back before anybody is told.
-void Changer::undo(const std::shared_ptr<Batch>& batch) {
+// The rows of what the kernel refused are taken back before anybody is told. `vips`: noted, and not added.
+void Changer::undo(const std::shared_ptr<Batch>& batch, const std::vector<base::Ip>& vips) {
     store::Write undo;
+    undo.vips_removed = vips;
     for (const Item& item : batch->items) {
         if (*item.result) continue;
+        model::ServicePtr in;
         for (const Step& step : item.resolved.steps) {
             unwrite(undo, step);
-            // The row was its claim: what of it is in the kernel all the same goes on being claimed.
-            const model::ServicePtr& in = step.service_row ? step.service_row : step.old_service;
+            // The row was its claim: what of it is in the kernel all the same goes on being claimed. Backends
+            // of a service that is new come after it.
+            if (step.service_row) {
+                in = step.service_row;
+            } else if (step.old_service) {
+                in = step.old_service;
+            }
             const auto claimed = [&](const store::Leaving& entry) {
                 const auto at = p_->leaving.find(entry);
                 if (at != p_->leaving.end()) undo.leaving.push_back(*at);

@@ -43,6 +43,7 @@ class Changer {
     struct Item {
         Done done;
         Resolved resolved;
+        Change change;                                // of many objects
         std::optional<base::Result<Outcome>> result;  // once it is known
     };
     // Answered together, in order.
@@ -62,7 +63,8 @@ class Changer {
     bool only_weighs(const Step& step) const;
     Slot put_slot(const Step& step, Slot slot) const;
     void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
-    void undo(const std::shared_ptr<Batch>& batch);
+    void undo(const std::shared_ptr<Batch>& batch, const std::vector<base::Ip>& vips);
+    bool still_free(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);
     void begin_check(const Prepared& prepared);
     void after_removal(const std::string& service);

@@ -62,4 +62,12 @@ base::Status check_foreign(const Present& present, const model::Config& config, 
     return {};
 }
 
+base::Status check_foreign(const Present& present, const Change& change, const Resolved& resolved) {
+    if (const auto* whole = std::get_if<PutConfig>(&change))
+        return check_foreign(present, whole->config, resolved);
+    if (const auto* files = std::get_if<Declare>(&change))
+        return check_foreign(present, files->config, resolved);
+    return {};  // of one object it is looked at when that is made, and an Adopt wants what is not ours
+}
+
 }  // namespace gorb::control

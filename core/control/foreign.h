@@ -10,4 +10,7 @@ namespace gorb::control {
 // by somebody else: Errc::exists names the first that is.
 base::Status check_foreign(const Present& present, const model::Config& config, const Resolved& resolved);
 
+// The same of any change that was resolved so.
+base::Status check_foreign(const Present& present, const Change& change, const Resolved& resolved);
+
 }  // namespace gorb::control

@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
+#include "unit/control/fake_database.h"
 #include "unit/control/objects.h"
 #include "unit/control/shared_table.h"
 
@@ -90,6 +93,74 @@ TEST_F(ForeignTest, WhatIsForeignWhereAServiceWasIsInNobodysWayWhereItGoes) {
     config.services[1].backends.push_back(backend("b9", shared));
     const auto done = put(config);
     EXPECT_TRUE(done) << done.error().sentence;
+}
+
+// The same with a disk that takes its time.
+struct ForeignMeanwhileTest : testing::Test {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    plugin::Registry registry;
+    std::unique_ptr<Control> control =
+        std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, Options{},
+                                  std::make_unique<FakeDatabase>(disk));
+
+    ForeignMeanwhileTest() { registry.load({GORB_PLUGINS}); }
+    ~ForeignMeanwhileTest() override {
+        disk.release();
+        control.reset();
+    }
+    void SetUp() override { ASSERT_TRUE(control->start()); }
+    // Changes it while somebody else does something to the table.
+    template <class Meanwhile>
+    base::Result<Outcome> put(const model::Config& config, Meanwhile&& meanwhile) {
+        disk.hold();
+        Answer answer = submit(*control, PutConfig{config, {}, true});
+        for (int i = 0; i < 20'000 && disk.queued() == 0; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        EXPECT_EQ(disk.queued(), 1U);
+        meanwhile();
+        disk.release();
+        return answer.get();
+    }
+};
+
+TEST_F(ForeignMeanwhileTest, AServiceThatAppearsWhileAChangeIsWrittenIsNotTakenOverAndTheChangeIsTakenBack) {
+    model::Config config;
+    config.services.push_back({service("api", vip2), {backend("a1", shared)}});
+    config.services.push_back({service("web", vip1), {backend("b1", "10.1.0.1:80")}});
+    const auto done = put(config, [&] {
+        auto record = reconcile::service_record(service("", vip1));
+        record.scheduler = "lc";
+        EXPECT_TRUE(table.apply(std::vector{Op::add(record)}).back());
+    });
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, base::Errc::exists);
+    EXPECT_NE(done.error().sentence.find("gorb did not make"), std::string::npos);
+    EXPECT_EQ((**table.service(key(vip1))).scheduler, "lc");
+    EXPECT_FALSE(*table.service(key(vip2))) << "nothing of it was done";
+    EXPECT_TRUE(control->snapshot()->services.empty());
+    ASSERT_EQ(disk.written.size(), 2U);
+    EXPECT_EQ(disk.written.back().drop_services, (std::vector<std::string>{"api", "web"}));
+}
+
+TEST_F(ForeignMeanwhileTest, SoIsADestinationInAServiceOfOurs) {
+    model::Config config;
+    config.services.push_back({service("web", vip1), {backend("b1", "10.1.0.1:80")}});
+    ASSERT_TRUE(put(config, [] {}));
+    config.services[0].backends.push_back(backend("b2", shared));
+    const auto done = put(config, [&] {
+        const auto record = reconcile::dest_record(backend("", shared), 33);
+        EXPECT_TRUE(table.apply(std::vector{Op::add(key(vip1), record)}).back());
+    });
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, base::Errc::exists);
+    const auto dests = *table.dests(key(vip1));
+    EXPECT_EQ(std::ranges::find(dests, *base::Endpoint::parse(shared), &ipvs::DestRecord::address)->weight,
+              33U);
+    EXPECT_EQ((*control->snapshot()->services.find("web"))->backends.size(), 1U);
+    // Once it is gone the same is good.
+    EXPECT_TRUE(table.apply(std::vector{Op::remove(key(vip1), *base::Endpoint::parse(shared))}).back());
+    EXPECT_TRUE(put(config, [] {}));
 }
 
 }  // namespace

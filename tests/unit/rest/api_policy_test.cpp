@@ -231,7 +231,8 @@ TEST_F(ApiPolicyTest, ABackendThatLosesOneOfItsPulsesGoesOnFollowingItsConfigure
     wait_for(backend(1), [](const Json& j) { return j["weight"]["effective"] == 100; });
     EXPECT_EQ(call("PATCH", backend(1), R"({"pulses":[{"type":"http"}]})").status, 200);
     EXPECT_EQ(call("PATCH", backend(1), R"({"weight":7})").status, 200);
-    const auto j = json(wait_for(backend(1), [](const Json& now) { return now["weight"]["effective"] == 7; }));
+    const auto j =
+        json(wait_for(backend(1), [](const Json& now) { return now["weight"]["effective"] == 7; }));
     EXPECT_EQ(j["weight"]["why"], "");
 }
 
