@@ -118,9 +118,12 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     r.ratio = static_cast<float>(sum.ratio);
     Effect effect{
         fresh ? State::unknown : state_before, r.state, fresh ? 100 : share_before, r.share, false, false};
-    if (effect.state_changed() || effect.share != effect.share_before) {
+    // Of another address nothing is known to whoever has put it: that a probe which others have already is up
+    // is news, even where the one before was up as well.
+    const bool news = effect.state_changed() || r.state != State::unknown;
+    if (news || effect.share != effect.share_before) {
         effect.tell = !std::exchange(r.pending, true);
-        r.pending_state |= effect.state_changed();
+        r.pending_state |= news;
     }
     return effect;
 }

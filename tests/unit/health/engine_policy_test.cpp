@@ -125,6 +125,24 @@ TEST_F(EnginePolicy, WhoIsCheckedInAnotherWayLeavesTheOthersAlone) {
 
 // ---- several pulses
 
+TEST_F(EnginePolicy, OneThatMovesToAnAddressThatAnotherHasAndThatIsUpIsToldToBeUp) {
+    Target there = with_pulses(2, {"tcp"});
+    there.address = target(3).address;
+    engine->put(there);
+    engine->put(with_pulses(1, {"tcp"}));
+    settle();
+    ASSERT_EQ(view(1).state, State::up);
+    all_told();
+    Target moved = with_pulses(1, {"tcp"});
+    moved.address = there.address;
+    engine->put(moved);
+    settle();
+    const auto changes = all_told();
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(changes[0].id, 1U);
+    EXPECT_EQ(changes[0].state, State::up);
+}
+
 // Who has asked another question knows nothing until it is told.
 TEST_F(EnginePolicy, OneOfSeveralPulsesThatIsTakenAwayLeavesTheStateAndThatIsTold) {
     engine->put(with_pulses(1, {"tcp", "http"}));

@@ -236,6 +236,19 @@ TEST_F(ApiPolicyTest, ABackendThatLosesOneOfItsPulsesGoesOnFollowingItsConfigure
     EXPECT_EQ(j["weight"]["why"], "");
 }
 
+TEST_F(ApiPolicyTest, ABackendThatMovesToAServerThatIsCheckedAlreadyServesThere) {
+    make_web(1);
+    ASSERT_EQ(call("PUT", "/service/api", R"({"address":"10.0.0.2","port":80})").status, 200);
+    const std::string there =
+        R"({"address":"10.1.0.7","port":8080,"pulse":{"type":"tcp","interval":"10ms","rise":1,"fall":1}})";
+    ASSERT_EQ(call("PUT", "/service/api/b1", there).status, 200);
+    const auto serves = [](const Json& j) { return j["weight"]["effective"] == 100; };
+    wait_for("/service/api/b1", serves);
+    wait_for(backend(1), serves);
+    ASSERT_EQ(call("PUT", backend(1), there, "*").status, 200);
+    wait_for(backend(1), serves);
+}
+
 TEST_F(ApiPolicyTest, AReportIsForPulsesThatTakeReportsAndIsReadStrictly) {
     make_web(1);
     EXPECT_EQ(call("PUT", "/service/web/b9/pulse", R"({"status":"pass"})").status, 404);
