@@ -78,7 +78,7 @@ TEST(TcpSteps, OptionsThatDoNotGoTogetherAreRefused) {
     EXPECT_THAT(refusal({{"send", "a"}, {"steps", R"([{"send": "a"}])"}}), HasSubstr("exclude"));
     EXPECT_THAT(refusal({{"expect", "a"}, {"expect-hex", "00"}}), HasSubstr("exclude"));
     EXPECT_THAT(refusal({{"ca", "/etc/ca.pem"}}), HasSubstr("\"tls\": true"));
-    EXPECT_THAT(refusal({{"tls", "true"}, {"cert", "/etc/c.pem"}}), HasSubstr("\"key\""));
+    EXPECT_THAT(refusal({{"tls", "true"}, {"key", "/etc/k.pem"}}), HasSubstr("needs \"cert\""));
     EXPECT_THROW(refusal({{"limit", "65537"}}), std::invalid_argument);
     EXPECT_THROW(refusal({{"limit", "0"}}), std::invalid_argument);
 }
@@ -90,6 +90,7 @@ TEST(TcpSteps, TheFilesOfTlsAreNamedByAbsolutePaths) {
                   std::string("\"") + option + "\" must be the absolute path of a PEM file");
     }
     EXPECT_EQ(refusal({{"tls", "true"}, {"cert", "/etc/c.pem"}, {"key", "/etc/k.pem"}}), "");
+    EXPECT_EQ(refusal({{"tls", "true"}, {"cert", "/etc/both.pem"}}), "");
 }
 
 TEST(TcpConversations, AreSharedByEqualOptionsAndGoWithTheLastTarget) {
