@@ -86,11 +86,14 @@ base::Status check_declared(const app::Settings& settings, const plugin::Registr
 }
 
 int check_config(const app::Settings& settings) {
+    base::set_log_level(base::LogLevel::error);  // what plugins say of themselves belongs to a start
     plugin::Registry registry;
     if (!settings.plugin_options.empty() || !settings.declared.empty())
         registry.load(app::plugin_directories(settings));
-    if (auto options = app::pulse_options(registry, settings); !options)
-        return complain(options.error(), exit_usage);
+    const auto options = app::pulse_options(registry, settings);
+    if (!options) return complain(options.error(), exit_usage);
+    if (auto taken = app::try_options(registry, settings, *options); !taken)
+        return complain(taken.error(), exit_usage);
     if (auto declared = check_declared(settings, registry); !declared)
         return complain(declared.error(), exit_usage);
     std::puts("the configuration is good");

@@ -230,6 +230,7 @@ Status read_file(Settings& settings, const std::filesystem::path& file) {
             if (auto set = set_option(settings, place.key, ini->getRawString(place.key, "")); !set) {
                 return base::fail(Errc::invalid, at(file, place.line) + ": " + set.error().sentence);
             }
+            settings.places[place.key] = at(file, place.line);
         }
     } catch (const Poco::Exception& e) {
         return base::fail(Errc::invalid, file.string() + ": " + e.displayText());

@@ -35,6 +35,7 @@ struct Settings {
     std::vector<std::filesystem::path> plugin_directories;  // empty: those of this installation
     // [plugin.NAME]: the options of a plugin's instances, as written, for plugin_options.h
     std::map<std::string, std::map<std::string, std::string>> plugin_options;
+    std::map<std::string, std::string> places;  // of what files set: "section.key" -> "FILE:LINE", the last
     // [store]
     std::optional<StoreKind> store;  // as chosen; store_kind() decides
     std::filesystem::path directory = "/var/lib/gorb";

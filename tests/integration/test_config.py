@@ -46,6 +46,23 @@ class Config(unittest.TestCase):
             self.assertIn("gorb.ini:2", said)
         self.assertIn("[rest]", (ROOT / "conf" / "gorb.ini").read_text())
 
+    def test_an_option_that_only_its_plugin_can_judge_is_named_with_file_and_section(self):
+        for line, word in (("directory = checks", "no absolute path"), ("user = nobody-of-that-name", "no user")):
+            status, said = self.check(f"[gorbd]\ndriver = memory\n[plugin.exec]\n{line}\n")
+            self.assertEqual(status, 2, said)
+            for wanted in (f"{self.folder}/gorb.ini:4", "[plugin.exec]", line.split()[0], word):
+                self.assertIn(wanted, said)
+        status, said = self.check("[plugin.exec]\ndirectory = /srv/checks\nmax-running = 3\n[plugin.icmp]\nsocket = raw\n")
+        self.assertEqual(status, 0, said)
+
+    def test_an_option_that_a_plugin_does_not_have_is_named_with_file_and_line(self):
+        for line, word in (("directories = /srv", "not known"), ("max-running = many", "whole number")):
+            status, said = self.check(f"[plugin.exec]\ndirectory = /srv\n{line}\n")
+            self.assertEqual(status, 2, said)
+            for wanted in (f"{self.folder}/gorb.ini:3", "[plugin.exec]", line.split()[0], word):
+                self.assertIn(wanted, said)
+        self.assertIn("gorb.ini:2: [plugin.nothing]", self.check("[plugin.nothing]\nx = 1\n")[1])
+
     def test_a_wrong_file_does_not_start_the_daemon(self):
         status, said = run_gorbd("--driver", "memory", "--config", self.write("[gorbd]\nx = 1\n"))
         self.assertNotEqual(status, 0)
