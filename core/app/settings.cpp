@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 
+#include "app/byte_order.h"
 #include "base/duration.h"
 
 namespace gorb::app {
@@ -216,14 +217,15 @@ base::Result<std::vector<LineOf>> places(const std::string& text, const std::fil
 
 Status read_file(Settings& settings, const std::filesystem::path& file) {
     std::ifstream stream(file, std::ios::binary);
-    std::ostringstream text;
-    if (!stream || !(text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof())) {
+    std::ostringstream read;
+    if (!stream || !(read << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof())) {
         return base::fail(Errc::io, "can not read the configuration file " + file.string());
     }
-    auto found = places(text.str(), file);
+    const std::string text = without_byte_order_mark(std::move(read).str());
+    auto found = places(text, file);
     if (!found) return base::fail(found.error());
     try {
-        std::istringstream again(text.str());
+        std::istringstream again(text);
         const Poco::AutoPtr<Poco::Util::IniFileConfiguration> ini(
             new Poco::Util::IniFileConfiguration(again));
         for (const LineOf& place : *found) {

@@ -63,6 +63,21 @@ class Config(unittest.TestCase):
                 self.assertIn(wanted, said)
         self.assertIn("gorb.ini:2: [plugin.nothing]", self.check("[plugin.nothing]\nx = 1\n")[1])
 
+    def test_files_that_begin_with_a_byte_order_mark_are_read_like_all_others(self):
+        mark = "\ufeff"
+        declared = self.write(mark + '{"services": {"web": {"address": "10.0.0.1", "port": 80}}}', "declared/web.json").parent
+        ini = self.write(f"{mark}[gorbd]\ndriver = memory\n[store]\ndeclared = {declared}\n")
+        self.write(mark + "; a comment\n[gorbd]\nlog-level = debug\n", "conf.d/10.ini")
+        status, said = run_gorbd("--check-config", "--config", ini)
+        self.assertEqual(status, 0, said)
+        for text in ('{"services": {"web": {"address": "10.0.0.1", "port": 80}}}', "-A -t 10.0.0.1:80 -s wrr\n"):
+            file = self.write(mark + text, "to-import")
+            status, said = run_gorbd("--import", file, "--force", "--state-directory", self.folder / "state")
+            self.assertEqual(status, 0, said)
+            self.assertIn("1 virtual service,", said)
+        status, said = self.check(f"{mark}[gorbd]\nlissen = x\n")
+        self.assertIn("gorb.ini:2", said)
+
     def test_a_wrong_file_does_not_start_the_daemon(self):
         status, said = run_gorbd("--driver", "memory", "--config", self.write("[gorbd]\nx = 1\n"))
         self.assertNotEqual(status, 0)
