@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "match/names.h"
+
 namespace pulse_tcp {
 
 using gorb::sdk::Config;
@@ -50,6 +52,7 @@ std::shared_ptr<const Conversation> Conversation::parse(const Config& config) {
         return path;
     };
     out->tls_name = text("tls-name");
+    if (!out->tls_name.empty()) pulse_match::check_tls_name(out->tls_name);
     out->ca = file("ca");
     out->cert = file("cert");
     out->key = file("key");

@@ -93,6 +93,17 @@ TEST(TcpSteps, TheFilesOfTlsAreNamedByAbsolutePaths) {
     EXPECT_EQ(refusal({{"tls", "true"}, {"cert", "/etc/both.pem"}}), "");
 }
 
+TEST(TcpSteps, TheNameOfTlsIsOneThatACertificateCanBeFor) {
+    for (const char* good : {"example.org", "10.0.0.1", "2001:db8::1", "a_b"})
+        EXPECT_EQ(refusal({{"tls", "true"}, {"tls-name", good}}), "") << good;
+    // With a NUL in front it would be an empty one, which is looked for in no certificate.
+    for (const std::string& bad :
+         {std::string("example.org:443"), std::string("[::1]"), std::string("a b"), std::string("a/b"),
+          std::string("\0example.org", 12), std::string(256, 'a')})
+        EXPECT_THAT(refusal({{"tls", "true"}, {"tls-name", bad}}), HasSubstr("\"tls-name\" must be a name"))
+            << bad;
+}
+
 TEST(TcpConversations, AreSharedByEqualOptionsAndGoWithTheLastTarget) {
     const auto* ops = static_cast<const gorb_pulse_ops*>(plugin_test::plugin("tcp").ops);
     Conversations conversations;
