@@ -79,6 +79,11 @@ TEST(TcpSteps, OptionsThatDoNotGoTogetherAreRefused) {
     EXPECT_THAT(refusal({{"expect", "a"}, {"expect-hex", "00"}}), HasSubstr("exclude"));
     EXPECT_THAT(refusal({{"ca", "/etc/ca.pem"}}), HasSubstr("\"tls\": true"));
     EXPECT_THAT(refusal({{"tls", "true"}, {"key", "/etc/k.pem"}}), HasSubstr("needs \"cert\""));
+    EXPECT_EQ(refusal({{"expect", "12345"}, {"limit", "4"}}),
+              "\"limit\" must be at least 5, or no reply can hold \"12345\"");
+    EXPECT_EQ(refusal({{"steps", R"([{"expect-regex": "^1{3}[a-z]+$"}])"}, {"limit", "3"}}),
+              "\"limit\" must be at least 4, or no reply can hold /^1{3}[a-z]+$/");
+    EXPECT_EQ(refusal({{"expect", "12345"}, {"limit", "5"}}), "");
     EXPECT_THROW(refusal({{"limit", "65537"}}), std::invalid_argument);
     EXPECT_THROW(refusal({{"limit", "0"}}), std::invalid_argument);
 }
