@@ -168,6 +168,14 @@ TEST(Arguments, LongShortAndUpstreamSpellingsMeanTheSame) {
     }
 }
 
+TEST(Arguments, WhatIsOnOrOffMayBeSaidAsGoHasIt) {
+    using Options = std::vector<std::pair<std::string, std::string>>;
+    EXPECT_EQ(read_arguments({"-f=true"})->options, (Options{{"gorbd.flush-on-start", "true"}}));
+    EXPECT_EQ(read_arguments({"-f=false", "-v=0"})->options, (Options{{"gorbd.flush-on-start", "false"}}));
+    EXPECT_EQ(read_arguments({"--check-config=false"})->action, Action::run);
+    EXPECT_NE(read_arguments({"-f=perhaps"}).error().sentence.find("true or false"), std::string::npos);
+}
+
 TEST(Arguments, UpstreamFlagsWithoutMeaningSayWhatToDoInstead) {
     for (const std::string flag : {"-c", "-store", "-store-sync-time", "--store", "-store-service-path"}) {
         auto read = read_arguments({flag, "x"});
