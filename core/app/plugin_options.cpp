@@ -66,6 +66,20 @@ base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registr
     return found;
 }
 
+base::Status check_directories(const Settings& settings) {
+    for (const std::filesystem::path& directory : settings.plugin_directories) {
+        std::error_code error;
+        if (std::filesystem::is_directory(directory, error)) continue;
+        const auto place = settings.places.find("plugins.directories");
+        return base::fail(Errc::invalid, (place == settings.places.end() ? "" : place->second + ": ") +
+                                             "plugins.directories: " + directory.string() +
+                                             (error && error != std::errc::no_such_file_or_directory
+                                                  ? " can not be looked at: " + error.message()
+                                                  : " is no folder"));
+    }
+    return {};
+}
+
 base::Status try_options(const plugin::Registry& registry, const Settings& settings,
                          const health::PulseOptions& options) {
     io::Loop loop("trial");

@@ -63,6 +63,17 @@ class Config(unittest.TestCase):
                 self.assertIn(wanted, said)
         self.assertIn("gorb.ini:2: [plugin.nothing]", self.check("[plugin.nothing]\nx = 1\n")[1])
 
+    def test_a_folder_of_plugins_that_is_not_there_is_named_with_file_and_line(self):
+        status, said = self.check(f"[plugins]\ndirectories = {self.folder}:{self.folder}/missing\n")
+        self.assertEqual(status, 2, said)
+        for word in (f"{self.folder}/gorb.ini:2: ", "plugins.directories", f"{self.folder}/missing"):
+            self.assertIn(word, said)
+        status, said = run_gorbd("--check-config", "--config", self.write(f"[plugins]\ndirectories = {self.folder}\n"),
+                                 "--plugin-dir", "/nowhere")
+        self.assertEqual(status, 2, said)
+        self.assertIn("/nowhere", said)
+        self.assertNotIn("gorb.ini:", said)
+
     def test_files_that_begin_with_a_byte_order_mark_are_read_like_all_others(self):
         mark = "\ufeff"
         declared = self.write(mark + '{"services": {"web": {"address": "10.0.0.1", "port": 80}}}', "declared/web.json").parent
