@@ -42,6 +42,15 @@ class Install(unittest.TestCase):
             for link in re.findall(r"\]\(((?:plugins/|\.\./)[^)#]*)", page.read_text()):
                 self.assertTrue((page.parent / link).is_file(), f"{page}: {link}")
 
+    def test_a_configuration_that_can_not_be_looked_at_is_not_taken_for_none(self):
+        self.install()
+        folder = self.prefix / "etc/gorb"
+        folder.rename(folder.with_name("away"))
+        folder.symlink_to(folder)  # For root as well, other than a mode.
+        done = subprocess.run([self.prefix / "sbin/gorbd", "--check-config"], capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn(f"can not read the configuration file {folder}/gorb.ini", done.stderr)
+
     def test_a_package_is_made_below_another_folder_and_names_none_of_it(self):
         root = self.prefix.parent / "root"
         self.install(DESTDIR=str(root))
