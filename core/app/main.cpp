@@ -105,7 +105,12 @@ int check_config(const app::Settings& settings) {
         return complain(taken.error(), exit_usage);
     if (auto declared = check_declared(settings, registry); !declared)
         return complain(declared.error(), exit_usage);
-    std::puts("the configuration is good");
+    // Which file that is depends on where the program stands.
+    if (settings.config.empty()) {
+        std::puts("there is no configuration file, and the rest of the configuration is good");
+    } else {
+        std::printf("the configuration in %s is good\n", settings.config.c_str());
+    }
     return 0;
 }
 

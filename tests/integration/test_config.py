@@ -24,7 +24,7 @@ class Config(unittest.TestCase):
 
     def test_the_shipped_file_is_good_and_holds_every_option_commented(self):
         shipped = (ROOT / "conf" / "gorb.ini").read_text()
-        self.assertEqual(self.check(shipped)[0], 0)
+        self.assertEqual(self.check(shipped), (0, f"the configuration in {self.folder}/gorb.ini is good\n"))
         uncommented, options = re.subn(r"^;([a-z-]+ =)", r"\1", shipped, flags=re.MULTILINE)
         self.assertGreater(options, 10)
         status, said = self.check(uncommented)  # The defaults, said aloud.
