@@ -293,7 +293,8 @@ Status read_files(Settings& settings, const std::filesystem::path& file) {
     const std::filesystem::path folder = file.parent_path() / "conf.d";
     for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
          it.increment(error)) {
-        if (it->path().extension() == ".ini") more.push_back(it->path());
+        const std::filesystem::path& path = it->path();
+        if (path.extension() == ".ini" && !path.filename().string().starts_with(".")) more.push_back(path);
     }
     if (error && error != std::errc::no_such_file_or_directory) {
         return base::fail(

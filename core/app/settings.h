@@ -73,8 +73,8 @@ base::Status set_option(Settings& settings, const std::string& key, const std::s
 // Every key that set_option knows, in the order of conf/gorb.ini.
 std::vector<std::string> option_keys();
 
-// Reads `file` and then the *.ini of the folder conf.d beside it, in the order of their names; later ones
-// win.
+// Reads `file` and then the *.ini (but hidden ones) of the folder conf.d beside it, in the order of their
+// names; later ones win.
 base::Status read_files(Settings& settings, const std::filesystem::path& file);
 
 // "127.0.0.1:4672", "[::1]:4672", ":4672" (all addresses).

@@ -41,6 +41,7 @@ TEST_F(SettingsTest, ValuesAreReadAndConfDWinsInTheOrderOfNames) {
     write("conf.d/20.ini", "[gorbd]\nlisten = 127.0.0.1:3\n");
     write("conf.d/10.ini", "[gorbd]\nlisten = 127.0.0.1:2\n[rest]\nidle-timeout = 5s\n");
     write("conf.d/README", "not read");
+    write("conf.d/.#20.ini", "an editor's, not read");
     Settings settings;
     ASSERT_TRUE(read_files(settings, file));
     EXPECT_EQ(settings.listen, "127.0.0.1:3");
