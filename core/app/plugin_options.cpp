@@ -29,15 +29,15 @@ std::string json_text(const plugin::Plugin& plugin, const std::string& key, cons
 // What a complaint about a plugin's options begins with: where `key` stands, else all places of the section,
 // and the section itself.
 std::string section_text(const Settings& settings, const std::string& name, const std::string& key = "") {
-    const std::string section = "plugin." + name;
+    const std::string prefix = "plugin." + name + ".";
     std::set<std::string> found;
     for (const auto& [option, text] : settings.plugin_options.at(name)) {
-        const auto place = settings.places.find(section + "." + option);
+        const auto place = settings.places.find(prefix + option);
         if (place != settings.places.end() && (key.empty() || key == option)) found.insert(place->second);
     }
     std::string out;
     for (const std::string& place : found) out += (out.empty() ? "" : ", ") + place;
-    return out + (out.empty() ? "" : ": ") + "[" + section + "]: ";
+    return out + (out.empty() ? "" : ": ") + "[plugin." + name + "]: ";
 }
 
 }  // namespace
