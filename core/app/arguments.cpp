@@ -1,6 +1,7 @@
 #include "app/arguments.h"
 
 #include <Poco/Exception.h>
+#include <Poco/NumberParser.h>
 #include <Poco/Util/HelpFormatter.h>
 #include <Poco/Util/Option.h>
 #include <Poco/Util/OptionProcessor.h>
@@ -88,8 +89,10 @@ const Flag* find_flag(const std::string& name) {
     return nullptr;
 }
 
-// Every spelling becomes "--long" or "--long=value".
-Result<std::vector<std::string>> normalise(const std::vector<std::string>& words) {
+// Every spelling becomes "--long" or "--long=value". A setting that is said not to be so ("-f=false") goes to
+// `off`.
+Result<std::vector<std::string>> normalise(const std::vector<std::string>& words,
+                                           std::vector<std::string>& off) {
     std::vector<std::string> out;
     for (size_t i = 0; i < words.size(); ++i) {
         const std::string& word = words[i];
@@ -107,7 +110,13 @@ Result<std::vector<std::string>> normalise(const std::vector<std::string>& words
         const Flag* flag = find_flag(name);
         if (!flag) return base::fail(Errc::invalid, "unknown option \"" + word + "\"; see gorbd --help");
         std::string normal = std::string("--") + flag->name;
-        if (equals != std::string::npos) {
+        if (equals != std::string::npos && !*flag->value) {
+            bool yes = false;
+            if (!Poco::NumberParser::tryParseBool(word.substr(equals + 1), yes))
+                return base::fail(Errc::invalid, "\"" + word + "\": it takes no value but true or false");
+            if (!yes && *flag->key) off.emplace_back(flag->key);
+            if (!yes) continue;
+        } else if (equals != std::string::npos) {
             normal += word.substr(equals);
         } else if (*flag->value) {
             if (++i == words.size()) {
@@ -141,12 +150,14 @@ Poco::Util::OptionSet option_set() {
 }  // namespace
 
 Result<Arguments> read_arguments(const std::vector<std::string>& words) {
-    auto normal = normalise(words);
+    std::vector<std::string> off;
+    auto normal = normalise(words, off);
     if (!normal) return base::fail(normal.error());
     const Poco::Util::OptionSet set = option_set();
     Poco::Util::OptionProcessor processor(set);
     processor.setUnixStyle(true);
     Arguments arguments;
+    for (std::string& key : off) arguments.options.emplace_back(std::move(key), "false");
     std::string plugin_dirs;
     for (const std::string& word : *normal) {
         std::string name;

@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 
+#include "app/byte_order.h"
 #include "app/installation.h"
 #include "base/json.h"
 #include "control/pulse_pool.h"
@@ -27,7 +28,7 @@ Result<std::string> text_of(const std::filesystem::path& file) {
     std::ostringstream text;
     if (!stream || !(text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof()))
         return base::fail(Errc::io, "can not read " + file.string());
-    return std::move(text).str();
+    return without_byte_order_mark(std::move(text).str());
 }
 
 tl::unexpected<base::Error> fail_in(const std::filesystem::path& file, base::Error error) {

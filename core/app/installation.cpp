@@ -26,7 +26,8 @@ std::optional<std::filesystem::path> usual_config() {
     std::error_code error;
     for (const std::filesystem::path& candidate :
          {prefix() / "etc/gorb/gorb.ini", std::filesystem::path("/etc/gorb/gorb.ini")}) {
-        if (std::filesystem::exists(candidate, error)) return candidate;
+        // What can not be looked at may be there; to start without it would be to start as somebody else.
+        if (std::filesystem::exists(candidate, error) || error) return candidate;
     }
     return std::nullopt;
 }

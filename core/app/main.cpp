@@ -52,9 +52,18 @@ base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
     }
     for (const auto& [key, text] : arguments.options) {
         if (auto set = app::set_option(settings, key, text); !set) return base::fail(set.error());
+        settings.places.erase(key);
     }
     settings.force = arguments.force;
     return settings;
+}
+
+void list_options(const std::vector<plugin::OptionSpec>& options) {
+    for (const plugin::OptionSpec& option : options) {
+        std::printf("    %-12s %-9s %s%s\n", option.name.c_str(), option.type_text().c_str(),
+                    option.help.c_str(),
+                    option.fallback ? (" (default " + *option.fallback + ")").c_str() : "");
+    }
 }
 
 int list_plugins(const app::Settings& settings) {
@@ -63,11 +72,10 @@ int list_plugins(const app::Settings& settings) {
     for (const plugin::Plugin* found : registry.plugins()) {
         std::printf("%-16s %-10s %-8s %s\n    %s\n", found->kind.c_str(), found->name.c_str(),
                     found->version.c_str(), found->file.c_str(), found->summary.c_str());
-        for (const plugin::OptionSpec& option : found->args) {
-            std::printf("    %-12s %-9s %s%s\n", option.name.c_str(), option.type_text().c_str(),
-                        option.help.c_str(),
-                        option.fallback ? (" (default " + *option.fallback + ")").c_str() : "");
-        }
+        list_options(found->args);
+        if (!found->options.empty())
+            std::printf("  [plugin.%s] of the configuration:\n", found->name.c_str());
+        list_options(found->options);
     }
     for (const plugin::Refused& refused : registry.refused()) {
         std::fprintf(stderr, "refused: %s: %s\n", refused.file.c_str(), refused.why.c_str());
@@ -86,14 +94,23 @@ base::Status check_declared(const app::Settings& settings, const plugin::Registr
 }
 
 int check_config(const app::Settings& settings) {
+    base::set_log_level(base::LogLevel::error);  // what plugins say of themselves belongs to a start
     plugin::Registry registry;
     if (!settings.plugin_options.empty() || !settings.declared.empty())
         registry.load(app::plugin_directories(settings));
-    if (auto options = app::pulse_options(registry, settings); !options)
-        return complain(options.error(), exit_usage);
+    if (auto found = app::check_directories(settings); !found) return complain(found.error(), exit_usage);
+    const auto options = app::pulse_options(registry, settings);
+    if (!options) return complain(options.error(), exit_usage);
+    if (auto taken = app::try_options(registry, settings, *options); !taken)
+        return complain(taken.error(), exit_usage);
     if (auto declared = check_declared(settings, registry); !declared)
         return complain(declared.error(), exit_usage);
-    std::puts("the configuration is good");
+    // Which file that is depends on where the program stands.
+    if (settings.config.empty()) {
+        std::puts("there is no configuration file, and the rest of the configuration is good");
+    } else {
+        std::printf("the configuration in %s is good\n", settings.config.c_str());
+    }
     return 0;
 }
 

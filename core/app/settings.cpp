@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 
+#include "app/byte_order.h"
 #include "base/duration.h"
 
 namespace gorb::app {
@@ -216,20 +217,22 @@ base::Result<std::vector<LineOf>> places(const std::string& text, const std::fil
 
 Status read_file(Settings& settings, const std::filesystem::path& file) {
     std::ifstream stream(file, std::ios::binary);
-    std::ostringstream text;
-    if (!stream || !(text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof())) {
+    std::ostringstream read;
+    if (!stream || !(read << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof())) {
         return base::fail(Errc::io, "can not read the configuration file " + file.string());
     }
-    auto found = places(text.str(), file);
+    const std::string text = without_byte_order_mark(std::move(read).str());
+    auto found = places(text, file);
     if (!found) return base::fail(found.error());
     try {
-        std::istringstream again(text.str());
+        std::istringstream again(text);
         const Poco::AutoPtr<Poco::Util::IniFileConfiguration> ini(
             new Poco::Util::IniFileConfiguration(again));
         for (const LineOf& place : *found) {
             if (auto set = set_option(settings, place.key, ini->getRawString(place.key, "")); !set) {
                 return base::fail(Errc::invalid, at(file, place.line) + ": " + set.error().sentence);
             }
+            settings.places[place.key] = at(file, place.line);
         }
     } catch (const Poco::Exception& e) {
         return base::fail(Errc::invalid, file.string() + ": " + e.displayText());
@@ -290,7 +293,8 @@ Status read_files(Settings& settings, const std::filesystem::path& file) {
     const std::filesystem::path folder = file.parent_path() / "conf.d";
     for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
          it.increment(error)) {
-        if (it->path().extension() == ".ini") more.push_back(it->path());
+        const std::filesystem::path& path = it->path();
+        if (path.extension() == ".ini" && !path.filename().string().starts_with(".")) more.push_back(path);
     }
     if (error && error != std::errc::no_such_file_or_directory) {
         return base::fail(

@@ -35,6 +35,7 @@ struct Settings {
     std::vector<std::filesystem::path> plugin_directories;  // empty: those of this installation
     // [plugin.NAME]: the options of a plugin's instances, as written, for plugin_options.h
     std::map<std::string, std::map<std::string, std::string>> plugin_options;
+    std::map<std::string, std::string> places;  // of what files set: "section.key" -> "FILE:LINE", the last
     // [store]
     std::optional<StoreKind> store;  // as chosen; store_kind() decides
     std::filesystem::path directory = "/var/lib/gorb";
@@ -72,8 +73,8 @@ base::Status set_option(Settings& settings, const std::string& key, const std::s
 // Every key that set_option knows, in the order of conf/gorb.ini.
 std::vector<std::string> option_keys();
 
-// Reads `file` and then the *.ini of the folder conf.d beside it, in the order of their names; later ones
-// win.
+// Reads `file` and then the *.ini (but hidden ones) of the folder conf.d beside it, in the order of their
+// names; later ones win.
 base::Status read_files(Settings& settings, const std::filesystem::path& file);
 
 // "127.0.0.1:4672", "[::1]:4672", ":4672" (all addresses).

@@ -92,6 +92,13 @@ Pattern Pattern::regex(std::string_view source, std::string_view what) {
     return pattern;
 }
 
+size_t Pattern::shortest() const {
+    if (!regex_) return bytes_.size();
+    uint32_t least = 0;
+    pcre2_pattern_info(regex_->code.get(), PCRE2_INFO_MINLENGTH, &least);
+    return least;
+}
+
 Pattern::Searched Pattern::search(std::string_view text, size_t from, bool last) const {
     if (regex_) return search_regex(text, from, last);
     const size_t at = text.find(bytes_, from);

@@ -48,9 +48,20 @@ int rcode_of(std::string_view word) {
                 "\" is no response code; NOERROR, NXDOMAIN, SERVFAIL, REFUSED and the like are, or 0 to 15");
 }
 
+// TYPE123 of RFC 3597, of which ldns reads any number in front and takes what is left of it: TYPE65537 for A.
+bool odd_number(std::string_view word) {
+    constexpr std::string_view generic = "TYPE";
+    if (word.substr(0, generic.size()) != generic) return false;
+    const std::string_view digits = word.substr(generic.size());
+    uint16_t number = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return error != std::errc() || end != digits.data() + digits.size();
+}
+
 ldns_rr_type type_of(std::string_view text) {
     const std::string word = uppercase(text);
-    const ldns_rr_type type = plain(word) ? ldns_get_rr_type_by_name(word.c_str()) : ldns_rr_type{};
+    const bool readable = plain(word) && !odd_number(word);
+    const ldns_rr_type type = readable ? ldns_get_rr_type_by_name(word.c_str()) : ldns_rr_type{};
     if (type == 0)
         throw Error("\"record\": \"" + std::string(text) +
                     "\" is no record type; A, AAAA, SOA, MX and the like are, or TYPE123");

@@ -118,7 +118,9 @@ std::string in_words(const Program& program, Step step, int err) {
     if (step != Step::exec) return "no process could be made for " + name + ": " + errno_text(err);
     switch (err) {
         case ENOENT:
-            return name + " could not be started: the interpreter named in its first line is missing";
+            return name +
+                   " could not be started: the interpreter named in its first line is missing, or that line "
+                   "ends in CR LF";
         case ENOEXEC:
             return name + " is no program: neither a binary of this machine nor a script that begins with #!";
         case EACCES:

@@ -145,7 +145,7 @@ void Programs::start_waiting() {
         try {
             start(job);
         } catch (const Error& e) {
-            job.refused(e.what(), -e.code());
+            job.refused(e.what(), e.number());
         } catch (const std::exception& e) {
             job.refused(e.what(), 0);
         }

@@ -150,7 +150,7 @@ class GrpcPulse final : private ConnectionEvents {
         try {
             open();
         } catch (const Error& e) {
-            finish(Result::unknown(e.what(), -e.code()));
+            finish(Result::unknown(e.what(), e.number()));
         }
     }
     void time_is_up() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "health.h"
+#include "match/names.h"
 
 namespace pulse_grpc {
 namespace {
@@ -10,16 +11,7 @@ namespace {
 using gorb::sdk::Config;
 using gorb::sdk::Error;
 
-constexpr size_t longest_name = 255, longest_service = 1024;
-
-void check_name(const char* option, std::string_view text) {
-    const bool good = !text.empty() && text.size() <= longest_name &&
-                      std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; }) &&
-                      text.find_first_of("/?#@,\\\"<>") == std::string_view::npos;
-    if (!good)
-        throw Error(std::string("\"") + option +
-                    "\" must be a name or address, with a port at most, in visible ASCII");
-}
+constexpr size_t longest_service = 1024;
 
 // Without a port and an address's brackets.
 std::string_view name_of(std::string_view authority) {
@@ -46,7 +38,7 @@ void read_tls(const Config& config, Settings& out) {
     }
     out.verify = config.boolean("verify").value_or(true);
     if (const auto name = config.text("tls-name")) {
-        check_name("tls-name", *name);
+        pulse_match::check_tls_name(*name);
         out.tls_name = *name;
     } else {
         out.tls_name = name_of(out.authority);
@@ -68,7 +60,7 @@ Settings Settings::read(const Config& config) {
         throw Error("\"service\" is longer than " + std::to_string(longest_service) + " bytes");
     out.message = encode_request(out.service);
     if (const auto authority = config.text("authority")) {
-        check_name("authority", *authority);
+        pulse_match::check_authority("authority", *authority);
         out.authority = *authority;
     }
     out.port = static_cast<uint16_t>(config.integer("port").value_or(0));

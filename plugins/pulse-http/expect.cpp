@@ -11,12 +11,14 @@ namespace {
 
 constexpr size_t most_ranges = 64;
 
-int status_code(std::string_view text) {
+// `item` is the whole of which `text` is a part.
+int status_code(std::string_view text, std::string_view item) {
     int code = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), code);
     const bool whole = error == std::errc() && end == text.data() + text.size() && text.size() == 3;
     if (!whole || code < 100 || code > 599)
-        throw gorb::sdk::Error("\"expect\": \"" + std::string(text) + "\" is no HTTP status (100 to 599)");
+        throw gorb::sdk::Error("\"expect\": \"" + std::string(item) +
+                               "\" is no HTTP status (100 to 599) or range of them");
     return code;
 }
 
@@ -29,8 +31,9 @@ Expectation Expectation::parse(std::string_view text) {
         const std::string_view item = trimmed(text.substr(at, comma - at));
         at = comma + 1;
         const auto dash = item.find('-');
-        const int low = status_code(trimmed(item.substr(0, dash)));
-        const int high = dash == std::string_view::npos ? low : status_code(trimmed(item.substr(dash + 1)));
+        const int low = status_code(trimmed(item.substr(0, dash)), item);
+        const int high =
+            dash == std::string_view::npos ? low : status_code(trimmed(item.substr(dash + 1)), item);
         if (low > high) throw gorb::sdk::Error("\"expect\": \"" + std::string(item) + "\" runs backwards");
         out.ranges_.push_back({low, high});
         if (out.ranges_.size() > most_ranges)

@@ -9,10 +9,26 @@
 namespace pulse_http {
 
 struct Regex::Impl {
-    Impl(std::string_view pattern, const re2::RE2::Options& options)
-        : regex(re2::StringPiece(pattern.data(), pattern.size()), options) {}
-    re2::RE2 regex;
+    Impl(std::string_view pattern, re2::RE2::Options options)
+        : regex(re2::StringPiece(pattern.data(), pattern.size()), options),
+          bytes(re2::StringPiece(pattern.data(), pattern.size()), in_bytes(options)) {}
+    re2::RE2 regex, bytes;
+
+  private:
+    static re2::RE2::Options& in_bytes(re2::RE2::Options& options) {
+        options.set_encoding(re2::RE2::Options::EncodingLatin1);
+        return options;
+    }
 };
+
+namespace {
+
+bool is_utf8(re2::StringPiece text) {
+    static const re2::RE2 characters("(?s).*");
+    return re2::RE2::FullMatch(text, characters);
+}
+
+}  // namespace
 
 Regex::Regex(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Regex::Regex(Regex&&) noexcept = default;
@@ -36,7 +52,10 @@ Regex Regex::compile(std::string_view pattern, std::string_view option) {
 }
 
 bool Regex::found_in(std::string_view text) const {
-    return re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), impl_->regex);
+    const re2::StringPiece piece(text.data(), text.size());
+    // No "." passes a byte that is no UTF-8, and old servers speak Latin-1.
+    return re2::RE2::PartialMatch(piece, impl_->regex) ||
+           (!is_utf8(piece) && re2::RE2::PartialMatch(piece, impl_->bytes));
 }
 
 std::string Regex::shown() const {

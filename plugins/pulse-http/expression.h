@@ -1,7 +1,7 @@
 // A regular expression (RE2) that is searched for in what a server sent.
 //
 // Threads: one at a time. Errors: compile() throws gorb::sdk::Error with a sentence.
-// Cost: time linear in the text whatever the expression and the text are, memory at most about 1 MiB.
+// Cost: time linear in the text whatever the expression and the text are, memory at most about 2 MiB.
 #pragma once
 #include <memory>
 #include <string>
@@ -19,8 +19,8 @@ class Regex {
     Regex& operator=(Regex&&) noexcept;
     ~Regex();
 
-    // Somewhere in `text`: ^ and $ are its two ends, unless the expression says (?m). Bytes that are no UTF-8
-    // match nothing but themselves in \C.
+    // Somewhere in `text`: ^ and $ are its two ends, unless the expression says (?m). Characters are
+    // those of UTF-8; where `text` is none, each byte of text and expression is one.
     bool found_in(std::string_view text) const;
     // "/pattern/", cut where it is long, for a reason.
     std::string shown() const;

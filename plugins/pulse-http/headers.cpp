@@ -33,6 +33,7 @@ std::string_view view(const boost::json::string& text) {
 std::optional<std::string> text_or_number(const boost::json::value& value) {
     if (const auto* text = value.if_string()) return std::string(view(*text));
     if (const auto* number = value.if_int64()) return std::to_string(*number);
+    if (const auto* number = value.if_uint64()) return std::to_string(*number);
     return std::nullopt;
 }
 
@@ -80,7 +81,7 @@ ExtraHeaders ExtraHeaders::parse(std::string_view json) {
         const auto text = text_or_number(value);
         if (!text || text->size() > longest_value || !is_value(*text))
             throw Error("\"headers\": the value of " + name +
-                        " must be a text of printable ASCII or a number");
+                        " must be a text of printable ASCII or a whole number");
         out.lines.push_back({name, std::string(trimmed(*text))});
     });
     return out;
@@ -105,8 +106,9 @@ HeaderRules HeaderRules::parse(std::string_view json) {
         } else if (regex && regex->is_string()) {
             rule.regex = Regex::compile(view(regex->get_string()), "\"expect-header\": that of " + name);
         } else {
-            throw Error("\"expect-header\": " + name +
-                        R"( must be a text, {"regex": "..."}, true (it is there) or false (it is not))");
+            throw Error(
+                "\"expect-header\": " + name +
+                R"( must be a text, a whole number, {"regex": "..."}, true (it is there) or false (it is not))");
         }
         out.rules_.push_back(std::move(rule));
     });

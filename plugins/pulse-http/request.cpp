@@ -5,10 +5,12 @@
 #include <charconv>
 #include <gorb/sdk/values.hpp>
 
+#include "match/names.h"
+
 namespace pulse_http {
 namespace {
 
-constexpr size_t longest_path = 2048, longest_host = 255;
+constexpr size_t longest_path = 2048;
 
 // Visible ASCII: neither blanks nor control characters, which would end the line or the word; nor bytes that
 // a server might read in its own way.
@@ -42,12 +44,7 @@ void Request::check_path(std::string_view path, std::string_view method) {
 }
 
 void Request::check_host(std::string_view host) {
-    if (host.empty()) throw gorb::sdk::Error("\"host\" is empty");
-    if (host.size() > longest_host)
-        throw gorb::sdk::Error("\"host\" is longer than " + std::to_string(longest_host) + " bytes");
-    if (!visible(host)) throw gorb::sdk::Error("\"host\" has blanks, control or non-ASCII characters");
-    if (host.find_first_of("/?#@,\\\"<>") != std::string_view::npos)
-        throw gorb::sdk::Error("\"host\" must be a name or address, with a port at most");
+    pulse_match::check_authority("host", host);
 }
 
 void Request::check_body(std::string_view body) {

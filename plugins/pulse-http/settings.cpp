@@ -1,5 +1,6 @@
 #include "settings.h"
 
+#include "match/names.h"
 #include "options.h"
 
 namespace pulse_http {
@@ -19,12 +20,6 @@ std::string_view name_of(std::string_view host) {
     return port ? host.substr(0, colon) : host;
 }
 
-std::string text_of(const Config& config, const char* name) {
-    const auto text = config.text(name);
-    if (text && text->empty()) throw Error(std::string("\"") + name + "\" is empty");
-    return std::string(text.value_or(""));
-}
-
 std::string file_of(const Config& config, const char* name) {
     const auto file = config.text(name);
     if (file && !file->starts_with('/'))
@@ -40,9 +35,11 @@ std::optional<Settings::Tls> read_tls(const Config& config, const std::string& h
     }
     Settings::Tls tls;
     tls.verify = config.boolean("verify").value_or(true);
-    tls.name = text_of(config, "tls-name");
-    if (!tls.name.empty()) Request::check_host(tls.name);
-    if (tls.name.empty()) tls.name = name_of(host);
+    tls.name = name_of(host);
+    if (const auto name = config.text("tls-name")) {
+        pulse_match::check_tls_name(*name);
+        tls.name = *name;
+    }
     tls.ca = file_of(config, "ca");
     tls.cert = file_of(config, "cert");
     tls.key = file_of(config, "key");

@@ -30,8 +30,6 @@ std::string words_of_4(uint8_t type, uint8_t code) {
         return code == ICMP_EXC_FRAGTIME ? "fragments did not all arrive in time"
                                          : "time to live exceeded on the way";
     if (type == ICMP_PARAMETERPROB) return "a header was not understood";
-    if (type == ICMP_SOURCE_QUENCH) return "too much traffic on the way";
-    if (type == ICMP_REDIRECT) return "redirected";
     if (type != ICMP_DEST_UNREACH) return {};
     switch (code) {
         case ICMP_NET_UNREACH:
@@ -120,6 +118,10 @@ std::optional<Echo> parse_echo(bool v6, bool with_ip, std::string_view message) 
     if (type != request && type != reply) return std::nullopt;
     return Echo{type == request, static_cast<uint16_t>(u16(message, 4)),
                 static_cast<uint16_t>(u16(message, 6)), message.substr(echo_header)};
+}
+
+bool tells_of_loss(bool v6, uint8_t type) {
+    return v6 || (type != ICMP_REDIRECT && type != ICMP_SOURCE_QUENCH);
 }
 
 std::string error_words(bool v6, uint8_t type, uint8_t code) {

@@ -27,6 +27,10 @@ std::string payload_of(uint64_t token, size_t size);
 // as a raw socket has it. Cut messages, as errors quote them, have a shorter payload.
 std::optional<Echo> parse_echo(bool v6, bool with_ip, std::string_view message);
 
+// Does an ICMP error of this type say that the request it quotes was lost? A redirect says that it was
+// forwarded and that there is a shorter way, a source quench as much.
+bool tells_of_loss(bool v6, uint8_t type);
+
 // What an ICMP error means, in words: "host unreachable", "time to live exceeded on the way".
 std::string error_words(bool v6, uint8_t type, uint8_t code);
 

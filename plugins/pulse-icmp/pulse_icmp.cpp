@@ -96,7 +96,7 @@ class IcmpPulse final : private EchoSocket::Events {
         try {
             send_one();
         } catch (const Error& e) {
-            done(Result::unknown(e.what(), -e.code()));
+            done(Result::unknown(e.what(), e.number()));
         }
     }
 

@@ -241,6 +241,7 @@ bool EchoSocket::read_error() {
         sock_extended_err error{};
         std::memcpy(&error, CMSG_DATA(c), sizeof error);
         if (error.ee_origin != SO_EE_ORIGIN_ICMP && error.ee_origin != SO_EE_ORIGIN_ICMP6) continue;
+        if (!tells_of_loss(key_.v6, error.ee_type)) continue;
         const auto echo = parse_echo(key_.v6, false, {buffer, static_cast<size_t>(n)});
         if (!echo || !echo->request || (raw_ && echo->id != id_)) continue;
         sockaddr_storage offender{};

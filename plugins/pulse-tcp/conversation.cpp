@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "match/names.h"
+
 namespace pulse_tcp {
 
 using gorb::sdk::Config;
@@ -50,11 +52,13 @@ std::shared_ptr<const Conversation> Conversation::parse(const Config& config) {
         return path;
     };
     out->tls_name = text("tls-name");
+    if (!out->tls_name.empty()) pulse_match::check_tls_name(out->tls_name);
     out->ca = file("ca");
     out->cert = file("cert");
     out->key = file("key");
-    if (out->cert.empty() != out->key.empty())
-        throw Error("\"cert\" and \"key\" are given together or not at all");
+    if (out->cert.empty() && !out->key.empty())
+        throw Error(R"("key" needs "cert", the certificate that it is of)");
+    if (out->key.empty()) out->key = out->cert;  // both in one file
     out->verify = config.boolean("verify").value_or(true);
     if (!script && !out->tls) return nullptr;
     if (script) out->script = std::move(*script);

@@ -37,7 +37,8 @@ struct TcpPulse final {
         {"ca", GORB_TEXT, 0, nullptr, nullptr,
          "absolute path of a PEM file of the CAs to trust, if not the system's"},
         {"cert", GORB_TEXT, 0, nullptr, nullptr, "absolute path of a PEM file of a client certificate"},
-        {"key", GORB_TEXT, 0, nullptr, nullptr, "absolute path of a PEM file of its key"},
+        {"key", GORB_TEXT, 0, nullptr, nullptr,
+         "absolute path of a PEM file of its key; the one of cert if not set"},
         {"path", GORB_TEXT, 0, nullptr, nullptr,
          "ignored, so that a document written for http is understood"},
     };

@@ -76,6 +76,11 @@ std::optional<Script> Script::parse(const Config& config) {
     } else {
         script.steps.push_back(raw.read());
     }
+    for (const Step& step : script.steps) {
+        if (step.expect && step.expect->shortest() > script.limit)
+            throw Error("\"limit\" must be at least " + std::to_string(step.expect->shortest()) +
+                        ", or no reply can hold " + step.expect->shown());
+    }
     return script;
 }
 

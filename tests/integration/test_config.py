@@ -24,7 +24,7 @@ class Config(unittest.TestCase):
 
     def test_the_shipped_file_is_good_and_holds_every_option_commented(self):
         shipped = (ROOT / "conf" / "gorb.ini").read_text()
-        self.assertEqual(self.check(shipped)[0], 0)
+        self.assertEqual(self.check(shipped), (0, f"the configuration in {self.folder}/gorb.ini is good\n"))
         uncommented, options = re.subn(r"^;([a-z-]+ =)", r"\1", shipped, flags=re.MULTILINE)
         self.assertGreater(options, 10)
         status, said = self.check(uncommented)  # The defaults, said aloud.
@@ -45,6 +45,49 @@ class Config(unittest.TestCase):
             self.assertNotEqual(status, 0, line)
             self.assertIn("gorb.ini:2", said)
         self.assertIn("[rest]", (ROOT / "conf" / "gorb.ini").read_text())
+
+    def test_an_option_that_only_its_plugin_can_judge_is_named_with_file_and_section(self):
+        for line, word in (("directory = checks", "no absolute path"), ("user = nobody-of-that-name", "no user")):
+            status, said = self.check(f"[gorbd]\ndriver = memory\n[plugin.exec]\n{line}\n")
+            self.assertEqual(status, 2, said)
+            for wanted in (f"{self.folder}/gorb.ini:4", "[plugin.exec]", line.split()[0], word):
+                self.assertIn(wanted, said)
+        status, said = self.check("[plugin.exec]\ndirectory = /srv/checks\nmax-running = 3\n[plugin.icmp]\nsocket = raw\n")
+        self.assertEqual(status, 0, said)
+
+    def test_an_option_that_a_plugin_does_not_have_is_named_with_file_and_line(self):
+        for line, word in (("directories = /srv", "not known"), ("max-running = many", "whole number")):
+            status, said = self.check(f"[plugin.exec]\ndirectory = /srv\n{line}\n")
+            self.assertEqual(status, 2, said)
+            for wanted in (f"{self.folder}/gorb.ini:3", "[plugin.exec]", line.split()[0], word):
+                self.assertIn(wanted, said)
+        self.assertIn("gorb.ini:2: [plugin.nothing]", self.check("[plugin.nothing]\nx = 1\n")[1])
+
+    def test_a_folder_of_plugins_that_is_not_there_is_named_with_file_and_line(self):
+        status, said = self.check(f"[plugins]\ndirectories = {self.folder}:{self.folder}/missing\n")
+        self.assertEqual(status, 2, said)
+        for word in (f"{self.folder}/gorb.ini:2: ", "plugins.directories", f"{self.folder}/missing"):
+            self.assertIn(word, said)
+        status, said = run_gorbd("--check-config", "--config", self.write(f"[plugins]\ndirectories = {self.folder}\n"),
+                                 "--plugin-dir", "/nowhere")
+        self.assertEqual(status, 2, said)
+        self.assertIn("/nowhere", said)
+        self.assertNotIn("gorb.ini:", said)
+
+    def test_files_that_begin_with_a_byte_order_mark_are_read_like_all_others(self):
+        mark = "\ufeff"
+        declared = self.write(mark + '{"services": {"web": {"address": "10.0.0.1", "port": 80}}}', "declared/web.json").parent
+        ini = self.write(f"{mark}[gorbd]\ndriver = memory\n[store]\ndeclared = {declared}\n")
+        self.write(mark + "; a comment\n[gorbd]\nlog-level = debug\n", "conf.d/10.ini")
+        status, said = run_gorbd("--check-config", "--config", ini)
+        self.assertEqual(status, 0, said)
+        for text in ('{"services": {"web": {"address": "10.0.0.1", "port": 80}}}', "-A -t 10.0.0.1:80 -s wrr\n"):
+            file = self.write(mark + text, "to-import")
+            status, said = run_gorbd("--import", file, "--force", "--state-directory", self.folder / "state")
+            self.assertEqual(status, 0, said)
+            self.assertIn("1 virtual service,", said)
+        status, said = self.check(f"{mark}[gorbd]\nlissen = x\n")
+        self.assertIn("gorb.ini:2", said)
 
     def test_a_wrong_file_does_not_start_the_daemon(self):
         status, said = run_gorbd("--driver", "memory", "--config", self.write("[gorbd]\nx = 1\n"))

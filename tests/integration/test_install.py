@@ -1,5 +1,6 @@
 """What `cmake --install` puts where, and what it leaves alone."""
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -30,6 +31,25 @@ class Install(unittest.TestCase):
         page = next(line.removeprefix("Documentation=file:") for line in unit.splitlines() if line.startswith("Documentation="))
         self.assertTrue(Path(page).is_file(), page)
         self.assertNotIn("@", unit)
+
+    def test_the_pages_of_plugins_are_where_the_installed_pages_look_for_them(self):
+        self.install()
+        docs = self.prefix / "share/doc/gorb"
+        installed = {file.stem for file in self.prefix.glob("lib*/**/gorb/plugins/*.so")}
+        self.assertGreater(len(installed), 5)
+        self.assertEqual({page.parent.name for page in docs.glob("plugins/*/README.md")}, installed)
+        for page in (docs / "README.md", *docs.glob("plugins/*/README.md")):
+            for link in re.findall(r"\]\(((?:plugins/|\.\./)[^)#]*)", page.read_text()):
+                self.assertTrue((page.parent / link).is_file(), f"{page}: {link}")
+
+    def test_a_configuration_that_can_not_be_looked_at_is_not_taken_for_none(self):
+        self.install()
+        folder = self.prefix / "etc/gorb"
+        folder.rename(folder.with_name("away"))
+        folder.symlink_to(folder)  # For root as well, other than a mode.
+        done = subprocess.run([self.prefix / "sbin/gorbd", "--check-config"], capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn(f"can not read the configuration file {folder}/gorb.ini", done.stderr)
 
     def test_a_package_is_made_below_another_folder_and_names_none_of_it(self):
         root = self.prefix.parent / "root"

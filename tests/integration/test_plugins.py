@@ -53,7 +53,7 @@ class Plugins(unittest.TestCase):
     def test_the_command_line_lists_them(self):
         status, said = run_gorbd("--plugins")
         self.assertEqual(status, 0, said)
-        for word in ("tcp", "http", "none", "pulse-http.so", "path"):
+        for word in ("tcp", "http", "none", "pulse-http.so", "path", "[plugin.exec]", "max-running"):
             self.assertIn(word, said)
         status, said = run_gorbd("--plugins", "--plugin-dir", FAULTY / "no_entry")
         self.assertNotEqual(status, 0)

@@ -31,6 +31,7 @@ struct Odd {
     void start(const Run& run) {
         if (what == "throw") throw std::runtime_error("no way to start");
         if (what == "trouble") throw Error("no descriptor left", EMFILE);
+        if (what == "trouble without a number") throw Error("not today");
         if (what == "int") throw 7;
         if (what == "twice") second = run.pass() && !run.fail("again");
         if (what == "pass") run.pass("fine", 3);
@@ -91,6 +92,8 @@ TEST(Glue, TroubleInStartIsAVerdictAndNotALogLineForEachCheck) {
     const auto report = pulse.run(pulse.add(somewhere, {{"do", "trouble"}}));
     EXPECT_EQ(report->verdict, GORB_UNKNOWN);
     EXPECT_EQ(report->detail, "no descriptor left");
+    EXPECT_EQ(report->code, EMFILE);
+    EXPECT_EQ(pulse.run(pulse.add(somewhere, {{"do", "trouble without a number"}}))->code, 0);
     EXPECT_TRUE(host.logs().empty());
 }
 
@@ -256,6 +259,7 @@ struct Hanging {
     Result check(uint64_t) {
         gate->pass();
         if (gate->checks == 3) throw std::runtime_error("third time unlucky");
+        if (gate->checks == 4) throw Error("fourth time no permission", EPERM);
         return Result::fail("seen", gate->checks);
     }
 };
@@ -287,6 +291,9 @@ TEST(Blocking, OneCheckOfATargetAtATimeAndTheNextRunWaitsForIt) {
     EXPECT_EQ(host.reports_of(first).at(0).answer, -ESTALE) << "its answer came too late";
     EXPECT_EQ(pulse.run(probe)->detail, "third time unlucky");
     EXPECT_EQ(host.reports().back().verdict, GORB_UNKNOWN) << "an exception is not the target's fault";
+    const auto fourth = pulse.run(probe);
+    EXPECT_EQ(fourth->verdict, GORB_UNKNOWN);
+    EXPECT_EQ(fourth->code, EPERM);
 }
 
 TEST(Blocking, ATargetMayGoWhileItsCheckHangs) {

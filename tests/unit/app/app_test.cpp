@@ -41,6 +41,7 @@ TEST_F(SettingsTest, ValuesAreReadAndConfDWinsInTheOrderOfNames) {
     write("conf.d/20.ini", "[gorbd]\nlisten = 127.0.0.1:3\n");
     write("conf.d/10.ini", "[gorbd]\nlisten = 127.0.0.1:2\n[rest]\nidle-timeout = 5s\n");
     write("conf.d/README", "not read");
+    write("conf.d/.#20.ini", "an editor's, not read");
     Settings settings;
     ASSERT_TRUE(read_files(settings, file));
     EXPECT_EQ(settings.listen, "127.0.0.1:3");
@@ -166,6 +167,14 @@ TEST(Arguments, LongShortAndUpstreamSpellingsMeanTheSame) {
                                           {"gorbd.interface", "eth0"},
                                           {"gorbd.log-level", "debug"}}));
     }
+}
+
+TEST(Arguments, WhatIsOnOrOffMayBeSaidAsGoHasIt) {
+    using Options = std::vector<std::pair<std::string, std::string>>;
+    EXPECT_EQ(read_arguments({"-f=true"})->options, (Options{{"gorbd.flush-on-start", "true"}}));
+    EXPECT_EQ(read_arguments({"-f=false", "-v=0"})->options, (Options{{"gorbd.flush-on-start", "false"}}));
+    EXPECT_EQ(read_arguments({"--check-config=false"})->action, Action::run);
+    EXPECT_NE(read_arguments({"-f=perhaps"}).error().sentence.find("true or false"), std::string::npos);
 }
 
 TEST(Arguments, UpstreamFlagsWithoutMeaningSayWhatToDoInstead) {

@@ -39,7 +39,8 @@ TEST(HttpExpect, AListOfBothWithBlanks) {
 }
 
 TEST(HttpExpect, WhatIsNoStatusIsRefusedAndNamed) {
-    EXPECT_EQ(refusal("ok"), "\"expect\": \"ok\" is no HTTP status (100 to 599)");
+    EXPECT_EQ(refusal("ok"), "\"expect\": \"ok\" is no HTTP status (100 to 599) or range of them");
+    EXPECT_EQ(refusal("404, 200-"), "\"expect\": \"200-\" is no HTTP status (100 to 599) or range of them");
     for (const char* bad :
          {"", ",", "200,", "99", "600", "2000", "-200", "200-", "2xx", "200 204", "0x1f", "+200", "20.0"})
         EXPECT_NE(refusal(bad), "") << bad;

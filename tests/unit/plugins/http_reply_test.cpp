@@ -469,6 +469,8 @@ TEST(HttpHeaders, OnlyWhatCanNotBecomeAnotherRequestIsTaken) {
          {"[]", R"({"X": null})", R"({"X": []})", R"({"X": {}})", R"({"X": {"regex": 1}})",
           R"({"X": {"regex": "("}})", R"({"X": {"regex": "a", "b": 1}})", R"({"X y": "1"})"})
         EXPECT_TRUE(refused(&HeaderRules::parse, bad)) << bad;
+    EXPECT_EQ(ExtraHeaders::parse(R"({"X": 10000000000000000000})").lines.at(0).value,
+              "10000000000000000000");
     EXPECT_TRUE(ExtraHeaders::parse("{}").lines.empty());
     EXPECT_TRUE(HeaderRules::parse("{}").empty());
 }

@@ -231,6 +231,8 @@ TEST(PulseHttp, CheckRefusesWhatWouldMakeAnotherRequest) {
         Instance http("http");
         EXPECT_THROW(http.pulse.add(address("127.0.0.1", 80), bad), std::runtime_error);
     }
+    EXPECT_THAT(PulseRunner::check(plugin("http"), {{"tls-name", "a b"}, {"tls", "true"}}),
+                HasSubstr("\"tls-name\" must be a name"));
     EXPECT_THROW(PulseRunner::check(plugin("http"), {{"method", "GET /"}}), std::invalid_argument);
     EXPECT_THROW(PulseRunner::check(plugin("http"), {{"method", "get"}}), std::invalid_argument);
     EXPECT_EQ(PulseRunner::check(plugin("http"), {{"method", "HEAD"}, {"path", "/x"}, {"expect", "200-399"}}),

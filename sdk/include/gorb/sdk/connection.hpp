@@ -75,7 +75,9 @@ class Connection {
         raw.tls_key = str(options.tls_key);
         gorb_error why{};
         conn_ = net_.open(host_.c(), &raw, &events, this, &why);
-        if (!conn_) throw Error(why.text[0] ? why.text : "the host opens no connection", EAGAIN);
+        if (conn_) return;
+        if (why.text[0]) throw Error(why.text);  // of which trouble, only the words tell
+        throw Error("the host opens no connection", EAGAIN);
     }
     // Copied, sent in order. 0 or a negative errno.
     int32_t send(std::string_view bytes) noexcept {

@@ -223,6 +223,8 @@ class BlockingPulse {
                 Result result;
                 try {
                     result = state->check.check(run.deadline());
+                } catch (const Error& e) {
+                    result = Result::unknown(e.what(), e.number());
                 } catch (const std::exception& e) {
                     result = Result::unknown(e.what());
                 } catch (...) {
@@ -373,7 +375,7 @@ class Pulse {
         try {
             probe->user.start(run);
         } catch (const Error& e) {  // trouble of our own in words: the verdict says all, at each check
-            run.unknown(e.what());
+            run.unknown(e.what(), e.number());
         } catch (const std::exception& e) {
             host.warn(e.what(), {{"threw_in", "start"}});
             run.unknown(e.what());

@@ -20,12 +20,13 @@
 
 namespace gorb::sdk {
 
-// What a constructor or check() throws to refuse: its words reach the operator, the code the host (negative
-// errno).
+// What a constructor or check() throws to refuse, and start() for trouble of its own: its words reach the
+// operator, and so does the errno, if one is given.
 class Error : public std::runtime_error {
   public:
-    explicit Error(const std::string& words, int err = EINVAL) : std::runtime_error(words), errno_(err) {}
-    int code() const noexcept { return -errno_; }
+    explicit Error(const std::string& words, int err = 0) : std::runtime_error(words), errno_(err) {}
+    int code() const noexcept { return errno_ ? -errno_ : -EINVAL; }  // what a C function returns for it
+    int number() const noexcept { return errno_; }                    // 0 for none: the code of a report
 
   private:
     int errno_;

@@ -54,6 +54,8 @@ TEST(DnsQuestion, WhatMakesNoSenseIsRefusedWithWords) {
     EXPECT_EQ(refusal({{"name", "www.example"}}), "");
     EXPECT_EQ(refusal({{"name", "."}, {"record", "NS"}}), "");
     EXPECT_EQ(refusal({{"name", "example"}, {"record", "TYPE65280"}}), "");
+    for (const char* odd : {"TYPE", "TYPE0", "TYPE1x", "TYPE-1", "TYPE65536", "TYPE65537", "TYPE70000"})
+        EXPECT_THAT(refusal({{"name", "example"}, {"record", odd}}), HasSubstr("is no record type")) << odd;
     EXPECT_THAT(refusal({{"name", ""}}), HasSubstr("is no domain name"));
     EXPECT_THAT(refusal({{"name", std::string(64, 'a') + ".example"}}), HasSubstr("is no domain name"));
     EXPECT_THAT(refusal({{"name",

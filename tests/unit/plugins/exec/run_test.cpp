@@ -215,7 +215,10 @@ TEST_F(ExecTest, WhatCanNotBeStartedIsOurOwnTrouble) {
     file("lost", "#!/no/such/interpreter\n");
     EXPECT_EQ(run("lost").verdict, GORB_UNKNOWN);
     EXPECT_EQ(run("lost").detail,
-              "\"lost\" could not be started: the interpreter named in its first line is missing");
+              "\"lost\" could not be started: the interpreter named in its first line is missing, or that "
+              "line ends in CR LF");
+    file("windows", "#!/bin/sh\r\nexit 0\r\n");
+    EXPECT_THAT(run("windows").detail, HasSubstr("CR LF"));
     file("text", "this is no program\n");
     EXPECT_EQ(run("text").verdict, GORB_UNKNOWN);
     EXPECT_THAT(run("text").detail, StartsWith("\"text\" is no program"));

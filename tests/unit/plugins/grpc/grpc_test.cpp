@@ -47,6 +47,8 @@ TEST(PulseGrpc, ArgumentsThatMakeNoSenseAreRefusedWithWords) {
     }
     EXPECT_THAT(refusal({{"tls", "true"}, {"key", "/k.pem"}}), HasSubstr("needs \"cert\""));
     EXPECT_THAT(refusal({{"authority", "a b"}}), HasSubstr("\"authority\" must be a name"));
+    EXPECT_THAT(refusal({{"authority", ":80"}}), HasSubstr("\"authority\" must be a name"));
+    EXPECT_THAT(refusal({{"tls", "true"}, {"tls-name", "a:443"}}), HasSubstr("\"tls-name\" must be a name"));
     EXPECT_THAT(refusal({{"service", std::string(1025, 'x')}}), HasSubstr("longer than 1024"));
 }
 

@@ -234,6 +234,31 @@ TEST(PulseIcmp, AnAnswerOfYesterdayIsNone) {
     EXPECT_TRUE(icmp.host.reports().empty());
 }
 
+TEST(PulseIcmp, ARedirectIsNoLoss) {
+    with_both([](const std::string& kind) {
+        std::atomic<bool> silent{false};
+        Responder responder([&](std::string_view request, std::string_view ip) {
+            std::vector<std::string> out;
+            for (const char type : {ICMP_REDIRECT, ICMP_SOURCE_QUENCH}) {
+                out.push_back(Responder::reply(request, [&](std::string& m) {
+                    m = std::string{type, 1, 0, 0, 127, 0, 0, 9} + std::string(ip) +
+                        std::string(request.substr(0, 8));
+                }));
+            }
+            if (!silent) out.push_back(Responder::reply(request));
+            return out;
+        });
+        Icmp icmp(kind);
+        const Report report = icmp.run("127.0.0.1");
+        EXPECT_EQ(report.verdict, GORB_PASS) << report.detail;
+        silent = true;
+        const gorb_run run = icmp.pulse.start(icmp.pulse.add(address("127.0.0.1", 0)));
+        EXPECT_FALSE(icmp.pulse.wait(run, milliseconds(100)));
+        icmp.host.loop().advance(seconds(5));
+        EXPECT_EQ(icmp.wait(run).detail, "no answer to 1 request");
+    });
+}
+
 TEST(PulseIcmp, MoreAnswersThanRequestsAreRefused) {
     EXPECT_EQ(PulseRunner::check(plugin("icmp"), {{"count", "3"}, {"least", "3"}}), "");
     EXPECT_THAT(PulseRunner::check(plugin("icmp"), {{"count", "2"}, {"least", "3"}}),

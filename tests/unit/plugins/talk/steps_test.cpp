@@ -78,7 +78,12 @@ TEST(TcpSteps, OptionsThatDoNotGoTogetherAreRefused) {
     EXPECT_THAT(refusal({{"send", "a"}, {"steps", R"([{"send": "a"}])"}}), HasSubstr("exclude"));
     EXPECT_THAT(refusal({{"expect", "a"}, {"expect-hex", "00"}}), HasSubstr("exclude"));
     EXPECT_THAT(refusal({{"ca", "/etc/ca.pem"}}), HasSubstr("\"tls\": true"));
-    EXPECT_THAT(refusal({{"tls", "true"}, {"cert", "/etc/c.pem"}}), HasSubstr("\"key\""));
+    EXPECT_THAT(refusal({{"tls", "true"}, {"key", "/etc/k.pem"}}), HasSubstr("needs \"cert\""));
+    EXPECT_EQ(refusal({{"expect", "12345"}, {"limit", "4"}}),
+              "\"limit\" must be at least 5, or no reply can hold \"12345\"");
+    EXPECT_EQ(refusal({{"steps", R"([{"expect-regex": "^1{3}[a-z]+$"}])"}, {"limit", "3"}}),
+              "\"limit\" must be at least 4, or no reply can hold /^1{3}[a-z]+$/");
+    EXPECT_EQ(refusal({{"expect", "12345"}, {"limit", "5"}}), "");
     EXPECT_THROW(refusal({{"limit", "65537"}}), std::invalid_argument);
     EXPECT_THROW(refusal({{"limit", "0"}}), std::invalid_argument);
 }
@@ -90,6 +95,18 @@ TEST(TcpSteps, TheFilesOfTlsAreNamedByAbsolutePaths) {
                   std::string("\"") + option + "\" must be the absolute path of a PEM file");
     }
     EXPECT_EQ(refusal({{"tls", "true"}, {"cert", "/etc/c.pem"}, {"key", "/etc/k.pem"}}), "");
+    EXPECT_EQ(refusal({{"tls", "true"}, {"cert", "/etc/both.pem"}}), "");
+}
+
+TEST(TcpSteps, TheNameOfTlsIsOneThatACertificateCanBeFor) {
+    for (const char* good : {"example.org", "10.0.0.1", "2001:db8::1", "a_b"})
+        EXPECT_EQ(refusal({{"tls", "true"}, {"tls-name", good}}), "") << good;
+    // With a NUL in front it would be an empty one, which is looked for in no certificate.
+    for (const std::string& bad :
+         {std::string("example.org:443"), std::string("[::1]"), std::string("a b"), std::string("a/b"),
+          std::string("\0example.org", 12), std::string(256, 'a')})
+        EXPECT_THAT(refusal({{"tls", "true"}, {"tls-name", bad}}), HasSubstr("\"tls-name\" must be a name"))
+            << bad;
 }
 
 TEST(TcpConversations, AreSharedByEqualOptionsAndGoWithTheLastTarget) {

@@ -290,6 +290,7 @@ TEST(PulseTcpTalk, AnUntrustedCertificateFailsUnlessItIsNotVerified) {
 TEST(PulseTcpTalk, ShowsItsOwnCertificateWhereOneIsDemanded) {
     const auto ca = tls_test::Identity::authority(), own = ca.sign({.common_name = "gorb"});
     const tls_test::PemFile trusted(ca.certificate_pem()), cert(own.certificate_pem()), key(own.key_pem());
+    const tls_test::PemFile both(own.certificate_pem() + own.key_pem());
     tls_test::TlsServer::Options demands;
     demands.client_ca = trusted.path();
     const tls_test::TlsServer server(
@@ -304,6 +305,9 @@ TEST(PulseTcpTalk, ShowsItsOwnCertificateWhereOneIsDemanded) {
     EXPECT_EQ(tcp.run(server.port(), args).verdict, GORB_FAIL);
     args["cert"] = cert.path();
     args["key"] = key.path();
+    EXPECT_EQ(tcp.run(server.port(), args).verdict, GORB_PASS);
+    args.erase("key");
+    args["cert"] = both.path();
     EXPECT_EQ(tcp.run(server.port(), args).verdict, GORB_PASS);
 }
 
