@@ -230,9 +230,9 @@ TEST_F(ApiPolicyTest, ABackendThatLosesOneOfItsPulsesGoesOnFollowingItsConfigure
               200);
     wait_for(backend(1), [](const Json& j) { return j["weight"]["effective"] == 100; });
     EXPECT_EQ(call("PATCH", backend(1), R"({"pulses":[{"type":"http"}]})").status, 200);
-    EXPECT_EQ(call("PATCH", backend(1), R"({"weight":7})").status, 200);
+    EXPECT_EQ(call("PATCH", backend(1), R"({"weight":150})").status, 200);
     const auto j =
-        json(wait_for(backend(1), [](const Json& now) { return now["weight"]["effective"] == 7; }));
+        json(wait_for(backend(1), [](const Json& now) { return now["weight"]["effective"] == 150; }));
     EXPECT_EQ(j["weight"]["why"], "");
 }
 
