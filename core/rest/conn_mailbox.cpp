@@ -1,5 +1,7 @@
 #include "rest/conn_mailbox.h"
 
+#include <sys/socket.h>
+
 #include <utility>
 
 #include "base/log.h"
@@ -12,7 +14,7 @@ namespace {
 class Pending {
   public:
     Pending(std::shared_ptr<Mailbox> box, Ticket ticket, std::shared_ptr<const Request> request)
-        : box_(std::move(box)), ticket_(ticket), request_(std::move(request)) {}
+        : box_(std::move(box)), ticket_(std::move(ticket)), request_(std::move(request)) {}
     Pending(const Pending&) = delete;
     Pending& operator=(const Pending&) = delete;
     ~Pending() {
@@ -45,20 +47,43 @@ class Pending {
 
 }  // namespace
 
+std::optional<Output> Wire::send(Response& response, AnswerForm form) {
+    const std::lock_guard lock(mutex_);
+    if (fd_ < 0) return std::nullopt;
+    Output output;
+    output.add(std::move(response), form);
+    output.send(fd_);
+    return output;
+}
+
+void Wire::shut() {
+    const std::lock_guard lock(mutex_);
+    fd_ = -1;
+}
+
 Responder Mailbox::responder(Ticket ticket, std::shared_ptr<const Request> request) {
-    return [pending = std::make_shared<Pending>(shared_from_this(), ticket, std::move(request))](
+    return [pending = std::make_shared<Pending>(shared_from_this(), std::move(ticket), std::move(request))](
                Response response) { pending->answer(std::move(response)); };
 }
 
-void Mailbox::deliver(Ticket ticket, Response response) {
+void Mailbox::deliver(const Ticket& ticket, Response response) {
     if (thread_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
         taker_->answered(ticket, std::move(response));
         return;
     }
-    std::lock_guard lock(mutex_);
+    Letter letter{ticket, std::move(response), {}};
+    // Those of a batch are sent by the loop, while the sender goes on with its next batch.
+    if (ticket.wire && letter.response.body.size() <= Output::small_body && alone())
+        letter.rest = ticket.wire->send(letter.response, ticket.form);
+    const std::lock_guard lock(mutex_);
     if (!loop_) return;
-    letters_.push_back({ticket, std::move(response)});
+    letters_.push_back(std::move(letter));
     if (letters_.size() == 1) loop_->post([self = shared_from_this()] { self->hand_out(); });
+}
+
+bool Mailbox::alone() {
+    const std::lock_guard lock(mutex_);
+    return letters_.empty();
 }
 
 void Mailbox::hand_out() {
@@ -66,7 +91,13 @@ void Mailbox::hand_out() {
         std::lock_guard lock(mutex_);
         opened_.swap(letters_);
     }
-    for (auto& letter : opened_) taker_->answered(letter.ticket, std::move(letter.response));
+    for (auto& letter : opened_) {
+        if (letter.rest) {
+            taker_->sent(letter.ticket, letter.response.status, std::move(*letter.rest));
+        } else {
+            taker_->answered(letter.ticket, std::move(letter.response));
+        }
+    }
     opened_.clear();
 }
 

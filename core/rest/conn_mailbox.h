@@ -1,30 +1,52 @@
 // The way of an answer back to the server's loop, from whatever thread has it.
 //
 // On the loop's thread an answer goes straight to its connection. From others it waits in a box, and only the
-// first of a batch wakes the loop. Responders hold the box, so they may outlive the server.
+// first of a batch wakes the loop. A small one that is alone there goes out at once, and the loop hears of it
+// afterwards: its client does not wait for two threads to wake one after the other. Responders hold the box,
+// so they may outlive the server.
 #pragma once
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "io/loop.h"
+#include "rest/conn_writer.h"
 #include "rest/http.h"
 
 namespace gorb::rest {
+
+// A connection's socket, for answers from other threads. Threads: any.
+class Wire {
+  public:
+    explicit Wire(int fd) : fd_(fd) {}
+    // Sends of the answer what the socket takes at once, and gives the rest. nullopt after shut(), with the
+    // answer as it was.
+    std::optional<Output> send(Response& response, AnswerForm form);
+    void shut();  // before the socket is closed
+
+  private:
+    std::mutex mutex_;
+    int fd_;
+};
 
 // Whom an answer is for: the request `serial` of the connection in slot `slot`. Serials are never used twice.
 struct Ticket {
     int slot = -1;
     uint64_t serial = 0;
+    AnswerForm form;
+    std::shared_ptr<Wire> wire;  // null where other answers are still to be sent before this one
 };
 
 class AnswerTaker {
   public:
     // On the loop's thread. The connection may be gone.
-    virtual void answered(Ticket ticket, Response response) = 0;
+    virtual void answered(const Ticket& ticket, Response response) = 0;
+    // The same for an answer of which all but `rest` has been sent.
+    virtual void sent(const Ticket& ticket, int status, Output rest) = 0;
 
   protected:
     ~AnswerTaker() = default;
@@ -37,10 +59,10 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
 
     void opened_by_loop() {
         thread_ = std::this_thread::get_id();
-    }                                                // by the loop's thread, before anything is delivered
-    bool closed();                                   // [any]
-    void close();                                    // by any thread, when the loop runs no more
-    void deliver(Ticket ticket, Response response);  // [any]
+    }               // by the loop's thread, before anything is delivered
+    bool closed();  // [any]
+    void close();   // by any thread, when the loop runs no more
+    void deliver(const Ticket& ticket, Response response);  // [any]
     // The function to give to a handler. `request` is for the log, should nobody answer it.
     Responder responder(Ticket ticket, std::shared_ptr<const Request> request);
 
@@ -48,7 +70,9 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     struct Letter {
         Ticket ticket;
         Response response;
+        std::optional<Output> rest;  // of what was sent already
     };
+    bool alone();
     void hand_out();
 
     std::atomic<std::thread::id> thread_{};

@@ -72,6 +72,18 @@ void Session::answer(Response response) {
     waiting_ = false;
     form_.close = form_.close || last_;
     output_.add(std::move(response), form_);
+    after_answer();
+}
+
+void Session::answered(Output rest) {
+    GORB_CHECK(waiting_ && output_.empty());
+    waiting_ = false;
+    form_.close = form_.close || last_;
+    output_ = std::move(rest);
+    after_answer();
+}
+
+void Session::after_answer() {
     if (form_.close) {
         ended_ = true;
         unread_ = unread_ || !pending_.empty();

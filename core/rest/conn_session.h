@@ -33,6 +33,7 @@ class Session {
     void feed(std::string_view in);
     void eof();                      // the client has finished sending
     void answer(Response response);  // to the request that is with the handler
+    void answered(Output rest);      // the same where all but `rest` has been sent already
     void resume();                   // output() is empty again: go on with what waited for that
     // Ends the conversation with this error. Not while a request is with the handler.
     void refuse(int status, std::string_view why, int retry_after_s = 0);
@@ -47,6 +48,7 @@ class Session {
     bool ended() const { return ended_; }            // nothing more is read; close when output() is empty
     bool unread() const { return unread_; }          // it ended with the client perhaps still sending
     uint64_t requests() const { return requests_; }  // whole ones so far
+    AnswerForm form() const { return form_; }        // of the request with the handler
     const std::string& peer() const { return peer_; }
 
   private:
@@ -78,6 +80,7 @@ class Session {
     size_t run(std::string_view in);
     void run_pending();
     void settle();
+    void after_answer();
     void end_with(Response response, bool head_only);
 
     RequestReader reader_;

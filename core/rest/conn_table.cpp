@@ -26,11 +26,15 @@ constexpr int idle_candidates = 16;
 
 struct ConnTable::Conn final : SessionHost {
     Conn(ConnTable& owner, int descriptor, std::string peer)
-        : table(owner), fd(descriptor), session(owner.limits_, std::move(peer), *this) {}
+        : table(owner),
+          fd(descriptor),
+          wire(std::make_shared<Wire>(descriptor)),
+          session(owner.limits_, std::move(peer), *this) {}
     void dispatch(std::shared_ptr<const Request> whole) override { table.dispatch(*this, whole); }
 
     ConnTable& table;
     const int fd;
+    const std::shared_ptr<Wire> wire;
     Session session;
     uint64_t serial = 0;  // of the request with the handler
     Line line = lines;    // none yet
@@ -162,14 +166,9 @@ void ConnTable::settle(Conn& conn) {
 bool ConnTable::flush(Conn& conn) {
     Output& output = conn.session.output();
     while (!output.empty()) {
-        std::array<iovec, 2> parts;
-        msghdr message{};
-        message.msg_iov = parts.data();
-        message.msg_iovlen = static_cast<size_t>(output.parts(parts));
         const size_t offered = output.size();
-        const ssize_t size = sendmsg(conn.fd, &message, MSG_NOSIGNAL);
+        const ssize_t size = output.send(conn.fd);
         if (size < 0) return errno == EAGAIN || errno == EINTR;
-        output.sent(static_cast<size_t>(size));
         conn.taken += static_cast<uint64_t>(size);
         if (static_cast<size_t>(size) < offered) return true;  // the rest when there is room
         ++conn.flushes;
@@ -223,6 +222,7 @@ void ConnTable::close(Conn& conn) {
     const auto own = std::move(conns_[static_cast<size_t>(conn.fd)]);
     queues_[conn.line].erase(conn.place);
     [[maybe_unused]] const auto forgotten = loop_.watch(conn.fd, 0, nullptr);
+    conn.wire->shut();
     ::close(conn.fd);
     const bool last = size_.fetch_sub(1, std::memory_order_relaxed) == 1;
     if (last && finished_) std::exchange(finished_, nullptr)();
@@ -233,28 +233,44 @@ void ConnTable::dispatch(Conn& conn, const std::shared_ptr<const Request>& reque
     if (base::log_wants(base::LogLevel::debug)) conn.request = request;
     loop_.set_activity("a REST request");
     try {
-        handler_(request, mailbox_->responder({conn.fd, conn.serial}, request));
+        const bool first = conn.session.output().empty() && !finishing_;
+        handler_(request,
+                 mailbox_->responder({conn.fd, conn.serial, conn.session.form(), first ? conn.wire : nullptr},
+                                     request));
     } catch (const std::exception& e) {  // its responder has gone with it, which answers 500
         base::log_error("REST handler threw", {{"path", request->path}, {"what", e.what()}});
     }
     loop_.set_activity(nullptr);
 }
 
-void ConnTable::answered(Ticket ticket, Response response) {
+void ConnTable::answered(const Ticket& ticket, Response response) {
+    Conn* const conn = answering(ticket, response.status);
+    if (!conn) return;
+    const bool inline_answer = conn->session.running();  // who runs it settles it
+    conn->session.answer(std::move(response));
+    if (!inline_answer) settle(*conn);
+}
+
+void ConnTable::sent(const Ticket& ticket, int status, Output rest) {
+    Conn* const conn = answering(ticket, status);
+    if (!conn) return;
+    conn->session.answered(std::move(rest));
+    settle(*conn);
+}
+
+// Whose request has its answer now; nullptr: it has gone.
+ConnTable::Conn* ConnTable::answering(const Ticket& ticket, int status) {
     const auto slot = static_cast<size_t>(ticket.slot);
-    if (slot >= conns_.size() || !conns_[slot] || conns_[slot]->serial != ticket.serial)
-        return;  // it has gone
+    if (slot >= conns_.size() || !conns_[slot] || conns_[slot]->serial != ticket.serial) return nullptr;
     Conn& conn = *conns_[slot];
     conn.serial = 0;
     if (const auto request = std::exchange(conn.request, nullptr)) {
         base::log_debug("request", {{"peer", request->peer},
                                     {"method", request->method},
                                     {"path", request->path},
-                                    {"status", std::to_string(response.status)}});
+                                    {"status", std::to_string(status)}});
     }
-    const bool inline_answer = conn.session.running();  // who runs it settles it
-    conn.session.answer(std::move(response));
-    if (!inline_answer) settle(conn);
+    return &conn;
 }
 
 std::chrono::nanoseconds ConnTable::patience(Line line) const {
@@ -306,6 +322,10 @@ void ConnTable::expire(Conn& conn) {
 void ConnTable::finish(std::chrono::milliseconds grace, std::function<void()> done) {
     finishing_ = true;
     finished_ = std::move(done);
+    // What is answered from here on says that it is the last.
+    for (const Queue& queue : queues_) {
+        for (const Conn* conn : queue) conn->wire->shut();
+    }
     for (const Line line : {idle, reading, handling, writing, lingering}) {
         // settle() may close the connection or move it to another line.
         const std::vector<Conn*> waiting(queues_[line].begin(), queues_[line].end());

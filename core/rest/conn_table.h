@@ -49,7 +49,9 @@ class ConnTable final : private AnswerTaker {
     using Queue = std::list<Conn*>;
 
     void dispatch(Conn& conn, const std::shared_ptr<const Request>& request);
-    void answered(Ticket ticket, Response response) override;
+    void answered(const Ticket& ticket, Response response) override;
+    void sent(const Ticket& ticket, int status, Output rest) override;
+    Conn* answering(const Ticket& ticket, int status);
 
     void on_events(Conn& conn, uint32_t events);
     void on_readable(Conn& conn);

@@ -1,6 +1,7 @@
 #include "rest/conn_writer.h"
 
 #include <Poco/Net/HTTPResponse.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <charconv>
@@ -68,6 +69,16 @@ void Output::add(Response&& response, AnswerForm form) {
 
 void Output::add_continue() {
     text_ += "HTTP/1.1 100 Continue\r\n\r\n";
+}
+
+ssize_t Output::send(int fd) {
+    std::array<iovec, 2> next;
+    msghdr message{};
+    message.msg_iov = next.data();
+    message.msg_iovlen = static_cast<size_t>(parts(next));
+    const ssize_t size = sendmsg(fd, &message, MSG_NOSIGNAL);
+    if (size > 0) sent(static_cast<size_t>(size));
+    return size;
 }
 
 int Output::parts(std::array<iovec, 2>& out) const {

@@ -13,6 +13,25 @@
 namespace gorb::rest::test::server_answers_test {
 namespace {
 
+// While the loop does something else.
+class BusyLoop {
+  public:
+    explicit BusyLoop(io::Loop& loop) {
+        std::promise<void> busy;
+        loop.post([&busy, released = release_.get_future().share()] {
+            busy.set_value();
+            released.wait();
+        });
+        busy.get_future().wait();
+    }
+    ~BusyLoop() { release_.set_value(); }
+    BusyLoop(const BusyLoop&) = delete;
+    BusyLoop& operator=(const BusyLoop&) = delete;
+
+  private:
+    std::promise<void> release_;
+};
+
 TEST_F(ServerTest, AnswersInOrderWhenAnEarlierOneTakesLonger) {
     start();
     Client c = client();
@@ -80,15 +99,85 @@ TEST_F(ServerTest, AnswersThatComeTogetherAllArrive) {
         clients.back().get("/later");
     }
     ASSERT_TRUE(kept(count));
-    std::promise<void> blocked, release;
-    server_->loop().post([&] {
-        blocked.set_value();
-        release.get_future().wait();
-    });
-    blocked.get_future().wait();
-    for (int i = 0; i < count; ++i) take_kept()({.body = std::to_string(i)});
-    release.set_value();
+    {
+        const BusyLoop busy(server_->loop());
+        for (int i = 0; i < count; ++i) take_kept()({.body = std::to_string(i)});
+    }
     for (auto& each : clients) EXPECT_EQ(each.reply().status, 200);
+}
+
+TEST_F(ServerTest, AnAnswerThatIsAloneDoesNotWaitForTheLoop) {
+    start();
+    Client c = client();
+    for (const std::string how : {"GET /later HTTP/1.1\r\nHost: x\r\n", "HEAD /later HTTP/1.1\r\nHost: x\r\n",
+                                  "GET /later HTTP/1.0\r\nConnection: keep-alive\r\n",
+                                  "GET /later HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"}) {
+        SCOPED_TRACE(how);
+        const bool head = how.rfind("HEAD", 0) == 0, last = how.find("close") != std::string::npos;
+        c.send(how + "\r\n");
+        ASSERT_TRUE(kept(1));
+        {
+            const BusyLoop busy(server_->loop());
+            take_kept()({.status = 201, .body = "at once"});
+            const Reply reply = c.reply(10s, head);
+            EXPECT_EQ(reply.status, 201);
+            EXPECT_EQ(reply.header("content-length"), "7");
+            EXPECT_EQ(reply.body, head ? "" : "at once");
+            EXPECT_EQ(reply.header("connection"), last                                   ? "close"
+                                                  : how.find("1.0") != std::string::npos ? "keep-alive"
+                                                                                         : "");
+        }
+    }
+    EXPECT_EQ(c.end(), Ended::finished);
+}
+
+TEST_F(ServerTest, WhatIsAskedBeforeTheLoopKnowsOfTheAnswerIsAnsweredAfterIt) {
+    start();
+    Client c = client();
+    c.get("/later");
+    ASSERT_TRUE(kept(1));
+    {
+        const BusyLoop busy(server_->loop());
+        take_kept()({.body = "first"});
+        EXPECT_EQ(c.reply().body, "first");
+        c.send(put("/a", "1") + put("/b", "2"));
+    }
+    EXPECT_EQ(c.reply().body, "PUT /a 1");
+    EXPECT_EQ(c.reply().body, "PUT /b 2");
+}
+
+TEST_F(ServerTest, AnAnswerWaitsForTheOnesBeforeItThatAreStillToBeSent) {
+    start();
+    Client c(server_->address(), 4096);
+    c.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\nGET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    // The second request is with the handler once the first answer has been taken by the socket.
+    EXPECT_EQ(c.reply().body.size(), large_bytes);
+    ASSERT_TRUE(kept(1));
+    take_kept()({.body = "second"});
+    EXPECT_EQ(c.reply().body, "second");
+    c.send(put("/a", "1") + "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    ASSERT_TRUE(kept(1));
+    take_kept()({.body = "third"});
+    EXPECT_EQ(c.reply().body, "PUT /a 1");
+    EXPECT_EQ(c.reply().body, "third");
+}
+
+TEST_F(ServerTest, AnswersThatTheSocketDoesNotTakeAtOnceArriveWholeAndInOrder) {
+    start();
+    Client c(server_->address(), 4096);
+    constexpr size_t count = 500, bytes = 16 << 10;  // more than sockets hold together
+    const auto body = [](size_t i) { return std::to_string(i) + std::string(bytes - 8, 'x'); };
+    size_t read = 0;
+    for (size_t i = 0; i < count; ++i) {
+        c.get("/later");
+        while (!eventually([&] { return kept_.with([](auto& kept) { return !kept.empty(); }); }, 50ms)) {
+            ASSERT_LT(read, i);  // only a client that does not read is kept waiting
+            ASSERT_EQ(c.reply().body, body(read++));
+        }
+        take_kept()({.body = body(i)});
+    }
+    EXPECT_GT(read, 0U);
+    while (read < count) ASSERT_EQ(c.reply().body, body(read++));
 }
 
 TEST_F(ServerTest, ForgottenAndThrowingHandlersAnswer500) {
