@@ -5,7 +5,8 @@ from subjects import PER_SERVICE, Floor, Gorbd, HAProxy
 from world import Farm, median, watch
 
 TCP = {"type": "tcp"}
-HTTP_KEPT = {"type": "http", "path": "/", "keep-alive": True}
+HTTP = {"type": "http", "path": "/"}  # as it is by itself: kept connections, every tenth check with a fresh one
+HTTP_KEPT = {"type": "http", "path": "/", "keep-alive": True, "fresh-every": 0}
 HTTP_FRESH = {"type": "http", "path": "/", "keep-alive": False}
 
 
@@ -65,13 +66,15 @@ def tcp(report, bench, backends, interval=1.0):
 
 
 def http(report, bench, backends, interval=1.0):
-    makers = {"gorbd-kept": lambda: Gorbd(bench.build, HTTP_KEPT, backends, interval),
+    makers = {"gorbd": lambda: Gorbd(bench.build, HTTP, backends, interval),
+              "gorbd-kept": lambda: Gorbd(bench.build, HTTP_KEPT, backends, interval),
               "gorbd-fresh": lambda: Gorbd(bench.build, HTTP_FRESH, backends, interval),
               "haproxy": lambda: HAProxy("http", backends, interval),
               "floor-kept": lambda: Floor(bench.build, "http", backends, interval),
               "floor-fresh": lambda: Floor(bench.build, "fresh", backends, interval)}
     with Farm(bench.build) as farm:
         costs = tell(report, f"http {size(backends)}", in_turn(makers, farm, bench.rounds, bench.seconds), backends)
+    compare(report, f"http {size(backends)}", *costs, "gorbd", "haproxy", 0.25)
     for kind, goal in (("kept", 0.25), ("fresh", 0.9)):
         compare(report, f"http {size(backends)}", *costs, f"gorbd-{kind}", "haproxy", goal)
         compare(report, f"http {size(backends)}", *costs, f"gorbd-{kind}", f"floor-{kind}")
