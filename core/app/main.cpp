@@ -66,6 +66,12 @@ void list_options(const std::vector<plugin::OptionSpec>& options) {
     }
 }
 
+void list_refused(const plugin::Registry& registry) {
+    for (const plugin::Refused& refused : registry.refused()) {
+        std::fprintf(stderr, "refused: %s: %s\n", refused.file.c_str(), refused.why.c_str());
+    }
+}
+
 int list_plugins(const app::Settings& settings) {
     plugin::Registry registry;
     registry.load(app::plugin_directories(settings));
@@ -77,9 +83,7 @@ int list_plugins(const app::Settings& settings) {
             std::printf("  [plugin.%s] of the configuration:\n", found->name.c_str());
         list_options(found->options);
     }
-    for (const plugin::Refused& refused : registry.refused()) {
-        std::fprintf(stderr, "refused: %s: %s\n", refused.file.c_str(), refused.why.c_str());
-    }
+    list_refused(registry);
     return registry.refused().empty() ? 0 : exit_failure;
 }
 
@@ -95,10 +99,10 @@ base::Status check_declared(const app::Settings& settings, const plugin::Registr
 
 int check_config(const app::Settings& settings) {
     base::set_log_level(base::LogLevel::error);  // what plugins say of themselves belongs to a start
-    plugin::Registry registry;
-    if (!settings.plugin_options.empty() || !settings.declared.empty())
-        registry.load(app::plugin_directories(settings));
     if (auto found = app::check_directories(settings); !found) return complain(found.error(), exit_usage);
+    plugin::Registry registry;
+    registry.load(app::plugin_directories(settings));
+    list_refused(registry);  // a start goes on without them
     const auto options = app::pulse_options(registry, settings);
     if (!options) return complain(options.error(), exit_usage);
     if (auto taken = app::try_options(registry, settings, *options); !taken)

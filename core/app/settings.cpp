@@ -222,6 +222,8 @@ Status read_file(Settings& settings, const std::filesystem::path& file) {
         return base::fail(Errc::io, "can not read the configuration file " + file.string());
     }
     const std::string text = without_byte_order_mark(std::move(read).str());
+    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+        return base::fail(Errc::invalid, file.string() + ": is in UTF-16; it must be in UTF-8");
     auto found = places(text, file);
     if (!found) return base::fail(found.error());
     try {

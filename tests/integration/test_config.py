@@ -89,6 +89,22 @@ class Config(unittest.TestCase):
         status, said = self.check(f"{mark}[gorbd]\nlissen = x\n")
         self.assertIn("gorb.ini:2", said)
 
+    def test_a_file_in_utf_16_is_refused_as_that(self):
+        ini = self.write("")
+        for order in ("utf-16-le", "utf-16-be"):
+            ini.write_bytes("\ufeff[gorbd]\nlog-level = debug\n".encode(order))
+            status, said = run_gorbd("--check-config", "--config", ini)
+            self.assertEqual(status, 2, said)
+            self.assertIn(f"{ini}: is in UTF-16; it must be in UTF-8", said)
+
+    def test_a_plugin_library_that_is_refused_is_named_and_does_not_make_the_configuration_wrong(self):
+        library = self.write("no library at all", "plugins/pulse-own.so")
+        ini = self.write(f"[plugins]\ndirectories = {library.parent}\n")
+        status, said = run_gorbd("--check-config", "--config", ini)
+        self.assertEqual(status, 0, said)
+        self.assertIn(f"refused: {library}: ", said)
+        self.assertIn("is good", said)
+
     def test_a_wrong_file_does_not_start_the_daemon(self):
         status, said = run_gorbd("--driver", "memory", "--config", self.write("[gorbd]\nx = 1\n"))
         self.assertNotEqual(status, 0)
