@@ -78,12 +78,15 @@ Status carry_over(const Paths& paths) {
     if (!restored) return fail(std::move(restored.error()));
     RowWriter rows;
     int code = rows.prepare(*made);
+    // In one transaction: thousands of rows would else be as many syncs.
+    if (code == SQLITE_OK) code = made->exec("BEGIN");
     if (old) {
         if (code == SQLITE_OK) code = rows.apply(claims(*old, *restored));
         if (code == SQLITE_OK) code = rows.raise_revision(old->revision + 1);
     } else if (code == SQLITE_OK) {
         code = rows.rename(new_identity());
     }
+    if (code == SQLITE_OK) code = made->exec("COMMIT");
     if (code != SQLITE_OK) return fail(made->error(code, "can not write " + paths.made.string()));
     return {};
 }

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "unit/store/powercut_vfs.h"
 #include "unit/store/store_helpers.h"
 
 namespace gorb::store::maintenance_test {
@@ -192,6 +193,31 @@ TEST(Restore, WhatIsNotOursAnyMoreIsNotClaimed) {
     const Loaded all = reopened(folder.store());
     EXPECT_EQ(all.leaving, std::vector<Leaving>{still});
     EXPECT_EQ(all.vips, std::vector<base::Ip>{vip});
+}
+
+// Each would be synced by itself otherwise, some milliseconds on a disk that turns.
+TEST(Restore, OfThousandsOfEntriesIsOneTransaction) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load());
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+        Write many;
+        many.revision = 2;
+        many.put_services = {service("web", "10.0.0.1:80")};
+        for (int i = 0; i < 500; ++i) {
+            const std::string number = std::to_string(i);
+            many.put_backends.emplace_back("web", backend("b" + number, "10.1.0.1:" + number));
+        }
+        ASSERT_TRUE(put(*db, many));
+    }
+    PowerCut disk;
+    sqlite3_vfs_register(sqlite3_vfs_find(PowerCut::name), 1);
+    size_t steps = 0;  // one at least for each transaction, whose journal is removed
+    disk.before = [&steps] { ++steps; };
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    EXPECT_LT(steps, 50U);
+    EXPECT_EQ(reopened(folder.store()).leaving.size(), 501U);
 }
 
 // Revisions that were given since the copy was made are not known then: no ETag of them may be good again.
