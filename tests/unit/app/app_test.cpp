@@ -214,6 +214,20 @@ TEST(Arguments, ActionsOnTheStoreHaveTheirFile) {
               std::string::npos);
 }
 
+// Whichever comes last would be done alone, and a restore is not what a check is.
+TEST(Arguments, OneThingIsDoneAtATime) {
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{"--check-config", "--import=a", "--force"},
+                                               {"--import=a", "--check-config"},
+                                               {"--check-store", "--restore=a"},
+                                               {"--restore=a", "--check-store"},
+                                               {"--plugins", "--check-config"}}) {
+        const auto read = read_arguments(words);
+        ASSERT_FALSE(read) << words[0];
+        EXPECT_TRUE(read.error().sentence.starts_with("only one of --")) << read.error().sentence;
+    }
+}
+
 TEST(Arguments, AStateDirectoryMeansAStoreOnDisk) {
     auto read = read_arguments({"--driver", "memory", "--state-directory", "/srv/gorb"});
     ASSERT_TRUE(read);
