@@ -196,6 +196,12 @@ base::Result<std::vector<LineOf>> places(const std::string& text, const std::fil
             if (end == std::string::npos)
                 return base::fail(Errc::invalid, at(file, number) + ": \"]\" is missing");
             section = Poco::trim(line.substr(1, end - 1));
+            const std::string rest = Poco::trim(line.substr(end + 1));
+            if (!rest.empty() && rest[0] != ';' && rest[0] != '#') {
+                return base::fail(Errc::invalid, at(file, number) + ": after [" + section +
+                                                     "] there may be a comment only; a setting has a line "
+                                                     "of its own");
+            }
             continue;
         }
         const size_t equals = line.find('=');

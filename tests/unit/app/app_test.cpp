@@ -103,6 +103,12 @@ TEST_F(SettingsTest, WhatIsNotIniAndWhatIsGivenTwiceAreErrorsWithALine) {
               std::string::npos);
 }
 
+TEST_F(SettingsTest, ASettingBesideItsSectionIsAnErrorAndNotPassedOver) {
+    EXPECT_NE(complaint("\n[reconcile] guard-share = 100\n").find(":2: after [reconcile]"),
+              std::string::npos);
+    EXPECT_EQ(complaint("[reconcile] ; a comment\n[health] # too = one\n[rest]\t\n"), "");
+}
+
 TEST_F(SettingsTest, WhatIsForPluginsIsKeptForThem) {
     Settings settings;
     ASSERT_TRUE(read_files(settings, write("gorb.ini", "[plugin.ldap-check]\nbase = dc=example\n")));
