@@ -109,6 +109,14 @@ TEST_F(SettingsTest, ASettingBesideItsSectionIsAnErrorAndNotPassedOver) {
     EXPECT_EQ(complaint("[reconcile] ; a comment\n[health] # too = one\n[rest]\t\n"), "");
 }
 
+TEST_F(SettingsTest, ANumberIsDigitsAndNothingElse) {
+    for (const char* text : {"1,5", "1.5", "1 5", "0x10", "-1", "1k", ""})
+        EXPECT_NE(complaint(std::string("[health]\nmax-per-host = ") + text + "\n").find("a whole number"),
+                  std::string::npos)
+            << text;
+    EXPECT_EQ(complaint("[health]\nmax-per-host =  15 \n"), "");
+}
+
 TEST_F(SettingsTest, WhatIsForPluginsIsKeptForThem) {
     Settings settings;
     ASSERT_TRUE(read_files(settings, write("gorb.ini", "[plugin.ldap-check]\nbase = dc=example\n")));
