@@ -211,6 +211,21 @@ TEST(Import, TheTimeOfADrainGoesOn) {
     EXPECT_EQ(write.put_backends[0].second->drain_since, 0);  // it begins anew, at the start
 }
 
+TEST(Import, WhatIsKnownOfHealthDoesNotGoWithABackendThatIsAskedOtherwise) {
+    const store::Loaded rows = leaving_web(false);
+    const std::vector<std::pair<store::BackendName, store::Health>> nothing_of_it{{{"web", "b1"}, {}}};
+    model::Config document = config_of(rows);
+    document.services[0].backends[0].weight = 7;
+    EXPECT_TRUE(import_write(rows, document).health.empty());
+    document.services[0].backends[0].admin = model::Admin::maint;
+    EXPECT_EQ(import_write(rows, document).health, nothing_of_it);
+    document = config_of(rows);
+    model::PulseSpec http;
+    http.type = "http";
+    document.services[0].backends[0].pulses = model::PulseList({http});
+    EXPECT_EQ(import_write(rows, document).health, nothing_of_it);
+}
+
 TEST(Import, ARefusedWriteIsTheAnswer) {
     FakeDatabase database;
     database.refusal = "the disk is full";
