@@ -64,7 +64,7 @@ class Writer {
             leave(*row.second);
         }
         settle_leaving();
-        if (changes_nothing()) return {};
+        if (no_object_changes()) out_.revision = 0;
         return std::move(out_);
     }
 
@@ -136,9 +136,9 @@ class Writer {
         }
     }
 
-    bool changes_nothing() const {
+    bool no_object_changes() const {
         return out_.drop_services.empty() && out_.drop_backends.empty() && out_.put_services.empty() &&
-               out_.put_backends.empty() && out_.leaving.empty() && out_.left.empty();
+               out_.put_backends.empty();
     }
 
     const store::Loaded* present_;
@@ -174,7 +174,7 @@ Status import_config(store::Database& database, const model::Config& wanted, boo
                                             " already; --force replaces them by what is imported");
     }
     store::Write write = import_write(*present, wanted);
-    if (write.revision == 0) return {};
+    if (write.empty()) return {};
     return store::write_now(database, std::move(write));
 }
 

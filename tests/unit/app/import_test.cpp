@@ -226,6 +226,17 @@ TEST(Import, WhatIsKnownOfHealthDoesNotGoWithABackendThatIsAskedOtherwise) {
     EXPECT_EQ(import_write(rows, document).health, nothing_of_it);
 }
 
+// What has left is noted, and no ETag is another for it.
+TEST(Import, OfTheSameObjectsItIsNoNewRevision) {
+    FakeDatabase database;
+    ASSERT_TRUE(import_config(database, one, false));
+    const uint64_t before = database.rows.revision;
+    database.rows.leaving = {leaving("10.0.0.1:80")};
+    ASSERT_TRUE(import_config(database, one, true));
+    EXPECT_TRUE(database.rows.leaving.empty());
+    EXPECT_EQ(database.rows.revision, before);
+}
+
 TEST(Import, ARefusedWriteIsTheAnswer) {
     FakeDatabase database;
     database.refusal = "the disk is full";
