@@ -40,6 +40,8 @@ class Weights {
         std::function<ipvs::ServiceRecord(const model::Service&)> record_of;
         // Of a backend, now; for the words of the log and for weights by history.
         std::function<std::optional<health::View>(model::BackendId)> health_of;
+        // A backend that came back has nothing left to recover from.
+        std::function<void(const Slot&)> recovered = nullptr;
     };
     Weights(Slots& slots, Ports ports) : slots_(&slots), ports_(std::move(ports)) {}
 
@@ -90,8 +92,8 @@ class Weights {
     bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, Batch& batch);
     void bring_up_to_date(const model::Service& service, Slot& slot) const;
     void ask_ratio(Slot& slot) const;
-    static uint64_t recover(const model::Service& service, const health::Decision& decision,
-                            const health::Member& member, Slot& slot, uint64_t now);
+    uint64_t recover(const model::Service& service, const health::Decision& decision,
+                     const health::Member& member, Slot& slot, uint64_t now) const;
     uint64_t give(const model::Service& service, const health::Assessment& pool, Slot& slot, uint64_t now,
                   Batch* batch);
     void want(const model::Service& service, Slot& slot, Batch& batch);
