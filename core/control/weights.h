@@ -67,6 +67,9 @@ class Weights {
     // Decides for all backends of a service, and leaves it to the caller to make the kernel so.
     void decide_all(const model::ServiceEntry& service);
 
+    // Of a service that was not looked at yet: was its quorum met when gorbd ended? For its hysteresis.
+    void go_on(const std::string& service, bool quorum_met);
+
     // Does all that is due. Names of services whose other destinations have to be put back, because somebody
     // removed the service.
     std::vector<std::string> settle(const model::Snapshot& now);
