@@ -20,6 +20,11 @@ bool leaves(const model::Backend& backend) {
 
 // `said` by a file of what `is`.
 void keep_admin(model::Backend& said, const model::Backend& is) {
+    // A drain that the file itself asks for, and that is over: to begin it at each start would never end.
+    const bool over = said.admin == Admin::drain && is.admin == Admin::maint &&
+                      said.drain_then == DrainThen::maint && is.drain_then == DrainThen::maint &&
+                      said.drain_timeout.count() > 0 && said.drain_timeout == is.drain_timeout;
+    if (over) said.admin = Admin::maint;
     if (said.admin != Admin::ready || is.admin == Admin::ready) return;
     said.admin = is.admin;
     said.drain_then = is.drain_then;
@@ -49,10 +54,12 @@ void keep_leaving(model::ConfigService& service, const model::ServiceEntry& now)
 model::Config as_operated(model::Config config, const model::Snapshot& now) {
     for (model::ConfigService& service : config.services) {
         const auto* old = now.services.find(service.spec.name);
+        const auto is_new = [&](const model::Backend& b) { return !old || !(*old)->backends.find(b.name); };
+        // What a file has drained and then removed is gone, and so it stays; and so do those that have left a
+        // service which is being removed.
+        const bool closed = old && (*old)->spec.deleting;
+        std::erase_if(service.backends, [&](const auto& b) { return is_new(b) && (closed || leaves(b)); });
         if (!old) continue;
-        // Those that have left a service which is being removed stay away.
-        if ((*old)->spec.deleting)
-            std::erase_if(service.backends, [&](const auto& b) { return !(*old)->backends.find(b.name); });
         for (model::Backend& backend : service.backends) {
             if (const auto* was = (*old)->backends.find(backend.name)) keep_admin(backend, (*was)->spec);
         }

@@ -345,6 +345,30 @@ TEST_F(LeavingTest, AServiceOfWhichABackendIsHadAgainGoesWithItsFile) {
     EXPECT_FALSE(web());
 }
 
+TEST_F(LeavingTest, ADrainThatAFileAsksForIsNotBegunAgainWhenItIsOver) {
+    make_web(model::Origin::file, 1);
+    model::Config file = config(1);
+    file.services[0].backends[0].admin = model::Admin::drain;
+    file.services[0].backends[0].drain_timeout = model::drain_time(std::chrono::minutes(1));
+    ASSERT_TRUE(run(Declare{file}));
+    ASSERT_TRUE(eventually([&] { return web("b1")->spec.admin == model::Admin::maint; }));
+    const auto again = run(Declare{file});
+    ASSERT_TRUE(again);
+    EXPECT_FALSE(again->changed);
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::maint);
+    // Nor is one that removes it.
+    file.services[0].backends[0].drain_then = model::DrainThen::remove;
+    ASSERT_TRUE(run(Declare{file}));
+    ASSERT_TRUE(eventually([&] { return !web("b1"); }));
+    EXPECT_FALSE(run(Declare{file})->changed);
+    EXPECT_FALSE(web("b1"));
+    // Another drain is another word.
+    file.services[0].backends[0].drain_then = model::DrainThen::maint;
+    file.services[0].backends[0].drain_timeout = model::drain_time(hour);
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
+}
+
 TEST_F(LeavingTest, HowABackendIsDrainedIsTheFilesUntilAnOperatorDrainsIt) {
     make_web(model::Origin::file, 1);
     model::Config file = config(1);
