@@ -129,11 +129,18 @@ Result<std::vector<std::string>> normalise(const std::vector<std::string>& words
     return out;
 }
 
-std::optional<Action> action_with_file(const std::string& name) {
+std::optional<Action> action_of(const std::string& name) {
     if (name == "import") return Action::import;
     if (name == "backup") return Action::backup;
     if (name == "restore") return Action::restore;
+    if (name == "check-config") return Action::check_config;
+    if (name == "check-store") return Action::check_store;
+    if (name == "plugins") return Action::list_plugins;
     return std::nullopt;
+}
+
+bool takes_file(const std::string& name) {
+    return name == "import" || name == "backup" || name == "restore";
 }
 
 Poco::Util::OptionSet option_set() {
@@ -159,6 +166,7 @@ Result<Arguments> read_arguments(const std::vector<std::string>& words) {
     Arguments arguments;
     for (std::string& key : off) arguments.options.emplace_back(std::move(key), "false");
     std::string plugin_dirs;
+    std::string asked;  // the option that says what is to be done
     for (const std::string& word : *normal) {
         std::string name;
         std::string value;
@@ -168,15 +176,19 @@ Result<Arguments> read_arguments(const std::vector<std::string>& words) {
             return base::fail(Errc::invalid, e.displayText() + " in \"" + word + "\"; see gorbd --help");
         }
         if (name == "config") arguments.config = value;
-        if (name == "check-config") arguments.action = Action::check_config;
-        if (name == "plugins") arguments.action = Action::list_plugins;
-        if (name == "check-store") arguments.action = Action::check_store;
         if (name == "force") arguments.force = true;
-        if (const auto action = action_with_file(name)) {
-            if (!arguments.file.empty())
-                return base::fail(Errc::invalid, "only one of --import, --backup and --restore can be done");
-            if (value.empty()) return base::fail(Errc::invalid, "--" + name + " needs the name of a file");
+        if (const auto action = action_of(name)) {
+            // Who asks for a check beside a restore does not want the restore alone.
+            if (!asked.empty()) {
+                std::string sentence = "only one of --";
+                sentence.append(asked).append(" and --").append(name).append(" can be done");
+                return base::fail(Errc::invalid, std::move(sentence));
+            }
+            asked = name;
             arguments.action = *action;
+        }
+        if (takes_file(name)) {
+            if (value.empty()) return base::fail(Errc::invalid, "--" + name + " needs the name of a file");
             arguments.file = value;
         }
         if (name == "state-directory") {

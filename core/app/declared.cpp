@@ -77,6 +77,11 @@ Result<model::Config> read_document(const std::filesystem::path& file, const mod
     const bool document = first != std::string::npos && (*text)[first] == '{';
     auto config = document ? model::read_config(*text, defaults) : model::read_ipvsadm(*text);
     if (!config) return fail_in(file, std::move(config.error()));
+    // An empty file is what is left of an output that did not come to be, and no wish to have nothing.
+    if (!document && config->services.empty())
+        return base::fail(Errc::invalid, file.string() +
+                                             ": there is no virtual service in it; the empty state is the "
+                                             "document {\"services\": {}}");
     return config;
 }
 

@@ -14,7 +14,7 @@ namespace gorb::app {
 model::Defaults document_defaults(const Settings& settings);
 
 // One file: with "{" as its first character a document as GET /config gives it, else the output of
-// ipvsadm -Sn. Errors begin with the file's name.
+// ipvsadm -Sn, which has one virtual service at least. Errors begin with the file's name.
 base::Result<model::Config> read_document(const std::filesystem::path& file, const model::Defaults& defaults);
 
 // Every *.json of `folder` but hidden ones, in the order of their names, as one state. A service that is in

@@ -1,5 +1,6 @@
 #include "app/import.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <set>
@@ -16,6 +17,32 @@ using base::Status;
 namespace {
 
 using Backends = std::map<std::string, const store::Loaded::BackendRow*>;
+
+// Documents do not say that a service goes with its last backend. It goes on doing so where the document has
+// all that is left of it as it is: on its way out.
+bool goes_on_leaving(const model::ConfigService& service, const store::Loaded::ServiceRow& row) {
+    const auto leaves = [&](const model::Backend& backend) {
+        return backend.admin == model::Admin::drain && backend.drain_then == model::DrainThen::remove &&
+               std::ranges::binary_search(
+                   row.backends, backend.name, {}, [](const auto& b) -> const auto& { return b.spec.name; });
+    };
+    return row.spec.deleting && !service.backends.empty() && std::ranges::all_of(service.backends, leaves);
+}
+
+// BackendEntry::drain_since; 0: from the next start on.
+int64_t drain_since(const model::Backend& wanted, const store::Loaded::BackendRow* old) {
+    const bool goes_on =
+        old && wanted.admin == model::Admin::drain && old->spec.admin == model::Admin::drain &&
+        old->spec.drain_timeout == wanted.drain_timeout && old->spec.drain_then == wanted.drain_then;
+    return goes_on ? old->drain_since : 0;
+}
+
+// Is what is known of its health an answer to what is asked from now on?
+bool is_asked_the_same(const model::Backend& wanted, const store::Loaded::BackendRow& old) {
+    return wanted.admin != model::Admin::maint &&
+           std::ranges::equal(old.spec.pulses, wanted.pulses, {}, &model::PulseSpec::type,
+                              &model::PulseSpec::type);
+}
 
 // Collects the rows of one import.
 class Writer {
@@ -37,16 +64,18 @@ class Writer {
             leave(*row.second);
         }
         settle_leaving();
-        if (changes_nothing()) return {};
+        if (no_object_changes()) out_.revision = 0;
         return std::move(out_);
     }
 
   private:
     void put(const model::ConfigService& service, const store::Loaded::ServiceRow* row) {
         if (row && row->spec.key != service.spec.key) leave(*row);
-        if (!row || !(row->spec == service.spec) || row->origin != model::Origin::api) {
+        model::Service spec = service.spec;
+        spec.deleting = row && goes_on_leaving(service, *row);
+        if (!row || !(row->spec == spec) || row->origin != model::Origin::api) {
             auto entry = std::make_shared<model::ServiceEntry>();
-            entry->spec = service.spec;
+            entry->spec = std::move(spec);
             entry->revision = out_.revision;
             out_.put_services.push_back(std::move(entry));
         }
@@ -60,10 +89,11 @@ class Writer {
             if (old && old->spec.address != backend.address) {
                 leaving_.insert({row->spec.key, old->spec.address});
                 // What is known of health is known of an address.
-                out_.health.emplace_back(store::BackendName{service.spec.name, backend.name},
-                                         store::Health{});
+                forget_health(service.spec.name, backend.name);
+            } else if (old && old->health != store::Health{} && !is_asked_the_same(backend, *old)) {
+                forget_health(service.spec.name, backend.name);
             }
-            if (!old || !(old->spec == backend)) put(service.spec.name, backend);
+            if (!old || !(old->spec == backend)) put(service.spec.name, backend, old);
             if (old) backends.erase(at);
         }
         for (const auto& gone : backends) {
@@ -72,10 +102,16 @@ class Writer {
         }
     }
 
-    void put(const std::string& service, const model::Backend& backend) {
+    void forget_health(const std::string& service, const std::string& backend) {
+        out_.health.emplace_back(store::BackendName{service, backend}, store::Health{});
+    }
+
+    void put(const std::string& service, const model::Backend& backend,
+             const store::Loaded::BackendRow* old) {
         auto entry = std::make_shared<model::BackendEntry>();
         entry->spec = backend;
         entry->revision = out_.revision;
+        entry->drain_since = drain_since(backend, old);
         out_.put_backends.emplace_back(service, std::move(entry));
     }
 
@@ -100,9 +136,9 @@ class Writer {
         }
     }
 
-    bool changes_nothing() const {
+    bool no_object_changes() const {
         return out_.drop_services.empty() && out_.drop_backends.empty() && out_.put_services.empty() &&
-               out_.put_backends.empty() && out_.leaving.empty() && out_.left.empty();
+               out_.put_backends.empty();
     }
 
     const store::Loaded* present_;
@@ -138,7 +174,7 @@ Status import_config(store::Database& database, const model::Config& wanted, boo
                                             " already; --force replaces them by what is imported");
     }
     store::Write write = import_write(*present, wanted);
-    if (write.revision == 0) return {};
+    if (write.empty()) return {};
     return store::write_now(database, std::move(write));
 }
 

@@ -7,6 +7,7 @@
 #include <Poco/Util/IniFileConfiguration.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -45,7 +46,10 @@ Status read(const std::string& text, std::chrono::nanoseconds& out) {
 template <class Number>
 Status read_number(const std::string& text, Number& out, unsigned min, unsigned max) {
     unsigned value = 0;
-    if (!Poco::NumberParser::tryParseUnsigned(text, value) || value < min || value > max) {
+    const char* const last = text.data() + text.size();
+    // Poco's parser passes over commas: "1,5" would be 15.
+    const auto [end, error] = std::from_chars(text.data(), last, value);
+    if (error != std::errc{} || end != last || value < min || value > max) {
         return wrong("a whole number from " + std::to_string(min) + " to " + std::to_string(max));
     }
     out = value;
@@ -196,6 +200,12 @@ base::Result<std::vector<LineOf>> places(const std::string& text, const std::fil
             if (end == std::string::npos)
                 return base::fail(Errc::invalid, at(file, number) + ": \"]\" is missing");
             section = Poco::trim(line.substr(1, end - 1));
+            const std::string rest = Poco::trim(line.substr(end + 1));
+            if (!rest.empty() && rest[0] != ';' && rest[0] != '#') {
+                return base::fail(Errc::invalid, at(file, number) + ": after [" + section +
+                                                     "] there may be a comment only; a setting has a line "
+                                                     "of its own");
+            }
             continue;
         }
         const size_t equals = line.find('=');

@@ -44,7 +44,10 @@ Parts::Parts(Makings makings)
       identity(run_tag()),
       drains(clock),
       weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
-                      [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; }}),
+                      [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; },
+                      // Else the next start would take it for one that has just come back, whatever the
+                      // service's slow-start is by then.
+                      [this](const Slot& slot) { remember_health(slot); }}),
       sync({driver.get(), &slots, &weights, &records, &leaving, &events, &clock,
             [this](const store::Leaving& entry) {
                 store::Write write;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/declared.h"
 #include "control/foreign.h"
 #include "control/words.h"
 #include "model/codec.h"
@@ -281,26 +282,6 @@ Status check_keys(const model::Snapshot& now, const model::Config& config,
     return {};
 }
 
-// A file says what a backend is, and an operator drains it: where the file says nothing else, that stays. So
-// do backends away that have left a service which is being removed.
-model::Config with_admin_states(model::Config config, const model::Snapshot& now) {
-    for (model::ConfigService& service : config.services) {
-        const auto* old = now.services.find(service.spec.name);
-        if (!old) continue;
-        if ((*old)->spec.deleting)
-            std::erase_if(service.backends, [&](const auto& b) { return !(*old)->backends.find(b.name); });
-        for (model::Backend& backend : service.backends) {
-            const auto* was = (*old)->backends.find(backend.name);
-            if (!was || backend.admin != model::Admin::ready) continue;
-            if ((*was)->spec.admin == model::Admin::ready) continue;
-            backend.admin = (*was)->spec.admin;
-            backend.drain_then = (*was)->spec.drain_then;
-            backend.drain_timeout = (*was)->spec.drain_timeout;
-        }
-    }
-    return config;
-}
-
 // A service whose connections are waited for: its backends are drained, and it goes with the last of them.
 Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base::Nanos drain) {
     Resolved r;
@@ -438,8 +419,9 @@ Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
 Result<Resolved> resolve_one(const Declare& change, const Present& present) {
     const auto from_file = [](const model::ServiceEntry& s) { return s.origin == model::Origin::file; };
     if (auto ok = check_keys(present.snapshot, change.config, from_file); !ok) return base::fail(ok.error());
-    const model::Config config = with_admin_states(change.config, present.snapshot);
-    auto r = become(present, config, model::Origin::file, from_file);
+    const model::Config config = as_operated(change.config, present.snapshot);
+    auto r = become(present, config, model::Origin::file,
+                    [&](const model::ServiceEntry& s) { return from_file(s) && !goes_by_itself(s, config); });
     if (!r) return r;
     if (auto ok = check_foreign(present, config, *r); !ok) return base::fail(ok.error());
     r->log = "declarative files applied";

@@ -89,6 +89,20 @@ base::Status Sync::read(const ipvs::ServiceKey& key, reconcile::Table* table, Ro
     return {};
 }
 
+// Between quorum - hysteresis and quorum + hysteresis it matters what was before, also when gorbd was started
+// in between: which the kernel's table tells of a service with a backup that is up.
+void Sync::go_on(const model::ServiceEntry& service, const reconcile::Dests& found) const {
+    bool serves = false, stands_by = false;
+    service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        const health::Member& m = ports_.slots->find(backend->id)->member;
+        const bool could = m.admin == model::Admin::ready && m.configured > 0 && m.state == health::State::up;
+        if (!m.backup || !could) return;
+        const auto dest = found.find(backend->spec.address);
+        (dest != found.end() && dest->second.weight > 0 ? serves : stands_by) = true;
+    });
+    if (serves != stands_by) ports_.weights->go_on(service.spec.name, stands_by);
+}
+
 // What is wanted of a service: the weights as they are decided now.
 void Sync::want(const model::ServiceEntry& service, Round& round) {
     const ipvs::ServiceKey key = reconcile::kernel_key(service.spec.key);
@@ -98,6 +112,8 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
             keep_weight(*ports_.slots->find(backend->id), found->second.dests);
         });
     }
+    if (round.why == Why::start && found != round.found.end() && service.spec.pool.hysteresis > 0)
+        go_on(service, found->second.dests);
     if (round.why != Why::drift) ports_.weights->decide_all(service);
     reconcile::TableService& wanted = round.wanted[key];
     wanted.record = reconcile::service_record(service.spec);

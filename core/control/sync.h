@@ -101,6 +101,7 @@ class Sync {
   private:
     struct Round;
     base::Status read(const ipvs::ServiceKey& key, reconcile::Table* table, Round& round) const;
+    void go_on(const model::ServiceEntry& service, const reconcile::Dests& found) const;
     void want(const model::ServiceEntry& service, Round& round);
     void carry_out(Round& round);
     std::vector<bool> drifted(reconcile::Plan& plan, Round& round);

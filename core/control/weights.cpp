@@ -150,6 +150,12 @@ void Weights::decide_all(const model::ServiceEntry& service) {
     reassess(service, ports_.clock->now(), nullptr);
 }
 
+void Weights::go_on(const std::string& service, bool quorum_met) {
+    Kept kept;
+    kept.assessment.quorum_met = quorum_met;
+    kept_.try_emplace(service, kept);
+}
+
 std::vector<std::string> Weights::settle(const model::Snapshot& now) {
     const uint64_t time = ports_.clock->now();
     for (const auto& [service, at] : steps_) {
@@ -197,12 +203,14 @@ void Weights::bring_up_to_date(const model::Service& service, Slot& slot) const 
 
 // When a backend that came back is to be looked at again; 0: not for its own sake.
 [[gnu::noinline]] uint64_t Weights::recover(const model::Service& service, const health::Decision& decision,
-                                            const health::Member& member, Slot& slot, uint64_t now) {
+                                            const health::Member& member, Slot& slot, uint64_t now) const {
     if (decision.cause == health::Cause::history) return now + base::second;
     const uint64_t at = health::next_step(service, member, now);
     // Nothing is left to recover from: from now on it is one that was here all along.
-    if (at == 0 && member.state == health::State::up && !recalls(service, member, now))
+    if (at == 0 && member.state == health::State::up && !recalls(service, member, now)) {
         slot.member.back_since = 0;
+        if (ports_.recovered) ports_.recovered(slot);
+    }
     return at;
 }
 

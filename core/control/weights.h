@@ -40,6 +40,8 @@ class Weights {
         std::function<ipvs::ServiceRecord(const model::Service&)> record_of;
         // Of a backend, now; for the words of the log and for weights by history.
         std::function<std::optional<health::View>(model::BackendId)> health_of;
+        // A backend that came back has nothing left to recover from.
+        std::function<void(const Slot&)> recovered = nullptr;
     };
     Weights(Slots& slots, Ports ports) : slots_(&slots), ports_(std::move(ports)) {}
 
@@ -64,6 +66,9 @@ class Weights {
 
     // Decides for all backends of a service, and leaves it to the caller to make the kernel so.
     void decide_all(const model::ServiceEntry& service);
+
+    // Of a service that was not looked at yet: was its quorum met when gorbd ended? For its hysteresis.
+    void go_on(const std::string& service, bool quorum_met);
 
     // Does all that is due. Names of services whose other destinations have to be put back, because somebody
     // removed the service.
@@ -90,8 +95,8 @@ class Weights {
     bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, Batch& batch);
     void bring_up_to_date(const model::Service& service, Slot& slot) const;
     void ask_ratio(Slot& slot) const;
-    static uint64_t recover(const model::Service& service, const health::Decision& decision,
-                            const health::Member& member, Slot& slot, uint64_t now);
+    uint64_t recover(const model::Service& service, const health::Decision& decision,
+                     const health::Member& member, Slot& slot, uint64_t now) const;
     uint64_t give(const model::Service& service, const health::Assessment& pool, Slot& slot, uint64_t now,
                   Batch* batch);
     void want(const model::Service& service, Slot& slot, Batch& batch);

@@ -132,6 +132,13 @@ Violation weight_range(const Backend& b) {
     return wrong("/weight", "must be a whole number from 0 to " + std::to_string(max_weight));
 }
 
+Violation thresholds_range(const Backend& b) {
+    const bool upper = b.upper_threshold > max_threshold;
+    if (!upper && b.lower_threshold <= max_threshold) return std::nullopt;
+    return wrong(upper ? "/upper-threshold" : "/lower-threshold",
+                 "must be a whole number from 0 to " + std::to_string(max_threshold));
+}
+
 Violation thresholds_ordered(const Backend& b) {
     if (b.lower_threshold <= b.upper_threshold) return std::nullopt;
     return wrong("/lower-threshold",
@@ -159,8 +166,8 @@ std::vector<Fault> pulse_violations(const PulseList& pulses) {
 }
 
 std::vector<Fault> backend_violations(const Backend& b) {
-    std::vector<Fault> all =
-        broken(backend_address_usable(b), weight_range(b), thresholds_ordered(b), drain_timeout_range(b));
+    std::vector<Fault> all = broken(backend_address_usable(b), weight_range(b), thresholds_range(b),
+                                    thresholds_ordered(b), drain_timeout_range(b));
     for (Fault& fault : pulse_violations(b.pulses)) all.push_back(std::move(fault));
     for (size_t i = 0; i < b.pulses.size(); ++i) {
         const base::Ip& source = b.pulses[i].source;

@@ -42,6 +42,8 @@ std::vector<base::Fault> service_violations(const Service&);
 // ip_vs_ctl.c: unicast, and no IPv6 link-local
 Violation backend_address_usable(const Backend&);
 Violation weight_range(const Backend&);
+// 0 .. 2147483647
+Violation thresholds_range(const Backend&);
 // ip_vs_ctl.c: lower <= upper
 Violation thresholds_ordered(const Backend&);
 // 0 .. 30 days

@@ -37,6 +37,29 @@ std::set<Leaving> wanted(const Loaded& all) {
     return out;
 }
 
+// What is known of the health of backends, by now: as the old state has it of the same address and the same
+// questions. Who died since the copy was made is to get no traffic by it.
+void add_health(const Loaded& old, const Loaded& restored, Write& write) {
+    const auto find = [](const auto& rows, const std::string& name) {
+        const auto at = std::ranges::lower_bound(
+            rows, name, {}, [](const auto& row) -> const auto& { return row.spec.name; });
+        return at == rows.end() || at->spec.name != name ? nullptr : &*at;
+    };
+    for (const Loaded::ServiceRow& service : restored.services) {
+        const Loaded::ServiceRow* old_service = find(old.services, service.spec.name);
+        if (!old_service) continue;
+        for (const Loaded::BackendRow& backend : service.backends) {
+            const Loaded::BackendRow* was = find(old_service->backends, backend.spec.name);
+            if (!was || was->spec.address != backend.spec.address) continue;
+            const bool asked_the_same = std::ranges::equal(was->spec.pulses, backend.spec.pulses, {},
+                                                           &model::PulseSpec::type, &model::PulseSpec::type);
+            const Health health = asked_the_same ? was->health : Health{};
+            if (health != backend.health)
+                write.health.push_back({{service.spec.name, backend.spec.name}, health});
+        }
+    }
+}
+
 // What is gorb's own is what the old state says is: of that, what the restored one does not want is leaving.
 // What the restored one says besides of entries and VIPs that are to go has gone since.
 Write claims(const Loaded& old, const Loaded& restored) {
@@ -67,8 +90,8 @@ std::optional<Loaded> read_old(const Paths& paths) {
 }
 
 // What must not be forgotten with the state that is replaced: which kernel entries and VIPs are gorb's own,
-// and its revision, so that an ETag is not used twice. Where the old state can not be read the copy gets
-// another identity: no ETag of before is one of its own.
+// the health of what stays, and its revision, so that an ETag is not used twice. Where the old state can not
+// be read the copy gets another identity: no ETag of before is one of its own.
 Status carry_over(const Paths& paths) {
     const std::optional<Loaded> old = read_old(paths);
     auto made = Connection::open(paths.made, SQLITE_OPEN_READWRITE);
@@ -78,12 +101,17 @@ Status carry_over(const Paths& paths) {
     if (!restored) return fail(std::move(restored.error()));
     RowWriter rows;
     int code = rows.prepare(*made);
+    // In one transaction: thousands of rows would else be as many syncs.
+    if (code == SQLITE_OK) code = made->exec("BEGIN");
     if (old) {
-        if (code == SQLITE_OK) code = rows.apply(claims(*old, *restored));
+        Write write = claims(*old, *restored);
+        add_health(*old, *restored, write);
+        if (code == SQLITE_OK) code = rows.apply(write);
         if (code == SQLITE_OK) code = rows.raise_revision(old->revision + 1);
     } else if (code == SQLITE_OK) {
         code = rows.rename(new_identity());
     }
+    if (code == SQLITE_OK) code = made->exec("COMMIT");
     if (code != SQLITE_OK) return fail(made->error(code, "can not write " + paths.made.string()));
     return {};
 }

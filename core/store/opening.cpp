@@ -1,5 +1,7 @@
 #include "store/opening.h"
 
+#include <sys/statvfs.h>
+
 #include "base/log.h"
 #include "store/durable.h"
 #include "store/rows.h"
@@ -38,6 +40,36 @@ Status refuse_remains(const Paths& paths) {
     return base::fail(Errc::io, path + " is missing, but " + paths.wal.string() +
                                     ", which belongs to it, is there: put the file back, or `gorbd --restore "
                                     "COPY`; delete that one too if you want to begin anew");
+}
+
+// A file that was closed well, on a disk that can only be read (a snapshot, or one that has failed): SQLite
+// would make files beside it there, unless it is told that nobody writes.
+bool is_at_rest(const std::filesystem::path& path) {
+    struct statvfs disk {};
+    if (::statvfs(path.c_str(), &disk) != 0 || (disk.f_flag & ST_RDONLY) == 0) return false;
+    const auto wal = look(with_suffix(path, "-wal"));
+    return wal && (!wal->there || wal->size == 0);
+}
+
+// As SQLite has it: https://sqlite.org/uri.html
+std::string uri_at_rest(const std::filesystem::path& path) {
+    std::string uri = path.is_absolute() ? "file://" : "file:";
+    for (const char c : path.native()) {
+        switch (c) {
+            case '%':
+                uri += "%25";
+                break;
+            case '?':
+                uri += "%3f";
+                break;
+            case '#':
+                uri += "%23";
+                break;
+            default:
+                uri += c;
+        }
+    }
+    return uri += "?immutable=1";
 }
 
 // What is made of it when it fails stays.
@@ -123,7 +155,8 @@ Result<Connection> open_to_read(const std::filesystem::path& path, const Schema&
     if (found->size == 0) return base::fail(damaged(path.string(), "it is empty"));
     // Reading a WAL needs the files beside it, so not SQLITE_OPEN_READONLY, which would leave them behind.
     // Where the file is not writable, SQLite reads it all the same.
-    auto file = Connection::open(path, SQLITE_OPEN_READWRITE);
+    auto file = is_at_rest(path) ? Connection::open(uri_at_rest(path), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI)
+                                 : Connection::open(path, SQLITE_OPEN_READWRITE);
     if (!file) return base::fail(judged(std::move(file.error()), path.string()));
     file->exec("PRAGMA cell_size_check=ON");
     const auto version = read_version(*file, path.string(), schema);

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import threading
 
-from disk import DiskTest, mount
-from gorbd import wait_until
+from disk import DiskTest, mount, unmount
+from gorbd import run_gorbd, wait_until
 
 
 class Disk(DiskTest):
@@ -45,6 +45,22 @@ class Disk(DiskTest):
         mount("-o", "remount,rw", str(self.disk))
         self.daemon.start()
         self.wait_for_weight(50)
+
+    def test_a_store_on_a_disk_that_can_only_be_read_is_checked_saved_and_restored(self):
+        self.daemon.terminate()
+        mount("-o", "remount,ro", str(self.disk))
+        copy, other = self.folder / "copy", self.folder / "a?b#c%20"
+        for options in (("--state-directory", self.state, "--check-store"),
+                        ("--state-directory", self.state, "--backup", copy),
+                        ("--state-directory", other, "--restore", self.state / "gorb.db")):
+            status, said = run_gorbd(*options)
+            self.assertEqual(status, 0, said)
+        # A name is a name, however SQLite writes it.
+        mount("--bind", str(other), str(other))
+        self.addCleanup(unmount, str(other))
+        mount("-o", "remount,ro,bind", str(other))
+        status, said = run_gorbd("--state-directory", other, "--check-store")
+        self.assertEqual(status, 0, said)
 
     def made_anew(self):
         """The first write may find it and be refused; what follows is taken."""

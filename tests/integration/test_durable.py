@@ -88,6 +88,18 @@ class Durable(StoreTest):
         self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 11}, headers={"If-Match": tag}).status, 200)
         self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 12}, headers={"If-Match": tag}).status, 412)
 
+    def test_a_restart_takes_no_weight_from_a_backend_that_had_all_of_it(self):
+        gorbd = self.daemon()
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.made("/service/web/b1", {"address": "10.1.0.1", "port": 80, "pulse": PULSE})
+        gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 100, "it serves")
+        # What is up by then has nothing to recover from.
+        self.assertEqual(gorbd.patch("/service/web", {"slow-start": "1h"}).status, 200)
+        self.assertEqual(gorbd.get("/service/web/b1").json["weight"]["effective"], 100)
+        gorbd.terminate()
+        gorbd.start()
+        self.assertEqual(gorbd.get("/service/web/b1").json["weight"]["effective"], 100)
+
     def test_since_when_a_backend_drains_is_kept_over_kill_9(self):
         gorbd = self.daemon()
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})

@@ -103,6 +103,20 @@ TEST_F(SettingsTest, WhatIsNotIniAndWhatIsGivenTwiceAreErrorsWithALine) {
               std::string::npos);
 }
 
+TEST_F(SettingsTest, ASettingBesideItsSectionIsAnErrorAndNotPassedOver) {
+    EXPECT_NE(complaint("\n[reconcile] guard-share = 100\n").find(":2: after [reconcile]"),
+              std::string::npos);
+    EXPECT_EQ(complaint("[reconcile] ; a comment\n[health] # too = one\n[rest]\t\n"), "");
+}
+
+TEST_F(SettingsTest, ANumberIsDigitsAndNothingElse) {
+    for (const char* text : {"1,5", "1.5", "1 5", "0x10", "-1", "1k", ""})
+        EXPECT_NE(complaint(std::string("[health]\nmax-per-host = ") + text + "\n").find("a whole number"),
+                  std::string::npos)
+            << text;
+    EXPECT_EQ(complaint("[health]\nmax-per-host =  15 \n"), "");
+}
+
 TEST_F(SettingsTest, WhatIsForPluginsIsKeptForThem) {
     Settings settings;
     ASSERT_TRUE(read_files(settings, write("gorb.ini", "[plugin.ldap-check]\nbase = dc=example\n")));
@@ -212,6 +226,20 @@ TEST(Arguments, ActionsOnTheStoreHaveTheirFile) {
     EXPECT_NE(read_arguments({"--import="}).error().sentence.find("needs the name"), std::string::npos);
     EXPECT_NE(read_arguments({"--import=a", "--backup=b"}).error().sentence.find("only one"),
               std::string::npos);
+}
+
+// Whichever comes last would be done alone, and a restore is not what a check is.
+TEST(Arguments, OneThingIsDoneAtATime) {
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{"--check-config", "--import=a", "--force"},
+                                               {"--import=a", "--check-config"},
+                                               {"--check-store", "--restore=a"},
+                                               {"--restore=a", "--check-store"},
+                                               {"--plugins", "--check-config"}}) {
+        const auto read = read_arguments(words);
+        ASSERT_FALSE(read) << words[0];
+        EXPECT_TRUE(read.error().sentence.starts_with("only one of --")) << read.error().sentence;
+    }
 }
 
 TEST(Arguments, AStateDirectoryMeansAStoreOnDisk) {

@@ -93,7 +93,19 @@ TEST_F(DeclaredTest, ADocumentIsReadByItsFirstCharacter) {
     EXPECT_TRUE(bad.error().sentence.starts_with((folder / "c").string() + ": line 1 is of a firewall mark"))
         << bad.error().sentence;
     EXPECT_FALSE(read_document(folder / "missing", {}));
-    EXPECT_TRUE(read_document(write("d", ""), {})->services.empty());
+}
+
+// What a command that failed has left behind must not replace a store by nothing.
+TEST_F(DeclaredTest, AFileWithNothingInItIsNotTheEmptyState) {
+    for (const char* nothing : {"", " \n\t\n", "# ipvsadm -Sn\n"}) {
+        const auto read = read_document(write("a", nothing), {});
+        ASSERT_FALSE(read) << nothing;
+        EXPECT_NE(read.error().sentence.find("there is no virtual service in it"), std::string::npos)
+            << read.error().sentence;
+    }
+    const auto read = read_document(write("a", R"({"services": {}})"), {});
+    ASSERT_TRUE(read);
+    EXPECT_TRUE(read->services.empty());
 }
 
 TEST_F(DeclaredTest, PulsesOfPluginsThatAreNotLoadedArePointedTo) {

@@ -171,6 +171,72 @@ TEST(Import, WhatIsThereAlreadyIsNotWrittenAgain) {
     EXPECT_EQ(database.rows.services[0].origin, model::Origin::api);
 }
 
+// web with b1, which is to go within an hour.
+store::Loaded leaving_web(bool service_too) {
+    store::Loaded rows;
+    rows.revision = 7;
+    store::Loaded::BackendRow b1{backend("b1", "10.1.0.1:80"), 6, {store::Health::State::up, 5, 0}, 1234};
+    b1.spec.admin = model::Admin::drain;
+    b1.spec.drain_then = model::DrainThen::remove;
+    b1.spec.drain_timeout = model::drain_time(std::chrono::hours(1));
+    rows.services.push_back({service("web", "10.0.0.1:80"), 7, model::Origin::api, {b1}});
+    rows.services[0].spec.deleting = service_too;
+    return rows;
+}
+
+TEST(Import, WhatGetConfigGivesOfAServiceBeingRemovedChangesNothing) {
+    const store::Loaded rows = leaving_web(true);
+    model::Config document = config_of(rows);
+    document.services[0].spec.deleting = false;  // documents do not say it
+    EXPECT_TRUE(import_write(rows, document).empty());
+    // One that has it as it was before is to have it again.
+    document.services[0].backends[0] = backend("b1", "10.1.0.1:80");
+    const store::Write had_again = import_write(rows, document);
+    ASSERT_EQ(had_again.put_services.size(), 1U);
+    EXPECT_FALSE(had_again.put_services[0]->spec.deleting);
+    document.services[0].backends.clear();
+    ASSERT_EQ(import_write(rows, document).put_services.size(), 1U);
+}
+
+TEST(Import, TheTimeOfADrainGoesOn) {
+    const store::Loaded rows = leaving_web(false);
+    model::Config document = config_of(rows);
+    document.services[0].backends[0].weight = 7;
+    store::Write write = import_write(rows, document);
+    ASSERT_EQ(write.put_backends.size(), 1U);
+    EXPECT_EQ(write.put_backends[0].second->drain_since, 1234);
+    document.services[0].backends[0].drain_timeout = model::drain_time(std::chrono::hours(2));
+    write = import_write(rows, document);
+    ASSERT_EQ(write.put_backends.size(), 1U);
+    EXPECT_EQ(write.put_backends[0].second->drain_since, 0);  // it begins anew, at the start
+}
+
+TEST(Import, WhatIsKnownOfHealthDoesNotGoWithABackendThatIsAskedOtherwise) {
+    const store::Loaded rows = leaving_web(false);
+    const std::vector<std::pair<store::BackendName, store::Health>> nothing_of_it{{{"web", "b1"}, {}}};
+    model::Config document = config_of(rows);
+    document.services[0].backends[0].weight = 7;
+    EXPECT_TRUE(import_write(rows, document).health.empty());
+    document.services[0].backends[0].admin = model::Admin::maint;
+    EXPECT_EQ(import_write(rows, document).health, nothing_of_it);
+    document = config_of(rows);
+    model::PulseSpec http;
+    http.type = "http";
+    document.services[0].backends[0].pulses = model::PulseList({http});
+    EXPECT_EQ(import_write(rows, document).health, nothing_of_it);
+}
+
+// What has left is noted, and no ETag is another for it.
+TEST(Import, OfTheSameObjectsItIsNoNewRevision) {
+    FakeDatabase database;
+    ASSERT_TRUE(import_config(database, one, false));
+    const uint64_t before = database.rows.revision;
+    database.rows.leaving = {leaving("10.0.0.1:80")};
+    ASSERT_TRUE(import_config(database, one, true));
+    EXPECT_TRUE(database.rows.leaving.empty());
+    EXPECT_EQ(database.rows.revision, before);
+}
+
 TEST(Import, ARefusedWriteIsTheAnswer) {
     FakeDatabase database;
     database.refusal = "the disk is full";

@@ -63,6 +63,9 @@ TEST(Adopt, ADestinationThatGorbsRulesRefuseIsRefusedByItsField) {
     EXPECT_THAT(sentence, HasSubstr("\"lower-threshold\""));
     EXPECT_THAT(sentence, HasSubstr("10.1.0.1:80"));
     EXPECT_THAT(refusal(adopted(service(), {dest("224.0.0.1:80")}, "", {})), HasSubstr("\"address\""));
+    thresholds.lower_threshold = 0;
+    thresholds.upper_threshold = 2147483648;  // of 32 bits in the kernel
+    EXPECT_THAT(refusal(adopted(service(), {thresholds}, "", {})), HasSubstr("\"upper-threshold\""));
 }
 
 TEST(Adopt, PulsesThatDoNotSuitAreTheRequestsFault) {

@@ -183,6 +183,8 @@ TEST_P(LeavingDocuments, ADocumentLeavesAServiceBeingRemoved) {
 TEST_P(LeavingDocuments, AServiceGoesWhenADocumentTakesItsLastBackend) {
     make_web(GetParam(), 2);
     ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    for (const char* name : {"b1", "b2"})  // whom nobody waits for any more
+        ASSERT_TRUE(run(PatchBackend{"web", name, R"({"admin": "ready"})", {}}));
     ASSERT_TRUE(apply(config(0)));
     EXPECT_TRUE(eventually([&] { return !web(); }));
 }
@@ -293,6 +295,78 @@ TEST_F(LeavingTest, AServiceThatADeclarativeFileHasComesBackWhenItIsAppliedNext)
     ASSERT_TRUE(web());
     EXPECT_FALSE(web()->spec.deleting);
     EXPECT_EQ(web("b1")->spec.admin, model::Admin::ready);
+}
+
+// Who removes something with ?drain= is told to remove it from the file as well.
+TEST_F(LeavingTest, ABackendOnItsWayOutIsWaitedForThoughNoFileHasItAnyMore) {
+    make_web(model::Origin::file, 2);
+    ASSERT_TRUE(run(DeleteBackend{"web", "b2", {}, hour}));
+    const auto applied = run(Declare{config(1)});
+    ASSERT_TRUE(applied);
+    EXPECT_FALSE(applied->changed);
+    ASSERT_TRUE(web("b2"));
+    EXPECT_EQ(web("b2")->spec.admin, model::Admin::drain);
+    connections(2, 0);
+    EXPECT_TRUE(eventually([&] { return !web("b2"); }));
+    EXPECT_TRUE(web("b1"));
+}
+
+TEST_F(LeavingTest, AServiceOnItsWayOutIsWaitedForThoughNoFileHasItAnyMore) {
+    make_web(model::Origin::file, 2);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    ASSERT_TRUE(run(Declare{}));
+    ASSERT_TRUE(web());
+    EXPECT_EQ(web()->backends.size(), 2U);
+    connections(1, 0);
+    connections(2, 0);
+    EXPECT_TRUE(eventually([&] { return !web(); }));
+}
+
+TEST_F(LeavingTest, WhatIsOnItsWayOutMakesRoomForWhatAFileHasInItsPlace) {
+    make_web(model::Origin::file, 2);
+    ASSERT_TRUE(run(DeleteBackend{"web", "b2", {}, hour}));
+    model::Config file = config(2);
+    file.services[0].backends[1].name = "new";
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_FALSE(web("b2"));
+    EXPECT_EQ(web("new")->spec.admin, model::Admin::ready);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    file.services[0].spec.name = "other";
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_FALSE(web());
+    EXPECT_TRUE(control->snapshot()->services.find("other"));
+}
+
+TEST_F(LeavingTest, AServiceOfWhichABackendIsHadAgainGoesWithItsFile) {
+    make_web(model::Origin::file, 2);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"admin": "ready"})", {}}));
+    ASSERT_TRUE(run(Declare{}));
+    EXPECT_FALSE(web());
+}
+
+TEST_F(LeavingTest, ADrainThatAFileAsksForIsNotBegunAgainWhenItIsOver) {
+    make_web(model::Origin::file, 1);
+    model::Config file = config(1);
+    file.services[0].backends[0].admin = model::Admin::drain;
+    file.services[0].backends[0].drain_timeout = model::drain_time(std::chrono::minutes(1));
+    ASSERT_TRUE(run(Declare{file}));
+    ASSERT_TRUE(eventually([&] { return web("b1")->spec.admin == model::Admin::maint; }));
+    const auto again = run(Declare{file});
+    ASSERT_TRUE(again);
+    EXPECT_FALSE(again->changed);
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::maint);
+    // Nor is one that removes it.
+    file.services[0].backends[0].drain_then = model::DrainThen::remove;
+    ASSERT_TRUE(run(Declare{file}));
+    ASSERT_TRUE(eventually([&] { return !web("b1"); }));
+    EXPECT_FALSE(run(Declare{file})->changed);
+    EXPECT_FALSE(web("b1"));
+    // Another drain is another word.
+    file.services[0].backends[0].drain_then = model::DrainThen::maint;
+    file.services[0].backends[0].drain_timeout = model::drain_time(hour);
+    ASSERT_TRUE(run(Declare{file}));
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::drain);
 }
 
 TEST_F(LeavingTest, HowABackendIsDrainedIsTheFilesUntilAnOperatorDrainsIt) {

@@ -120,6 +120,7 @@ TEST(Ipvsadm, WhatGorbHasNoWordForIsSaidWithItsLine) {
         {"-a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w many\n", "-w must be a whole number"},
         {"-a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 65536\n", "-w must be a whole number from 0 to 65535"},
         {"-a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -x 1 -y 2\n", "-y must not be above"},
+        {"-a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -x 2147483648\n", "-x must be a whole number from 0 to"},
         {"-a -t 10.0.0.1:80 -r 10.1.0.1:81 -g\n", "the port must be 80"},
         {"-a -t 10.0.0.1:80 -r [2001:db8::1]:80 -m\n", "the address must be IPv4"},
         {"-A -t 10.0.0.2:0 -s wrr\n", "the port must be 1 to 65535"},

@@ -150,6 +150,14 @@ TEST(Rules, NumbersOfABackendHaveRanges) {
     EXPECT_EQ(at(thresholds_ordered(b)), "/lower-threshold");
     b.upper_threshold = 1;
     EXPECT_FALSE(thresholds_ordered(b));
+    b.upper_threshold = max_threshold;
+    EXPECT_FALSE(thresholds_range(b));
+    b.upper_threshold = max_threshold + 1;
+    EXPECT_EQ(at(thresholds_range(b)), "/upper-threshold");
+    b.upper_threshold = 1;
+    b.lower_threshold = max_threshold + 1;
+    EXPECT_EQ(at(thresholds_range(b)), "/lower-threshold");
+    b.lower_threshold = 1;
 
     EXPECT_EQ(drain_time(0s), 0ms);
     EXPECT_EQ(drain_time(1us), 1ms) << "0 would mean that it never ends";

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "unit/store/powercut_vfs.h"
 #include "unit/store/store_helpers.h"
 
 namespace gorb::store::maintenance_test {
@@ -192,6 +193,71 @@ TEST(Restore, WhatIsNotOursAnyMoreIsNotClaimed) {
     const Loaded all = reopened(folder.store());
     EXPECT_EQ(all.leaving, std::vector<Leaving>{still});
     EXPECT_EQ(all.vips, std::vector<base::Ip>{vip});
+}
+
+// Who died since the copy was made gets no traffic by it.
+TEST(Restore, WhatIsKnownOfHealthIsWhatTheOldStateKnows) {
+    const Folder folder;
+    const Health up{Health::State::up, 7, 7}, down{Health::State::down, 9, 0};
+    const auto named = [](const char* name) { return BackendName{"web", name}; };
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load());
+        Write first;
+        first.revision = 2;
+        first.put_services = {service("web", "10.0.0.1:80")};
+        for (const char* name : {"died", "gone", "moved", "other"}) {
+            const std::string address = "10.1.0." + std::to_string(1 + first.health.size()) + ":80";
+            first.put_backends.emplace_back("web", backend(name, address));
+            first.health.emplace_back(named(name), up);
+        }
+        ASSERT_TRUE(put(*db, first));
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+        Write second;
+        second.revision = 4;
+        second.drop_backends = {named("gone")};
+        model::BackendEntry other = *backend("other", "10.1.0.4:80", 4);
+        model::PulseSpec http;
+        http.type = "http";
+        other.spec.pulses = model::PulseList({http});
+        second.put_backends = {{"web", backend("moved", "10.1.0.9:80", 3)},
+                               {"web", std::make_shared<const model::BackendEntry>(other)}};
+        second.health = {{named("died"), down}, {named("moved"), down}, {named("other"), down}};
+        ASSERT_TRUE(put(*db, second));
+    }
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    std::map<std::string, Health> health;
+    const Loaded all = reopened(folder.store());
+    for (const auto& row : all.services.at(0).backends) health[row.spec.name] = row.health;
+    EXPECT_EQ(health["died"], down);
+    EXPECT_EQ(health["gone"], up);         // which is all there is to know
+    EXPECT_EQ(health["moved"], up);        // at this address
+    EXPECT_EQ(health["other"], Health{});  // by this pulse
+}
+
+// Each would be synced by itself otherwise, some milliseconds on a disk that turns.
+TEST(Restore, OfThousandsOfEntriesIsOneTransaction) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load());
+        ASSERT_TRUE(backup(folder.store(), folder / "copy"));
+        Write many;
+        many.revision = 2;
+        many.put_services = {service("web", "10.0.0.1:80")};
+        for (int i = 0; i < 500; ++i) {
+            const std::string number = std::to_string(i);
+            many.put_backends.emplace_back("web", backend("b" + number, "10.1.0.1:" + number));
+        }
+        ASSERT_TRUE(put(*db, many));
+    }
+    PowerCut disk;
+    sqlite3_vfs_register(sqlite3_vfs_find(PowerCut::name), 1);
+    size_t steps = 0;  // one at least for each transaction, whose journal is removed
+    disk.before = [&steps] { ++steps; };
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    EXPECT_LT(steps, 50U);
+    EXPECT_EQ(reopened(folder.store()).leaving.size(), 501U);
 }
 
 // Revisions that were given since the copy was made are not known then: no ETag of them may be good again.
