@@ -31,14 +31,13 @@ class Output {
 
     // Sends what the socket, which does not block, takes at once. How many bytes; -1: as sendmsg(2) says it.
     ssize_t send(int fd);
+    // Its two halves: what to send next, in how many parts, and that so much was sent.
+    int parts(std::array<iovec, 2>& out) const;
+    void sent(size_t bytes);
 
     static constexpr size_t small_body = 16 << 10;  // bytes; larger ones are not copied
 
   private:
-    // What to send next, for sendmsg(2). Returns how many parts.
-    int parts(std::array<iovec, 2>& out) const;
-    void sent(size_t bytes);
-
     static constexpr size_t max_text = 64 << 10;
     std::string text_, body_;  // sent in this order
     size_t sent_ = 0;          // of both together
