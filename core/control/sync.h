@@ -101,6 +101,7 @@ class Sync {
   private:
     struct Round;
     base::Status read(const ipvs::ServiceKey& key, reconcile::Table* table, Round& round) const;
+    ipvs::ServiceRecord record_of(const model::Service& service, const ipvs::ServiceRecord* found) const;
     void want(const model::ServiceEntry& service, Round& round);
     void carry_out(Round& round);
     std::vector<bool> drifted(reconcile::Plan& plan, Round& round);
