@@ -63,8 +63,11 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
             slot.state_before = health::State::unknown;
         } else if (!same_question) {
             // Its health is asked in another way from now on: until there is an answer it goes on as it is.
+            // What panic alone has given it does not make it one that serves.
+            const bool by_panic = slot.decision.cause == health::Cause::panic;
+            if (slot.member.state != health::State::unknown)
+                slot.member.before = slot.present && !by_panic ? slot.weight : 0;
             slot.member.state = health::State::unknown;
-            slot.member.before = slot.present ? slot.weight : 0;
             slot.member.share = 100;
         }
     } else {

@@ -1,4 +1,5 @@
-// Whose weight in the kernel counts before it has been checked: what was taken over.
+// Whose weight in the kernel counts before it has been checked: what was taken over, and nothing that panic
+// alone has given.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -54,6 +55,42 @@ struct BeforeTest : testing::Test {
   private:
     uint64_t since_ = 1;
 };
+
+// Two backends that are down, and serve all the same.
+struct PanicTest : BeforeTest {
+    void SetUp() override {
+        model::Service web = service("web", vip);
+        web.pool.panic_threshold = 30;
+        start(web);
+        ASSERT_TRUE(put(backend("b1", "10.1.0.1:80")));
+        ASSERT_TRUE(put(backend("b2", "10.1.0.2:80")));
+        for (const char* name : {"b1", "b2"}) becomes(name, health::State::up);
+        for (const char* name : {"b1", "b2"}) becomes(name, health::State::down);
+        ASSERT_EQ(weights(), "b1 100, b2 100");
+    }
+    void expect_panic_of_none() {
+        const health::Assessment pool = control->pool_of(web()->spec).assessment;
+        EXPECT_TRUE(pool.panic);
+        EXPECT_EQ(pool.primaries_up, 0U);
+        EXPECT_FALSE(pool.quorum_met);
+    }
+};
+
+TEST_F(PanicTest, ANewBackendServesAlongAndCountsAsNoneThatIsUp) {
+    ASSERT_TRUE(put(backend("b3", "10.1.0.3:80")));
+    EXPECT_EQ(weights(), "b1 100, b2 100, b3 100");
+    expect_panic_of_none();
+    // Nor does one that was to be taken over, and is not there.
+    ASSERT_TRUE(put(backend("b4", "10.1.0.4:80"), true));
+    EXPECT_EQ(weights(), "b1 100, b2 100, b3 100, b4 100");
+    expect_panic_of_none();
+}
+
+TEST_F(PanicTest, ABackendThatIsAskedInAnotherWayCountsAsNoneThatIsUp) {
+    ASSERT_TRUE(submit(*control, PatchBackend{"web", "b1", R"({"pulse": {"type": "tcp"}})", {}}).get());
+    EXPECT_EQ(weights(), "b1 100, b2 100");
+    expect_panic_of_none();
+}
 
 // Where a weight of 0 would swallow clients, what is not checked yet is not there.
 struct TakeOverTest : BeforeTest {
