@@ -424,9 +424,9 @@ base::Status Sync::release(const model::Snapshot& now) {
     now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
         const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
         keys.insert(key);
+        // Those that are out as well: somebody may have put them back since the last look.
         service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            if (ports_.slots->find(backend->id)->present)
-                ops.push_back(Op::remove(key, backend->spec.address));
+            ops.push_back(Op::remove(key, backend->spec.address));
         });
     });
     for (const store::Leaving& leaving : *ports_.leaving) {
