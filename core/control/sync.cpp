@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "control/retry.h"
+#include "model/scheduler.h"
 #include "reconcile/records.h"
 #include "reconcile/table.h"
 #include "store/transitions.h"
@@ -106,6 +107,23 @@ ipvs::ServiceRecord Sync::record_of(const model::Service& service, const ipvs::S
     return before == ports_.records->end() ? record : reconcile::keeping(std::move(record), before->second);
 }
 
+// A quorum with hysteresis depends on what it was, and that is not stored. The backups tell it: they have a
+// weight only while the primaries do not make it.
+void Sync::remember_quorum(const model::ServiceEntry& service, const reconcile::Dests& found) {
+    if (service.spec.pool.hysteresis == 0) return;
+    bool asked = false, serves = false;
+    service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        const health::Member& member = ports_.slots->find(backend->id)->member;
+        const bool would_serve = member.backup && member.admin == model::Admin::ready &&
+                                 member.configured > 0 && member.state == health::State::up;
+        if (!would_serve) return;
+        const auto dest = found.find(backend->spec.address);
+        asked = asked || dest != found.end() || model::absent_at_zero(service.spec);
+        serves = serves || (dest != found.end() && dest->second.weight > 0);
+    });
+    if (asked) ports_.weights->remember(service.spec.name, !serves);
+}
+
 // What is wanted of a service: the weights as they are decided now.
 void Sync::want(const model::ServiceEntry& service, Round& round) {
     const ipvs::ServiceKey key = reconcile::kernel_key(service.spec.key);
@@ -115,6 +133,7 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
             keep_weight(*ports_.slots->find(backend->id), found->second.dests);
         });
     }
+    if (found != round.found.end() && round.why == Why::start) remember_quorum(service, found->second.dests);
     if (round.why != Why::drift) ports_.weights->decide_all(service);
     reconcile::TableService& wanted = round.wanted[key];
     wanted.record = record_of(service.spec, found == round.found.end() ? nullptr : &found->second.record);

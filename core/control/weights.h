@@ -50,6 +50,10 @@ class Weights {
     // This backend is about to be forgotten.
     void gone(const Slot& slot);
     void forget(const std::string& service);  // it is gone
+    // Before the first look at a service: whether its quorum was met when gorbd ended.
+    void remember(const std::string& service, bool quorum_met) {
+        kept_[service].assessment.quorum_met = quorum_met;
+    }
     // What the engine told of a backend's health.
     void health_changed(const health::Changed& change);
     // The engine suspects this machine: what fell since `since` keeps its weight until it thaws.
