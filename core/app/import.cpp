@@ -37,13 +37,6 @@ int64_t drain_since(const model::Backend& wanted, const store::Loaded::BackendRo
     return goes_on ? old->drain_since : 0;
 }
 
-// Is what is known of its health an answer to what is asked from now on?
-bool is_asked_the_same(const model::Backend& wanted, const store::Loaded::BackendRow& old) {
-    return wanted.admin != model::Admin::maint &&
-           std::ranges::equal(old.spec.pulses, wanted.pulses, {}, &model::PulseSpec::type,
-                              &model::PulseSpec::type);
-}
-
 // Collects the rows of one import.
 class Writer {
   public:
@@ -90,7 +83,8 @@ class Writer {
                 leaving_.insert({row->spec.key, old->spec.address});
                 // What is known of health is known of an address.
                 forget_health(service.spec.name, backend.name);
-            } else if (old && old->health != store::Health{} && !is_asked_the_same(backend, *old)) {
+            } else if (old && old->health != store::Health{} &&
+                       !(backend.admin != model::Admin::maint && old->spec.pulses.asks_as(backend.pulses))) {
                 forget_health(service.spec.name, backend.name);
             }
             if (!old || !(old->spec == backend)) put(service.spec.name, backend, old);

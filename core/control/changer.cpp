@@ -359,9 +359,8 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     if (prepared.slot) {
         Slot& slot = *prepared.slot;
         if (!applied.dests.empty()) slot.took(applied.dests.back());
-        const bool asked =
-            slot.member.state == health::State::unknown && slot.member.admin == model::Admin::ready;
-        if (asked && slot.present) slot.member.before = slot.weight;
+        const bool is_new = !step.old_backend || moves(step);
+        if (is_new && takes_over(step, slot)) slot.member.before = slot.weight;
         slot.backend = step.backend_row;
         slot.service = p_->slots.name_of(r.service);
         const Slot* old = p_->slots.find(slot.member.id);

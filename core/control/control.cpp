@@ -274,17 +274,21 @@ void Control::ownership(const std::function<void(Result<Ownership>)>& done) {
     if (!impl_->parts.inbox.put(question)) done(base::fail(Errc::unavailable, stopping));
 }
 
-reconcile::Table Control::wanted(const model::Snapshot& snapshot) const {
+reconcile::Table Control::wanted(const model::Snapshot& snapshot, std::set<reconcile::Entry>* absent) const {
     reconcile::Table table;
     snapshot.services.for_each([&](const std::string&, const model::ServicePtr& service) {
-        reconcile::TableService& wanted = table[reconcile::kernel_key(service->spec.key)];
+        const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
+        reconcile::TableService& wanted = table[key];
         wanted.record = reconcile::service_record(service->spec);
         std::vector<ipvs::DestRecord> dests;
         dests.reserve(service->backends.size());
         service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
             const Slots::Published slot = impl_->parts.slots.published(backend->id);
-            if (slot.decision.present)
+            if (slot.decision.present) {
                 dests.push_back(reconcile::dest_record(backend->spec, slot.decision.effective));
+            } else if (absent) {
+                absent->insert({key, backend->spec.address});
+            }
         });
         wanted.dests = reconcile::dests_of(std::move(dests));
     });

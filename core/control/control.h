@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -116,8 +117,10 @@ class Control {
     // [any]
     void reconcile(const std::function<void(base::Result<SyncCounts>)>& done, bool force = false);
     void ownership(const std::function<void(base::Result<Ownership>)>& done);  // [any]
-    // What the kernel should have of the services of `snapshot`, as decided now. [any]
-    reconcile::Table wanted(const model::Snapshot& snapshot) const;
+    // What the kernel should have of the services of `snapshot`, as decided now; what it should not have of
+    // their backends joins what is `absent`. [any]
+    reconcile::Table wanted(const model::Snapshot& snapshot,
+                            std::set<reconcile::Entry>* absent = nullptr) const;
     // What the kernel said to the last attempt to make a service, "" when it took it. [any]
     std::string refused(const std::string& service) const;
     std::vector<Event> events(uint64_t after) const;  // [any]

@@ -54,8 +54,7 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
     Slot slot;
     if (old && old->spec.address == spec.address) {
         slot = was;
-        const bool same_question = std::ranges::equal(old->spec.pulses, spec.pulses, {},
-                                                      &model::PulseSpec::type, &model::PulseSpec::type);
+        const bool same_question = old->spec.pulses.asks_as(spec.pulses);
         const bool back = old->spec.admin == model::Admin::maint && spec.admin != model::Admin::maint;
         if (spec.admin == model::Admin::maint || back) {
             // Nobody looks at it, so nothing is known.
@@ -63,8 +62,11 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
             slot.state_before = health::State::unknown;
         } else if (!same_question) {
             // Its health is asked in another way from now on: until there is an answer it goes on as it is.
+            // What panic alone has given it does not make it one that serves.
+            const bool by_panic = slot.decision.cause == health::Cause::panic;
+            if (slot.member.state != health::State::unknown)
+                slot.member.before = slot.present && !by_panic ? slot.weight : 0;
             slot.member.state = health::State::unknown;
-            slot.member.before = slot.present ? slot.weight : 0;
             slot.member.share = 100;
         }
     } else {
@@ -79,6 +81,15 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
     return slot;
 }
 
+}  // namespace
+
+bool takes_over(const Step& step, const Slot& slot) {
+    return step.adopt && slot.member.state == health::State::unknown &&
+           slot.member.admin == model::Admin::ready;
+}
+
+namespace {
+
 Prepared put_backend(const Step& step, const Known& known, const model::Service& service) {
     Prepared p;
     const model::Backend& spec = step.backend_row->spec;
@@ -89,12 +100,20 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
     Slot slot = slot_for(id, spec, old, was, known.now);
     slot.decision = known.decide(service, slot);
     slot.present = slot.decision.present;
-    const ipvs::DestRecord record = reconcile::dest_record(spec, slot.decision.effective);
+    ipvs::DestRecord record = reconcile::dest_record(spec, slot.decision.effective);
+    // Whether what is to be taken over is there is seen when it is made. If it is not, it begins like any
+    // other, and goes again where it has no place with a weight of 0.
+    if (moves && takes_over(step, slot)) {
+        slot.present = true;
+        record.weight = 0;
+    }
 
     const ipvs::ServiceRecord in = known.service_record(service);
     if (moves) {
         p.transaction.exists = if_there(step, known, {service.key, spec.address});
         if (slot.present) p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, record));
+        // Also what is taken over to be in maintenance where weight 0 would swallow clients.
+        if (step.adopt && !slot.present) p.transaction.remove.push_back(Op::remove(in.key, spec.address));
         if (old) p.transaction.remove.push_back(Op::remove(in.key, old->spec.address));
         p.transaction.keep_weight_up_to = spec.admin == model::Admin::ready ? spec.weight : 0;
         slot.took(record);

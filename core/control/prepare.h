@@ -33,6 +33,10 @@ struct Prepared {
     std::vector<model::BackendId> forget;          // backends that are gone
 };
 
+// Of a backend that is new, or at another address: may it be one that somebody made, and that keeps the
+// weight that it has in the kernel until it has been checked?
+bool takes_over(const Step& step, const Slot& slot);
+
 // `service`: as it is when the step is taken (of put_service, whatever).
 Prepared prepare(const Step& step, const model::Service& service, const Known& known);
 

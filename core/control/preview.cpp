@@ -89,14 +89,17 @@ class Outlook {
         std::vector<ipvs::DestRecord> dests;
         dests.reserve(slots.size());
         for (size_t i = 0; i < slots.size(); ++i) {
-            const model::Backend& spec = slots[i].backend->spec;
             if (decisions[i].present) {
-                dests.push_back(reconcile::dest_record(spec, decisions[i].effective));
+                slots[i].write(dests.emplace_back());
+                dests.back().weight = decisions[i].effective;
             } else {
-                going_.insert({key, spec.address});
+                going_.insert({key, slots[i].backend->spec.address});
             }
         }
-        wanted_[key] = {reconcile::service_record(service.spec), reconcile::dests_of(std::move(dests))};
+        // With what gorb has no words for, as Sync::want() has it.
+        wanted_[key] = {
+            found_.contains(key) ? reconcile::service_record(service.spec) : p_->record_of(service.spec),
+            reconcile::dests_of(std::move(dests))};
     }
 
     Parts* p_;

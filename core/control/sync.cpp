@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "control/retry.h"
+#include "model/scheduler.h"
 #include "reconcile/records.h"
 #include "reconcile/table.h"
 #include "store/transitions.h"
@@ -38,6 +39,15 @@ bool is_there(const Entry& entry, const reconcile::Table& table) {
 
 bool removes(const Op& op) {
     return op.kind == OpKind::remove_service || op.kind == OpKind::remove_dest;
+}
+
+// As it is wanted. What gorb has no words for is as it was last seen: where the kernel has the destination,
+// what is found there counts, and where somebody removed it, or it is down, it comes back with that.
+ipvs::DestRecord wanted_of(const Slot& slot) {
+    ipvs::DestRecord record;
+    slot.write(record);
+    record.weight = slot.decision.effective;
+    return record;
 }
 
 }  // namespace
@@ -89,18 +99,29 @@ base::Status Sync::read(const ipvs::ServiceKey& key, reconcile::Table* table, Ro
     return {};
 }
 
-// Between quorum - hysteresis and quorum + hysteresis it matters what was before, also when gorbd was started
-// in between: which the kernel's table tells of a service with a backup that is up.
-void Sync::go_on(const model::ServiceEntry& service, const reconcile::Dests& found) const {
-    bool serves = false, stands_by = false;
+// A service as it is wanted, with what gorb has no words for as it is found, or as it was before it vanished.
+ipvs::ServiceRecord Sync::record_of(const model::Service& service, const ipvs::ServiceRecord* found) const {
+    ipvs::ServiceRecord record = reconcile::service_record(service);
+    if (found) return reconcile::keeping(std::move(record), *found);
+    const auto before = ports_.records->find(service.name);
+    return before == ports_.records->end() ? record : reconcile::keeping(std::move(record), before->second);
+}
+
+// A quorum with hysteresis depends on what it was, and that is not stored. The backups tell it: they have a
+// weight only while the primaries do not make it.
+void Sync::remember_quorum(const model::ServiceEntry& service, const reconcile::Dests& found) {
+    if (service.spec.pool.hysteresis == 0) return;
+    bool asked = false, serves = false;
     service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-        const health::Member& m = ports_.slots->find(backend->id)->member;
-        const bool could = m.admin == model::Admin::ready && m.configured > 0 && m.state == health::State::up;
-        if (!m.backup || !could) return;
+        const health::Member& member = ports_.slots->find(backend->id)->member;
+        const bool would_serve = member.backup && member.admin == model::Admin::ready &&
+                                 member.configured > 0 && member.state == health::State::up;
+        if (!would_serve) return;
         const auto dest = found.find(backend->spec.address);
-        (dest != found.end() && dest->second.weight > 0 ? serves : stands_by) = true;
+        asked = asked || dest != found.end() || model::absent_at_zero(service.spec);
+        serves = serves || (dest != found.end() && dest->second.weight > 0);
     });
-    if (serves != stands_by) ports_.weights->go_on(service.spec.name, stands_by);
+    if (asked) ports_.weights->remember(service.spec.name, !serves);
 }
 
 // What is wanted of a service: the weights as they are decided now.
@@ -112,17 +133,16 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
             keep_weight(*ports_.slots->find(backend->id), found->second.dests);
         });
     }
-    if (round.why == Why::start && found != round.found.end() && service.spec.pool.hysteresis > 0)
-        go_on(service, found->second.dests);
+    if (found != round.found.end() && round.why == Why::start) remember_quorum(service, found->second.dests);
     if (round.why != Why::drift) ports_.weights->decide_all(service);
     reconcile::TableService& wanted = round.wanted[key];
-    wanted.record = reconcile::service_record(service.spec);
+    wanted.record = record_of(service.spec, found == round.found.end() ? nullptr : &found->second.record);
     std::vector<ipvs::DestRecord> dests;
     dests.reserve(service.backends.size());
     service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         const Slot& slot = *ports_.slots->find(backend->id);
         if (slot.decision.present) {
-            dests.push_back(reconcile::dest_record(backend->spec, slot.decision.effective));
+            dests.push_back(wanted_of(slot));
         } else {
             round.leaving.insert({key, backend->spec.address});
         }
@@ -267,9 +287,8 @@ void Sync::settle(Round& round) {
         const bool had = found != round.found.end();
         const auto no = round.refused.empty() ? round.refused.end() : round.refused.find({key, std::nullopt});
         if (no == round.refused.end()) {
-            const ipvs::ServiceRecord record = reconcile::service_record(service->spec);
             (*ports_.records)[service->spec.name] =
-                had ? reconcile::keeping(record, found->second.record) : record;
+                record_of(service->spec, had ? &found->second.record : nullptr);
             made_at_last(service->spec.name);
         } else {
             refuse(service->spec.name, no->second);
@@ -300,7 +319,7 @@ Slot* Sync::settle(Round& round, const ipvs::ServiceKey& key, const model::Servi
     const auto refused = round.refused.empty() ? round.refused.end() : round.refused.find({key, address});
     if (refused == round.refused.end()) {
         slot.present = slot.decision.present;
-        ipvs::DestRecord record = reconcile::dest_record(backend.spec, slot.decision.effective);
+        ipvs::DestRecord record = wanted_of(slot);
         if (was) record = reconcile::keeping(record, *was);
         slot.took(record);
         if (!slot.present) slot.weight = 0;
@@ -424,9 +443,9 @@ base::Status Sync::release(const model::Snapshot& now) {
     now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
         const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
         keys.insert(key);
+        // Those that are out as well: somebody may have put them back since the last look.
         service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            if (ports_.slots->find(backend->id)->present)
-                ops.push_back(Op::remove(key, backend->spec.address));
+            ops.push_back(Op::remove(key, backend->spec.address));
         });
     });
     for (const store::Leaving& leaving : *ports_.leaving) {

@@ -101,7 +101,8 @@ class Sync {
   private:
     struct Round;
     base::Status read(const ipvs::ServiceKey& key, reconcile::Table* table, Round& round) const;
-    void go_on(const model::ServiceEntry& service, const reconcile::Dests& found) const;
+    ipvs::ServiceRecord record_of(const model::Service& service, const ipvs::ServiceRecord* found) const;
+    void remember_quorum(const model::ServiceEntry& service, const reconcile::Dests& found);
     void want(const model::ServiceEntry& service, Round& round);
     void carry_out(Round& round);
     std::vector<bool> drifted(reconcile::Plan& plan, Round& round);

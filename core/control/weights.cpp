@@ -150,12 +150,6 @@ void Weights::decide_all(const model::ServiceEntry& service) {
     reassess(service, ports_.clock->now(), nullptr);
 }
 
-void Weights::go_on(const std::string& service, bool quorum_met) {
-    Kept kept;
-    kept.assessment.quorum_met = quorum_met;
-    kept_.try_emplace(service, kept);
-}
-
 std::vector<std::string> Weights::settle(const model::Snapshot& now) {
     const uint64_t time = ports_.clock->now();
     for (const auto& [service, at] : steps_) {

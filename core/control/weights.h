@@ -52,6 +52,10 @@ class Weights {
     // This backend is about to be forgotten.
     void gone(const Slot& slot);
     void forget(const std::string& service);  // it is gone
+    // Before the first look at a service: whether its quorum was met when gorbd ended.
+    void remember(const std::string& service, bool quorum_met) {
+        kept_[service].assessment.quorum_met = quorum_met;
+    }
     // What the engine told of a backend's health.
     void health_changed(const health::Changed& change);
     // The engine suspects this machine: what fell since `since` keeps its weight until it thaws.
@@ -66,9 +70,6 @@ class Weights {
 
     // Decides for all backends of a service, and leaves it to the caller to make the kernel so.
     void decide_all(const model::ServiceEntry& service);
-
-    // Of a service that was not looked at yet: was its quorum met when gorbd ended? For its hysteresis.
-    void go_on(const std::string& service, bool quorum_met);
 
     // Does all that is due. Names of services whose other destinations have to be put back, because somebody
     // removed the service.

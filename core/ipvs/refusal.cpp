@@ -68,6 +68,11 @@ std::string wrong_values(const Op& op) {
         if (d.tunnel_type == IP_VS_CONN_F_TUNNEL_TYPE_GUE && d.tunnel_port == 0) {
             return "a GUE tunnel needs its port";
         }
+        // ip_vs_genl_set_cmd(): what it sends to the other director has no place for a second family.
+        if (op.kind == Kind::add_dest && d.address.ip.family != op.service.key.family) {
+            return "the kernel takes no destination of the other address family while it synchronises "
+                   "connections (ipvsadm --start-daemon), nor one that no packets can be sent to from here";
+        }
         // Also every IPv4 address in a network namespace that has no address itself.
         if (op.kind == Kind::add_dest) return "no packets can be sent to this address from here";
     }

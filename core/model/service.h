@@ -1,5 +1,6 @@
 // Virtual services and backends as the user wants them: plain values, and their enums as text.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -152,6 +153,11 @@ class PulseList {
     size_t size() const { return pulses_->size(); }
     auto begin() const { return pulses_->begin(); }
     auto end() const { return pulses_->end(); }
+    // Of the same types in the same order? Then what is known of a backend's health by the one is known by
+    // the other as well.
+    bool asks_as(const PulseList& other) const {
+        return std::ranges::equal(*pulses_, *other.pulses_, {}, &PulseSpec::type, &PulseSpec::type);
+    }
     bool operator==(const PulseList& other) const {
         return pulses_ == other.pulses_ || *pulses_ == *other.pulses_;
     }

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <map>
+#include <set>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -164,7 +165,9 @@ Response kernel_response(const control::Control& control,
     const auto table = read();
     if (!table) return error_response(table.error());
     const Owners owners(whose);
-    const reconcile::Plan plan = reconcile::plan(control.wanted(*whose.snapshot), *table, owners.leaving());
+    std::set<Entry> leaving = owners.leaving();
+    const reconcile::Table wanted = control.wanted(*whose.snapshot, &leaving);
+    const reconcile::Plan plan = reconcile::plan(wanted, *table, leaving);
     Response response;
     response.body.reserve(1024 + 512 * table->size());
     base::StringSink sink(response.body);

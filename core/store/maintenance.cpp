@@ -51,9 +51,7 @@ void add_health(const Loaded& old, const Loaded& restored, Write& write) {
         for (const Loaded::BackendRow& backend : service.backends) {
             const Loaded::BackendRow* was = find(old_service->backends, backend.spec.name);
             if (!was || was->spec.address != backend.spec.address) continue;
-            const bool asked_the_same = std::ranges::equal(was->spec.pulses, backend.spec.pulses, {},
-                                                           &model::PulseSpec::type, &model::PulseSpec::type);
-            const Health health = asked_the_same ? was->health : Health{};
+            const Health health = was->spec.pulses.asks_as(backend.spec.pulses) ? was->health : Health{};
             if (health != backend.health)
                 write.health.push_back({{service.spec.name, backend.spec.name}, health});
         }

@@ -113,6 +113,26 @@ class Drift(LabTest):
         self.assertEqual(self.sorted_table()[0], [line for line in wanted if VIP in line])
         self.assertEqual(self.lab.count(4, VIP), {"s1": 2, "s2": 2})
 
+    def test_what_was_adopted_comes_back_with_what_gorb_has_no_words_for(self):
+        """One-packet scheduling, a persistence engine, the type of a tunnel."""
+        gorbd = self.gorbd(settings=HOUR)
+        service, server = ("-u", f"{VIP}:5060"), ("-r", "10.1.1.2:5060")
+        self.lab.ipvsadm("-A", *service, "-s", "wrr", "-o", "-p", "300", "--pe", "sip")
+        self.lab.ipvsadm("-a", *service, *server, "-i", "-w", "9", "--tun-type", "gue", "--tun-port", "6080")
+        reply = gorbd.request("POST", "/kernel/adopt", {"address": VIP, "port": 5060, "protocol": "udp",
+                                                        "pulse": {"type": "none"}})
+        self.assertEqual(reply.status, 200, reply)
+        self.wait_for_weights(f"udp {VIP}:5060", {"10.1.1.2:5060": 9})
+        table = lambda: (self.lab.ipvsadm("-Sn"), self.lab.ipvsadm("-Ln", "--tun-info"))  # noqa: E731
+        before = table()
+        for word in ("sip", "gue"):
+            self.assertIn(word, "".join(before))
+        for change in (("-D", *service), ("-d", *service, *server), ("-e", *service, *server, "-m", "-w", "9")):
+            self.lab.ipvsadm(*change)
+            self.assertNotEqual(table(), before)
+            self.reconcile(gorbd)
+            self.assertEqual(table(), before, change)
+
     def test_report_leaves_the_change_and_shows_it(self):
         gorbd = self.start({"reconcile": {"period": "500ms", "drift": "report"}})
         self.assertEqual(gorbd.get("/kernel").json["differences"], [])

@@ -28,6 +28,16 @@ TEST(Op, TextNamesWhatIsDoneToWhat) {
     EXPECT_EQ(Op::remove(key, d.address).text(), "remove destination 10.1.0.1:8080 from 10.0.0.1:80/tcp");
 }
 
+TEST(Refusal, OfADestinationOfTheOtherFamilyNamesTheSynchronisationOfConnections) {
+    DestRecord d = dest_of("[fd00::1]:80");
+    d.forwarding = IP_VS_CONN_F_TUNNEL;
+    const ServiceKey key = tcp("10.0.0.1:80");
+    const auto sentence = [](const Op& op) { return refusal(op, EINVAL, "the kernel").sentence; };
+    EXPECT_NE(sentence(Op::add(key, d)).find("--start-daemon"), std::string::npos);
+    EXPECT_NE(sentence(Op::add(key, d)).find("no packets can be sent"), std::string::npos);
+    EXPECT_EQ(sentence(Op::add(key, dest_of("10.1.0.1:80"))).find("--start-daemon"), std::string::npos);
+}
+
 TEST(Records, CountersAreNoSettings) {
     ServiceRecord s = service_of(tcp("10.0.0.1:80"));
     ServiceRecord counted = s;

@@ -111,6 +111,26 @@ TEST_F(ReportOnlyTest, DriftIsOnlyReportedAndShownWithItsTime) {
     EXPECT_EQ(json(get("/kernel"))["differences"].size(), 0U);
 }
 
+// As one in maintenance is where weight 0 would go on swallowing clients.
+TEST_F(ReportOnlyTest, ADestinationThatIsOutAndThatSomebodyPutBackIsADifference) {
+    make_web_up(1);
+    ASSERT_EQ(call("PATCH", "/service/web", R"({"method":"dh"})").status, 200);
+    ASSERT_EQ(call("PATCH", "/service/web/b1", R"({"admin":"maint"})").status, 200);
+    ASSERT_FALSE(dest("10.0.0.1:80", "10.1.0.1:8080"));
+    EXPECT_EQ(json(get("/kernel"))["differences"].size(), 0U);
+    make_foreign("10.0.0.1:80", "10.1.0.1:8080", 5);
+    EXPECT_EQ(json(call("POST", "/reconcile"))["drift"], 1);
+    EXPECT_TRUE(dest("10.0.0.1:80", "10.1.0.1:8080"));
+    const Json differences = json(get("/kernel"))["differences"];
+    ASSERT_EQ(differences.size(), 1U);
+    EXPECT_EQ(differences.at(0)["entry"], "10.1.0.1:8080 in 10.0.0.1:80/tcp");
+    EXPECT_EQ(differences.at(0)["found"], "nat, weight 5");
+    EXPECT_EQ(differences.at(0)["wanted"], "not there");
+    EXPECT_THAT(differences.at(0)["since"].text(), HasSubstr("Z"));
+    apply(ipvs::Op::remove(key_of("10.0.0.1:80"), *base::Endpoint::parse("10.1.0.1:8080")));
+    EXPECT_EQ(json(get("/kernel"))["differences"].size(), 0U);
+}
+
 // To report is not to keep one's hands off: what gorb has to do with an entry it does, and writes it whole.
 TEST_F(ReportOnlyTest, WhatAnEntryIsToBecomeIsDoneAllTheSame) {
     make_web_up(3);

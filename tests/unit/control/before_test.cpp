@@ -1,0 +1,132 @@
+// Whose weight in the kernel counts before it has been checked: what was taken over, and nothing that panic
+// alone has given.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "control/control.h"
+#include "ipvs/memory_driver.h"
+#include "reconcile/records.h"
+#include "unit/control/objects.h"
+#include "unit/control/shared_table.h"
+
+namespace gorb::control::before_test {
+namespace {
+
+using ipvs::Op;
+
+constexpr char vip[] = "10.0.0.1:80";
+
+struct BeforeTest : testing::Test {
+    ipvs::MemoryDriver table;
+    plugin::Registry registry;
+    std::unique_ptr<Control> control;
+
+    BeforeTest() { registry.load({GORB_PLUGINS}); }
+    void start(const model::Service& service) {
+        Options options;
+        options.reconcile_period_ns = 0;
+        control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options);
+        ASSERT_TRUE(control->start());
+        ASSERT_TRUE(submit(*control, PutService{service, {}}).get());
+    }
+    base::Result<Outcome> put(const model::Backend& backend, bool adopt = false) {
+        return submit(*control, PutBackend{"web", backend, {}, adopt}).get();
+    }
+    model::ServicePtr web() const { return *control->snapshot()->services.find("web"); }
+    void becomes(const std::string& backend, health::State state) {
+        const health::Changed change{(*web()->backends.find(backend))->id, state, 100, 1, ++since_, ""};
+        control->health_changed({&change, 1});
+        ASSERT_TRUE(look(*control));
+    }
+    // "b1 100, b2 0" of 10.1.0.1, 10.1.0.2; what is not there is left out.
+    std::string weights() {
+        auto dests = *table.dests(key(vip));
+        std::ranges::sort(dests, {}, &ipvs::DestRecord::address);
+        std::string out;
+        for (const ipvs::DestRecord& dest : dests) {
+            const std::string ip = dest.address.ip.text();
+            out += (out.empty() ? "b" : ", b") + ip.substr(ip.rfind('.') + 1) + " " +
+                   std::to_string(dest.weight);
+        }
+        return out;
+    }
+
+  private:
+    uint64_t since_ = 1;
+};
+
+// Two backends that are down, and serve all the same.
+struct PanicTest : BeforeTest {
+    void SetUp() override {
+        model::Service web = service("web", vip);
+        web.pool.panic_threshold = 30;
+        start(web);
+        ASSERT_TRUE(put(backend("b1", "10.1.0.1:80")));
+        ASSERT_TRUE(put(backend("b2", "10.1.0.2:80")));
+        for (const char* name : {"b1", "b2"}) becomes(name, health::State::up);
+        for (const char* name : {"b1", "b2"}) becomes(name, health::State::down);
+        ASSERT_EQ(weights(), "b1 100, b2 100");
+    }
+    void expect_panic_of_none() {
+        const health::Assessment pool = control->pool_of(web()->spec).assessment;
+        EXPECT_TRUE(pool.panic);
+        EXPECT_EQ(pool.primaries_up, 0U);
+        EXPECT_FALSE(pool.quorum_met);
+    }
+};
+
+TEST_F(PanicTest, ANewBackendServesAlongAndCountsAsNoneThatIsUp) {
+    ASSERT_TRUE(put(backend("b3", "10.1.0.3:80")));
+    EXPECT_EQ(weights(), "b1 100, b2 100, b3 100");
+    expect_panic_of_none();
+    // Nor does one that was to be taken over, and is not there.
+    ASSERT_TRUE(put(backend("b4", "10.1.0.4:80"), true));
+    EXPECT_EQ(weights(), "b1 100, b2 100, b3 100, b4 100");
+    expect_panic_of_none();
+}
+
+TEST_F(PanicTest, ABackendThatIsAskedInAnotherWayCountsAsNoneThatIsUp) {
+    ASSERT_TRUE(submit(*control, PatchBackend{"web", "b1", R"({"pulse": {"type": "tcp"}})", {}}).get());
+    EXPECT_EQ(weights(), "b1 100, b2 100");
+    expect_panic_of_none();
+}
+
+// Where a weight of 0 would swallow clients, what is not checked yet is not there.
+struct TakeOverTest : BeforeTest {
+    void SetUp() override {
+        model::Service web = service("web", vip);
+        web.scheduler = "dh";
+        start(web);
+        const auto record = reconcile::dest_record(backend("", "10.1.0.1:80"), 33);
+        ASSERT_TRUE(table.apply(std::vector{Op::add(key(vip), record)}).back());
+    }
+};
+
+TEST_F(TakeOverTest, WhatIsTakenOverServesOnUntilItIsChecked) {
+    EXPECT_FALSE(put(backend("b1", "10.1.0.1:80")));
+    ASSERT_TRUE(put(backend("b1", "10.1.0.1:80"), true));
+    EXPECT_EQ(weights(), "b1 33");
+    EXPECT_EQ(look(*control)->drift, 0U);
+    EXPECT_EQ(weights(), "b1 33");
+    becomes("b1", health::State::up);
+    EXPECT_EQ(weights(), "b1 100");
+}
+
+TEST_F(TakeOverTest, WhatIsTakenOverToBeOutGoesAtOnce) {
+    model::Backend out = backend("b1", "10.1.0.1:80");
+    out.admin = model::Admin::maint;
+    ASSERT_TRUE(put(out, true));
+    EXPECT_EQ(weights(), "");
+    EXPECT_EQ(look(*control)->drift, 0U);
+}
+
+TEST_F(TakeOverTest, WhatIsNotThereBeginsLikeAnyOther) {
+    ASSERT_TRUE(put(backend("b2", "10.1.0.2:80"), true));
+    EXPECT_EQ(weights(), "b1 33") << "which is not gorb's";
+    becomes("b2", health::State::up);
+    EXPECT_EQ(weights(), "b1 33, b2 100");
+}
+
+}  // namespace
+}  // namespace gorb::control::before_test
