@@ -1,0 +1,59 @@
+// What a backend keeps of its health when its pulses are changed.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "unit/health/engine_fixture.h"
+
+namespace gorb::health::engine_change_test {
+namespace {
+
+using std::chrono::seconds;
+
+// Pulses of type tcp that ask at these ports, with the timeouts given for them.
+Target at_ports(const std::vector<std::pair<std::string, base::Nanos>>& pulses) {
+    Target t = target(1);
+    std::vector<model::PulseSpec> specs;
+    for (const auto& [port, timeout] : pulses) {
+        model::PulseSpec spec = t.pulses[0];
+        spec.args["port"] = port;
+        spec.timeout = timeout;
+        specs.push_back(std::move(spec));
+    }
+    t.pulses = model::PulseList(std::move(specs));
+    return t;
+}
+
+using EngineChange = EngineTest;
+
+TEST_F(EngineChange, APulseGoesOnFromTheOneThatAskedTheSameAndNotFromAnotherThatIsTakenAway) {
+    world.answer("b1", passing());
+    engine->put(at_ports({{"81", seconds(2)}}));
+    settle();
+    world.answer("b1", failing());
+    engine->put(at_ports({{"81", seconds(2)}, {"82", seconds(2)}}));
+    settle();
+    ASSERT_EQ(view(1).checks[0].state, State::up);
+    ASSERT_EQ(view(1).checks[1].state, State::down);
+    world.answer("b1", std::nullopt);
+    engine->put(at_ports({{"82", seconds(3)}}));
+    EXPECT_EQ(view(1).state, State::down) << "what was well is not asked any more";
+    engine->put(at_ports({{"83", seconds(3)}}));
+    EXPECT_EQ(view(1).state, State::down) << "where there is no choice, the one of its type";
+}
+
+TEST_F(EngineChange, PulsesThatChangePlacesAndOptionsAtOnceKeepEachItsOwnHealth) {
+    world.answer("b1", passing());
+    engine->put(at_ports({{"81", seconds(2)}}));
+    settle();
+    world.answer("b1", failing());
+    engine->put(at_ports({{"81", seconds(2)}, {"82", seconds(2)}}));
+    settle();
+    world.answer("b1", std::nullopt);
+    engine->put(at_ports({{"82", seconds(3)}, {"81", seconds(3)}}));
+    EXPECT_EQ(view(1).checks[0].state, State::down);
+    EXPECT_EQ(view(1).checks[1].state, State::up);
+}
+
+}  // namespace
+}  // namespace gorb::health::engine_change_test
