@@ -44,8 +44,13 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         Record& r = records_[slot];
         r.standing = beginning(spec->pulse);
         r.since_wall = wall;
+        static const Text begins("it begins so (initial), until its checks say otherwise");
+        if (r.standing.state != State::unknown) r.because = begins;
         if (past) {
-            if (past->standing.counted || past->standing.state != State::unknown) r.standing = past->standing;
+            if (past->standing.counted || past->standing.state != State::unknown) {
+                r.standing = past->standing;
+                r.because = past->because;
+            }
             r.passes = static_cast<uint32_t>(past->passes);
             r.failures = static_cast<uint32_t>(past->failures);
             r.unknowns = static_cast<uint32_t>(past->unknowns);
@@ -53,7 +58,6 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
             r.last_wall = past->last_wall;
             r.latency_ns = past->latency_ns;
             r.reason = past->reason;
-            r.because = past->because;
             if (!past->warning.view().empty()) r.seldom().warning = past->warning;
             r.code = past->code;
             r.changes = past->changes;

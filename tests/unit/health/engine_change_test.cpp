@@ -1,4 +1,5 @@
 // What a backend keeps of its health when its pulses are changed.
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,11 @@ namespace gorb::health::engine_change_test {
 namespace {
 
 using std::chrono::seconds;
+
+Target with(Target t, const std::function<void(model::PulseSpec&)>& change) {
+    edit_pulse(t, change);
+    return t;
+}
 
 // Pulses of type tcp that ask at these ports, with the timeouts given for them.
 Target at_ports(const std::vector<std::pair<std::string, base::Nanos>>& pulses) {
@@ -53,6 +59,23 @@ TEST_F(EngineChange, PulsesThatChangePlacesAndOptionsAtOnceKeepEachItsOwnHealth)
     engine->put(at_ports({{"82", seconds(3)}, {"81", seconds(3)}}));
     EXPECT_EQ(view(1).checks[0].state, State::down);
     EXPECT_EQ(view(1).checks[1].state, State::up);
+}
+
+TEST_F(EngineChange, WhatBeginsAsUpOrDownSaysThatThisIsWhy) {
+    world.answer_all(std::nullopt);
+    engine->put(with(target(1), [](auto& p) { p.initial = model::Initial::down; }));
+    engine->put(with(target(2), [](auto& p) { p.initial = model::Initial::up; }));
+    engine->put(target(3));
+    for (const model::BackendId id : {1U, 2U}) {
+        EXPECT_EQ(view(id).because, "it begins so (initial), until its checks say otherwise");
+        EXPECT_EQ(check(id).because, view(id).because);
+    }
+    EXPECT_EQ(view(3).because, "");
+    world.answer_all(failing());
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).because, "it begins so (initial), until its checks say otherwise")
+        << "failures leave it as it began";
+    EXPECT_EQ(view(2).because, "connection refused (3 failures in a row)");
 }
 
 }  // namespace
