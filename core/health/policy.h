@@ -35,6 +35,9 @@ struct Damped {
     uint64_t until = 0;  // down at least until then (monotonic ns)
 
     double falls_at(const model::Damping& damping, uint64_t now) const;
+    // The same falls, when another damping counts from now on: the last one holds it down as long as that
+    // says.
+    Damped under(const model::Damping& damping) const;
 };
 
 // What decided.

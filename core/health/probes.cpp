@@ -66,7 +66,8 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
             r.checked = past->checked;
         }
         if (spec->pulse.damping.hold.count() > 0) {
-            r.seldom().damped = past ? past->damped.value_or(Damped{}) : Damped{};
+            Damped& damped = r.seldom().damped.emplace();
+            if (past && past->damped) damped = past->damped->under(spec->pulse.damping);
         }
         r.spec = spec;
         r.address = address;

@@ -9,6 +9,7 @@
 namespace gorb::health::engine_change_test {
 namespace {
 
+using std::chrono::minutes;
 using std::chrono::seconds;
 
 Target with(Target t, const std::function<void(model::PulseSpec&)>& change) {
@@ -76,6 +77,27 @@ TEST_F(EngineChange, WhatBeginsAsUpOrDownSaysThatThisIsWhy) {
     EXPECT_EQ(view(1).because, "it begins so (initial), until its checks say otherwise")
         << "failures leave it as it began";
     EXPECT_EQ(view(2).because, "connection refused (3 failures in a row)");
+}
+
+TEST_F(EngineChange, AnotherDampingCountsForTheFallThatHoldsItDownNow) {
+    const auto held_for = [](base::Nanos hold) {
+        return with(target(1), [&](auto& p) {
+            p.rise = p.fall = 1;
+            p.damping = {hold, minutes(30), minutes(10)};
+        });
+    };
+    engine->put(held_for(minutes(5)));
+    settle();
+    world.answer("b1", failing());
+    pass_time(2 * s);
+    world.answer("b1", passing());
+    pass_time(2 * s);
+    ASSERT_EQ(view(1).state, State::down);
+    ASSERT_GT(check(1).held_ns, 200 * s);
+    engine->put(held_for(seconds(10)));
+    EXPECT_LE(check(1).held_ns, 10 * s);
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).state, State::up);
 }
 
 }  // namespace
