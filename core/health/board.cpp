@@ -37,6 +37,7 @@ Probes::Past known_from_before(State state, int64_t wall) {
     past.standing.state = state;
     past.since_wall = wall;
     past.because = Text("known from before gorbd was started");
+    past.taken_over = true;
     return past;
 }
 

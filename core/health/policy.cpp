@@ -142,6 +142,11 @@ Why count(Standing& s, Damped* damped, const model::PulseSpec& pulse, plugin::Ve
     return row ? Why::row : Why::window;
 }
 
+bool confirmed(const Standing& s, const model::PulseSpec& pulse) {
+    return (s.state == State::up && s.passes >= pulse.rise) ||
+           (s.state == State::down && s.failures >= pulse.fall);
+}
+
 std::string because(Why why, const Standing& s, const model::PulseSpec& pulse, std::string_view reason) {
     std::string words(reason);
     if (why == Why::window) {

@@ -62,6 +62,9 @@ Standing beginning(const model::PulseSpec& pulse);
 Why count(Standing& standing, Damped* damped, const model::PulseSpec& pulse, plugin::Verdict verdict,
           uint64_t now);
 
+// Would its row alone have made the state what it is? Of one that began with its state, or took it over.
+bool confirmed(const Standing& standing, const model::PulseSpec& pulse);
+
 // Why it is so, in words: "connection refused (3 failures in a row)", "status 503 (5 of the last 10 checks
 // failed)"; a single result is its own reason. Right after count() has said `why`.
 std::string because(Why why, const Standing& standing, const model::PulseSpec& pulse,

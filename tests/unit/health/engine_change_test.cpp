@@ -74,9 +74,34 @@ TEST_F(EngineChange, WhatBeginsAsUpOrDownSaysThatThisIsWhy) {
     EXPECT_EQ(view(3).because, "");
     world.answer_all(failing());
     pass_time(10 * s);
-    EXPECT_EQ(view(1).because, "it begins so (initial), until its checks say otherwise")
-        << "failures leave it as it began";
+    EXPECT_EQ(view(1).because, "connection refused (3 failures in a row)") << "which alone would do it";
+    EXPECT_EQ(view(1).changes, 0U);
     EXPECT_EQ(view(2).because, "connection refused (3 failures in a row)");
+}
+
+TEST_F(EngineChange, AStateFromBeforeTheStartIsExplainedByTheChecksThatConfirmIt) {
+    world.answer("b1", failing());
+    for (const auto& [id, known] : {std::pair(1U, State::down), std::pair(2U, State::up)}) {
+        Target t = target(id);
+        t.known = known;
+        engine->put(t);
+        settle();
+        EXPECT_EQ(view(id).because, "known from before gorbd was started") << "one result is no row yet";
+    }
+    // What a change of the interval hands on is not confirmed by that.
+    Target changed = target(1, seconds(2));
+    changed.known = State::down;
+    engine->put(changed);
+    settle();
+    EXPECT_EQ(view(1).because, "known from before gorbd was started");
+    world.answer("b1", not_known());
+    pass_time(4 * s);
+    EXPECT_EQ(view(1).because, "known from before gorbd was started");
+    world.answer("b1", failing());
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).because, "connection refused (3 failures in a row)");
+    EXPECT_EQ(view(2).because, "connected (2 passes in a row)");
+    EXPECT_EQ(view(1).changes + view(2).changes, 0U);
 }
 
 TEST_F(EngineChange, AnotherDampingCountsForTheFallThatHoldsItDownNow) {
