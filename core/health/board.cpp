@@ -37,7 +37,31 @@ Probes::Past known_from_before(State state, int64_t wall) {
     past.standing.state = state;
     past.since_wall = wall;
     past.because = Text("known from before gorbd was started");
+    past.taken_over = true;
     return past;
+}
+
+// Which of the pulses that were there each one goes on from: the same one; or else one of its type, that asks
+// the same question rather than the first, so that one that is taken away does not leave its health to
+// another.
+std::vector<std::optional<size_t>> successions(const std::vector<SpecPtr>& before,
+                                               const std::vector<SpecPtr>& now) {
+    std::vector<std::optional<size_t>> from(now.size());
+    std::vector<bool> used(before.size());
+    const auto take = [&](const auto& fits) {
+        for (size_t i = 0; i < now.size(); ++i) {
+            for (size_t j = 0; j < before.size() && !from[i]; ++j) {
+                if (used[j] || !fits(*before[j], *now[i])) continue;
+                used[j] = true;
+                from[i] = j;
+            }
+        }
+    };
+    const auto of_type = [](const Spec& a, const Spec& b) { return a.pulse.type == b.pulse.type; };
+    take([](const Spec& a, const Spec& b) { return &a == &b; });
+    take([&](const Spec& a, const Spec& b) { return of_type(a, b) && a.pulse.args == b.pulse.args; });
+    take(of_type);
+    return from;
 }
 
 }  // namespace
@@ -82,17 +106,14 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     r.wants_ratio = target.wants_ratio;
 
     // A pulse of a type that was there before goes on from where that one is.
-    std::vector<bool> used(before.size(), !kept);
+    std::vector<std::optional<size_t>> from(specs.size());
+    if (kept) from = successions(specs_before, specs);
     std::vector<Ref> refs;
-    for (const SpecPtr& spec : specs) {
+    for (size_t i = 0; i < specs.size(); ++i) {
         std::optional<Probes::Past> past;
-        for (size_t i = 0; i < before.size() && !past; ++i) {
-            if (used[i] || specs_before[i]->pulse.type != spec->pulse.type) continue;
-            used[i] = true;
-            past = lane(before[i]).past(before[i].slot);
-        }
+        if (from[i]) past = lane(before[*from[i]]).past(before[*from[i]].slot);
         if (fresh && target.known != State::unknown) past = known_from_before(target.known, wall);
-        refs.push_back(subscribe(target, spec, past ? &*past : nullptr, wall));
+        refs.push_back(subscribe(target, specs[i], past ? &*past : nullptr, wall));
     }
     for (const Ref& ref : before) lane(ref).unsubscribe(ref.slot, target.id);
     r.set(std::move(refs));

@@ -31,15 +31,18 @@ bool window_is_full(const Standing& s, const model::Window& window) {
     return window.of != 0 && s.failures_of_last(window.of) >= window.failures;
 }
 
+uint64_t hold_after(double falls, const model::Damping& damping) {
+    const double hold = static_cast<double>(damping.hold.count()) * std::exp2(falls - 1);
+    return static_cast<uint64_t>(std::min(hold, static_cast<double>(base::ns_of(damping.max))));
+}
+
 void fall(Standing& s, Damped* damped, const model::Damping& damping, uint64_t now) {
     s.state = State::down;
     s.backoff = 0;
     if (!damped || damping.hold.count() <= 0) return;
     damped->falls = damped->falls_at(damping, now) + 1;
     damped->at = now;
-    const double hold = static_cast<double>(damping.hold.count()) * std::exp2(damped->falls - 1);
-    damped->until =
-        now + static_cast<uint64_t>(std::min(hold, static_cast<double>(base::ns_of(damping.max))));
+    damped->until = now + hold_after(damped->falls, damping);
 }
 
 // -1 to 1, the same for the same arguments.
@@ -90,6 +93,12 @@ double Damped::falls_at(const model::Damping& damping, uint64_t now) const {
     return half == 0 ? 0 : falls * std::exp2(-static_cast<double>(now - at) / static_cast<double>(half));
 }
 
+Damped Damped::under(const model::Damping& damping) const {
+    Damped changed = *this;
+    if (falls > 0) changed.until = at + hold_after(falls, damping);
+    return changed;
+}
+
 Standing beginning(const model::PulseSpec& pulse) {
     Standing s;
     if (pulse.initial == model::Initial::up) s.state = State::up;
@@ -131,6 +140,11 @@ Why count(Standing& s, Damped* damped, const model::PulseSpec& pulse, plugin::Ve
     if (!row && !window_is_full(s, pulse.window)) return Why::nothing;
     fall(s, damped, pulse.damping, now);
     return row ? Why::row : Why::window;
+}
+
+bool confirmed(const Standing& s, const model::PulseSpec& pulse) {
+    return (s.state == State::up && s.passes >= pulse.rise) ||
+           (s.state == State::down && s.failures >= pulse.fall);
 }
 
 std::string because(Why why, const Standing& s, const model::PulseSpec& pulse, std::string_view reason) {

@@ -35,6 +35,9 @@ struct Damped {
     uint64_t until = 0;  // down at least until then (monotonic ns)
 
     double falls_at(const model::Damping& damping, uint64_t now) const;
+    // The same falls, when another damping counts from now on: the last one holds it down as long as that
+    // says.
+    Damped under(const model::Damping& damping) const;
 };
 
 // What decided.
@@ -58,6 +61,9 @@ Standing beginning(const model::PulseSpec& pulse);
 // `damped` is changed by falls; nullptr when the pulse has no damping.
 Why count(Standing& standing, Damped* damped, const model::PulseSpec& pulse, plugin::Verdict verdict,
           uint64_t now);
+
+// Would its row alone have made the state what it is? Of one that began with its state, or took it over.
+bool confirmed(const Standing& standing, const model::PulseSpec& pulse);
 
 // Why it is so, in words: "connection refused (3 failures in a row)", "status 503 (5 of the last 10 checks
 // failed)"; a single result is its own reason. Right after count() has said `why`.

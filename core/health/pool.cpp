@@ -192,6 +192,8 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
     if (m.state == State::unknown) {
         d.health = 0;
         d.cause = m.before > 0 ? Cause::before : Cause::unchecked;
+        // Its first check has counted, and is not believed: there may be nothing that it keeps for that.
+        if (m.held) d.cause = m.before > 0 ? Cause::held : Cause::down;
         d.effective = std::min(m.before, whole);
         d.present = !absent_at_zero || d.effective > 0;
         return d;

@@ -44,8 +44,15 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         Record& r = records_[slot];
         r.standing = beginning(spec->pulse);
         r.since_wall = wall;
+        static const Text begins("it begins so (initial), until its checks say otherwise");
+        r.taken_over = r.standing.state != State::unknown;
+        if (r.taken_over) r.because = begins;
         if (past) {
-            if (past->standing.counted || past->standing.state != State::unknown) r.standing = past->standing;
+            if (past->standing.counted || past->standing.state != State::unknown) {
+                r.standing = past->standing;
+                r.because = past->because;
+                r.taken_over = past->taken_over;
+            }
             r.passes = static_cast<uint32_t>(past->passes);
             r.failures = static_cast<uint32_t>(past->failures);
             r.unknowns = static_cast<uint32_t>(past->unknowns);
@@ -53,7 +60,6 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
             r.last_wall = past->last_wall;
             r.latency_ns = past->latency_ns;
             r.reason = past->reason;
-            r.because = past->because;
             if (!past->warning.view().empty()) r.seldom().warning = past->warning;
             r.code = past->code;
             r.changes = past->changes;
@@ -62,7 +68,8 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
             r.checked = past->checked;
         }
         if (spec->pulse.damping.hold.count() > 0) {
-            r.seldom().damped = past ? past->damped.value_or(Damped{}) : Damped{};
+            Damped& damped = r.seldom().damped.emplace();
+            if (past && past->damped) damped = past->damped->under(spec->pulse.damping);
         }
         r.spec = spec;
         r.address = address;
@@ -162,7 +169,8 @@ Probes::Past Probes::past(Slot slot) const {
             r.reason,    r.because,
             r.warning(), r.code,
             r.changes,   r.share,
-            r.verdict,   r.checked};
+            r.verdict,   r.checked,
+            r.taken_over};
 }
 
 SpecPtr Probes::spec(Slot slot) const {
@@ -248,6 +256,10 @@ Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, ui
         ++r.changes;
         r.since_wall = wall;
         r.because = texts_.of(because(why, r.standing, pulse, result.reason));
+        r.taken_over = false;
+    } else if (r.taken_over && result.verdict != plugin::Verdict::unknown && confirmed(r.standing, pulse)) {
+        r.because = texts_.of(because(Why::row, r.standing, pulse, result.reason));
+        r.taken_over = false;
     }
     effect.due =
         next_due(r.standing, r.damped(), pulse, hash_of(r.address, *r.spec), seed_, tick, started, now);

@@ -129,6 +129,7 @@ class Probes {
         plugin::Verdict verdict{};
         Sign told = Sign::none;  // by an effect
         bool checked = false, alive = false, wants_ratio = false;
+        bool taken_over = false;  // the state, and no check has said why yet
 
         uint64_t held(uint64_t now) const;
         Rare& seldom() {
@@ -154,6 +155,7 @@ class Probes {
         uint8_t share = 100;
         plugin::Verdict verdict{};
         bool checked = false;
+        bool taken_over = false;
     };
 
   private:

@@ -191,12 +191,22 @@ const health::CheckView& deciding(const health::View& view) {
     return view.checks.empty() ? none : view.checks.front();
 }
 
+// What its weight rests on: View::because, or what keeps the checks from counting that have none yet.
+std::string ground_of(const health::View& view) {
+    if (view.state != health::State::unknown || !view.because.empty()) return view.because;
+    for (const health::CheckView& check : view.checks) {
+        if (check.state != health::State::unknown || !check.checked) continue;
+        return view.checks.size() > 1 ? check.type + ": " + check.reason : check.reason;
+    }
+    return "";
+}
+
 }  // namespace
 
 BackendStatus status_of(const control::Control& control, const model::Service& service,
                         const model::BackendEntry& backend) {
     BackendStatus status{.health = control.health_of(backend), .weight = {}, .drain = {}, .note = {}};
-    status.weight = control.weight_of(service, backend, status.health ? status.health->because : "");
+    status.weight = control.weight_of(service, backend, status.health ? ground_of(*status.health) : "");
     if (backend.spec.admin == model::Admin::drain) status.drain = control.drain_of(backend);
     return status;
 }

@@ -108,7 +108,7 @@ Judgement judge_records(const Question& question, Reader& reader, size_t count) 
         if (met) continue;
         const bool is_txt = txt || ldns_rr_get_type(rr.get()) == LDNS_RR_TYPE_TXT;
         const std::string data = data_of(*rr, is_txt);
-        met = holds(comparable(data, is_txt), question.expect);
+        met = holds(comparable(data, is_txt), is_txt ? question.expect_txt : question.expect);
         if (!met && seen.size() < 100) seen += (seen.empty() ? "" : ", ") + printable(data, 60);
     }
     const std::string of_type = any ? "record" : type + " record";

@@ -91,17 +91,21 @@ std::string reverse_name(const std::string& text) {
 }
 
 std::string expected(std::string_view text, ldns_rr_type type) {
-    const bool v4 = type == LDNS_RR_TYPE_A, v6 = type == LDNS_RR_TYPE_AAAA;
+    bool v4 = type == LDNS_RR_TYPE_A, v6 = type == LDNS_RR_TYPE_AAAA;
     if (text.size() > 1024) throw Error("\"expect\" is longer than 1024 bytes");
+    uint8_t ip[16];
+    const std::string word(trimmed(text));
+    if (type == LDNS_RR_TYPE_ANY) {  // an address is one there as well
+        v4 = inet_pton(AF_INET, word.c_str(), ip) == 1;
+        v6 = inet_pton(AF_INET6, word.c_str(), ip) == 1;
+    }
     if (!v4 && !v6) {
         std::string out = comparable(text, type == LDNS_RR_TYPE_TXT);
         if (out.empty()) throw Error("\"expect\" is empty");
         return out;
     }
-    uint8_t ip[16];
     char buffer[INET6_ADDRSTRLEN];
     const int family = v4 ? AF_INET : AF_INET6;
-    const std::string word(trimmed(text));
     if (inet_pton(family, word.c_str(), ip) != 1)
         throw Error("\"expect\": \"" + word + "\" is no IPv" + (v4 ? "4" : "6") + " address, which is what " +
                     (v4 ? "A" : "AAAA") + " records hold");
@@ -203,6 +207,7 @@ Question Question::parse(const gorb::sdk::Config& args) {
             throw Error(
                 "\"expect\" looks at the records of a NOERROR answer, which \"rcode\" does not allow");
         out.expect = expected(*expect, type);
+        out.expect_txt = comparable(*expect, true);
     }
     return out;
 }

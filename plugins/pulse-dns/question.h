@@ -39,12 +39,13 @@ struct Question {
     std::string message(uint16_t id) const;
     std::string type_name() const;  // "AAAA", "TYPE65280"
 
-    std::string wire;     // the query with id 0: header and one question
-    uint16_t type = 1;    // as IANA numbers them
-    uint16_t klass = 1;   // likewise
-    std::string name;     // as asked, for words
-    std::string expect;   // comparable(); "" for none
-    int64_t answers = 1;  // records of the type that a NOERROR answer holds at least
+    std::string wire;        // the query with id 0: header and one question
+    uint16_t type = 1;       // as IANA numbers them
+    uint16_t klass = 1;      // likewise
+    std::string name;        // as asked, for words
+    std::string expect;      // comparable(); "" for none
+    std::string expect_txt;  // the same for a record that is TXT
+    int64_t answers = 1;     // records of the type that a NOERROR answer holds at least
     Rcodes rcodes;
 };
 

@@ -34,6 +34,17 @@ class Reports(unittest.TestCase):
         self.weight(0)
         self.assertIn("going away", self.gorbd.get("/service/web/b1").json["because"])
 
+    def test_one_without_a_report_is_told_to_wait_for_that_and_not_for_a_check(self):
+        def why(backend, words):
+            self.gorbd.wait_for(f"/service/web/{backend}", lambda b: b["weight"]["why"] == words, words)
+            self.assertEqual(self.gorbd.get(f"/service/web/{backend}").json["weight"]["reasons"]["health"], words)
+
+        self.put(ttl="1h")
+        why("b1", "no check has counted yet: no report yet (ttl 3600s)")
+        self.gorbd.made("/service/web/b2", {"address": "127.0.0.1", "port": 10,
+                                            "pulses": [{"type": "none"}, {"type": "ttl", "ttl": "2h"}]})
+        why("b2", "no check has counted yet: ttl: no report yet (ttl 7200s)")
+
     def test_silence_brings_it_down(self):
         self.put(ttl="1s")
         self.report(status="pass")

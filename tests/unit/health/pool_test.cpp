@@ -454,5 +454,18 @@ TEST(Pool, WhatIsHeldServesAsItDidAndSaysWhy) {
     EXPECT_EQ(factor_words(web, w.decisions[0], "").health, words(web, w.decisions[0], ""));
 }
 
+TEST(Pool, AFirstResultThatIsHeldBackHasCountedAndIsNamed) {
+    const model::Service web = service();
+    Member keeps = member(1, State::unknown), none = member(2, State::unknown);  // what they were
+    keeps.held = none.held = true;
+    keeps.before = 100;
+    const Whole w = look(web, {keeps, none});
+    EXPECT_EQ(w.weights(), (Weights{100, 0}));
+    EXPECT_EQ(words(web, w.decisions[0], "connection refused"),
+              "down, but it keeps its weight, because gorbd suspects its own machine (GET /readyz): "
+              "connection refused");
+    EXPECT_EQ(words(web, w.decisions[1], "connection refused"), "down: connection refused");
+}
+
 }  // namespace
 }  // namespace gorb::health::pool_test

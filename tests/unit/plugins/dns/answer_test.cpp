@@ -138,6 +138,18 @@ TEST(DnsAnswer, TheStringsOfTxtAreJoinedAndKeepTheirCase) {
     EXPECT_FALSE(judged({{"name", "x"}, {"record", "TXT"}, {"expect", "V=SPF1"}}, {txt}).pass);
 }
 
+TEST(DnsAnswer, OfAnyTypeEachRecordIsComparedAsThoseOfItsTypeAre) {
+    const std::string txt = text_record("Release=", "Blue"), mx = record(15, std::string("\0\x0a", 2) + mail),
+                      aaaa = record(28, std::string("\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1", 16));
+    for (const char* good : {"Release=Blue", "MAIL.example.", "2001:0DB8:0::1", "192.0.2.7"})
+        EXPECT_TRUE(
+            judged({{"name", "x"}, {"record", "ANY"}, {"expect", good}}, {mx, txt, aaaa, a_record(7)}).pass)
+            << good;
+    for (const char* bad : {"release=blue", "mail", "2001:db8::2"})
+        EXPECT_FALSE(judged({{"name", "x"}, {"record", "ANY"}, {"expect", bad}}, {mx, txt, aaaa}).pass)
+            << bad;
+}
+
 TEST(DnsAnswer, WhatDoesNotFitTheQueryIsForeign) {
     const Question asked = question({{"name", "www.example"}}), other = question({{"name", "ww2.example"}});
     const auto words = [&](const std::string& message) {

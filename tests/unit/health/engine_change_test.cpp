@@ -1,0 +1,129 @@
+// What a backend keeps of its health when its pulses are changed.
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "unit/health/engine_fixture.h"
+
+namespace gorb::health::engine_change_test {
+namespace {
+
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+Target with(Target t, const std::function<void(model::PulseSpec&)>& change) {
+    edit_pulse(t, change);
+    return t;
+}
+
+// Pulses of type tcp that ask at these ports, with the timeouts given for them.
+Target at_ports(const std::vector<std::pair<std::string, base::Nanos>>& pulses) {
+    Target t = target(1);
+    std::vector<model::PulseSpec> specs;
+    for (const auto& [port, timeout] : pulses) {
+        model::PulseSpec spec = t.pulses[0];
+        spec.args["port"] = port;
+        spec.timeout = timeout;
+        specs.push_back(std::move(spec));
+    }
+    t.pulses = model::PulseList(std::move(specs));
+    return t;
+}
+
+using EngineChange = EngineTest;
+
+TEST_F(EngineChange, APulseGoesOnFromTheOneThatAskedTheSameAndNotFromAnotherThatIsTakenAway) {
+    world.answer("b1", passing());
+    engine->put(at_ports({{"81", seconds(2)}}));
+    settle();
+    world.answer("b1", failing());
+    engine->put(at_ports({{"81", seconds(2)}, {"82", seconds(2)}}));
+    settle();
+    ASSERT_EQ(view(1).checks[0].state, State::up);
+    ASSERT_EQ(view(1).checks[1].state, State::down);
+    world.answer("b1", std::nullopt);
+    engine->put(at_ports({{"82", seconds(3)}}));
+    EXPECT_EQ(view(1).state, State::down) << "what was well is not asked any more";
+    engine->put(at_ports({{"83", seconds(3)}}));
+    EXPECT_EQ(view(1).state, State::down) << "where there is no choice, the one of its type";
+}
+
+TEST_F(EngineChange, PulsesThatChangePlacesAndOptionsAtOnceKeepEachItsOwnHealth) {
+    world.answer("b1", passing());
+    engine->put(at_ports({{"81", seconds(2)}}));
+    settle();
+    world.answer("b1", failing());
+    engine->put(at_ports({{"81", seconds(2)}, {"82", seconds(2)}}));
+    settle();
+    world.answer("b1", std::nullopt);
+    engine->put(at_ports({{"82", seconds(3)}, {"81", seconds(3)}}));
+    EXPECT_EQ(view(1).checks[0].state, State::down);
+    EXPECT_EQ(view(1).checks[1].state, State::up);
+}
+
+TEST_F(EngineChange, WhatBeginsAsUpOrDownSaysThatThisIsWhy) {
+    world.answer_all(std::nullopt);
+    engine->put(with(target(1), [](auto& p) { p.initial = model::Initial::down; }));
+    engine->put(with(target(2), [](auto& p) { p.initial = model::Initial::up; }));
+    engine->put(target(3));
+    for (const model::BackendId id : {1U, 2U}) {
+        EXPECT_EQ(view(id).because, "it begins so (initial), until its checks say otherwise");
+        EXPECT_EQ(check(id).because, view(id).because);
+    }
+    EXPECT_EQ(view(3).because, "");
+    world.answer_all(failing());
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).because, "connection refused (3 failures in a row)") << "which alone would do it";
+    EXPECT_EQ(view(1).changes, 0U);
+    EXPECT_EQ(view(2).because, "connection refused (3 failures in a row)");
+}
+
+TEST_F(EngineChange, AStateFromBeforeTheStartIsExplainedByTheChecksThatConfirmIt) {
+    world.answer("b1", failing());
+    for (const auto& [id, known] : {std::pair(1U, State::down), std::pair(2U, State::up)}) {
+        Target t = target(id);
+        t.known = known;
+        engine->put(t);
+        settle();
+        EXPECT_EQ(view(id).because, "known from before gorbd was started") << "one result is no row yet";
+    }
+    // What a change of the interval hands on is not confirmed by that.
+    Target changed = target(1, seconds(2));
+    changed.known = State::down;
+    engine->put(changed);
+    settle();
+    EXPECT_EQ(view(1).because, "known from before gorbd was started");
+    world.answer("b1", not_known());
+    pass_time(4 * s);
+    EXPECT_EQ(view(1).because, "known from before gorbd was started");
+    world.answer("b1", failing());
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).because, "connection refused (3 failures in a row)");
+    EXPECT_EQ(view(2).because, "connected (2 passes in a row)");
+    EXPECT_EQ(view(1).changes + view(2).changes, 0U);
+}
+
+TEST_F(EngineChange, AnotherDampingCountsForTheFallThatHoldsItDownNow) {
+    const auto held_for = [](base::Nanos hold) {
+        return with(target(1), [&](auto& p) {
+            p.rise = p.fall = 1;
+            p.damping = {hold, minutes(30), minutes(10)};
+        });
+    };
+    engine->put(held_for(minutes(5)));
+    settle();
+    world.answer("b1", failing());
+    pass_time(2 * s);
+    world.answer("b1", passing());
+    pass_time(2 * s);
+    ASSERT_EQ(view(1).state, State::down);
+    ASSERT_GT(check(1).held_ns, 200 * s);
+    engine->put(held_for(seconds(10)));
+    EXPECT_LE(check(1).held_ns, 10 * s);
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).state, State::up);
+}
+
+}  // namespace
+}  // namespace gorb::health::engine_change_test
