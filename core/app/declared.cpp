@@ -70,19 +70,15 @@ model::Defaults document_defaults(const Settings& settings) {
     return defaults;
 }
 
-Result<model::Config> read_document(const std::filesystem::path& file, const model::Defaults& defaults) {
+Result<Document> read_document(const std::filesystem::path& file, const model::Defaults& defaults) {
     const auto text = text_of(file);
     if (!text) return base::fail(text.error());
     const size_t first = text->find_first_not_of(" \t\r\n");
     const bool document = first != std::string::npos && (*text)[first] == '{';
     auto config = document ? model::read_config(*text, defaults) : model::read_ipvsadm(*text);
     if (!config) return fail_in(file, std::move(config.error()));
-    // An empty file is what is left of an output that did not come to be, and no wish to have nothing.
-    if (!document && config->services.empty())
-        return base::fail(Errc::invalid, file.string() +
-                                             ": there is no virtual service in it; the empty state is the "
-                                             "document {\"services\": {}}");
-    return config;
+    const bool blank = !document && config->services.empty();
+    return Document{std::move(*config), blank};
 }
 
 Result<model::Config> read_declared(const std::filesystem::path& folder, const model::Defaults& defaults) {

@@ -14,8 +14,12 @@ namespace gorb::app {
 model::Defaults document_defaults(const Settings& settings);
 
 // One file: with "{" as its first character a document as GET /config gives it, else the output of
-// ipvsadm -Sn, which has one virtual service at least. Errors begin with the file's name.
-base::Result<model::Config> read_document(const std::filesystem::path& file, const model::Defaults& defaults);
+// ipvsadm -Sn. Errors begin with the file's name.
+struct Document : model::Config {
+    // There is nothing in the file: the output of ipvsadm of an empty table, or of a command that failed.
+    bool blank = false;
+};
+base::Result<Document> read_document(const std::filesystem::path& file, const model::Defaults& defaults);
 
 // Every *.json of `folder` but hidden ones, in the order of their names, as one state. A service that is in
 // two files, or two services of one address, port and protocol, are errors as well. Errors name file and

@@ -154,6 +154,16 @@ Status need_disk(const Settings& settings) {
                       "--state-directory DIR, or [store] store = disk");
 }
 
+// What a command that failed has left of its output must not replace a store by nothing.
+Status need_empty(store::Database& database, const std::filesystem::path& file) {
+    const auto present = database.load();
+    if (!present) return base::fail(present.error());
+    if (present->services.empty()) return {};
+    return base::fail(Errc::invalid, file.string() + ": there is no virtual service in it, and the store " +
+                                         database.status().path + " has " + counted(*present) +
+                                         "; to remove them all import the document {\"services\": {}}");
+}
+
 }  // namespace
 
 store::Write import_write(const store::Loaded& present, const model::Config& wanted) {
@@ -184,6 +194,9 @@ Status import_file(const Settings& settings, const std::filesystem::path& file, 
     }
     auto database = store::open_database(settings.directory);
     if (!database) return base::fail(database.error());
+    if (config->blank) {
+        if (auto harmless = need_empty(**database, file); !harmless) return harmless;
+    }
     if (auto done = import_config(**database, *config, force); !done) return done;
     std::printf("imported %s from %s into %s\n", count_text(*config).c_str(), file.c_str(),
                 settings.directory.c_str());

@@ -89,6 +89,16 @@ class Config(unittest.TestCase):
         status, said = self.check(f"{mark}[gorbd]\nlissen = x\n")
         self.assertIn("gorb.ini:2", said)
 
+    def test_an_import_of_a_file_with_nothing_in_it_does_not_empty_a_store(self):
+        state, one = self.folder / "state", '{"services": {"web": {"address": "10.0.0.1", "port": 80}}}'
+        for text, status, word in (("", 0, "imported 0 virtual services"), (one, 0, "imported 1 virtual service,"),
+                                   ("", 2, "there is no virtual service in it"), ("# nothing\n", 2, "1 virtual service"),
+                                   ('{"services": {}}', 0, "imported 0 virtual services")):
+            with self.subTest(text=text):
+                got, said = run_gorbd("--import", self.write(text, "to-import"), "--force", "--state-directory", state)
+                self.assertEqual(bool(got), bool(status), said)
+                self.assertIn(word, said)
+
     def test_a_file_in_utf_16_is_refused_as_that(self):
         ini = self.write("")
         for order in ("utf-16-le", "utf-16-be"):
