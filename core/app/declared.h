@@ -13,12 +13,14 @@ namespace gorb::app {
 // What documents may leave open: the address of [gorbd] interface.
 model::Defaults document_defaults(const Settings& settings);
 
-// One file: with "{" as its first character a document as GET /config gives it, else the output of
-// ipvsadm -Sn. Errors begin with the file's name.
+// What is in one file.
 struct Document : model::Config {
-    // There is nothing in the file: the output of ipvsadm of an empty table, or of a command that failed.
+    // Nothing: the output of ipvsadm of an empty table, or of a command that failed.
     bool blank = false;
 };
+
+// With "{" as its first character the file is a document as GET /config gives it, else the output of
+// ipvsadm -Sn. Errors begin with the file's name.
 base::Result<Document> read_document(const std::filesystem::path& file, const model::Defaults& defaults);
 
 // Every *.json of `folder` but hidden ones, in the order of their names, as one state. A service that is in

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "reconcile/records.h"
 
 namespace gorb::control {
 namespace {
@@ -76,9 +75,7 @@ Parts::Parts(Makings makings)
       repair(makings.repair) {}
 
 ipvs::ServiceRecord Parts::record_of(const model::Service& service) const {
-    ipvs::ServiceRecord record = reconcile::service_record(service);
-    const auto it = records.find(service.name);
-    return it == records.end() ? record : reconcile::keeping(std::move(record), it->second);
+    return sync.record_of(service);
 }
 
 Known Parts::known() {

@@ -99,7 +99,6 @@ base::Status Sync::read(const ipvs::ServiceKey& key, reconcile::Table* table, Ro
     return {};
 }
 
-// A service as it is wanted, with what gorb has no words for as it is found, or as it was before it vanished.
 ipvs::ServiceRecord Sync::record_of(const model::Service& service, const ipvs::ServiceRecord* found) const {
     ipvs::ServiceRecord record = reconcile::service_record(service);
     if (found) return reconcile::keeping(std::move(record), *found);

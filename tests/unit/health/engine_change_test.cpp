@@ -31,18 +31,23 @@ Target at_ports(const std::vector<std::pair<std::string, base::Nanos>>& pulses) 
     return t;
 }
 
-using EngineChange = EngineTest;
+struct EngineChange : EngineTest {
+    // Of b1's two pulses the one of port 81 is up, that of port 82 is down, and no more checks end.
+    void one_up_one_down() {
+        world.answer("b1", passing());
+        engine->put(at_ports({{"81", seconds(2)}}));
+        settle();
+        world.answer("b1", failing());
+        engine->put(at_ports({{"81", seconds(2)}, {"82", seconds(2)}}));
+        settle();
+        ASSERT_EQ(view(1).checks[0].state, State::up);
+        ASSERT_EQ(view(1).checks[1].state, State::down);
+        world.answer("b1", std::nullopt);
+    }
+};
 
 TEST_F(EngineChange, APulseGoesOnFromTheOneThatAskedTheSameAndNotFromAnotherThatIsTakenAway) {
-    world.answer("b1", passing());
-    engine->put(at_ports({{"81", seconds(2)}}));
-    settle();
-    world.answer("b1", failing());
-    engine->put(at_ports({{"81", seconds(2)}, {"82", seconds(2)}}));
-    settle();
-    ASSERT_EQ(view(1).checks[0].state, State::up);
-    ASSERT_EQ(view(1).checks[1].state, State::down);
-    world.answer("b1", std::nullopt);
+    one_up_one_down();
     engine->put(at_ports({{"82", seconds(3)}}));
     EXPECT_EQ(view(1).state, State::down) << "what was well is not asked any more";
     engine->put(at_ports({{"83", seconds(3)}}));
@@ -50,13 +55,7 @@ TEST_F(EngineChange, APulseGoesOnFromTheOneThatAskedTheSameAndNotFromAnotherThat
 }
 
 TEST_F(EngineChange, PulsesThatChangePlacesAndOptionsAtOnceKeepEachItsOwnHealth) {
-    world.answer("b1", passing());
-    engine->put(at_ports({{"81", seconds(2)}}));
-    settle();
-    world.answer("b1", failing());
-    engine->put(at_ports({{"81", seconds(2)}, {"82", seconds(2)}}));
-    settle();
-    world.answer("b1", std::nullopt);
+    one_up_one_down();
     engine->put(at_ports({{"82", seconds(3)}, {"81", seconds(3)}}));
     EXPECT_EQ(view(1).checks[0].state, State::down);
     EXPECT_EQ(view(1).checks[1].state, State::up);
