@@ -259,8 +259,9 @@ std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
         if (v.warning.empty() && !check.warning.empty()) v.warning = said(*r, check, check.warning);
     }
     v.ratio = sum.ratio;
+    v.decides = sum.decides;
     // A loop may just be on its way from a check to its backends.
-    const CheckView& decides = v.checks[sum.decides];
+    const CheckView& decides = v.checks[v.decides];
     if (v.state != State::unknown && !decides.because.empty()) v.because = said(*r, decides, decides.because);
     return view;
 }

@@ -69,6 +69,7 @@ struct View {
     uint64_t changes = 0;           // of this backend's state
     std::string warning;            // the first there is, "http: " in front when there are several checks
     std::vector<CheckView> checks;  // one for each pulse, in their order
+    size_t decides = 0;             // which of them `because` is of
 };
 
 // Told when what the weight depends on changed.

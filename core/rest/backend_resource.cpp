@@ -182,13 +182,9 @@ void write_drain(base::JsonWriter& out, const control::DrainView& drain) {
     out.EndObject();
 }
 
-// Of several checks the one whose state is the backend's.
 const health::CheckView& deciding(const health::View& view) {
     static const health::CheckView none;
-    for (const health::CheckView& check : view.checks) {
-        if (check.state == view.state) return check;
-    }
-    return view.checks.empty() ? none : view.checks.front();
+    return view.decides < view.checks.size() ? view.checks[view.decides] : none;
 }
 
 // What its weight rests on: View::because, or what keeps the checks from counting that have none yet.

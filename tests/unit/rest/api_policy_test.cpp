@@ -222,6 +222,27 @@ TEST_F(ApiPolicyTest, SeveralPulsesMustAllPassAndEachIsShown) {
     EXPECT_EQ(pointers(wrong), "/pulses/1/args");
 }
 
+TEST_F(ApiPolicyTest, WhatABackendShowsLastIsOfThePulseThatItsReasonNames) {
+    make_web();
+    plugin::Report refused;
+    refused.verdict = plugin::Verdict::fail;
+    refused.detail = "connection refused";
+    plugin::Report unavailable = refused;
+    unavailable.detail = "503 Service Unavailable";
+    world.answer("b1/http", unavailable);
+    ASSERT_EQ(call("PUT", backend(1),
+                   R"({"address":"10.1.0.1","port":8080,"pulses":[)"
+                   R"({"type":"tcp","interval":"10ms"},{"type":"http","interval":"10ms"}]})")
+                  .status,
+              200);
+    wait_for(backend(1), [](const Json& j) { return j["state"] == "down"; });
+    world.answer("b1/tcp", refused);
+    const auto both =
+        json(wait_for(backend(1), [](const Json& j) { return j["checks"].at(0)["state"] == "down"; }));
+    EXPECT_THAT(both["because"].text(), testing::StartsWith("http: 503 Service Unavailable"));
+    EXPECT_EQ(both["last"]["reason"], "503 Service Unavailable");
+}
+
 TEST_F(ApiPolicyTest, ABackendThatLosesOneOfItsPulsesGoesOnFollowingItsConfiguredWeight) {
     make_web();
     ASSERT_EQ(call("PUT", backend(1),
