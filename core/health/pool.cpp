@@ -167,6 +167,8 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
     const bool absent_at_zero = model::absent_at_zero(service, traits);
     Decision d;
     d.cause = Cause::none;
+    // Whatever else is in the way of its weight. In maintenance nobody asks.
+    if (m.state != State::up && m.admin != Admin::maint) d.health = 0;
     if (m.admin != Admin::ready || m.configured == 0) {
         const bool asked = m.admin != Admin::ready;
         if (asked) d.admin = 0;
@@ -184,13 +186,11 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
     }
     // Fail open, for those of which nothing is known as well: they are no worse than those that are down.
     if (pool.panic && m.state != State::up) {
-        d.health = 0;
         d.cause = Cause::panic;
         d.effective = whole;
         return d;
     }
     if (m.state == State::unknown) {
-        d.health = 0;
         d.cause = m.before > 0 ? Cause::before : Cause::unchecked;
         // Its first check has counted, and is not believed: there may be nothing that it keeps for that.
         if (m.held) d.cause = m.before > 0 ? Cause::held : Cause::down;
@@ -199,7 +199,6 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
         return d;
     }
     if (m.state == State::down) {
-        d.health = 0;
         if (!is_out(pool, m)) {
             d.cause = Cause::kept;
             d.effective = whole;

@@ -26,6 +26,13 @@ std::string ramp_words(const model::Service& service, const Decision& d) {
            base::duration_text(service.pool.slow_start) + " after its return";
 }
 
+// Of its health, where `why` may be about something else that is in the way of its weight.
+std::string health_words(const Decision& d, const std::string& why, const std::string& because) {
+    if (d.cause == Cause::ramp) return percent(d.health) + " of its last checks passed";
+    if (d.admin == 100 && d.pool == 100 && d.cause != Cause::zero) return why;
+    return because.empty() ? "no check has finished yet" : "not up: " + because;
+}
+
 }  // namespace
 
 std::string words(const model::Service& service, const Decision& d, const std::string& because) {
@@ -73,8 +80,7 @@ FactorWords factor_words(const model::Service& service, const Decision& d, const
     if (d.cause == Cause::none) return w;  // no factor is less then
     const std::string why = words(service, d, because);
     if (d.admin < 100) w.admin = why;
-    if (d.health < 100)
-        w.health = d.cause == Cause::ramp ? percent(d.health) + " of its last checks passed" : why;
+    if (d.health < 100) w.health = health_words(d, why, because);
     if (d.ramp < 100) w.ramp = ramp_words(service, d);
     if (d.share < 100) w.share = share_words(d);
     if (d.cause == Cause::held) w.health = why;

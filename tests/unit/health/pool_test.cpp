@@ -101,6 +101,28 @@ TEST(Pool, TheOperatorIsStrongerThanHealth) {
     EXPECT_TRUE(w.decisions[0].present);  // its connections go on
 }
 
+TEST(Pool, HealthIsShownBesideWhatElseIsInTheWayOfAWeight) {
+    Member drained = down(1), out = down(2), none = down(3), unchecked = backup(up(4));
+    drained.admin = Admin::drain;
+    out.admin = Admin::maint;
+    none.configured = 0;
+    unchecked.state = State::unknown;
+    const Whole w = look(service(), {drained, out, none, unchecked, backup(down(5)), up(6)});
+    EXPECT_EQ(w.weights(), (Weights{0, 0, 0, 0, 0, 100}));
+    const auto shown = [&](size_t i, const std::string& because) {
+        const FactorWords words = factor_words(service(), w.decisions[i], because);
+        return std::to_string(w.decisions[i].health) + " " + words.health;
+    };
+    EXPECT_EQ(shown(0, "connection refused"), "0 not up: connection refused");
+    EXPECT_EQ(shown(1, ""), "100 ");  // nobody asks
+    EXPECT_EQ(shown(2, "connection refused"), "0 not up: connection refused");
+    EXPECT_EQ(shown(3, ""), "0 no check has finished yet");
+    EXPECT_EQ(shown(4, "connection refused"), "0 not up: connection refused");
+    EXPECT_EQ(factor_words(service(), w.decisions[0], "").admin, "drained by the operator");
+    EXPECT_EQ(factor_words(service(), w.decisions[4], "").pool,
+              "a backup, and the primaries make the quorum of 1");
+}
+
 TEST(Pool, AShareScalesTheWeightAndLeavesAtLeastOne) {
     for (const auto& [share, configured, effective] : {std::tuple<uint32_t, uint32_t, uint32_t>{50, 100, 50},
                                                        {1, 3, 1},

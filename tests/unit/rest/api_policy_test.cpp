@@ -49,6 +49,20 @@ TEST_F(ApiPolicyTest, ADrainedBackendHasWeight0AtOnceAndIsStillChecked) {
     EXPECT_FALSE(json(get(backend(1))).has("drain"));
 }
 
+TEST_F(ApiPolicyTest, ADrainedBackendThatGoesDownShowsBothReasons) {
+    make_web(2);
+    wait_weight(1, 100);
+    patch(backend(1), R"({"admin":"drain"})");
+    world.answer("b1", health::failing());
+    const auto j =
+        json(wait_for(backend(1), [](const Json& now) { return now["weight"]["factors"]["health"] == 0; }));
+    EXPECT_EQ(j["weight"]["why"], "drained by the operator");
+    EXPECT_EQ(j["weight"]["reasons"]["admin"], "drained by the operator");
+    EXPECT_THAT(j["weight"]["reasons"]["health"].text(), testing::StartsWith("not up: connection refused"));
+    world.answer("b1", health::passing());
+    wait_for(backend(1), [](const Json& now) { return now["weight"]["factors"]["health"] == 100; });
+}
+
 TEST_F(ApiPolicyTest, ADrainShowsWhatIsLeftAndSaysWhenItIsFinished) {
     make_web(1);
     wait_weight(1, 100);
@@ -224,10 +238,7 @@ TEST_F(ApiPolicyTest, SeveralPulsesMustAllPassAndEachIsShown) {
 
 TEST_F(ApiPolicyTest, WhatABackendShowsLastIsOfThePulseThatItsReasonNames) {
     make_web();
-    plugin::Report refused;
-    refused.verdict = plugin::Verdict::fail;
-    refused.detail = "connection refused";
-    plugin::Report unavailable = refused;
+    plugin::Report unavailable = health::failing();
     unavailable.detail = "503 Service Unavailable";
     world.answer("b1/http", unavailable);
     ASSERT_EQ(call("PUT", backend(1),
@@ -236,7 +247,7 @@ TEST_F(ApiPolicyTest, WhatABackendShowsLastIsOfThePulseThatItsReasonNames) {
                   .status,
               200);
     wait_for(backend(1), [](const Json& j) { return j["state"] == "down"; });
-    world.answer("b1/tcp", refused);
+    world.answer("b1/tcp", health::failing());
     const auto both =
         json(wait_for(backend(1), [](const Json& j) { return j["checks"].at(0)["state"] == "down"; }));
     EXPECT_THAT(both["because"].text(), testing::StartsWith("http: 503 Service Unavailable"));
