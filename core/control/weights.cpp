@@ -324,6 +324,8 @@ void Weights::apply(Changes& changes, Batch& batch) {
             continue;
         }
         const Op& op = ops[i];
+        // Of a ramp its beginning and its end are news.
+        const bool step = slot.present && slot.weight > 0 && slot.decision.cause == health::Cause::ramp;
         slot.present = op.kind != Op::Kind::remove_dest;
         if (slot.present) {
             slot.took(op.dest);
@@ -331,7 +333,7 @@ void Weights::apply(Changes& changes, Batch& batch) {
             slot.weight = 0;
         }
         slot.trouble.clear();
-        applied(*changes.services[i], slot, batch.now);
+        applied(step ? base::LogLevel::debug : base::LogLevel::info, *changes.services[i], slot, batch.now);
     }
     slots_->publish(changes.slots);
     for (const size_t i : done.without_service) batch.incomplete.insert(*changes.slots[i]->service);
@@ -339,8 +341,8 @@ void Weights::apply(Changes& changes, Batch& batch) {
 }
 
 // Says what was done, of thousands only of some.
-void Weights::applied(const model::Service& service, const Slot& slot, uint64_t now) {
-    if (!base::log_wants(base::LogLevel::info)) return;
+void Weights::applied(base::LogLevel level, const model::Service& service, const Slot& slot, uint64_t now) {
+    if (!base::log_wants(level)) return;
     const auto write = [&] {
         std::vector<base::LogField> fields{{"service", *slot.service},
                                            {"backend", slot.backend->spec.name},
@@ -350,7 +352,7 @@ void Weights::applied(const model::Service& service, const Slot& slot, uint64_t 
             const auto view = ports_.health_of(slot.member.id);
             fields.push_back({"why", health::words(service, slot.decision, view ? view->because : "")});
         }
-        base::log(base::LogLevel::info, slot.present ? "weight set" : "destination removed", fields);
+        base::log(level, slot.present ? "weight set" : "destination removed", fields);
     };
     lines_.tell(now, write, [] {
         base::log_info(

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/guarded.h"
 #include "base/line_limit.h"
+#include "base/log.h"
 #include "control/slots.h"
 #include "health/engine.h"
 #include "health/pool.h"
@@ -104,7 +105,7 @@ class Weights {
     void tell(const model::Service& service, const std::optional<Pool>& before,
               const health::Assessment& after);
     void apply(Changes& changes, Batch& batch);
-    void applied(const model::Service& service, const Slot& slot, uint64_t now);
+    void applied(base::LogLevel level, const model::Service& service, const Slot& slot, uint64_t now);
     void refused(Slot& slot, const base::Error& error, uint64_t now);
 
     Slots* slots_;

@@ -1,5 +1,6 @@
 """The time of day jumps while gorbd runs: no interval, deadline or ramp goes by it."""
 import os
+import re
 import struct
 import tempfile
 import time
@@ -82,6 +83,7 @@ class Clock(unittest.TestCase):
         self.wait_for("web", lambda b: b["weight"]["effective"] == 100, "up")
         self.tcp.close()
         self.wait_for("web", lambda b: b["weight"]["effective"] == 0, "down")
+        so_far = len(self.gorbd.log())
         self.tcp.open()
         self.wait_for("web", lambda b: b["state"] == "up", "up")
         begun, weights = time.monotonic(), []
@@ -101,6 +103,11 @@ class Clock(unittest.TestCase):
         self.assertTrue(1.0 < time.monotonic() - begun < 3.5 * SLOW, weights)
         self.assertEqual(weights, sorted(weights))
         self.assertGreater(len(set(weights)), 2, "in steps")
+
+        def told():
+            return re.findall(r"weight set .*weight=(\d+) configured=100", self.gorbd.log()[so_far:])
+        wait_until("the log tells of the end", lambda: "100" in told())
+        self.assertEqual(len(told()), 2, "the beginning and the end of it, not each step")
 
 
 if __name__ == "__main__":
