@@ -159,6 +159,11 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
     return std::max<uint32_t>(1, m.configured / pool.divisor);
 }
 
+// With nothing in its way.
+Cause unhindered(const Assessment& pool) {
+    return pool.divisor > 1 ? Cause::divided : Cause::none;
+}
+
 // Apart, so that decide() is short where it can be.
 [[gnu::noinline]] Decision decide_any(const model::Service& service, const Assessment& pool, const Member& m,
                                       uint64_t now) {
@@ -166,7 +171,6 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
     const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
     const bool absent_at_zero = model::absent_at_zero(service, traits);
     Decision d;
-    d.cause = Cause::none;
     // Whatever else is in the way of its weight. In maintenance nobody asks.
     if (m.state != State::up && m.admin != Admin::maint) d.health = 0;
     if (m.admin != Admin::ready || m.configured == 0) {
@@ -208,8 +212,8 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
         d.present = model::effective_on_down(service, traits) != model::OnDown::remove;
         return d;
     }
+    d.cause = unhindered(pool);
     if (pool.panic) {
-        d.cause = Cause::none;
         d.effective = whole;
         return d;
     }
@@ -238,7 +242,7 @@ uint32_t whole_weight(const Assessment& pool, const Member& m) {
 
 Decision decide(const model::Service& service, const Assessment& pool, const Member& m, uint64_t now) {
     if (!ordinary(pool, m)) return decide_any(service, pool, m, now);
-    return {.effective = std::min(whole_weight(pool, m), model::max_weight), .cause = Cause::none};
+    return {.effective = std::min(whole_weight(pool, m), model::max_weight), .cause = unhindered(pool)};
 }
 
 uint64_t next_step(const model::Service& service, const Member& m, uint64_t now) {

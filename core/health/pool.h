@@ -80,6 +80,7 @@ bool counts(const model::Service& service);
 // Why a weight is what it is.
 enum class Cause : uint8_t {
     none,       // nothing is in its way
+    divided,    // the same, and all weights of the service are divided
     zero,       // the configured weight is 0
     drain,      // the operator drains it
     maint,      // the operator took it out

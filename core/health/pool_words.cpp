@@ -39,6 +39,10 @@ std::string words(const model::Service& service, const Decision& d, const std::s
     switch (d.cause) {
         case Cause::none:
             break;
+        case Cause::divided:
+            return "all weights of the service are divided by their greatest common divisor, since "
+                   "scheduler " +
+                   service.scheduler + " has one slot for each unit of weight";
         case Cause::zero:
             return "its configured weight is 0";
         case Cause::drain:
@@ -77,7 +81,7 @@ std::string words(const model::Service& service, const Decision& d, const std::s
 
 FactorWords factor_words(const model::Service& service, const Decision& d, const std::string& because) {
     FactorWords w;
-    if (d.cause == Cause::none) return w;  // no factor is less then
+    if (d.cause == Cause::none || d.cause == Cause::divided) return w;  // no factor is less then
     const std::string why = words(service, d, because);
     if (d.admin < 100) w.admin = why;
     if (d.health < 100) w.health = health_words(d, why, because);
@@ -118,8 +122,9 @@ std::vector<std::string> pool_warnings(const model::Service& service, const Asse
                            : ", which does not send traffic in proportion to weights"));
     }
     if (policy.quorum > pool.primaries && pool.primaries > 0) {
-        all.push_back("the quorum is " + std::to_string(policy.quorum) + " and there are only " +
-                      count(pool.primaries, "primary", "primaries") + " in service: it can not be met");
+        all.push_back("the quorum is " + std::to_string(policy.quorum) + " and there " +
+                      count(pool.primaries, "primary is", "primaries are") +
+                      " in service: it can not be met");
     }
     return all;
 }

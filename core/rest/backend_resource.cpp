@@ -1,5 +1,7 @@
 #include "rest/backend_resource.h"
 
+#include <utility>
+
 #include "base/clock.h"
 #include "base/duration.h"
 #include "model/codec.h"
@@ -17,6 +19,25 @@ std::string_view verdict_text(plugin::Verdict verdict) {
             break;
     }
     return "unknown";
+}
+
+void write_reasons(base::JsonWriter& out, const health::FactorWords& words) {
+    bool any = false;
+    const auto reason = [&](std::string_view factor, const std::string& why) {
+        if (why.empty()) return;
+        if (!std::exchange(any, true)) {
+            base::key(out, "reasons");
+            out.StartObject();
+        }
+        base::key(out, factor);
+        base::value(out, why);
+    };
+    reason("admin", words.admin);
+    reason("health", words.health);
+    reason("ramp", words.ramp);
+    reason("share", words.share);
+    reason("pool", words.pool);
+    if (any) out.EndObject();
 }
 
 void write_weight(base::JsonWriter& out, const control::EffectiveWeight& weight) {
@@ -40,21 +61,7 @@ void write_weight(base::JsonWriter& out, const control::EffectiveWeight& weight)
     percent("share", d.share);
     percent("pool", d.pool);
     out.EndObject();
-    if (d.cause != health::Cause::none) {
-        const auto reason = [&](std::string_view name, const std::string& words) {
-            if (words.empty()) return;
-            base::key(out, name);
-            base::value(out, words);
-        };
-        base::key(out, "reasons");
-        out.StartObject();
-        reason("admin", weight.words.admin);
-        reason("health", weight.words.health);
-        reason("ramp", weight.words.ramp);
-        reason("share", weight.words.share);
-        reason("pool", weight.words.pool);
-        out.EndObject();
-    }
+    write_reasons(out, weight.words);
     if (!weight.present) {
         base::key(out, "removed");
         out.Bool(true);

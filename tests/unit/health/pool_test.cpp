@@ -253,6 +253,9 @@ TEST(Pool, WeightsOfShAreDividedByTheirGreatestCommonDivisorWhoeverIsDown) {
     EXPECT_EQ(w.weights(), (Weights{2, 1, 0}));
     EXPECT_EQ(w.pool.slot_sum, 8U);
     EXPECT_TRUE(pool_warnings(of, w.pool).empty());
+    EXPECT_EQ(w.decisions[0].cause, Cause::divided);
+    EXPECT_EQ(w.decisions[2].cause, Cause::down);
+    EXPECT_EQ(factor_words(of, w.decisions[0], "").health, "") << "no factor takes anything away";
     EXPECT_EQ(look(service("mh"), {a, b, c}).weights(), (Weights{100, 50, 0}));
 
     std::vector<Member> many;
@@ -447,8 +450,8 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             if (serving && w.pool.panic) {
                 ASSERT_EQ(d.effective, std::max(1U, m.configured / w.pool.divisor));
             }
-            // Every weight below the configured one has a reason, but for sh's division.
-            if (d.effective < m.configured && w.pool.divisor == 1) {
+            // Every weight below the configured one has a reason.
+            if (d.effective < m.configured) {
                 ASSERT_FALSE(words(of, d, "x").empty());
             }
         }

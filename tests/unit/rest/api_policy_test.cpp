@@ -213,6 +213,12 @@ TEST_F(ApiPolicyTest, HashSchedulersGetWhatTheyNeed) {
     patch(web, R"({"fallback":"off"})");
     EXPECT_EQ(flags(), 0U);
     EXPECT_THAT(json(get(web))["warnings"].at(0).text(), HasSubstr("fallback is refused"));
+    ASSERT_EQ(call("PUT", backend(1), R"({"address":"10.1.0.1","port":8080,"pulse":{"type":"tcp"}})").status,
+              200);
+    const auto j =
+        json(wait_for(backend(1), [](const Json& now) { return now["weight"]["effective"] == 1; }));
+    EXPECT_THAT(j["weight"]["why"].text(), HasSubstr("divided by their greatest common divisor"));
+    EXPECT_FALSE(j["weight"].has("reasons"));
     patch(web, R"({"method":"dh"})");
     EXPECT_EQ(json(get(web))["pool"]["on_down"], "remove");
 }
