@@ -124,6 +124,20 @@ void VipUsers::release_all() {
 
 void VipUsers::remember(const std::vector<base::Ip>& added) {
     earlier_.insert(added.begin(), added.end());
+    if (added.empty()) return;
+    if (!table_) {
+        base::log_warning("VIPs that an earlier run added stay where they are, since no vip-interface is set",
+                          {{"vips", std::to_string(added.size())}});
+        return;
+    }
+    const auto moved = table_->move_here(added);
+    if (!moved) {
+        base::log_error("VIPs that an earlier run added to another interface may have stayed there",
+                        {{"error", moved.error().sentence}});
+        return;
+    }
+    for (const base::Ip& address : *moved)
+        base::log_info("VIP moved here from another interface", {{"vip", address.text()}});
 }
 
 void VipUsers::release_unused() {

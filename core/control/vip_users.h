@@ -27,7 +27,8 @@ class VipUsers {
     VipUsers(std::unique_ptr<ipvs::VipTable> table, Noted noted)
         : table_(std::move(table)), noted_(std::move(noted)) {}
 
-    // These were added by an earlier run: where they still are, they count as added here.
+    // These were added by an earlier run: where they still are, they count as added here. Those that are on
+    // another interface, since that was the one to add them to, are moved.
     void remember(const std::vector<base::Ip>& added);
     // Removes those of them that nobody has acquired.
     void release_unused();

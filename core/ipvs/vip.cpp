@@ -42,12 +42,21 @@ class RouteVipTable final : public VipTable {
 
     base::Result<std::set<base::Ip>> addresses() override;
     base::Result<bool> add(const base::Ip& address) override;
+    base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>& addresses) override;
     base::Status remove(const base::Ip& address) override;
     // Its number now; an interface that was made anew has another one. Errc::not_found.
     base::Result<int> interface_index() const;
 
   private:
+    struct Place {
+        base::Ip address;
+        int index = 0;
+        uint32_t prefix = 0;
+    };
+    // Every address of every interface.
+    base::Result<std::vector<Place>> places() const;
     base::Result<Address> make(const base::Ip& address, int index) const;
+    base::Status remove_from(int index, const base::Ip& address) const;
 
     Socket socket_;
     std::string interface_;
@@ -64,7 +73,7 @@ base::Result<int> RouteVipTable::interface_index() const {
     return rtnl_link_get_ifindex(link.get());
 }
 
-base::Result<std::set<base::Ip>> RouteVipTable::addresses() {
+base::Result<std::vector<RouteVipTable::Place>> RouteVipTable::places() const {
     nl_cache* listed = nullptr;
     int code = -NLE_DUMP_INTR;
     for (int i = 0; i < list_attempts && code == -NLE_DUMP_INTR; ++i) {
@@ -72,15 +81,25 @@ base::Result<std::set<base::Ip>> RouteVipTable::addresses() {
     }
     if (code < 0) return base::fail(failed("list the addresses of this host", code));
     const Cache cache(listed);
-    std::set<base::Ip> all;
+    std::vector<Place> all;
     for (nl_object* o = nl_cache_get_first(cache.get()); o; o = nl_cache_get_next(o)) {
-        nl_addr* local = rtnl_addr_get_local(reinterpret_cast<rtnl_addr*>(o));
+        auto* one = reinterpret_cast<rtnl_addr*>(o);
+        nl_addr* local = rtnl_addr_get_local(one);
         const int family = local ? nl_addr_get_family(local) : AF_UNSPEC;
         if (family != AF_INET && family != AF_INET6) continue;
         if (nl_addr_get_len(local) != (family == AF_INET ? 4 : 16)) continue;
-        all.insert(base::Ip::from_bytes(family, nl_addr_get_binary_addr(local)));
+        all.push_back({base::Ip::from_bytes(family, nl_addr_get_binary_addr(local)),
+                       rtnl_addr_get_ifindex(one), static_cast<uint32_t>(rtnl_addr_get_prefixlen(one))});
     }
     return all;
+}
+
+base::Result<std::set<base::Ip>> RouteVipTable::addresses() {
+    const auto all = places();
+    if (!all) return base::fail(all.error());
+    std::set<base::Ip> out;
+    for (const Place& place : *all) out.insert(place.address);
+    return out;
 }
 
 base::Result<Address> RouteVipTable::make(const base::Ip& address, int index) const {
@@ -113,18 +132,43 @@ base::Result<bool> RouteVipTable::add(const base::Ip& address) {
     return true;
 }
 
+base::Result<std::vector<base::Ip>> RouteVipTable::move_here(const std::vector<base::Ip>& addresses) {
+    const auto index = interface_index();
+    if (!index) return base::fail(index.error());
+    const auto all = places();
+    if (!all) return base::fail(all.error());
+    const std::set<base::Ip> some(addresses.begin(), addresses.end());
+    std::vector<base::Ip> moved;
+    for (const Place& place : *all) {
+        if (place.index == *index || place.prefix != place.address.bits() || !some.contains(place.address))
+            continue;
+        const auto wanted = make(place.address, *index);
+        if (!wanted) return base::fail(wanted.error());
+        const int code = rtnl_addr_add(socket_.get(), wanted->get(), NLM_F_EXCL);
+        if (code < 0 && code != -NLE_EXIST)
+            return base::fail(failed("move VIP " + place.address.text() + " to " + interface_, code));
+        if (auto removed = remove_from(place.index, place.address); !removed)
+            return base::fail(removed.error());
+        moved.push_back(place.address);
+    }
+    return moved;
+}
+
+base::Status RouteVipTable::remove_from(int index, const base::Ip& address) const {
+    const auto unwanted = make(address, index);
+    if (!unwanted) return base::fail(unwanted.error());
+    const int code = rtnl_addr_delete(socket_.get(), unwanted->get(), 0);
+    if (code < 0 && code != -NLE_NOADDR && code != -NLE_OBJ_NOTFOUND && code != -NLE_NODEV)
+        return base::fail(failed("remove VIP " + address.text() + " from its interface", code));
+    return {};
+}
+
 base::Status RouteVipTable::remove(const base::Ip& address) {
     if (!address) return base::fail(base::Errc::invalid, "no address to remove from " + interface_);
     const auto index = interface_index();
     if (!index && index.error().code == base::Errc::not_found) return {};  // its addresses went with it
     if (!index) return base::fail(index.error());
-    const auto unwanted = make(address, *index);
-    if (!unwanted) return base::fail(unwanted.error());
-    const int code = rtnl_addr_delete(socket_.get(), unwanted->get(), 0);
-    if (code < 0 && code != -NLE_NOADDR && code != -NLE_OBJ_NOTFOUND && code != -NLE_NODEV) {
-        return base::fail(failed("remove VIP " + address.text() + " from " + interface_, code));
-    }
-    return {};
+    return remove_from(*index, address);
 }
 
 }  // namespace

@@ -108,6 +108,7 @@ class Interface final : public ipvs::VipTable {
         if (addresses_->hosts.contains(address)) return false;
         return addresses_->added.insert(address).second;
     }
+    base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>&) override { return {}; }
     base::Status remove(const base::Ip& address) override {
         addresses_->added.erase(address);
         return {};

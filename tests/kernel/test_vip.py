@@ -5,9 +5,9 @@ from lab import VIP, LabTest
 class Vip(LabTest):
     servers = 0
 
-    def addresses(self):
-        """{"10.9.0.60/32", ...} of the interface `vips`, without its link-local one."""
-        lines = self.lab.director.sh("ip", "-o", "addr", "show", "dev", "vips").splitlines()
+    def addresses(self, interface="vips"):
+        """{"10.9.0.60/32", ...} of an interface, without its link-local one."""
+        lines = self.lab.director.sh("ip", "-o", "addr", "show", "dev", interface).splitlines()
         return {words[3] for line in lines if not (words := line.split())[3].startswith("fe80:")}
 
     def put(self, gorbd, name, address, port=80):
@@ -51,6 +51,23 @@ class Vip(LabTest):
         self.assertEqual(self.addresses(), {"10.9.0.65/32"})
         gorbd.delete("/service/a")
         self.assertEqual(self.addresses(), set())
+
+    def test_moves_with_the_interface_that_is_named(self):
+        gorbd = self.gorbd("--vip-interface", "vips")
+        own = self.addresses("client")
+        self.put(gorbd, "a", "10.9.0.66")
+        self.put(gorbd, "six", "fd09::66")
+        self.lab.director.ip("addr add 10.9.0.67/32 dev vips")
+        self.put(gorbd, "theirs", "10.9.0.67")
+        gorbd.terminate()
+        gorbd.command[gorbd.command.index("vips")] = "client"
+        gorbd.start()
+        self.assertEqual(self.addresses("client"), own | {"10.9.0.66/32", "fd09::66/128"})
+        self.assertEqual(self.addresses(), {"10.9.0.67/32"})
+        for name in ("a", "six", "theirs"):
+            self.assertEqual(gorbd.delete(f"/service/{name}").status, 200)
+        self.assertEqual(self.addresses("client"), own)
+        self.assertEqual(self.addresses(), {"10.9.0.67/32"})
 
     def test_one_that_was_there_stays(self):
         self.lab.director.ip("addr add 10.9.0.61/32 dev vips", "addr add fd09::61/128 dev vips nodad")

@@ -27,6 +27,7 @@ class FakeVips final : public ipvs::VipTable {
         if (os_error) return base::fail(Errc::refused, "no", os_error);
         return present.insert(address).second;
     }
+    base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>&) override { return {}; }
     base::Status remove(const base::Ip& address) override {
         present.erase(address);
         return {};

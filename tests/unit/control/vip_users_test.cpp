@@ -10,6 +10,7 @@ namespace {
 // An interface that refuses when it is told to.
 struct Interface {
     std::set<base::Ip> has;
+    std::set<base::Ip> others;  // of the host's other interfaces
     bool refuses = false;
 };
 class FakeTable final : public ipvs::VipTable {
@@ -17,11 +18,23 @@ class FakeTable final : public ipvs::VipTable {
     explicit FakeTable(Interface& interface) : interface_(&interface) {}
     base::Result<std::set<base::Ip>> addresses() override {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
-        return interface_->has;
+        std::set<base::Ip> all = interface_->has;
+        all.insert(interface_->others.begin(), interface_->others.end());
+        return all;
     }
     base::Result<bool> add(const base::Ip& address) override {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
-        return interface_->has.insert(address).second;
+        return !interface_->others.contains(address) && interface_->has.insert(address).second;
+    }
+    base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>& addresses) override {
+        if (interface_->refuses) return base::fail(base::Errc::refused, "no");
+        std::vector<base::Ip> moved;
+        for (const base::Ip& address : addresses) {
+            if (interface_->others.erase(address) == 0) continue;
+            interface_->has.insert(address);
+            moved.push_back(address);
+        }
+        return moved;
     }
     base::Status remove(const base::Ip& address) override {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
@@ -99,6 +112,23 @@ TEST_F(VipUsersTest, OnlyWhatHasToBeAddedIsMissing) {
     EXPECT_EQ(users.missing({there, earlier, used, vip}), std::vector{vip});
     interface.refuses = true;
     EXPECT_TRUE(users.missing({vip}).empty());
+}
+
+TEST_F(VipUsersTest, OnesThatAnEarlierRunAddedToAnotherInterfaceAreMoved) {
+    const base::Ip unused = *base::Ip::parse("10.0.0.2"), hosts = *base::Ip::parse("10.0.0.3");
+    interface.others = {vip, unused, hosts};
+    noted = {vip, unused};
+    users.remember({vip, unused});
+    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire(hosts));
+    EXPECT_EQ(interface.has, (std::set{vip, unused}));
+    users.release_unused();
+    users.release(hosts);
+    EXPECT_EQ(interface.has, std::set{vip});
+    users.release(vip);
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_EQ(interface.others, std::set{hosts});
+    EXPECT_TRUE(noted.empty());
 }
 
 TEST_F(VipUsersTest, OneThatIsNotedGoesWithItsLastService) {

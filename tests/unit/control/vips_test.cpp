@@ -40,6 +40,7 @@ class Vips final : public ipvs::VipTable {
         interface_->noted_first[address] = interface_->noted(address);
         return interface_->has.insert(address).second;
     }
+    base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>&) override { return {}; }
     base::Status remove(const base::Ip& address) override {
         interface_->has.erase(address);
         return {};

@@ -2,12 +2,14 @@
 // where namespaces are allowed, ipvs_kernel_test runs them always.
 #pragma once
 #include <arpa/inet.h>
+#include <gmock/gmock.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netlink/route/link.h>
 #include <netlink/socket.h>
 
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -112,6 +114,20 @@ inline void vip_of_another_interface_is_left_there() {
     const auto now = addresses();
     EXPECT_NE(std::find(now.begin(), now.end(), "gorb0 192.0.2.1/32"), now.end());
     EXPECT_EQ(std::find(now.begin(), now.end(), "gorb1 192.0.2.1/32"), now.end());
+
+    // Only what is said to be gorb's and is the address of a host alone.
+    EXPECT_TRUE(*(*first)->add(ip("192.0.2.2")));
+    EXPECT_TRUE(*(*first)->add(ip("2001:db8::81")));
+    ASSERT_EQ(std::system("ip address add 198.51.100.1/24 dev gorb0"), 0);
+    const auto moved =
+        (*second)->move_here({ip("192.0.2.1"), ip("2001:db8::81"), ip("192.0.2.9"), ip("198.51.100.1")});
+    ASSERT_TRUE(ok(moved));
+    EXPECT_EQ(moved->size(), 2U);
+    EXPECT_THAT(addresses(), testing::IsSupersetOf({"gorb1 192.0.2.1/32", "gorb1 2001:db8::81/128",
+                                                    "gorb0 192.0.2.2/32", "gorb0 198.51.100.1/24"}));
+    EXPECT_THAT(addresses(), testing::Not(testing::Contains("gorb0 192.0.2.1/32")));
+    EXPECT_THAT(addresses(), testing::Not(testing::Contains("gorb0 2001:db8::81/128")));
+    EXPECT_TRUE((*second)->move_here({ip("192.0.2.1")})->empty()) << "it is there";
 
     // IPv6 can be used at once: never tentative (0x40), as IFA_F_NODAD (0x02) wants it.
     EXPECT_TRUE(*(*first)->add(ip("2001:db8::80")));
