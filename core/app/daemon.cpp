@@ -54,6 +54,7 @@ control::Options control_options(const Settings& settings) {
     options.release_on_exit = settings.release_on_exit;
     options.force = settings.force;
     options.flush = settings.flush_on_start;
+    options.declares = !settings.declared.empty();
     options.reconcile_period_ns = static_cast<uint64_t>(settings.period.count());
     options.repair_drift = settings.drift == Drift::repair;
     options.guard = {settings.guard_share, settings.guard_least};

@@ -219,7 +219,8 @@ base::Status Control::start() {
         base::log_warning("flushed: every virtual service was removed from the kernel's table");
     }
     const bool durable = impl_->parts.keeper.durable();
-    auto started = start_from(impl_->parts, std::move(*loaded), impl_->options.force);
+    auto started =
+        start_from(impl_->parts, std::move(*loaded), impl_->options.force, impl_->options.declares);
     if (!started) return base::fail(started.error());
     if (durable) {
         base::log_info("desired state loaded", {{"services", std::to_string(started->services)},

@@ -79,8 +79,9 @@ struct Totals {
 
 struct Options {
     bool release_on_exit = false;
-    bool force = false;  // start past the guard against mass deletion
-    bool flush = false;  // of all that the kernel has, whoever made it, at the start
+    bool force = false;    // start past the guard against mass deletion
+    bool declares = true;  // Declare may come: services that came of it keep that they did (model::Origin)
+    bool flush = false;    // of all that the kernel has, whoever made it, at the start
     uint64_t reconcile_period_ns = 30'000'000'000;  // 0: only when asked
     bool repair_drift = true;                       // false: drift is only reported
     reconcile::Guard guard;

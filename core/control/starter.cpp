@@ -28,20 +28,30 @@ class Starter {
   public:
     explicit Starter(Parts& parts) : p_(&parts) {}
 
-    void take(store::Loaded& loaded) {
+    void take(store::Loaded& loaded, bool declares) {
         if (!loaded.identity.empty()) p_->identity = loaded.identity;
         p_->leaving.insert(loaded.leaving.begin(), loaded.leaving.end());
         p_->vips_added.insert(loaded.vips.begin(), loaded.vips.end());
         p_->vips.remember(loaded.vips);
         p_->last_revision = loaded.revision;
         store::Builder builder;
+        std::vector<const std::string*> released;
         for (store::Loaded::ServiceRow& service : loaded.services) {
             const std::string* name = p_->slots.name_of(service.spec.name);
-            builder.add(std::move(service.spec), service.revision, service.origin);
+            const bool release = !declares && service.origin == model::Origin::file;
+            if (release) released.push_back(name);
+            builder.add(std::move(service.spec), service.revision,
+                        release ? model::Origin::api : service.origin);
             for (store::Loaded::BackendRow& row : service.backends) builder.add(backend(name, row));
         }
-        p_->keeper.owe(std::move(drains_begun_));
         p_->store.commit(builder.finish(std::max<uint64_t>(loaded.revision, 1)));
+        const model::SnapshotPtr now = p_->store.snapshot();
+        for (const std::string* name : released) owed_.put_services.push_back(*now->services.find(*name));
+        if (!released.empty()) {
+            base::log_info("there are no declarative files any more: what came of them is kept, as from REST",
+                           {{"services", std::to_string(released.size())}});
+        }
+        p_->keeper.owe(std::move(owed_));
         p_->last_revision = std::max<uint64_t>(p_->last_revision, 1);
     }
 
@@ -128,7 +138,7 @@ class Starter {
             p_->unchecked.with([&](auto& why) { why[entry->id] = pulses.error().sentence; });
         }
         // Of an older file, or imported: its time begins now, once.
-        if (drains && row.drain_since == 0) drains_begun_.put_backends.emplace_back(*service, entry);
+        if (drains && row.drain_since == 0) owed_.put_backends.emplace_back(*service, entry);
         slot.service = service;
         slot.backend = entry;
         p_->slots.put(std::move(slot));
@@ -210,17 +220,17 @@ class Starter {
 
     Parts* p_;
     std::vector<health::Target> targets_;
-    store::Write drains_begun_;
+    store::Write owed_;  // rows that are otherwise from this start on
     size_t backends_ = 0;
 };
 
 }  // namespace
 
-base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force) {
+base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force, bool declares) {
     Started started;
     started.services = loaded.services.size();
     Starter starter(parts);
-    starter.take(loaded);
+    starter.take(loaded, declares);
     started.backends = starter.backends();
     auto kernel = starter.kernel(force);
     if (!kernel) return base::fail(kernel.error());

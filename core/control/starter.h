@@ -14,6 +14,7 @@ struct Started {
 // Once, before the control runs. What the kernel refuses, and a pulse whose plugin is missing, is
 // logged and shown, and does not keep the rest from starting; an error is that the kernel's table can not be
 // read. `force`: past the guard against mass deletion, which else holds what is leaving (Sync::hold).
-base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force);
+// `declares`: there are declarative files; without them, what came of some is from REST from then on.
+base::Result<Started> start_from(Parts& parts, store::Loaded loaded, bool force, bool declares);
 
 }  // namespace gorb::control

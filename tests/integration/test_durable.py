@@ -278,6 +278,24 @@ class Declared(StoreTest):
         gorbd.terminate()
         self.assertEqual(gorbd.start().get("/service").json, ["dns", "mine"])
 
+    def test_without_files_what_came_of_them_is_as_from_rest(self):
+        self.declare("a", {"web": web(1), "old": web(2, address="10.0.0.2")})
+        gorbd = self.daemon("--config", self.config)
+        gorbd.terminate()
+        files = self.config.read_text()
+        self.config.write_text("")
+        gorbd.start()
+        self.assertEqual(gorbd.get("/service/web").json["origin"], "api")
+        self.assertNotIn("note", gorbd.delete("/service/web/b1").json or {})
+        gorbd.kill()
+        # Files that are named again have what is in them, and nothing goes because it is not.
+        self.config.write_text(files)
+        self.declare("a", {"web": web(3)})
+        gorbd.start()
+        self.assertEqual({name: gorbd.get(f"/service/{name}").json["origin"] for name in ("web", "old")},
+                         {"web": "file", "old": "api"})
+        self.assertEqual(gorbd.get("/service/web").json["backends"], ["b3"])
+
     def test_force_is_for_the_start_not_for_what_sighup_reads(self):
         many = {f"s{i}": {"address": f"10.0.1.{i}", "port": 80} for i in range(1, 31)}
         self.declare("a", many)
