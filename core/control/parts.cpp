@@ -89,7 +89,8 @@ store::Health Parts::health_of(const Slot& slot) const {
     const auto wall = [&](uint64_t at) {
         return at == 0 ? 0 : clock.wall() - static_cast<int64_t>(clock.now()) + static_cast<int64_t>(at);
     };
-    return {stored(slot.member.state), wall(slot.member.since), wall(slot.member.back_since)};
+    return {stored(slot.member.state), wall(slot.member.since), wall(slot.member.back_since),
+            slot.member.share};
 }
 
 void Parts::remember_health(const Slot& slot) {

@@ -127,9 +127,11 @@ class Starter {
             member.state = state_of(row.health.state);
             member.since = monotonic(row.health.since);
             member.back_since = monotonic(row.health.back);
+            member.share = row.health.share;
             health::Target target{entry->id,           *service,           entry->spec.name,
                                   entry->spec.address, entry->spec.pulses, (*pulses)->args};
             target.known = member.state;
+            target.known_share = member.share;
             targets_.push_back(std::move(target));
         } else if (checked) {
             base::log_error(

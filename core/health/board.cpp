@@ -32,9 +32,10 @@ Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Pro
 
 namespace {
 
-Probes::Past known_from_before(State state, int64_t wall) {
+Probes::Past known_from_before(const Target& target, int64_t wall) {
     Probes::Past past;
-    past.standing.state = state;
+    past.standing.state = target.known;
+    past.share = target.known_share;
     past.since_wall = wall;
     past.because = Text("known from before gorbd was started");
     past.taken_over = true;
@@ -112,7 +113,7 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     for (size_t i = 0; i < specs.size(); ++i) {
         std::optional<Probes::Past> past;
         if (from[i]) past = lane(before[*from[i]]).past(before[*from[i]].slot);
-        if (fresh && target.known != State::unknown) past = known_from_before(target.known, wall);
+        if (fresh && target.known != State::unknown) past = known_from_before(target, wall);
         refs.push_back(subscribe(target, specs[i], past ? &*past : nullptr, wall));
     }
     for (const Ref& ref : before) lane(ref).unsubscribe(ref.slot, target.id);

@@ -27,6 +27,7 @@ struct Target {
     bool wants_ratio = false;  // Changed is also told when nothing but the ratio is another
     // What an earlier run knew: a probe that is new begins with it instead of with what the pulse says.
     State known = State::unknown;
+    uint8_t known_share = 100;  // CheckView::share
 };
 
 // Everything known about one check of a backend. A copy, taken at one instant.

@@ -47,11 +47,12 @@ int RowWriter::prepare(Connection& file) {
          "= excluded.settings, crc = excluded.crc, drain = excluded.drain"},
         {&put_health_,
          // Of a backend that went meanwhile nothing is kept.
-         "INSERT INTO health (service, backend, state, since, back, crc) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE "
+         "INSERT INTO health (service, backend, state, since, back, crc, share) SELECT ?1, ?2, ?3, ?4, ?5, "
+         "?6, ?7 WHERE "
          "EXISTS (SELECT 1 FROM backend WHERE service = ?1 AND name = ?2) ON "
          "CONFLICT "
          "DO UPDATE SET state = excluded.state, since = excluded.since, back = excluded.back, crc = "
-         "excluded.crc"},
+         "excluded.crc, share = excluded.share"},
         {&put_leaving_,
          "INSERT INTO leaving (service, backend, crc, granted) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
          "crc = excluded.crc, granted = excluded.granted"},
@@ -101,9 +102,10 @@ int RowWriter::put(const std::string& service, const model::Backend& backend, ui
 int RowWriter::put(const std::string& service, const std::string& backend, const Health& health) {
     const auto state = static_cast<int64_t>(health.state);
     RowSum sum = RowSum().add(service).add(backend).add(state).add(health.since).add(health.back);
+    sum.add_later(100 - health.share);
     bytes_ += service.size() + backend.size() + 64;
     put_health_.bind(1, service).bind(2, backend).bind(3, state).bind(4, health.since);
-    put_health_.bind(5, health.back).bind(6, sum.value());
+    put_health_.bind(5, health.back).bind(6, sum.value()).bind(7, int64_t{health.share});
     return put_health_.run();
 }
 

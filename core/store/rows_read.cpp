@@ -267,7 +267,7 @@ class Reader {
 
     Status health() {
         size_t service = 0, backend = 0;
-        return each("SELECT service, backend, state, since, back, crc FROM health ORDER BY service, backend",
+        return each("SELECT service, backend, state, since, back, crc, share FROM health ORDER BY 1, 2",
                     [&](Statement& row) -> Status {
                         const std::string_view first = row.text(0), second = row.text(1);
                         while (service < all_.services.size() && all_.services[service].spec.name < first) {
@@ -285,20 +285,24 @@ class Reader {
                                    "\" of service \"" + std::string(row.text(0)) + "\"";
                         };
                         if (!found) return fail(Errc::io, what() + " is there, but not the backend");
-                        const int64_t state = row.integer(2);
+                        const int64_t state = row.integer(2), share = row.integer(6);
                         const int64_t computed = RowSum()
                                                      .add(row.text(0))
                                                      .add(row.text(1))
                                                      .add(state)
                                                      .add(row.integer(3))
                                                      .add(row.integer(4))
+                                                     .add_later(100 - share)
                                                      .value();
                         if (row.integer(5) != computed) {
                             if (Status good = check_sum(row.integer(5), computed, what()); !good) return good;
                         }
                         if (state < 0 || state > 2)
                             return fail(Errc::io, what() + " has a state that can not be");
-                        found->health = {static_cast<Health::State>(state), row.integer(3), row.integer(4)};
+                        if (share < 0 || share > 100)
+                            return fail(Errc::io, what() + " has a share that can not be");
+                        found->health = {static_cast<Health::State>(state), row.integer(3), row.integer(4),
+                                         static_cast<uint8_t>(share)};
                         return {};
                     });
     }

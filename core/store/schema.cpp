@@ -38,6 +38,7 @@ CREATE TABLE health (
   since INTEGER NOT NULL,     -- ns since 1970, 0: unknown
   back INTEGER NOT NULL,      -- when it came back, while its weight still grows
   crc INTEGER NOT NULL,
+  share INTEGER NOT NULL DEFAULT 100,  -- per cent of its weight that its pulse asked for
   PRIMARY KEY (service, backend),
   FOREIGN KEY (service, backend) REFERENCES backend (service, name) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
@@ -55,13 +56,15 @@ CREATE TABLE vip (
 )";
 
 constexpr Step all_steps[] = {
-    // Both are 0 in the rows that there are, whose CRCs stay as they are: see RowSum::add_later().
+    // Columns are added so that the CRCs of the rows that there are stay as they are: see
+    // RowSum::add_later().
     {1,
      "ALTER TABLE backend ADD COLUMN drain INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE leaving ADD COLUMN granted INTEGER NOT NULL DEFAULT 0"},
     // Nothing to do but to say so: an older gorbd would go by the revision in meta alone, and use numbers
     // twice.
     {2, ""},
+    {3, "ALTER TABLE health ADD COLUMN share INTEGER NOT NULL DEFAULT 100"},
 };
 
 base::Status run(Connection& file, const char* sql, const std::string& doing) {
@@ -99,7 +102,7 @@ base::Status take_steps(Connection& file, const std::string& path, int64_t versi
 }  // namespace
 
 const Schema& schema() {
-    static constexpr Schema newest{3, all_steps, tables};
+    static constexpr Schema newest{4, all_steps, tables};
     return newest;
 }
 

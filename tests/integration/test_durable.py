@@ -100,6 +100,25 @@ class Durable(StoreTest):
         gorbd.start()
         self.assertEqual(gorbd.get("/service/web/b1").json["weight"]["effective"], 100)
 
+    def test_a_share_that_was_asked_for_is_kept_over_a_restart(self):
+        gorbd = self.daemon()
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        shares = {"b1": 0, "b2": 20}
+        for name, share in shares.items():
+            gorbd.made(f"/service/web/{name}", {"address": f"10.1.0.{name[1]}", "port": 80, "pulse": {"type": "ttl", "ttl": "1h", "interval": "100ms"}})
+            self.assertEqual(gorbd.put(f"/service/web/{name}/pulse", {"status": "pass", "share": share}).status, 200)
+            gorbd.wait_for(f"/service/web/{name}", lambda b, s=share: (b["state"], b["weight"]["effective"]) == ("up", s), f"{share}")
+        gorbd.terminate()
+        gorbd.start()
+        for name, share in shares.items():
+            weight = gorbd.get(f"/service/web/{name}").json["weight"]
+            self.assertEqual((weight["effective"], weight["why"]), (share, f"its pulse asks for {share} % of the weight"))
+            # Checks without a report yet change nothing.
+            gorbd.wait_for(f"/service/web/{name}", lambda b: b["counts"]["unknowns"] > 2, "checks")
+            self.assertEqual(gorbd.get(f"/service/web/{name}").json["weight"]["effective"], share)
+            self.assertEqual(gorbd.put(f"/service/web/{name}/pulse", {"status": "pass"}).status, 200)
+            gorbd.wait_for(f"/service/web/{name}", lambda b: b["weight"]["effective"] == 100, "all of it")
+
     def test_since_when_a_backend_drains_is_kept_over_kill_9(self):
         gorbd = self.daemon()
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})

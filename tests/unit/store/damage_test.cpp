@@ -118,12 +118,12 @@ TEST(Damage, FilesOfOthersAreRefusedAndLeftAlone) {
 TEST(Damage, ANewerSchemaIsRefusedAndLeftAlone) {
     const Folder folder;
     make(folder.store(), 14, 3);
-    ASSERT_EQ(run_sql(folder.file(), "PRAGMA user_version=4"), "");
+    ASSERT_EQ(run_sql(folder.file(), "PRAGMA user_version=5"), "");
     const std::string before = bytes_of(folder.file());
     const auto db = open_database(folder.store());
     ASSERT_FALSE(db);
     EXPECT_EQ(db.error().code, base::Errc::unsupported);
-    EXPECT_NE(db.error().sentence.find("was written by a newer gorbd (schema 4, this one knows up to 3)"),
+    EXPECT_NE(db.error().sentence.find("was written by a newer gorbd (schema 5, this one knows up to 4)"),
               std::string::npos)
         << db.error().sentence;
     EXPECT_EQ(bytes_of(folder.file()), before);
@@ -132,14 +132,14 @@ TEST(Damage, ANewerSchemaIsRefusedAndLeftAlone) {
 // ---- versions to come
 
 constexpr Step steps[] = {
-    {3, "ALTER TABLE vip ADD COLUMN note TEXT"},
-    {4, "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO more SELECT revision FROM meta"},
+    {4, "ALTER TABLE vip ADD COLUMN note TEXT"},
+    {5, "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO more SELECT revision FROM meta"},
 };
 
 TEST(Upgrade, AnOlderFileIsCopiedAndBroughtUpToDate) {
     const Folder folder;
     const Loaded all = make(folder.store(), 15, 20);
-    const Schema newer{5, steps, ""};
+    const Schema newer{6, steps, ""};
     {
         auto db = open_with(folder.store(), {}, newer);
         ASSERT_TRUE(db) << db.error().sentence;
@@ -149,8 +149,8 @@ TEST(Upgrade, AnOlderFileIsCopiedAndBroughtUpToDate) {
         EXPECT_TRUE(put(**db, more));
     }
     EXPECT_TRUE(open_with(folder.store(), {}, newer));
-    EXPECT_NE(refusal(folder.store()).find("newer gorbd (schema 5"), std::string::npos);
-    const fs::path copy = folder.store() / "gorb.db.schema-3";
+    EXPECT_NE(refusal(folder.store()).find("newer gorbd (schema 6"), std::string::npos);
+    const fs::path copy = folder.store() / "gorb.db.schema-4";
     ASSERT_TRUE(fs::exists(copy));
     ASSERT_TRUE(restore(folder / "other", copy));
     Loaded other = reopened(folder / "other");
@@ -161,17 +161,17 @@ TEST(Upgrade, AnOlderFileIsCopiedAndBroughtUpToDate) {
 TEST(Upgrade, AStepThatFailsLeavesTheFileAsItWas) {
     const Folder folder;
     const Loaded all = make(folder.store(), 16, 20);
-    constexpr Step bad[] = {steps[0], {4, "INSERT INTO nowhere VALUES (1)"}};
-    const auto db = open_with(folder.store(), {}, Schema{5, bad, ""});
+    constexpr Step bad[] = {steps[0], {5, "INSERT INTO nowhere VALUES (1)"}};
+    const auto db = open_with(folder.store(), {}, Schema{6, bad, ""});
     ASSERT_FALSE(db);
-    EXPECT_NE(db.error().sentence.find("from schema 3 to 5"), std::string::npos) << db.error().sentence;
+    EXPECT_NE(db.error().sentence.find("from schema 4 to 6"), std::string::npos) << db.error().sentence;
     EXPECT_EQ(difference_of(reopened(folder.store()), all), "");
 }
 
 TEST(Upgrade, AVersionWithoutAStepIsRefused) {
     const Folder folder;
     const Loaded all = make(folder.store(), 17, 5);
-    const auto db = open_with(folder.store(), {}, Schema{6, steps, ""});
+    const auto db = open_with(folder.store(), {}, Schema{7, steps, ""});
     ASSERT_FALSE(db);
     EXPECT_EQ(db.error().code, base::Errc::unsupported);
     EXPECT_EQ(difference_of(reopened(folder.store()), all), "");

@@ -360,7 +360,7 @@ TEST(Database, AnOperatorCanReadItWithSqlite) {
     EXPECT_EQ(ask(folder.file(), "SELECT backend, state, since FROM health"), "b0|2|5\n");
     EXPECT_EQ(ask(folder.file(), "SELECT settings LIKE '%host%' FROM backend"), "0\n");
     EXPECT_EQ(ask(folder.file(), "PRAGMA journal_mode;PRAGMA application_id;PRAGMA user_version"),
-              "wal\n1735357026\n3\n");
+              "wal\n1735357026\n4\n");
     EXPECT_EQ(ask(folder.file(),
                   "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND strict = 0 AND "
                   "name NOT LIKE 'sqlite%'"),

@@ -212,7 +212,8 @@ inline Loaded random_state(uint64_t seed, size_t services) {
             if (random.coin())
                 made.health = {random.one_of({Health::State::up, Health::State::down}),
                                static_cast<int64_t>(random.below(1ULL << 62)),
-                               static_cast<int64_t>(random.below(1ULL << 62))};
+                               static_cast<int64_t>(random.below(1ULL << 62)),
+                               random.one_of<uint8_t>({0, 40, 100})};
             if (random.coin()) made.drain_since = static_cast<int64_t>(random.below(1ULL << 62));
             if (!addresses.emplace(made.spec.address, true).second) continue;
             backends.emplace(made.spec.name, made);

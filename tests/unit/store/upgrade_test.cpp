@@ -16,6 +16,7 @@ INSERT INTO meta VALUES(1,'40b802c1',2,0,913393131);
 INSERT INTO service VALUES('web',1,0,0,'10.0.0.1:80/tcp','{"method":"wrr","flags":"","persistent":false}',2074404223);
 INSERT INTO backend VALUES('web','b1',1,'10.1.0.1:80','{"weight":7,"method":"nat","backup":false,"admin":"drain","drain-timeout":"1h","drain-then":"delete","pulse":{"type":"tcp","interval":"1m","timeout":"5s","rise":2,"fall":3,"args":{}},"upper-threshold":0,"lower-threshold":0}',2355917978);
 INSERT INTO backend VALUES('web','b2',1,'10.1.0.2:80','{"weight":100,"method":"nat","backup":false,"admin":"ready","pulse":{"type":"http","interval":"5s","timeout":"5s","rise":2,"fall":3,"args":{}},"upper-threshold":0,"lower-threshold":0}',1186537958);
+INSERT INTO health VALUES('web','b2',2,5,6,1667407232);
 INSERT INTO leaving VALUES('10.0.0.9:80/tcp','',2548083744);
 INSERT INTO leaving VALUES('10.0.0.9:80/tcp','10.1.0.9:80',831836027);
 )";
@@ -36,6 +37,7 @@ struct UpgradeFrom1 : testing::Test {
         EXPECT_EQ(drains.spec.admin, model::Admin::drain);
         EXPECT_EQ(drains.spec.drain_timeout, std::chrono::hours(1));
         EXPECT_EQ(drains.drain_since, 0);  // not known
+        EXPECT_EQ(all.services[0].backends[1].health, (Health{Health::State::down, 5, 6, 100}));
         ASSERT_EQ(all.leaving.size(), 2U);
         for (const Leaving& entry : all.leaving) EXPECT_FALSE(entry.granted);
     }
@@ -48,7 +50,7 @@ TEST_F(UpgradeFrom1, NothingIsLostAndACopyIsKept) {
     const fs::path copy = folder.store() / "gorb.db.schema-1";
     ASSERT_TRUE(fs::exists(copy));
     EXPECT_EQ(run_sql(folder.file(),
-                      "UPDATE meta SET crc = crc / (SELECT user_version = 3 FROM "
+                      "UPDATE meta SET crc = crc / (SELECT user_version = 4 FROM "
                       "pragma_user_version)"),
               "");
     EXPECT_EQ(refusal(folder.store()), "");
@@ -105,11 +107,28 @@ TEST_F(UpgradeFrom1, ARestoreOverItRemembersWhatItHadInTheKernel) {
     EXPECT_TRUE(std::ranges::find(all.leaving, b1) != all.leaving.end());
 }
 
+TEST_F(UpgradeFrom1, WhatCameWithSchema4IsKeptFromThenOn) {
+    const Health some{Health::State::up, 7, 0, 0};
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load());
+        Write write;
+        write.health = {{{"web", "b2"}, some}};
+        ASSERT_TRUE(put(*db, write));
+    }
+    EXPECT_EQ(reopened(folder.store()).services[0].backends[1].health, some);
+    EXPECT_EQ(run_sql(folder.file(), "UPDATE health SET share = 100"), "");
+    EXPECT_NE(refusal(folder.store()).find("does not fit its CRC"), std::string::npos);
+}
+
 // Schema 3 says that the revision in meta may be behind that of a row.
 TEST(UpgradeFrom2, IsKeptAndIsNoLongerForAGorbdThatGoesByMetaAlone) {
     const Folder folder;
     { ASSERT_TRUE(put(*opened(folder.store()), numbered(4))); }
-    ASSERT_EQ(run_sql(folder.file(), "PRAGMA user_version=2; UPDATE meta SET revision = 4, crc = 0"), "");
+    ASSERT_EQ(run_sql(folder.file(),
+                      "PRAGMA user_version=2; ALTER TABLE health DROP COLUMN share; UPDATE meta SET revision "
+                      "= 4, crc = 0"),
+              "");
     {
         auto db = opened(folder.store());
         ASSERT_EQ(db->load()->revision, 4U);
@@ -119,7 +138,7 @@ TEST(UpgradeFrom2, IsKeptAndIsNoLongerForAGorbdThatGoesByMetaAlone) {
     EXPECT_EQ(reopened(folder.store()).revision, 11U);
     EXPECT_TRUE(fs::exists(folder.store() / "gorb.db.schema-2"));
     EXPECT_EQ(run_sql(folder.file(),
-                      "UPDATE meta SET crc = 1 / (SELECT user_version = 3 FROM pragma_user_version)"),
+                      "UPDATE meta SET crc = 1 / (SELECT user_version = 4 FROM pragma_user_version)"),
               "");
 }
 
