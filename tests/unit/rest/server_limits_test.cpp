@@ -159,6 +159,26 @@ TEST_F(ServerTest, ClientThatDoesNotTakeItsAnswerIsCutOff) {
     EXPECT_LT(c.rest().size(), large_bytes);
 }
 
+TEST_F(ServerTest, AnswersThatNobodyTakesHaveSoMuchMemoryAndNoMore) {
+    Limits limits;
+    limits.answer_bytes = 4 * large_bytes;
+    start(limits);
+    std::vector<Client> silent;
+    for (int n = 0; n < 12; ++n) {
+        silent.emplace_back(server_->address(), 4096);
+        silent.back().get("/large");
+    }
+    Client small(server_->address());
+    ASSERT_TRUE(small.get("/small"));
+    EXPECT_EQ(small.reply().status, 200);
+    EXPECT_TRUE(eventually([&] { return server_->connections() <= 5; })) << server_->connections();
+    Client last(server_->address());
+    ASSERT_TRUE(last.get("/large"));
+    EXPECT_EQ(last.reply(60s).body.size(), large_bytes);
+    ASSERT_TRUE(small.get("/small"));
+    EXPECT_EQ(small.reply().status, 200);
+}
+
 TEST_F(ServerTest, SlowReaderGetsItsLargeAnswerWhole) {
     start();
     Client c(server_->address(), 4096);
