@@ -1,5 +1,6 @@
 // What clients may not do to the server and to each other: refusals, deadlines, limits.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "rest/conn_writer.h"
 #include "server_fixture.h"
 
 namespace gorb::rest::test::server_limits_test {
@@ -177,6 +179,22 @@ TEST_F(ServerTest, AnswersThatNobodyTakesHaveSoMuchMemoryAndNoMore) {
     EXPECT_EQ(last.reply(60s).body.size(), large_bytes);
     ASSERT_TRUE(small.get("/small"));
     EXPECT_EQ(small.reply().status, 200);
+}
+
+// Whoever keeps his connection between one GET /metrics and the next would keep a page of them here. (A
+// sanitizer's malloc() says 0 to all.)
+TEST(Output, KeepsNoMemoryOfWhatHasBeenSent) {
+    constexpr size_t large = 8 << 20;
+    const auto used = [] {
+        const auto info = mallinfo2();
+        return info.uordblks + info.hblkhd;
+    };
+    const size_t before = used();
+    Output output;
+    output.add({.body = std::string(large, 'x')}, {});
+    output.sent(output.size());
+    EXPECT_TRUE(output.empty());
+    EXPECT_LT(used(), before + large / 2);
 }
 
 TEST_F(ServerTest, SlowReaderGetsItsLargeAnswerWhole) {
