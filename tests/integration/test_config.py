@@ -175,6 +175,13 @@ class Config(unittest.TestCase):
             self.assertIn(flag, said)
             self.assertEqual(len(said.strip().splitlines()), 1, said)
 
+    def test_an_interface_without_an_address_is_told_at_the_start(self):
+        with Gorbd("--driver", "memory", "-i", "none-such") as gorbd:
+            self.assertRegex(gorbd.log(), r" warning .*has no address.* interface=none-such\n")
+            self.assertEqual(gorbd.put("/service/web", {"port": 80}).status, 400)
+        with Gorbd("--driver", "memory", "-i", "lo") as gorbd:
+            self.assertNotIn("has no address", gorbd.log())
+
     def test_an_unknown_option_is_refused(self):
         status, said = run_gorbd("--lissen", "x")
         self.assertNotEqual(status, 0)
