@@ -196,6 +196,12 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         return reconcile::read_table(*p.reader);
     };
     if (!settings.interface.empty()) {
+        // It may get one yet.
+        if (!interface_address(settings.interface)) {
+            base::log_warning(
+                "the default interface has no address: a service without one of its own is refused",
+                {{"interface", settings.interface}});
+        }
         context.default_address = [name = settings.interface] { return interface_address(name); };
     }
     context.not_ready = [&p]() -> std::string {

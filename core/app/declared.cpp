@@ -1,12 +1,10 @@
 #include "app/declared.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <sstream>
 
-#include "app/byte_order.h"
 #include "app/installation.h"
+#include "app/text_file.h"
 #include "base/json.h"
 #include "control/pulse_pool.h"
 
@@ -24,11 +22,9 @@ Result<std::string> text_of(const std::filesystem::path& file) {
                           "can not read " + file.string() + ": " +
                               (std::filesystem::exists(status) ? "it is no file" : "there is none"));
     }
-    std::ifstream stream(file, std::ios::binary);
-    std::ostringstream text;
-    if (!stream || !(text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof()))
-        return base::fail(Errc::io, "can not read " + file.string());
-    return without_byte_order_mark(std::move(text).str());
+    auto text = text_of_file(file);
+    if (!text) return base::fail(Errc::io, "can not read " + file.string());
+    return std::move(*text);
 }
 
 tl::unexpected<base::Error> fail_in(const std::filesystem::path& file, base::Error error) {

@@ -8,12 +8,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <sstream>
 
-#include "app/byte_order.h"
+#include "app/text_file.h"
 #include "base/duration.h"
 
 namespace gorb::app {
@@ -76,10 +75,14 @@ Status read_either(const std::string& text, E first, const char* first_text, E s
     return {};
 }
 
-// Of a folder: a relative one would mean another place for every start.
+// Of a folder: a relative one would mean another place for every start, and with a comment behind it the
+// store would be a new one, with nothing in it.
 Status read(const std::string& text, std::filesystem::path& out, bool may_be_empty) {
-    if (text.empty() ? !may_be_empty : text.front() != '/')
-        return wrong(std::string("an absolute path") + (may_be_empty ? ", or empty" : ""));
+    const bool commented = text.find(" ;") != std::string::npos || text.find(" #") != std::string::npos;
+    if (commented || (text.empty() ? !may_be_empty : text.front() != '/')) {
+        return wrong(std::string("an absolute path") + (may_be_empty ? ", or empty" : "") +
+                     (commented ? ", with no comment behind it: that has a line of its own" : ""));
+    }
     out = text;
     return {};
 }
@@ -226,18 +229,19 @@ base::Result<std::vector<LineOf>> places(const std::string& text, const std::fil
 }
 
 Status read_file(Settings& settings, const std::filesystem::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    std::ostringstream read;
-    if (!stream || !(read << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof())) {
-        return base::fail(Errc::io, "can not read the configuration file " + file.string());
+    const auto text = text_of_file(file);
+    if (!text) {
+        std::error_code error;
+        const bool folder = std::filesystem::is_directory(file, error);
+        return base::fail(Errc::io, "can not read the configuration file " + file.string() +
+                                        (folder ? ": it is a folder" : ""));
     }
-    const std::string text = without_byte_order_mark(std::move(read).str());
-    if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    if (text->starts_with("\xFF\xFE") || text->starts_with("\xFE\xFF"))
         return base::fail(Errc::invalid, file.string() + ": is in UTF-16; it must be in UTF-8");
-    auto found = places(text, file);
+    auto found = places(*text, file);
     if (!found) return base::fail(found.error());
     try {
-        std::istringstream again(text);
+        std::istringstream again(*text);
         const Poco::AutoPtr<Poco::Util::IniFileConfiguration> ini(
             new Poco::Util::IniFileConfiguration(again));
         for (const LineOf& place : *found) {

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/give_back.h"
+
 namespace gorb::base {
 
 template <class T, class KeyOf, class Hash>
@@ -58,7 +60,7 @@ class DenseSet {
         if (at != last) item(at) = std::move(item(last));
         chunks_.back().pop_back();
         if (chunks_.back().empty()) chunks_.pop_back();
-        if (--size_ == 0) table_ = {};
+        if (--size_ == 0) give_back(table_);
         return true;
     }
 

@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/give_back.h"
+
 namespace gorb::base {
 
 struct LogSink::State {
@@ -64,7 +66,7 @@ bool LogSink::State::drain() {
     while (true) {
         at += put(std::string_view(waiting).substr(at));
         if (at < waiting.size()) break;
-        waiting = {};
+        give_back(waiting);
         at = 0;
         if (untold == 0) return true;
         waiting = told(std::exchange(untold, 0));

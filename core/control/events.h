@@ -13,10 +13,11 @@
 namespace gorb::control {
 
 struct Event {
-    uint64_t number = 0;  // from 1 on, without gaps
-    int64_t wall = 0;     // ns
-    std::string kind;     // "drift", "refused", "guard", "store", "start", "change"
-    std::string entry;    // what it is about, "10.1.0.1:80 in 10.0.0.1:80/tcp" or a name
+    // Without gaps; the first of a run is the time of day in ms, so that those of a later run are higher.
+    uint64_t number = 0;
+    int64_t wall = 0;   // ns
+    std::string kind;   // "drift", "refused", "made", "guard", "start"
+    std::string entry;  // what it is about, "10.1.0.1:80 in 10.0.0.1:80/tcp" or a name
     std::string before, after;
     std::string text;
 };
@@ -26,7 +27,7 @@ class Events {
     static constexpr size_t kept = 512;
 
     void add(Event event);  // its number is given here
-    // Those after `number`, oldest first; 0: all that are kept.
+    // Those after `number`, oldest first; all that are kept for 0, and for a number that is not given yet.
     std::vector<Event> since(uint64_t number) const;
 
   private:

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "base/duration.h"
+#include "base/give_back.h"
 #include "base/log.h"
 #include "health/hash.h"
 
@@ -98,7 +99,7 @@ void Lane::take_commands() {
     come_.clear();
     probes_.take_commands(come_);
     commands_.insert(commands_.end(), come_.begin(), come_.end());
-    if (come_.capacity() > commands_per_turn) come_ = {};
+    if (come_.capacity() > commands_per_turn) base::give_back(come_);
     for (size_t n = 0; n < commands_per_turn && !commands_.empty(); ++n) {
         const Probes::Command command = commands_.front();
         commands_.pop_front();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/give_back.h"
 #include "health/hash.h"
 
 namespace gorb::health {
@@ -188,7 +189,7 @@ void Probes::take_commands(std::vector<Command>& commands) {
     commands.insert(commands.end(), commands_.begin(), commands_.end());
     // What a rush left behind is not kept for the quiet times.
     if (commands_.capacity() > 4096) {
-        commands_ = {};
+        base::give_back(commands_);
     } else {
         commands_.clear();
     }

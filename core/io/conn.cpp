@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "base/give_back.h"
 #include "io/trouble.h"
 
 namespace gorb::io {
@@ -284,7 +285,7 @@ void Conn::Impl::hand_over(const uint8_t* data, size_t size) {
     } else {
         in.assign(reinterpret_cast<const char*>(data) + (size - rest), rest);
     }
-    if (in.empty() && in.capacity() > 4096) in = {};
+    if (in.empty() && in.capacity() > 4096) base::give_back(in);
 }
 
 // True when there may be more to read.
@@ -369,7 +370,7 @@ bool Conn::Impl::flush() {
         if (put == 0) return true;
         out_at += put;
     }
-    if (!out.empty()) out = {};
+    if (!out.empty()) base::give_back(out);
     out_at = 0;
     return true;
 }

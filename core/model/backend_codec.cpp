@@ -12,7 +12,7 @@ using base::ObjectReader;
 
 void read_forwarding(ObjectReader& doc, Backend& b) {
     const auto text = doc.text("method");
-    if (!text) return;
+    if (!text || text->empty()) return;
     const std::string name = lower(*text);
     if (name == "nat" || name == "masq") {
         b.forwarding = Forwarding::nat;
@@ -93,7 +93,7 @@ Backend read_backend(std::string name, ObjectReader& doc) {
     b.name = std::move(name);
     if (const auto ip = read_address(doc)) {
         b.address.ip = *ip;
-    } else if (!doc.has("address") && !doc.has("host")) {
+    } else if (!has_address(doc)) {
         doc.fault("address", "is missing; it must be the server's address, such as \"10.1.0.1\"");
     }
     if (const auto port = read_port(doc)) {

@@ -24,6 +24,7 @@ bool is_object(const Var& v) {
 }
 
 std::optional<base::Ip> read_ip(ObjectReader& doc, std::string_view name) {
+    if (left_out(doc, name)) return std::nullopt;
     const auto text = doc.text(name);
     if (!text) return std::nullopt;
     auto ip = base::Ip::parse(*text);
@@ -42,10 +43,18 @@ std::string lower(std::string_view text) {
     return out;
 }
 
-bool reset(ObjectReader& doc, std::string_view name, Mode mode) {
-    if (mode != Mode::patch) return false;
+bool left_out(ObjectReader& doc, std::string_view name) {
+    const auto value = doc.any(name);
+    return value && value->type() == typeid(std::string) && value->extract<std::string>().empty();
+}
+
+bool is_null(ObjectReader& doc, std::string_view name) {
     const auto value = doc.any(name);
     return value && value->isEmpty();
+}
+
+bool reset(ObjectReader& doc, std::string_view name, Mode mode) {
+    return mode == Mode::patch && is_null(doc, name);
 }
 
 void read_duration(ObjectReader& doc, std::string_view name, Mode mode, base::Nanos fallback,
@@ -129,6 +138,10 @@ std::optional<base::Ip> read_address(ObjectReader& doc) {
         return std::nullopt;
     }
     return address ? address : host;
+}
+
+bool has_address(ObjectReader& doc) {
+    return (doc.has("address") && !left_out(doc, "address")) || (doc.has("host") && !left_out(doc, "host"));
 }
 
 std::optional<uint16_t> read_port(ObjectReader& doc) {

@@ -20,6 +20,10 @@ enum class Mode { create, patch };
 // A member that is reset to its default by null in a PATCH (RFC 7396). True: so it was.
 bool reset(base::ObjectReader& doc, std::string_view name, Mode mode);
 
+// "", or null: what clients with upstream gorb's types send for a text, or an object, that they do not set.
+bool left_out(base::ObjectReader& doc, std::string_view name);
+bool is_null(base::ObjectReader& doc, std::string_view name);
+
 // The readers of one member below leave `to` as it is where the document has none, give it `fallback` for a
 // null in a PATCH, and make a fault of what they can not read.
 
@@ -43,6 +47,8 @@ std::string lower(std::string_view text);
 
 // `address` or `host`; both only if they name the same.
 std::optional<base::Ip> read_address(base::ObjectReader& doc);
+// Whether there is one to be read, good or bad.
+bool has_address(base::ObjectReader& doc);
 // The name under which the document gives the address: faults point there.
 std::string address_name(const base::ObjectReader& doc);
 std::optional<uint16_t> read_port(base::ObjectReader& doc);

@@ -108,7 +108,7 @@ void read_args(ObjectReader& doc, Mode mode, std::map<std::string, std::string>&
     };
     std::map<std::string, Given> given;
     std::optional<ObjectReader> args_doc;
-    if (reset(doc, "args", mode)) {
+    if (is_null(doc, "args")) {
         args.clear();
     } else if ((args_doc = doc.object("args"))) {
         for (const std::string& name : args_doc->rest())
@@ -143,12 +143,12 @@ void read_args(ObjectReader& doc, Mode mode, std::map<std::string, std::string>&
 
 void read_pulse(ObjectReader doc, Mode mode, PulseSpec& pulse) {
     const PulseSpec fallback;
-    if (const auto text = doc.text("type")) {
+    if (const auto text = doc.text("type"); text && !text->empty()) {
         std::string type = lower(*text);
         if (type != pulse.type) pulse.args.clear();  // they were another plugin's
         pulse.type = std::move(type);
     }
-    read_duration(doc, "interval", mode, fallback.interval, pulse.interval);
+    if (!left_out(doc, "interval")) read_duration(doc, "interval", mode, fallback.interval, pulse.interval);
     read_duration(doc, "timeout", mode, fallback.timeout, pulse.timeout);
     read_duration(doc, "fast-interval", mode, fallback.fast_interval, pulse.fast_interval);
     read_duration(doc, "down-interval", mode, fallback.down_interval, pulse.down_interval);
@@ -277,7 +277,8 @@ std::string_view pulse_members() {
 
 void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {
     auto several = read_several(doc);
-    auto single = doc.object("pulse");
+    std::optional<ObjectReader> single;
+    if (mode == Mode::patch || !is_null(doc, "pulse")) single = doc.object("pulse");
     if (several) {
         if (single) {
             PulseSpec first;

@@ -16,6 +16,7 @@ using base::ObjectReader;
 using Poco::Dynamic::Var;
 
 std::optional<Protocol> read_protocol(ObjectReader& doc) {
+    if (left_out(doc, "protocol")) return std::nullopt;
     const auto text = doc.text("protocol");
     if (!text) return std::nullopt;
     const std::string name = lower(*text);
@@ -161,7 +162,7 @@ void read_netmask(ObjectReader& doc, Service& s) {
 
 // Everything but the key, on top of what `s` holds.
 void read_settings(ObjectReader& doc, Mode mode, Service& s) {
-    if (const auto method = doc.text("method")) s.scheduler = lower(*method);
+    if (const auto method = doc.text("method"); method && !method->empty()) s.scheduler = lower(*method);
     read_flags(doc, s);
     read_persistence(doc, s);
     read_netmask(doc, s);
@@ -214,7 +215,7 @@ Service read_service(std::string name, ObjectReader& doc, const Defaults& defaul
     s.name = std::move(name);
     if (const auto ip = read_address(doc)) {
         s.key.vip.ip = *ip;
-    } else if (!doc.has("address") && !doc.has("host")) {
+    } else if (!has_address(doc)) {
         if (defaults.address) {
             s.key.vip.ip = *defaults.address;
         } else {

@@ -79,16 +79,18 @@ Response Api::get_backend(const Call& call) {
 
 // ---- and as they are to be
 
-// In a turn of the control: what takes long is a worker's.
+// In a turn of the control: what takes long is a worker's, unless too much waits for that one already. What
+// has been done is never refused: that would say that it has not.
 void Api::answer_change(const Responder& respond, const base::Result<control::Outcome>& outcome,
                         const Show& show) {
     if (!outcome) {
         respond(error_response(outcome.error()));
-    } else if (!outcome->backend && outcome->service && outcome->service->backends.size() > many_backends) {
-        on_worker(respond, [o = *outcome, show] { return show(o); });
-    } else {
-        respond(guarded([&] { return show(*outcome); }));
+        return;
     }
+    const auto answer = [respond, show, o = *outcome] { respond(guarded([&] { return show(o); })); };
+    const bool is_long =
+        !outcome->backend && outcome->service && outcome->service->backends.size() > many_backends;
+    if (!is_long || !workers_.submit(answer)) answer();
 }
 
 Api::Show Api::show_service() const {

@@ -179,6 +179,8 @@ class Parser final : public http::basic_parser<true> {
     bool in_body_ = false;
 };
 
+constexpr char tls_handshake = 0x16;  // RFC 8446, 5.1: the first byte
+
 bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
@@ -318,6 +320,11 @@ RequestReader::Step RequestReader::Impl::take_head(std::string_view view, size_t
     }
     const std::string_view head = view.substr(used);
     if (head.empty()) return Step::more;
+    // Who begins with TLS waits for an answer, and has no line to end.
+    if (head.front() == tls_handshake) {
+        parser.reset();
+        return refuse(400, "this is TLS, which is not spoken here: the address is http://, not https://");
+    }
     size_t end = 0;
     if (const Step step = scan_head(head, end); step != Step::whole) {
         if (step == Step::refused) parser.reset();  // what it knows is of the request before

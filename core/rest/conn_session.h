@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/give_back.h"
 #include "rest/conn_reader.h"
 #include "rest/conn_writer.h"
 #include "rest/http.h"
@@ -68,7 +69,9 @@ class Session {
         }
         void drop(size_t n) {
             taken_ += n;
-            if (empty()) *this = {};
+            if (!empty()) return;
+            base::give_back(bytes_);
+            taken_ = 0;
         }
 
       private:

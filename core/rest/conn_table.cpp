@@ -43,6 +43,7 @@ struct ConnTable::Conn final : SessionHost {
     uint64_t epoch = 0;    // a new one there means a new deadline
     uint64_t flushes = 0;  // times that all output was taken
     uint64_t taken = 0;    // bytes of it
+    size_t held = 0;       // of ConnTable::held_
     uint32_t watched = 0;
     size_t drained = 0;
     bool eof = false;
@@ -141,7 +142,9 @@ void ConnTable::settle(Conn& conn) {
         session.resume();
         if (session.output().empty()) break;
     }
-    const bool sending = !session.output().empty();
+    const size_t held = session.output().held();
+    held_ += held - std::exchange(conn.held, held);
+    const bool sending = held > 0;
     if (session.ended() && !sending) {
         end(conn);
         return;
@@ -159,6 +162,18 @@ void ConnTable::settle(Conn& conn) {
     } else {
         // So has a large body.
         place(conn, session.reading() ? reading : idle, (session.requests() << 16) + session.progress());
+    }
+    cut_off_silent();
+}
+
+// Where more waits for clients than may, who has taken nothing for longest goes; but nobody goes behind the
+// back of finish().
+void ConnTable::cut_off_silent() {
+    while (held_ > limits_.answer_bytes && queues_[writing].size() > 1 && !finishing_) {
+        Conn& first = *queues_[writing].front();
+        base::log_debug("connection closed to make room: its client does not take its answer",
+                        {{"peer", first.session.peer()}});
+        close(first);
     }
 }
 
@@ -220,6 +235,7 @@ void ConnTable::linger(Conn& conn) {
 
 void ConnTable::close(Conn& conn) {
     const auto own = std::move(conns_[static_cast<size_t>(conn.fd)]);
+    held_ -= conn.held;
     queues_[conn.line].erase(conn.place);
     [[maybe_unused]] const auto forgotten = loop_.watch(conn.fd, 0, nullptr);
     conn.wire->shut();

@@ -60,6 +60,7 @@ class ConnTable final : private AnswerTaker {
     bool flush(Conn& conn);
     bool watch(Conn& conn, uint32_t events);
     void place(Conn& conn, Line line, uint64_t epoch);
+    void cut_off_silent();
     void end(Conn& conn);
     void linger(Conn& conn);
     void close(Conn& conn);
@@ -79,6 +80,7 @@ class ConnTable final : private AnswerTaker {
     io::TimerId timer_ = 0;
     uint64_t timer_when_ = 0;
     uint64_t last_serial_ = 0;
+    size_t held_ = 0;  // bytes of answers that have not been taken
     bool finishing_ = false;
     std::function<void()> finished_;  // called once, when finishing is done
     std::atomic<size_t> size_{0};

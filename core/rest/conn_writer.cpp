@@ -7,6 +7,8 @@
 #include <charconv>
 #include <utility>
 
+#include "base/give_back.h"
+
 namespace gorb::rest {
 namespace {
 
@@ -96,8 +98,8 @@ void Output::sent(size_t bytes) {
     if (!empty()) return;
     sent_ = 0;
     text_.clear();
-    if (!body_.empty()) body_ = {};  // clear() would keep its memory
-    if (text_.capacity() > max_text) text_ = {};
+    if (!body_.empty()) base::give_back(body_);
+    if (text_.capacity() > max_text) base::give_back(text_);
 }
 
 }  // namespace gorb::rest

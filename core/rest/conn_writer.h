@@ -26,6 +26,7 @@ class Output {
 
     size_t size() const { return text_.size() + body_.size() - sent_; }
     bool empty() const { return size() == 0; }
+    size_t held() const { return text_.size() + body_.size(); }  // bytes, until all of them have been sent
     // May more be added? Not behind a large body, and not without end.
     bool room() const { return body_.empty() && text_.size() < max_text; }
 

@@ -191,7 +191,7 @@ base::Result<control::Adopt> read_adopt(std::string_view body) {
     base::Endpoint vip;
     if (const auto ip = model::read_address(doc)) {
         vip.ip = *ip;
-    } else if (!doc.has("address") && !doc.has("host")) {
+    } else if (!model::has_address(doc)) {
         doc.fault("address",
                   "is missing; it must be the address of a virtual service that GET /kernel lists");
     }

@@ -17,6 +17,9 @@ struct Limits {
     // From a request's first byte to its last: 408. Of a larger body, for each body_bytes of it.
     std::chrono::milliseconds request{10'000};
     std::chrono::milliseconds write{30'000};  // for a client to take an answer, or body_bytes of a larger one
+    // So much of answers is kept for clients that have not taken them; above it, who has taken nothing for
+    // longest is cut off.
+    size_t answer_bytes = size_t{512} << 20;
     // After an answer that ends a connection early, what the client still sends is read and thrown away for
     // so long and so many bytes: closing at once would reset the connection, and the reset can overtake the
     // answer.

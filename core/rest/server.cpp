@@ -37,6 +37,15 @@ base::Endpoint endpoint_of(const sockaddr_storage& address) {
     return {base::Ip::from_bytes(AF_INET, &v4.sin_addr), ntohs(v4.sin_port)};
 }
 
+// A kernel may be without IPv6, as with ipv6.disable=1; all addresses are those of IPv4 then.
+base::Ip of_this_kernel(const base::Ip& wanted) {
+    if (!wanted.v6() || !wanted.unspecified()) return wanted;
+    const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 && errno == EAFNOSUPPORT) return *base::Ip::parse("0.0.0.0");
+    if (fd >= 0) close(fd);
+    return wanted;
+}
+
 // What there is to say without a connection of its own in the table.
 constexpr std::string_view no_descriptors =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: "
@@ -57,7 +66,7 @@ void turn_away(int fd) {
 struct Server::Impl {
     Impl(Limits limits, Handler handler) : loop("rest"), table(loop, std::move(limits), std::move(handler)) {}
 
-    base::Status open(const base::Endpoint& wanted);
+    base::Status open(const base::Endpoint& asked);
     base::Status watch_listener();
     void accept();
     int accept_next(sockaddr_storage& from);
@@ -78,7 +87,8 @@ struct Server::Impl {
     bool stopped = false;
 };
 
-base::Status Server::Impl::open(const base::Endpoint& wanted) {
+base::Status Server::Impl::open(const base::Endpoint& asked) {
+    const base::Endpoint wanted{of_this_kernel(asked.ip), asked.port};
     try {
         const Poco::Net::SocketAddress to(Poco::Net::IPAddress(wanted.ip.text()), wanted.port);
         // SO_REUSEADDR without SO_REUSEPORT: a second daemon on our port would take half of our clients.

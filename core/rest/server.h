@@ -26,8 +26,9 @@ namespace gorb::rest {
 
 class Server {
   public:
-    // Listens on `address` (port 0: the kernel's choice; "::" takes IPv4 as well) with its loop's thread not
-    // yet running. Errc::unavailable names the address when it is in use or not of this host.
+    // Listens on `address` (port 0: the kernel's choice; "::" takes IPv4 as well, alone where there is no
+    // IPv6) with its loop's thread not yet running. Errc::unavailable names the address when it is in use or
+    // not of this host.
     static base::Result<std::unique_ptr<Server>> listen(const base::Endpoint& address, Limits limits,
                                                         Handler handler);
     ~Server();  // stop()

@@ -122,7 +122,7 @@ void ReplyReader::begin(const Wanted& wanted) {
     status_ = interim_ = 0;
     body_size_ = 0;
     begun_ = cut_ = excess_ = false;
-    if (body_.capacity() > spare) body_ = {};
+    if (body_.capacity() > spare) std::string().swap(body_);  // clear() keeps it
     body_.clear();
     problem_.clear();
     seen_.resize(wanted.headers ? wanted.headers->size() : 0);

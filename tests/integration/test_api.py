@@ -125,6 +125,24 @@ class Api(unittest.TestCase):
             g.made(f"/service/web/{ours}", {**backend, "method": ours})
             self.assertEqual(g.put(f"/service/web/{ours}", {**backend, "method": ipvsadms}).status, 200)
 
+    def test_what_upstreams_clients_send_for_what_they_do_not_set_is_as_left_out(self):
+        """Go writes a text that is not set as "", and an object as null."""
+        g = self.gorbd
+        g.made("/service/web", {"host": "10.0.0.1", "port": 80, "protocol": "", "method": "", "flags": "", "persistent": False})
+        g.made("/service/plain", {"address": "10.0.0.2", "port": 80})
+        g.made("/service/web/plain", {"address": "10.1.0.1", "port": 80})
+        for name, pulse in (("b2", None), ("b3", {"type": "", "interval": "", "args": None})):
+            made = g.made(f"/service/web/{name}", {"host": f"10.1.0.{name[1]}", "port": 80, "weight": 100, "method": "", "pulse": pulse})
+            self.same_but_for_the_address(made, g.get("/service/web/plain").json)
+        self.same_but_for_the_address(g.get("/service/web").json, g.get("/service/plain").json)
+        for path in ("/service/more", "/service/web/more"):
+            self.assertEqual([field["pointer"] for field in self.refused(g.put(path, {"host": "", "port": 80}), 400)["fields"]],
+                             ["/address"])
+
+    def same_but_for_the_address(self, one, other):
+        options = [{key: value for key, value in each["options"].items() if key not in ("host", "address")} for each in (one, other)]
+        self.assertEqual(*options)
+
     def test_names_are_local_to_their_service(self):
         g = self.gorbd
         g.made("/service/a", WEB)

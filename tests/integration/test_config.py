@@ -107,6 +107,22 @@ class Config(unittest.TestCase):
             self.assertEqual(status, 2, said)
             self.assertIn(f"{ini}: is in UTF-16; it must be in UTF-8", said)
 
+    def test_a_folder_is_not_taken_for_a_file_with_nothing_in_it(self):
+        ini = self.write("[gorbd]\ndriver = memory\n")
+        part = self.folder / "conf.d" / "10.ini"
+        part.mkdir(parents=True)
+        for given, wrong in ((self.folder, self.folder), (ini, part)):
+            status, said = run_gorbd("--check-config", "--config", given)
+            self.assertEqual(status, 2, said)
+            self.assertIn(f"can not read the configuration file {wrong}: it is a folder", said)
+
+    def test_a_comment_behind_the_name_of_a_folder_is_not_part_of_it(self):
+        for comment in (" ; the state", " # the state"):
+            status, said = self.check(f"[store]\ndirectory = {self.folder}/state{comment}\n")
+            self.assertEqual(status, 2, said)
+            self.assertIn(f"{self.folder}/gorb.ini:2: store.directory must be an absolute path", said)
+            self.assertIn("a line of its own", said)
+
     def test_a_plugin_library_that_is_refused_is_named_and_does_not_make_the_configuration_wrong(self):
         library = self.write("no library at all", "plugins/pulse-own.so")
         ini = self.write(f"[plugins]\ndirectories = {library.parent}\n")
@@ -158,6 +174,13 @@ class Config(unittest.TestCase):
             self.assertNotEqual(status, 0)
             self.assertIn(flag, said)
             self.assertEqual(len(said.strip().splitlines()), 1, said)
+
+    def test_an_interface_without_an_address_is_told_at_the_start(self):
+        with Gorbd("--driver", "memory", "-i", "none-such") as gorbd:
+            self.assertRegex(gorbd.log(), r" warning .*has no address.* interface=none-such\n")
+            self.assertEqual(gorbd.put("/service/web", {"port": 80}).status, 400)
+        with Gorbd("--driver", "memory", "-i", "lo") as gorbd:
+            self.assertNotIn("has no address", gorbd.log())
 
     def test_an_unknown_option_is_refused(self):
         status, said = run_gorbd("--lissen", "x")

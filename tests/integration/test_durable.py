@@ -88,6 +88,18 @@ class Durable(StoreTest):
         self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 11}, headers={"If-Match": tag}).status, 200)
         self.assertEqual(gorbd.patch("/service/web/b1", {"weight": 12}, headers={"If-Match": tag}).status, 412)
 
+    def test_who_asks_for_events_after_the_last_one_misses_none_of_the_next_run(self):
+        gorbd = self.daemon()
+        last = gorbd.get("/events").json["events"][-1]["number"]
+        self.assertEqual(gorbd.get(f"/events?after={last}").json["events"], [])
+        self.assertEqual(gorbd.terminate(), 0)
+        gorbd.start()
+        (event,) = gorbd.get(f"/events?after={last}").json["events"]
+        self.assertEqual(event["kind"], "start")
+        self.assertGreater(event["number"], last)
+        # As after a start with the clock set back.
+        self.assertEqual(gorbd.get(f"/events?after={event['number'] + 1}").json["events"], [event])
+
     def test_a_restart_takes_no_weight_from_a_backend_that_had_all_of_it(self):
         gorbd = self.daemon()
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})

@@ -11,7 +11,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from gorbd import SLOW, Gorbd, run_gorbd, wait_until
+from gorbd import BUILD, SLOW, Gorbd, run_gorbd, wait_until
 from servers import TcpBackend
 
 
@@ -150,6 +150,17 @@ class Process(unittest.TestCase):
             self.assertIn("NO AUTHENTICATION", gorbd.log())
         with Gorbd("--driver", "memory") as gorbd:
             self.assertNotIn("AUTHENTICATION", gorbd.log())
+
+    def test_all_addresses_are_those_of_ipv4_where_the_kernel_has_no_ipv6(self):
+        preload = {"LD_PRELOAD": str(BUILD / "tests" / "no_ipv6.so"),
+                   "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+        with Gorbd("--driver", "memory", listen=":0", env=preload) as gorbd:
+            self.assertEqual(gorbd.address[0], "0.0.0.0")
+            self.assertIn("NO AUTHENTICATION", gorbd.log())
+            self.assertEqual(gorbd.get("/healthz").status, 200)
+        status, said = run_gorbd("--driver", "memory", "--listen", "[::1]:0", env=preload)
+        self.assertNotEqual(status, 0)
+        self.assertIn("[::1]:0", said)
 
     def test_the_memory_driver_is_loud(self):
         with Gorbd("--driver", "memory") as gorbd:

@@ -188,6 +188,14 @@ TEST(Config, TellsAllFaultsAtOnce) {
     EXPECT_EQ(faults[2], (base::Fault{"/a~1b", "is not known here; known are: port, path, wait"}));
 }
 
+TEST(Config, NamesAFewOfManyThatItDoesNotKnow) {
+    std::map<std::string, std::string> given;
+    for (int n = 0; n < 1000; ++n) given.emplace("x" + std::to_string(n), "1");
+    const auto config = Config::make(specs_of({{"port", GORB_INT, 0, "80", nullptr, nullptr}}), given);
+    ASSERT_FALSE(config);
+    EXPECT_THAT(config.error().faults, SizeIs(20));
+}
+
 TEST(Config, DoesNotRepeatASecretInItsFaults) {
     const auto specs = specs_of({{"key", GORB_INT, GORB_SECRET, nullptr, nullptr, nullptr}});
     const auto config = Config::make(specs, {{"key", "\"hunter2\""}});

@@ -72,6 +72,16 @@ TEST(HttpReply, ReadsChunksWhereverTheyAreCut) {
     }
 }
 
+TEST(HttpReply, TheMemoryOfALargeBodyIsGivenBackWithTheNextReply) {
+    ReplyReader reader;
+    const std::string large(60'000, 'x');
+    reader.begin({.keep_body = true});
+    reader.feed("HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + large);
+    EXPECT_EQ(reader.body(), large);
+    reader.begin({.keep_body = true});
+    EXPECT_LT(reader.body().capacity(), 17'000U);
+}
+
 TEST(HttpReply, LinesOfAHeadMayEndWithLfAlone) {
     const HeaderRules rules = HeaderRules::parse(R"({"X-Ready": "yes"})");
     for (const std::string reply :

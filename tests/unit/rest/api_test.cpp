@@ -165,6 +165,46 @@ TEST_F(ApiTest, BackendsOfAServiceAreNamesOrObjectsAlsoWhenThereAreMany) {
     EXPECT_EQ(json(call("DELETE", "/service/web"))["backends"].size(), count);
 }
 
+// A refusal would say that nothing has changed.
+TEST_F(ApiTest, AChangeThatIsDoneIsSaidToBeSoHoweverManyLongAnswersWait) {
+    std::string backends;
+    for (int n = 1; n <= 300; ++n) {
+        backends += (n > 1 ? ",\"b" : "\"b") + std::to_string(n) + R"(":{"address":"10.1.0.1","port":)" +
+                    std::to_string(n) + R"(,"pulse":{"type":"none"}})";
+    }
+    ASSERT_EQ(call("PUT", "/config",
+                   R"({"services":{"web":{"address":"10.0.0.1","port":80,"backends":{)" + backends + "}}}}")
+                  .status,
+              200);
+    std::promise<void> gate;
+    api = make_api({*control,
+                    registry,
+                    metrics,
+                    "1.2.3",
+                    [this, open = gate.get_future().share()] {
+                        open.wait();
+                        return reconcile::read_table(*driver);
+                    },
+                    {},
+                    {},
+                    {}});
+    std::atomic<int> refused = 0;
+    for (int n = 0; n < 100; ++n) {
+        auto request = std::make_shared<Request>();
+        request->method = "GET";
+        request->path = "/kernel";
+        api(request, [&refused](const Response& r) { refused += r.status == 503 ? 1 : 0; });
+    }
+    while (refused == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    const Response patch = call("PATCH", "/service/web", R"({"quorum":2})");
+    EXPECT_EQ(patch.status, 200) << patch.body;
+    EXPECT_EQ(json(patch)["options"]["quorum"], 2);
+    const Response gone = call("DELETE", "/service/web");
+    EXPECT_EQ(gone.status, 200) << gone.body;
+    gate.set_value();
+    api = nullptr;  // its worker counts until then
+}
+
 TEST_F(ApiTest, BackendNamesAreLocalToTheirService) {
     make_web(1);
     ASSERT_EQ(call("PUT", "/service/other", R"({"address":"10.0.0.2","port":80})").status, 200);

@@ -1,5 +1,6 @@
 // What clients may not do to the server and to each other: refusals, deadlines, limits.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "rest/conn_writer.h"
 #include "server_fixture.h"
 
 namespace gorb::rest::test::server_limits_test {
@@ -157,6 +159,42 @@ TEST_F(ServerTest, ClientThatDoesNotTakeItsAnswerIsCutOff) {
     EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
     c.end();
     EXPECT_LT(c.rest().size(), large_bytes);
+}
+
+TEST_F(ServerTest, AnswersThatNobodyTakesHaveSoMuchMemoryAndNoMore) {
+    Limits limits;
+    limits.answer_bytes = 4 * large_bytes;
+    start(limits);
+    std::vector<Client> silent;
+    for (int n = 0; n < 12; ++n) {
+        silent.emplace_back(server_->address(), 4096);
+        silent.back().get("/large");
+    }
+    Client small(server_->address());
+    ASSERT_TRUE(small.get("/small"));
+    EXPECT_EQ(small.reply().status, 200);
+    EXPECT_TRUE(eventually([&] { return server_->connections() <= 5; })) << server_->connections();
+    Client last(server_->address());
+    ASSERT_TRUE(last.get("/large"));
+    EXPECT_EQ(last.reply(60s).body.size(), large_bytes);
+    ASSERT_TRUE(small.get("/small"));
+    EXPECT_EQ(small.reply().status, 200);
+}
+
+// Whoever keeps his connection between one GET /metrics and the next would keep a page of them here. (A
+// sanitizer's malloc() says 0 to all.)
+TEST(Output, KeepsNoMemoryOfWhatHasBeenSent) {
+    constexpr size_t large = 8 << 20;
+    const auto used = [] {
+        const auto info = mallinfo2();
+        return info.uordblks + info.hblkhd;
+    };
+    const size_t before = used();
+    Output output;
+    output.add({.body = std::string(large, 'x')}, {});
+    output.sent(output.size());
+    EXPECT_TRUE(output.empty());
+    EXPECT_LT(used(), before + large / 2);
 }
 
 TEST_F(ServerTest, SlowReaderGetsItsLargeAnswerWhole) {

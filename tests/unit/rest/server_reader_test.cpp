@@ -205,6 +205,12 @@ TEST(Reader, RefusesWhatIsNotHttp) {
     EXPECT_EQ(read_one("GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n"sv), "400");
 }
 
+TEST(Reader, RefusesTlsAtItsFirstByteAndDoesNotWaitForALine) {
+    EXPECT_EQ(read_one("\x16"), "400");
+    EXPECT_EQ(read_all("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n\x16\x03", 0),
+              (std::vector<std::string>{"GET /1? match= type= body= keep", "400"}));
+}
+
 TEST(Reader, RefusesOtherVersions) {
     for (const std::string_view version : {"HTTP/2.0", "HTTP/1.2", "HTTP/0.9", "HTTP/3.0"}) {
         EXPECT_EQ(read_one("GET / " + std::string(version) + "\r\nHost: x\r\n\r\n"), "505") << version;
