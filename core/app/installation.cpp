@@ -1,9 +1,13 @@
 #include "app/installation.h"
 
 #include <ifaddrs.h>
+#include <linux/if_addr.h>
 #include <netinet/in.h>
 
+#include <fstream>
 #include <memory>
+#include <set>
+#include <sstream>
 
 namespace gorb::app {
 
@@ -18,6 +22,22 @@ namespace {
 std::filesystem::path prefix() {
     std::error_code error;
     return std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path();
+}
+
+// Of IPv6, as the VIPs that gorbd has added are.
+std::set<base::Ip> deprecated_addresses() {
+    std::set<base::Ip> out;
+    std::ifstream list("/proc/thread-self/net/if_inet6");
+    for (std::string line; std::getline(list, line);) {
+        std::istringstream fields(line);
+        std::string address, index, prefix, scope;
+        unsigned marks = 0;
+        fields >> address >> index >> prefix >> scope >> std::hex >> marks;
+        if ((marks & IFA_F_DEPRECATED) == 0 || address.size() != 32) continue;
+        for (size_t at = 28; at > 0; at -= 4) address.insert(at, ":");
+        if (const auto ip = base::Ip::parse(address)) out.insert(*ip);
+    }
+    return out;
 }
 
 }  // namespace
@@ -42,6 +62,7 @@ std::vector<std::filesystem::path> plugin_directories(const Settings& settings) 
 }
 
 std::optional<base::Ip> interface_address(const std::string& interface) {
+    const std::set<base::Ip> deprecated = deprecated_addresses();
     ifaddrs* list = nullptr;
     if (getifaddrs(&list) != 0) return std::nullopt;
     const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, freeifaddrs);
@@ -54,7 +75,8 @@ std::optional<base::Ip> interface_address(const std::string& interface) {
         }
         if (entry->ifa_addr->sa_family == AF_INET6 && !v6) {
             const auto* in6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
-            if (!IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)) v6 = base::Ip::from_bytes(AF_INET6, &in6->sin6_addr);
+            const auto ip = base::Ip::from_bytes(AF_INET6, &in6->sin6_addr);
+            if (!IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr) && !deprecated.contains(ip)) v6 = ip;
         }
     }
     return v6;

@@ -20,8 +20,8 @@ std::optional<std::filesystem::path> usual_config();
 // installation the program stands in.
 std::vector<std::filesystem::path> plugin_directories(const Settings& settings);
 
-// The first IPv4 address of an interface, else its first IPv6 address that is not link-local; nullopt for
-// none.
+// The first IPv4 address of an interface, else its first IPv6 address that is neither link-local nor
+// deprecated (the kernel shows the newest first, which a VIP may be); nullopt for none.
 std::optional<base::Ip> interface_address(const std::string& interface);
 
 }  // namespace gorb::app

@@ -80,7 +80,9 @@ base::Status prepare(int fd, const Way& way) {
     }
     const SocketAddress source(way.source, way.scope);
     if (bind(fd, source.get(), source.size) != 0) {
-        return base::fail(socket_error("can not use source address " + way.source.text(), errno));
+        const int error = errno;
+        const std::string text = way.source.port == 0 ? way.source.ip.text() : way.source.text();
+        return base::fail(socket_error("can not use source address " + text, error));
     }
     return {};
 }

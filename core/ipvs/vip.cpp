@@ -112,7 +112,12 @@ base::Result<Address> RouteVipTable::make(const base::Ip& address, int index) co
     if (const int code = rtnl_addr_set_local(out.get(), local.get()); code < 0) {
         return base::fail(failed("VIP " + address.text(), code));
     }
-    if (address.v6()) rtnl_addr_set_flags(out.get(), IFA_F_NODAD);
+    if (address.v6()) {
+        rtnl_addr_set_flags(out.get(), IFA_F_NODAD);
+        // Deprecated: taken for what comes to it, and not chosen as the source of what this host begins.
+        rtnl_addr_set_preferred_lifetime(out.get(), 0);
+        rtnl_addr_set_valid_lifetime(out.get(), UINT32_MAX);  // for ever
+    }
     return out;
 }
 

@@ -24,7 +24,7 @@ bool good_option_name(const std::string& name) {
 
 std::optional<std::string> optional_text(const char* text) {
     if (!text) return std::nullopt;
-    return text_of(text);
+    return text;
 }
 
 }  // namespace
@@ -52,7 +52,8 @@ base::Result<std::vector<OptionSpec>> read_options(const gorb_option* table) {
         const gorb_option& option = table[i];
         const auto wrong = [&](const std::string& why) {
             return base::fail(base::Errc::invalid, "option " + std::to_string(i + 1) + ", \"" +
-                                                       text_of(option.name, 64) + "\": " + why);
+                                                       text_of(option.name, 64) +
+                                                       "\": " + clean_text(why, 1024));
         };
         if (i == most_options) {
             return base::fail(base::Errc::invalid, "the option table has no end within " +
@@ -62,6 +63,7 @@ base::Result<std::vector<OptionSpec>> read_options(const gorb_option* table) {
         spec.name = text_of(option.name);
         spec.type = option.type;
         spec.flags = option.flags;
+        // Values, so as they are; all else is for reading.
         spec.fallback = optional_text(option.fallback);
         spec.range = optional_text(option.range);
         spec.help = text_of(option.help);
@@ -71,6 +73,8 @@ base::Result<std::vector<OptionSpec>> read_options(const gorb_option* table) {
         if (spec.type < GORB_BOOL || spec.type > GORB_JSON) {
             return wrong("type " + std::to_string(spec.type) + " is unknown");
         }
+        if (!is_utf8(spec.fallback.value_or("")) || !is_utf8(spec.range.value_or("")))
+            return wrong("its fallback and its range must be UTF-8");
         if (auto range = check_range(spec); !range) return wrong(range.error().sentence);
         if (spec.fallback) {
             if (auto value = read_words(spec, *spec.fallback); !value) {

@@ -81,6 +81,15 @@ std::string clean_text(std::string_view text, size_t limit) {
     return out;
 }
 
+bool is_utf8(std::string_view text) {
+    while (!text.empty()) {
+        const size_t size = character(text);
+        if (size == 0) return false;
+        text.remove_prefix(size);
+    }
+    return true;
+}
+
 std::string text_of(const char* text, size_t limit) {
     return text ? clean_text({text, strnlen(text, limit)}, limit) : std::string();
 }

@@ -14,6 +14,8 @@ std::string clean_text(std::string_view text, size_t limit);
 // The same into a string that keeps its memory.
 void clean_text(std::string_view text, size_t limit, std::string& out);
 
+bool is_utf8(std::string_view text);
+
 // Of a gorb_str that may be anything: a NULL pointer is an empty text.
 inline std::string_view view(gorb_str text) {
     return text.ptr ? std::string_view(text.ptr, text.len) : std::string_view();

@@ -1,8 +1,10 @@
 #include "tables.h"
 
+#include <cstddef>
 #include <gorb/testing/config.hpp>
 #include <set>
 #include <string_view>
+#include <utility>
 
 namespace gorb::check {
 namespace {
@@ -26,6 +28,9 @@ std::string quoted(const char* text) {
     return text ? "\"" + std::string(text) + "\"" : "NULL";
 }
 
+// What a table of 1.0 had; a library may be older than this program.
+constexpr size_t pulse_of_1_0 = offsetof(gorb_pulse_ops, cancel) + sizeof(gorb_pulse_ops::cancel);
+
 constexpr size_t most_entries = 256;  // a longer list is one without its end
 
 void read_options(const gorb_option* table, Findings& findings) {
@@ -42,12 +47,12 @@ void read_options(const gorb_option* table, Findings& findings) {
         if (!one_line(option.help)) findings.fault(who + "has no help of one line");
         if ((option.flags & GORB_REQUIRED) && option.fallback)
             findings.fault(who + "is required and has a default too");
-        if (!option.fallback) continue;
-        const gorb_option alone[] = {option, {}};
+        gorb_option alone[] = {option, {}};
+        alone[0].flags = 0;
         try {
             const testing::FakeConfig config(alone);
         } catch (const std::invalid_argument& e) {
-            findings.fault(std::string("its own default is refused: ") + e.what());
+            findings.fault((option.fallback ? "its own default is refused: " : "") + std::string(e.what()));
         }
     }
 }
@@ -69,25 +74,28 @@ const char* type_name(uint32_t type) {
     }
 }
 
-// In a cell of a Markdown table, in code marks: "|" must not end the cell.
+// In a cell of a Markdown table: "|" must not end the cell.
 std::string cell(const char* text) {
-    if (!text || !*text) return "";
-    std::string out = "`";
-    for (const char* c = text; *c; ++c) {
+    std::string out;
+    for (const char* c = text ? text : ""; *c; ++c) {
         if (*c == '|') out += '\\';
         out += *c;
     }
-    return out + "`";
+    return out;
+}
+
+std::string code_cell(const char* text) {
+    return text && *text ? "`" + cell(text) + "`" : "";
 }
 
 std::string table_markdown(const gorb_option* table) {
     if (!table || !table->name) return "none\n";
     std::string out = "| option | type | default | range | meaning |\n|---|---|---|---|---|\n";
     for (const gorb_option* option = table; option->name; ++option) {
-        std::string fallback = cell(option->fallback);
+        std::string fallback = code_cell(option->fallback);
         if (option->flags & GORB_REQUIRED) fallback = "required";
         out += "| `" + std::string(option->name) + "` | " + type_name(option->type) + " | " + fallback +
-               " | " + cell(option->range) + " | " + (option->help ? option->help : "") +
+               " | " + code_cell(option->range) + " | " + cell(option->help) +
                ((option->flags & GORB_SECRET) ? " (secret)" : "") + " |\n";
     }
     return out;
@@ -117,6 +125,13 @@ bool check_entry(const gorb_entry& entry, Findings& findings) {
         while (entry.plugins[count] && count <= most_entries) ++count;
         if (count > most_entries) fatal("the list of plugins has no end (NULL)");
         if (count == 0) findings.fault("there is no plugin in it");
+        std::set<std::pair<std::string, std::string>> names;
+        for (size_t i = 0; usable && i < count; ++i) {
+            const gorb_plugin& plugin = *entry.plugins[i];
+            if (plugin.struct_size < sizeof(gorb_plugin) || !plugin.kind || !plugin.name) continue;
+            if (!names.emplace(plugin.kind, plugin.name).second)
+                findings.fault("two plugins are called " + quoted(plugin.name));
+        }
     });
     return usable;
 }
@@ -144,8 +159,7 @@ bool check_plugin(const gorb_plugin& plugin, Findings& findings) {
 
     const auto& ops = *static_cast<const gorb_pulse_ops*>(plugin.ops);
     findings.check("the pulse's table has every function", [&] {
-        if (ops.struct_size < sizeof(gorb_pulse_ops))
-            return fatal("struct_size is " + std::to_string(ops.struct_size));
+        if (ops.struct_size < pulse_of_1_0) return fatal("struct_size is " + std::to_string(ops.struct_size));
         if (!ops.create) fatal("create is NULL");
         if (!ops.destroy) fatal("destroy is NULL");
         if (!ops.add) fatal("add is NULL");

@@ -185,6 +185,10 @@ class Outside(unittest.TestCase):
             last = daemon.get("/service/dns/b1").json["last"]
             self.assertEqual(last["reason"], "no reply: nobody listens on that port")
 
+            daemon.made("/service/dns/far", {"address": "127.0.0.1", "port": 9, "pulse": {
+                "type": "udp-reply", "send": "ping", "source": "192.0.2.1", **quick}})
+            daemon.wait_for("/service/dns/far", lambda b: (b["last"] or {}).get("verdict") == "unknown", "asked from there")
+
             daemon.made("/service/files", {"address": "10.0.0.2", "port": 80})
             daemon.made("/service/files/b1", {"address": "127.0.0.1", "port": 8080, "pulse": {
                 "type": "path", "path": str(flag), **quick}})

@@ -23,8 +23,8 @@ class Faults(unittest.TestCase):
         for sentence in sentences:
             self.assertIn(sentence, text)
 
-    def clean(self, plugin, *sentences):
-        status, text = check("-n", "20", "-t", "100", FOLDER / f"bad-{plugin}.so")
+    def clean(self, plugin, *sentences, options=()):
+        status, text = check("-n", "20", "-t", "100", *options, FOLDER / f"bad-{plugin}.so")
         self.assertEqual(status, 0, text)
         for sentence in sentences:
             self.assertIn(sentence, text)
@@ -81,10 +81,31 @@ class Faults(unittest.TestCase):
     def test_tables_full_of_mistakes(self):
         self.found("bad_tables", 'the name "Bad_Name" is not', "version is not one line", "summary is not one line",
                    'option "Port" has a name that is not', 'its own default is refused: option "low"', 'option "low" is there twice',
-                   'option "helpless" has no help', 'option "both" is required and has a default too', 'the unknown type 99')
+                   'option "helpless" has no help', 'option "both" is required and has a default too', 'the unknown type 99',
+                   'option "wide": the range "1-9" can not be read', 'its own default is refused: option "deep"')
+
+    def test_a_bar_does_not_end_a_cell_of_the_table(self):
+        status, text = check("--options-markdown", FOLDER / "bad-bad_tables.so")
+        self.assertEqual(status, 0)
+        self.assertIn("| `deep` | json | `{` |  | a default that is no JSON, but [\\| |\n", text)
+
+    def test_two_plugins_of_one_name(self):
+        self.found("twins", 'two plugins are called "bad"')
+
+    def test_a_share_of_more_than_all(self):
+        self.found("more_than_all", "101 is no share")
+
+    def test_what_only_opens_does_not_talk(self):
+        self.found("talks_on_a_probe", "send() was called for a GORB_CONN_PROBE")
+
+    def test_a_plugin_of_an_older_sdk_is_as_good_as_any(self):
+        self.clean("of_1_0")
 
     def test_a_plugin_that_never_answers_is_left_to_the_deadline(self):
         self.clean("never_answers", "no answer before the deadline")
+
+    def test_checks_that_block_long_after_their_deadline_are_waited_for(self):
+        self.clean("takes_its_time", options=("-n", "1000"))
 
     def test_late_answers_do_no_harm(self):
         self.clean("late", "late reports, which got -ESTALE")

@@ -440,5 +440,36 @@ TEST(FakeConfigTest, DefaultsTypesAndRanges) {
         EXPECT_THROW(FakeConfig(table, bad), std::invalid_argument);
 }
 
+// What a table of one option with this default makes of it: "" for well.
+std::string refusal(uint32_t type, const char* fallback, const char* range = nullptr) {
+    const gorb_option table[] = {{"x", type, 0, fallback, range, "h"}, {}};
+    try {
+        const FakeConfig fake(table);
+        return "";
+    } catch (const std::invalid_argument& e) {
+        return e.what();
+    }
+}
+
+TEST(FakeConfigTest, RefusesWhatGorbdRefusesAndNothingElse) {
+    for (const char* good : {"5s", "1m30s", "1.5h", "2 min", "5SEC", "0.25", "1e3", " 5s "})
+        EXPECT_EQ(refusal(GORB_DURATION, good, "1ms.."), "") << good;
+    for (const char* bad : {"5ns", "0x5s", "+5s", "-1", "5d", "inf", "nan", "", "s", "1m30", "2e9h", "5e18"})
+        EXPECT_NE(refusal(GORB_DURATION, bad), "") << bad;
+    for (const char* good : {"5", " 5 ", "-5"}) EXPECT_EQ(refusal(GORB_INT, good, "-9 .. 9"), "") << good;
+    for (const char* bad : {"+5", "0x5", "5.0", "", "99999999999999999999"})
+        EXPECT_NE(refusal(GORB_INT, bad), "") << bad;
+    EXPECT_EQ(refusal(GORB_INT, "02", "1|2|4"), "") << "numbers are compared as such";
+    for (const char* good :
+         {"{}", "[1, -2.5e3, true, null]", R"({"a": {"b": ["\u00e9\n"]}})", "\"x\"", " 0 "})
+        EXPECT_EQ(refusal(GORB_JSON, good), "") << good;
+    for (const char* bad :
+         {"", "{", "[1,]", "{a: 1}", "'x'", "01", "\"\n\"", "\"\\x\"", "1 2", "nul", "{\"a\" 1}"})
+        EXPECT_NE(refusal(GORB_JSON, bad), "") << bad;
+    for (const char* range : {"a..b", "5..1", "1-9", "1|two", ""})
+        EXPECT_THAT(refusal(GORB_INT, nullptr, range), HasSubstr("can not be read")) << range;
+    EXPECT_THAT(refusal(GORB_DURATION, nullptr, "1s..soon"), HasSubstr("can not be read"));
+}
+
 }  // namespace
 }  // namespace gorb::sdk

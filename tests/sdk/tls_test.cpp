@@ -116,6 +116,25 @@ TEST_F(FakeHostTls, SaysInWordsWhyACertificateIsRefused) {
     }
 }
 
+struct Greeting : ConnectionPulse {
+    static constexpr const char *name = "greeting", *version = "1", *summary = "reads a word";
+    Greeting(const Host& host, const Target& target) : ConnectionPulse(host, target, GORB_TLS) {
+        options().flags |= GORB_TLS_VERIFY;
+    }
+    void opened() override {}
+};
+
+TEST_F(FakeHostTls, AConnectionPulseGivesTheWordsThatTheErrnoHasNot) {
+    fake.fail_tls = "certificate has expired";
+    const TlsServer server(ca.sign({}), greet);
+    gorb::testing::PulseRunner pulse(fake, Pulse<Greeting>::table);
+    const auto report = pulse.run(pulse.add(gorb::testing::address("127.0.0.1", server.port())));
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->verdict, GORB_FAIL);
+    EXPECT_EQ(report->detail, "certificate has expired");
+    EXPECT_EQ(report->code, EPROTO);
+}
+
 TEST_F(FakeHostTls, WithoutANameTheCertificateMustBeForTheAddress) {
     const TlsServer right(ca.sign({{"127.0.0.1"}}), greet), wrong(ca.sign({{"web.example"}}), greet);
     Client client(fake);

@@ -18,8 +18,9 @@ struct instance {
 
 struct probe {
     const struct instance* instance;
-    gorb_addr peer;
+    gorb_addr peer, source;
     uint32_t fwmark;
+    char interface[16];
     char send[512], expect[512];
     size_t send_size, expect_size;
     gorb_conn* conn; /* of the run that is open, or NULL */
@@ -61,9 +62,9 @@ static size_t received(void* arg, gorb_conn* conn, const uint8_t* data, size_t l
 static void closed(void* arg, gorb_conn* conn, int32_t why) {
     struct probe* probe = arg;
     char text[128];
-    /* Only what the target does is its fault. Anything else (no buffer, no source port ...) is our own
-     * trouble. */
-    int blame = why == -ECONNREFUSED || why == -EHOSTUNREACH || why == -ENETUNREACH || why == -ETIMEDOUT;
+    /* Only what the target does is its fault. Anything else (no buffer, no source port, no route ...) is our
+     * own trouble. */
+    int blame = why == -ECONNREFUSED || why == -EHOSTUNREACH || why == -ETIMEDOUT;
     (void)conn;
     probe->conn = NULL; /* gone: close() must not be called any more */
     snprintf(text, sizeof text, "no reply: %s",
@@ -78,6 +79,8 @@ static void start(void* arg, gorb_run run, uint64_t deadline_ns) {
     gorb_error error = {""};
     gorb_conn_options options = {.struct_size = sizeof options, .transport = GORB_UDP};
     options.peer = probe->peer;
+    options.source = probe->source;
+    options.interface = str(probe->interface);
     options.fwmark = probe->fwmark;
     options.deadline_ns = deadline_ns;
     probe->run = run;
@@ -127,6 +130,11 @@ static void* add(void* self, const gorb_target* target, gorb_error* error) {
     probe->instance = self;
     probe->peer = target->addr;
     probe->fwmark = target->fwmark;
+    if (GORB_HAS(gorb_target, target, interface)) { /* since 1.1 */
+        probe->source = target->source;
+        snprintf(probe->interface, sizeof probe->interface, "%.*s", (int)target->interface.len,
+                 target->interface.ptr);
+    }
     if (target->args->text(target->args, "send", &text) == 0)
         memcpy(probe->send, text.ptr, probe->send_size = text.len);
     if (target->args->text(target->args, "expect", &text) == 0 && text.len)

@@ -11,6 +11,8 @@ struct BadTables : Harmless {
         {"helpless", GORB_TEXT, 0, nullptr, nullptr, nullptr},
         {"both", GORB_TEXT, GORB_REQUIRED, "x", nullptr, "required, with a default"},
         {"odd", 99, 0, nullptr, nullptr, "an unknown type"},
+        {"wide", GORB_INT, 0, nullptr, "1-9", "a range that is none"},
+        {"deep", GORB_JSON, 0, "{", nullptr, "a default that is no JSON, but [|"},
     };
 };
 GORB_PULSE(BadTables)

@@ -1,6 +1,12 @@
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -10,6 +16,8 @@
 #include "app/installation.h"
 #include "app/plugin_options.h"
 #include "app/settings.h"
+#include "ipvs/vip.h"
+#include "unit/ipvs/namespaces.h"
 
 namespace gorb::app::app_test {
 namespace {
@@ -272,6 +280,36 @@ TEST(Deadline, IsCalledOnlyWhenTheScopeTakesTooLong) {
 TEST(Installation, TheLoopbackInterfaceHasItsAddress) {
     EXPECT_EQ(interface_address("lo"), std::optional(*base::Ip::parse("127.0.0.1")));
     EXPECT_FALSE(interface_address("no-such-if"));
+}
+
+// The loopback interface with nothing but ::1 and this address.
+bool has_only(const char* v6, uint32_t prefix) {
+    struct {
+        in6_addr address;
+        uint32_t prefix;
+        int index;
+    } own{{}, prefix, static_cast<int>(if_nametoindex("lo"))};
+    inet_pton(AF_INET6, v6, &own.address);
+    ifreq none{};
+    std::strcpy(none.ifr_name, "lo");
+    none.ifr_addr.sa_family = AF_INET;
+    const int v4_socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int v6_socket = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool done = ioctl(v4_socket, SIOCSIFADDR, &none) == 0 && ioctl(v6_socket, SIOCSIFADDR, &own) == 0;
+    close(v4_socket);
+    close(v6_socket);
+    return done;
+}
+
+TEST(Installation, AVipIsNotTheAddressOfAnInterface) {
+    const auto ran = ipvs::in_new_network_namespace([] {
+        ASSERT_TRUE(has_only("2001:db8::1", 64));
+        auto vips = ipvs::open_vip_table("lo");
+        ASSERT_TRUE(vips) << vips.error().sentence;
+        ASSERT_TRUE((*vips)->add(*base::Ip::parse("2001:db8::80")));
+        EXPECT_EQ(interface_address("lo"), base::Ip::parse("2001:db8::1").value());
+    });
+    EXPECT_NE(static_cast<int>(ran), static_cast<int>(ipvs::InNamespace::failed)) << "see above";
 }
 
 }  // namespace

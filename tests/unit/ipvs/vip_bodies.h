@@ -4,9 +4,13 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <ifaddrs.h>
+#include <linux/if_addr.h>
 #include <net/if.h>
+#include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/socket.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <bit>
 #include <cstdlib>
@@ -88,6 +92,43 @@ inline void vip_that_is_there_is_not_added_again() {
     ASSERT_TRUE(ok(again));
     EXPECT_FALSE(*again);
     EXPECT_TRUE(*(*vips)->add(ip("192.0.2.2"))) << "an address of the same beginning is another one";
+}
+
+// "2001:db8::1": whom a connection to there would come from; "" where nothing leads there.
+inline std::string source_towards(const std::string& to) {
+    const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in6 there{}, here{};
+    socklen_t size = sizeof here;
+    there.sin6_family = AF_INET6;
+    there.sin6_port = htons(9);
+    inet_pton(AF_INET6, to.c_str(), &there.sin6_addr);
+    const bool known = connect(fd, reinterpret_cast<sockaddr*>(&there), sizeof there) == 0 &&
+                       getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) == 0;
+    close(fd);
+    char text[INET6_ADDRSTRLEN] = {};
+    if (known) inet_ntop(AF_INET6, &here.sin6_addr, text, sizeof text);
+    return text;
+}
+
+// The kernel likes the address best that is nearest to the peer's, and a /128 beside the peers always is. A
+// server with the VIP of its own (dr, tunnel) would answer itself, and so would another director.
+inline void vip_is_no_source_of_connections() {
+    const std::unique_ptr<nl_sock, decltype(&nl_socket_free)> socket(nl_socket_alloc(), nl_socket_free);
+    ASSERT_EQ(nl_connect(socket.get(), NETLINK_ROUTE), 0);
+    const std::unique_ptr<rtnl_addr, decltype(&rtnl_addr_put)> own(rtnl_addr_alloc(), rtnl_addr_put);
+    nl_addr* address = nullptr;
+    ASSERT_EQ(nl_addr_parse("2001:db8::1/64", AF_INET6, &address), 0);
+    rtnl_addr_set_ifindex(own.get(), static_cast<int>(if_nametoindex("lo")));
+    rtnl_addr_set_local(own.get(), address);
+    nl_addr_put(address);
+    rtnl_addr_set_flags(own.get(), IFA_F_NODAD);
+    ASSERT_EQ(rtnl_addr_add(socket.get(), own.get(), 0), 0);
+    ASSERT_EQ(source_towards("2001:db8::2"), "2001:db8::1");
+    const auto vips = open_vip_table("lo");
+    ASSERT_TRUE(ok(vips));
+    EXPECT_TRUE(*(*vips)->add(ip("2001:db8::80")));
+    EXPECT_EQ(source_towards("2001:db8::2"), "2001:db8::1");
+    EXPECT_TRUE(ok((*vips)->remove(ip("2001:db8::80"))));
 }
 
 inline void vip_needs_its_interface() {

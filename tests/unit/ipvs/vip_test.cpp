@@ -24,6 +24,9 @@ TEST(VipTable, AddsHostAddressesAndRemovesThem) {
 TEST(VipTable, AnAddressThatIsThereIsNotAddedAgain) {
     run(vip_that_is_there_is_not_added_again);
 }
+TEST(VipTable, NoConnectionComesFromAVip) {
+    run(vip_is_no_source_of_connections);
+}
 TEST(VipTable, AMissingInterfaceIsNamed) {
     run(vip_needs_its_interface);
 }

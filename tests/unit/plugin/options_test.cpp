@@ -49,6 +49,17 @@ TEST(ReadOptions, GivesTheTableAsValues) {
     EXPECT_THAT(*read_options(nullptr), IsEmpty());
 }
 
+TEST(ReadOptions, ADefaultIsWhatThePluginWrote) {
+    const std::string lines = "QUIT\r\n\tx", much(3000, 'x');
+    for (const std::string& text : {lines, much}) {
+        const auto specs = specs_of({{"say", GORB_TEXT, 0, text.c_str(), nullptr, nullptr}});
+        const auto config = *Config::make(specs, {});
+        gorb_str said{};
+        ASSERT_EQ(config->c()->text(config->c(), "say", &said), 0);
+        EXPECT_EQ(view(said), text);
+    }
+}
+
 TEST(ReadOptions, NamesTheEntryThatIsWrong) {
     const gorb_option good = {"good", GORB_BOOL, 0, nullptr, nullptr, nullptr};
     const auto wrong = [&](gorb_option option) { return refusal_of({good, option}); };
@@ -65,6 +76,7 @@ TEST(ReadOptions, NamesTheEntryThatIsWrong) {
     EXPECT_THAT(wrong({"x", GORB_TEXT, 0, "PUT", "GET|HEAD", ""}), HasSubstr("one of GET, HEAD"));
     EXPECT_THAT(wrong({"x", GORB_JSON, 0, "{", nullptr, ""}), HasSubstr("fallback"));
     EXPECT_THAT(wrong({"x", GORB_BOOL, 0, "yes", nullptr, ""}), HasSubstr("true or false"));
+    EXPECT_THAT(wrong({"x", GORB_TEXT, 0, "\xff", nullptr, ""}), HasSubstr("UTF-8"));
 }
 
 TEST(ReadOptions, GivesUpOnATableWithoutAnEnd) {

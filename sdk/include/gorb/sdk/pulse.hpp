@@ -174,7 +174,12 @@ class ConnectionPulse : private ConnectionEvents {
 
     void opened() override = 0;
     size_t received(std::string_view bytes) override { return bytes.size(); }
-    void closed(int32_t why) override { done(ended(why)); }
+    void closed(int32_t why) override {
+        Result result = ended(why);
+        const std::string_view reason = connection_.reason();
+        if (!reason.empty()) result.detail = reason;
+        done(result);
+    }
 
     Connection::Options& options() noexcept { return options_; }  // of the connections to come
     const Run& run() const noexcept { return run_; }

@@ -286,6 +286,8 @@ class FakeHost {
         if (!host.on_loop("open()")) return nullptr;
         std::string why = host.fail_open;
         if (options->transport < GORB_TCP || options->transport > GORB_TLS) why = "unknown transport";
+        if ((options->flags & GORB_CONN_PROBE) && options->transport != GORB_TCP)
+            why = "GORB_CONN_PROBE is for TCP only";
         if (!why.empty()) return sdk::explain(error, why), nullptr;
         host.handles_.push_back({&host, nullptr, {}, false});
         Handle& handle = host.handles_.back();
@@ -309,7 +311,10 @@ class FakeHost {
     }
     static int32_t net_send(gorb_conn* conn, const void* data, size_t size) {
         auto found = live(conn, "send()");
-        return found ? found->send(data, size) : -ENOTCONN;
+        if (!found) return -ENOTCONN;
+        if (!found->is_probe()) return found->send(data, size);
+        reinterpret_cast<Handle*>(conn)->host->violation("send() was called for a GORB_CONN_PROBE");
+        return -ENOTCONN;
     }
     static void net_close(gorb_conn* conn) {
         if (auto found = live(conn, "close()")) found->close();
@@ -350,7 +355,7 @@ class FakeHost {
             std::lock_guard<std::mutex> lock(host.work_mutex_);
             host.queue_.push_back({run, done, arg});
         }
-        if (host.workers_.size() < 4) host.workers_.emplace_back([&host] { host.work(); });
+        if (host.workers_.size() < 64) host.workers_.emplace_back([&host] { host.work(); });
         host.work_ready_.notify_one();
         return 0;
     }
@@ -419,7 +424,10 @@ class FakeHost {
                                            ", which was never started");
             if (copy.verdict > GORB_FAIL)
                 host.violations_.push_back(std::to_string(copy.verdict) + " is no verdict");
-            if (result->struct_size < sizeof(gorb_result))
+            if (copy.share > 100)
+                host.violations_.push_back(std::to_string(copy.share) +
+                                           " is no share, which is 0 to 100 per cent");
+            if (result->struct_size < offsetof(gorb_result, warning))
                 host.violations_.push_back("a result came with struct_size " +
                                            std::to_string(result->struct_size));
             host.reports_.push_back(copy);

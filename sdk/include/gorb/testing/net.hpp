@@ -1,6 +1,7 @@
 // Real non-blocking client connections for tests, as gorb.net/1 describes them: TCP, connected UDP and TLS.
 //
-// Part of gorb/testing.hpp. A connection with GORB_CONN_PROBE is an ordinary one here. Threads: the loop's.
+// Part of gorb/testing.hpp. A connection with GORB_CONN_PROBE is opened as any other here. Threads: the
+// loop's.
 #ifndef GORB_TESTING_NET_HPP
 #define GORB_TESTING_NET_HPP
 #include <net/if.h>
@@ -99,6 +100,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         rewatch();
         return 0;
     }
+    bool is_probe() const { return (options_.flags & GORB_CONN_PROBE) != 0; }
     int tls_peer(gorb_tls_peer& out) {
         if (!tls_) return -EINVAL;
         if (!opened_) return -ENOTCONN;

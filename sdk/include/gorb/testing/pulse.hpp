@@ -132,7 +132,7 @@ class PulseRunner {
     std::vector<std::string> destroy() {
         if (!self_) return {};
         while (!probes_.empty()) remove(*probes_.begin());
-        host_.finish_work();
+        while (!host_.finish_work()) continue;  // what runs may use the instance
         host_.measured("destroy()", [&] { ops_.destroy(self_); });
         self_ = nullptr;
         auto left = host_.held();
