@@ -145,7 +145,7 @@ void Api::change(Call&& call, base::Result<Change> what, Show show) {
         call.respond(error_response(what.error()));
         return;
     }
-    auto match = parse_if_match(call.request->if_match);
+    auto match = read_condition(call.request->if_match, call.request->if_none_match);
     if (!match) {
         call.respond(error_response(match.error()));
         return;
