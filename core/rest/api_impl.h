@@ -111,6 +111,7 @@ class Api : public std::enable_shared_from_this<Api> {
     void put_config(Call&& call);
     void plan(Call&& call);
     void get_kernel(Call&& call);
+    base::Result<reconcile::Table> read_kernel() const;
     void adopt(Call&& call);
     void reconcile(Call&& call);
     Response events(const Call& call);
