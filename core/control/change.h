@@ -13,10 +13,11 @@
 
 namespace gorb::control {
 
-// The condition of an If-Match header (RFC 9110, 13.1.1).
+// The condition of an If-Match header, or of If-None-Match (RFC 9110, 13.1.1 and 13.1.2).
 struct Match {
     bool any = false;               // "*"
     std::vector<std::string> tags;  // entity tags without quotes
+    bool absent = false;            // "*" of If-None-Match: nothing has the name
 };
 
 // `adopt`: a kernel entry with this address that gorb did not make is taken over instead of being in the way.

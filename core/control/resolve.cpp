@@ -33,10 +33,13 @@ Result<model::BackendPtr> find_backend(const model::ServiceEntry& service, const
                       "service " + in_quotes(service.spec.name) + " has no backend " + in_quotes(name));
 }
 
-// RFC 9110, 13.1.1. `tag` is the object's present one, nullopt if there is no object.
+// RFC 9110, 13.1. `tag` is the object's present one, nullopt if there is no object.
 Status check_match(const std::optional<Match>& match, const std::string& what,
                    const std::optional<std::string>& tag) {
-    if (!match) return {};
+    if (!match || (match->absent && !tag)) return {};
+    if (match->absent)
+        return base::fail(Errc::stale,
+                          "If-None-Match is *, and there is " + what + ": its ETag is \"" + *tag + "\"");
     if (!tag) return base::fail(Errc::stale, "If-Match was given, but there is no " + what);
     if (match->any || std::ranges::find(match->tags, *tag) != match->tags.end()) return {};
     return base::fail(Errc::stale, what + " has changed: its ETag is \"" + *tag + "\"");

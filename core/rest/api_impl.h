@@ -111,6 +111,7 @@ class Api : public std::enable_shared_from_this<Api> {
     void put_config(Call&& call);
     void plan(Call&& call);
     void get_kernel(Call&& call);
+    base::Result<reconcile::Table> read_kernel() const;
     void adopt(Call&& call);
     void reconcile(Call&& call);
     Response events(const Call& call);
@@ -145,7 +146,7 @@ void Api::change(Call&& call, base::Result<Change> what, Show show) {
         call.respond(error_response(what.error()));
         return;
     }
-    auto match = parse_if_match(call.request->if_match);
+    auto match = read_condition(call.request->if_match, call.request->if_none_match);
     if (!match) {
         call.respond(error_response(match.error()));
         return;

@@ -1,5 +1,6 @@
 // The desired state as a whole, the kernel's table, and what was found and done: the handlers of their
 // routes.
+#include <memory>
 #include <utility>
 
 #include "model/config.h"
@@ -59,17 +60,41 @@ void Api::plan(Call&& call) {
 
 // ---- the kernel's table
 
+// Whose what is, is asked before the table is read and after that: changes go on meanwhile.
 void Api::get_kernel(Call&& call) {
-    context_.control.ownership([self = shared_from_this(), respond = std::move(call.respond)](
-                                   const base::Result<control::Ownership>& ownership) {
-        if (!ownership) {
-            respond(error_response(ownership.error()));
-            return;
-        }
-        self->on_worker(respond, [api = self.get(), whose = *ownership] {
-            return kernel_response(api->context_.control, api->context_.read_kernel, whose);
+    using Whose = base::Result<control::Ownership>;
+    context_.control.ownership(
+        [self = shared_from_this(), respond = std::move(call.respond)](const Whose& before) {
+            if (!before) {
+                respond(error_response(before.error()));
+                return;
+            }
+            // The worker is joined before the API goes, so its jobs do not keep that; nor does what they ask.
+            self->on_worker_later(respond, [api = self.get(), respond, before = *before] {
+                const auto table = std::make_shared<const base::Result<reconcile::Table>>(api->read_kernel());
+                if (!*table) {
+                    respond(error_response(table->error()));
+                    return;
+                }
+                api->context_.control.ownership(
+                    [weak = api->weak_from_this(), respond, table, before](const Whose& after) {
+                        const auto still = weak.lock();
+                        if (!after || !still) {
+                            respond(after ? error_response(503, "the daemon is stopping")
+                                          : error_response(after.error()));
+                            return;
+                        }
+                        still->on_worker(respond, [api = still.get(), table, before, after = *after] {
+                            return kernel_response(api->context_.control, **table, before, after);
+                        });
+                    });
+            });
         });
-    });
+}
+
+base::Result<reconcile::Table> Api::read_kernel() const {
+    if (context_.read_kernel) return context_.read_kernel();
+    return base::fail(base::Errc::unavailable, "the kernel's table can not be read here");
 }
 
 void Api::adopt(Call&& call) {

@@ -136,6 +136,11 @@ class Parser final : public http::basic_parser<true> {
                 if (!out_.if_match.empty()) out_.if_match += ", ";
                 out_.if_match += std_view(value);
                 break;
+            case http::field::if_none_match:
+                if (!out_.if_none_match) out_.if_none_match.emplace();
+                if (!out_.if_none_match->empty()) *out_.if_none_match += ", ";
+                *out_.if_none_match += std_view(value);
+                break;
             case http::field::content_type:
                 out_.content_type = std_view(value);
                 break;

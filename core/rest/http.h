@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,11 +13,12 @@ namespace gorb::rest {
 
 // One whole request. The body has been read to its end and is within the limit.
 struct Request {
-    std::string method;        // "GET"; HEAD comes as GET, and the server leaves out the answer's body
-    std::string path;          // as sent, before the "?", still percent-encoded
-    std::string query;         // after the "?", "" for none
-    std::string if_match;      // the header's value, "" when absent
-    std::string content_type;  // the header's value, "" when absent
+    std::string method;    // "GET"; HEAD comes as GET, and the server leaves out the answer's body
+    std::string path;      // as sent, before the "?", still percent-encoded
+    std::string query;     // after the "?", "" for none
+    std::string if_match;  // the header's value, "" when absent
+    std::optional<std::string> if_none_match;  // nullopt when absent
+    std::string content_type;                  // the header's value, "" when absent
     std::string body;
     std::string peer;            // "127.0.0.1:54321", for logs
     std::shared_ptr<void> room;  // what a large body holds of the server's memory; goes with the request

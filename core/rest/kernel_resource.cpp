@@ -81,6 +81,23 @@ class Owners {
     bool held(const Entry& entry) const { return held_.contains(entry); }
     const std::set<Entry>& leaving() const { return leaving_; }
 
+    // What gorb has for it: while that is the same, no change is under way.
+    struct State {
+        uint64_t service = 0;  // its revision
+        const model::BackendEntry* backend = nullptr;
+        bool leaving = false;
+        bool operator==(const State&) const = default;
+    };
+    State state_of(const Entry& entry) const {
+        State state{.service = 0, .backend = nullptr, .leaving = within(leaving_, entry, true)};
+        const auto service = services_.find(entry.service);
+        if (service == services_.end()) return state;
+        state.service = service->second->revision;
+        if (!entry.dest) return state;
+        if (const auto* backend = service->second->by_address.find(*entry.dest)) state.backend = *backend;
+        return state;
+    }
+
   private:
     static bool within(const std::set<Entry>& of, const Entry& entry, bool with_service) {
         return of.contains(entry) || (with_service && of.contains({entry.service, {}}));
@@ -90,13 +107,25 @@ class Owners {
     std::set<Entry> leaving_, held_;
 };
 
+// While the table was read, changes went on: what was gorb's before or is so after it is gorb's, and no
+// difference is what was not the same then.
+struct BothOwners {
+    Owners before, after;
+
+    Owners::Owner of(const Entry& entry) const {
+        const Owners::Owner owner = after.of(entry);
+        return owner.owner == "foreign" ? before.of(entry) : owner;
+    }
+    bool settled(const Entry& entry) const { return before.state_of(entry) == after.state_of(entry); }
+};
+
 void write_owner(base::JsonWriter& out, const Owners::Owner& owner) {
     base::member(out, "owner", owner.owner);
     if (!owner.name.empty()) base::member(out, "name", owner.name);
     if (owner.held) base::member(out, "held", held_words);
 }
 
-void write_service(base::JsonWriter& out, const reconcile::TableService& service, const Owners& owners) {
+void write_service(base::JsonWriter& out, const reconcile::TableService& service, const BothOwners& owners) {
     const ipvs::ServiceRecord& record = service.record;
     out.StartObject();
     write_owner(out, owners.of({record.key, {}}));
@@ -130,13 +159,14 @@ void write_service(base::JsonWriter& out, const reconcile::TableService& service
 
 // What is not as it should be now, and since when that is known.
 void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const reconcile::Table& found,
-                       const control::Ownership& whose, const Owners& owners) {
+                       const control::Ownership& whose, const BothOwners& owners) {
     std::map<Entry, int64_t> since;
     for (const control::Drift& drift : whose.drift) since[drift.entry] = drift.since_wall;
     base::key(out, "differences");
     out.StartArray();
     for (const ipvs::Op& op : plan.ops) {
         const reconcile::Entry entry = reconcile::entry_of(op);
+        if (!owners.settled(entry)) continue;
         const auto [before, after] = reconcile::words_of(op, found);
         out.StartObject();
         base::member(out, "entry", entry_text(entry));
@@ -150,7 +180,7 @@ void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const
         } else {
             base::value(out, base::wall_text(seen->second));
         }
-        if (owners.held(entry)) base::member(out, "held", held_words);
+        if (owners.after.held(entry)) base::member(out, "held", held_words);
         out.EndObject();
     }
     out.EndArray();
@@ -158,26 +188,22 @@ void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const
 
 }  // namespace
 
-Response kernel_response(const control::Control& control,
-                         const std::function<base::Result<reconcile::Table>()>& read,
-                         const control::Ownership& whose) {
-    if (!read) return error_response(503, "the kernel's table can not be read here");
-    const auto table = read();
-    if (!table) return error_response(table.error());
-    const Owners owners(whose);
-    std::set<Entry> leaving = owners.leaving();
-    const reconcile::Table wanted = control.wanted(*whose.snapshot, &leaving);
-    const reconcile::Plan plan = reconcile::plan(wanted, *table, leaving);
+Response kernel_response(const control::Control& control, const reconcile::Table& table,
+                         const control::Ownership& before, const control::Ownership& after) {
+    const BothOwners owners{Owners(before), Owners(after)};
+    std::set<Entry> leaving = owners.after.leaving();
+    const reconcile::Table wanted = control.wanted(*after.snapshot, &leaving);
+    const reconcile::Plan plan = reconcile::plan(wanted, table, leaving);
     Response response;
-    response.body.reserve(1024 + 512 * table->size());
+    response.body.reserve(1024 + 512 * table.size());
     base::StringSink sink(response.body);
     base::JsonWriter out(sink);
     out.StartObject();
     base::key(out, "services");
     out.StartArray();
-    for (const auto& [key, service] : *table) write_service(out, service, owners);
+    for (const auto& [key, service] : table) write_service(out, service, owners);
     out.EndArray();
-    write_differences(out, plan, *table, whose, owners);
+    write_differences(out, plan, table, after, owners);
     out.EndObject();
     return response;
 }

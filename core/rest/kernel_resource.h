@@ -1,6 +1,5 @@
 // The kernel's table with the owner of each entry, and what one needs to adopt a foreign one: JSON.
 #pragma once
-#include <functional>
 #include <string_view>
 
 #include "base/result.h"
@@ -13,9 +12,9 @@ namespace gorb::rest {
 // {"services": [{"address", "protocol", "scheduler", ..., "owner": "gorb"|"foreign"|"leaving", "name",
 //   "destinations": [{"address", "forwarding", "weight", ..., "owner", "name"}]}],
 //  "differences": [{"entry", "wanted", "found", "since"}]}
-Response kernel_response(const control::Control& control,
-                         const std::function<base::Result<reconcile::Table>()>& read,
-                         const control::Ownership& whose);
+// `before` and `after`: whose what was when the table began to be read, and when that was done.
+Response kernel_response(const control::Control& control, const reconcile::Table& table,
+                         const control::Ownership& before, const control::Ownership& after);
 
 // {"address": "10.0.0.1", "port": 80, "protocol": "tcp", "name": "web", "pulse": {...}} of POST
 // /kernel/adopt. `name` and `pulse` may be left out.

@@ -72,6 +72,16 @@ base::Result<std::optional<control::Match>> parse_if_match(std::string_view valu
     }
 }
 
+base::Result<std::optional<control::Match>> read_condition(std::string_view if_match,
+                                                           const std::optional<std::string>& if_none_match) {
+    if (!if_none_match) return parse_if_match(if_match);
+    if (trimmed(*if_none_match) != "*" || !if_match.empty()) {
+        return base::fail(base::Errc::invalid,
+                          "If-None-Match must be \"*\" (only create it), and without If-Match beside it");
+    }
+    return control::Match{.any = false, .tags = {}, .absent = true};
+}
+
 bool is_json(std::string_view content_type, std::string_view body) {
     const std::string type = lower(trimmed(content_type.substr(0, content_type.find(';'))));
     if (type.empty() || type == "application/json" || type.ends_with("+json")) return true;

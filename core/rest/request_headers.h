@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/duration.h"
@@ -14,6 +15,10 @@ namespace gorb::rest {
 // one, so that what an answer shows as "etag" can be pasted. Weak tags never match, so they are left out.
 // nullopt for "", Errc::invalid for anything that is no list of tags.
 base::Result<std::optional<control::Match>> parse_if_match(std::string_view value);
+// Of a change: the condition of If-Match, or of If-None-Match, which takes "*" alone: create only.
+// Errc::invalid for both at once.
+base::Result<std::optional<control::Match>> read_condition(std::string_view if_match,
+                                                           const std::optional<std::string>& if_none_match);
 
 // May `body` be read as JSON? Yes for application/json, +json types and no type at all; also for what `curl
 // -d` claims its data to be (application/x-www-form-urlencoded) when the body begins like a JSON object.

@@ -93,6 +93,19 @@ class Api(unittest.TestCase):
             self.assertEqual(g.put(path, body, headers={"If-Match": "*"}).status, 200)
         self.refused(g.put("/service/new", {**WEB, "port": 9}, headers={"If-Match": "*"}), 412)
 
+    def test_if_none_match_lets_a_put_create_and_nothing_else(self):
+        g, only_new = self.gorbd, {"If-None-Match": "*"}
+        for path, body, other in (("/service/web", WEB, {**WEB, "method": "rr"}), ("/service/web/b1", B1, {**B1, "weight": 1})):
+            made = g.made(path, body, headers=only_new)
+            for again in (body, other):
+                self.refused(g.put(path, again, headers=only_new), 412, "If-None-Match", made["etag"])
+            self.assertEqual(g.get(path).json["options"], made["options"])
+            for wrong in ({"If-None-Match": '"x"'}, {"If-None-Match": ""}, {**only_new, "If-Match": "*"}):
+                self.refused(g.put(path, other, headers=wrong), 400, "If-None-Match")
+        # What is shown changes with the health, the ETag does not: no answer is left out for it.
+        etag = g.get("/service/web").headers["etag"]
+        self.assertEqual(g.get("/service/web", headers={"If-None-Match": etag}).status, 200)
+
     def test_patch_changes_what_can_change_and_refuses_key_fields_with_the_reason(self):
         g = self.gorbd
         g.made("/service/web", WEB)

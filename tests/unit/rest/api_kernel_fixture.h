@@ -75,12 +75,12 @@ struct KernelTest : ApiTest {
         return entry["owner"].text() + (entry.has("name") ? " " + entry["name"].text() : "");
     }
     // {"10.0.0.1:80": "gorb web", "10.1.0.1:8080": "gorb b1"} of GET /kernel.
-    std::map<std::string, std::string> owners() {
+    std::map<std::string, std::string> owners() { return owners(json(get("/kernel"))); }
+    static std::map<std::string, std::string> owners(const Json& kernel) {
         std::map<std::string, std::string> out;
         const auto place = [](const Json& entry) {
             return entry["address"].text() + ":" + std::to_string(static_cast<int>(entry["port"].number()));
         };
-        const Json kernel = json(get("/kernel"));
         for (const Json& service : kernel["services"].elements()) {
             out[place(service)] = owner(service);
             for (const Json& dest : service["destinations"].elements()) out[place(dest)] = owner(dest);

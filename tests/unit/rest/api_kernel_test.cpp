@@ -66,8 +66,7 @@ TEST_F(KernelTest, WhatIsHeldIsShownWithWhatLetsItGo) {
     whose.snapshot = control->snapshot();
     for (const char* vip : {"10.0.0.8:80", "10.0.0.9:80"}) whose.leaving.insert(leaving_service(vip));
     whose.held.insert(leaving_service("10.0.0.9:80"));
-    const Response response = kernel_response(
-        *control, [this] { return reconcile::read_table(*driver); }, whose);
+    const Response response = kernel_response(*control, reconcile::read_table(*driver).value(), whose, whose);
     EXPECT_EQ(contract.wrong_with("getKernel", response), "");
     const Json kernel = json(response);
     ASSERT_EQ(kernel["services"].size(), 2U);
@@ -81,6 +80,54 @@ TEST_F(KernelTest, WhatIsHeldIsShownWithWhatLetsItGo) {
     ASSERT_EQ(kernel["differences"].size(), 2U);
     EXPECT_FALSE(kernel["differences"].at(0).has("held"));
     EXPECT_TRUE(kernel["differences"].at(1).has("held"));
+}
+
+// Each change comes while the table is read: before that has got to its entry, and after.
+TEST_F(KernelTest, WhatIsChangedWhileTheTableIsReadIsNeitherForeignNorADifference) {
+    make_web_up(2);
+    const Handler changing = api;
+    std::vector<std::vector<std::string>> first, then;
+    api = make_api({*control,
+                    registry,
+                    metrics,
+                    "1.2.3",
+                    [&] {
+                        const auto change = [&](const std::vector<std::vector<std::string>>& calls) {
+                            for (const auto& c : calls) {
+                                std::promise<int> status;
+                                auto request = std::make_shared<Request>();
+                                request->method = c[0];
+                                request->path = c[1];
+                                request->body = c[2];
+                                changing(request, [&](const Response& r) { status.set_value(r.status); });
+                                EXPECT_EQ(status.get_future().get(), 200) << c[0] << " " << c[1];
+                            }
+                        };
+                        change(first);
+                        auto table = reconcile::read_table(*driver);
+                        change(then);
+                        return table;
+                    },
+                    {},
+                    {},
+                    {}});
+    const std::vector<std::vector<std::string>> add{
+        {"PUT", "/service/new", R"({"address":"10.0.0.2","port":80})"},
+        {"PUT", "/service/web/b3", R"({"address":"10.1.0.3","port":8080,"pulse":{"type":"none"}})"}},
+        edit{{"PATCH", "/service/web", R"({"method":"rr"})"},
+             {"PATCH", "/service/web/b1", R"({"weight":7})"}},
+        remove{{"DELETE", "/service/new", ""}, {"DELETE", "/service/web/b3", ""}};
+    for (const auto& [before, after] : {std::pair{add, edit}, std::pair{edit, remove}}) {
+        first = before;
+        then = after;
+        const Json kernel = json(get("/kernel"));
+        for (const auto& [place, whose] : owners(kernel)) EXPECT_EQ(whose.substr(0, 4), "gorb") << place;
+        EXPECT_EQ(kernel["differences"].size(), 0U);
+    }
+    first.clear();
+    then.clear();
+    set_weight("10.0.0.1:80", "10.1.0.1:8080", 3);
+    EXPECT_EQ(json(get("/kernel"))["differences"].size(), 1U);
 }
 
 TEST_F(KernelTest, AForeignServiceIsInTheWayAndNamed) {

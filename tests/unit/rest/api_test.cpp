@@ -188,21 +188,20 @@ TEST_F(ApiTest, AChangeThatIsDoneIsSaidToBeSoHoweverManyLongAnswersWait) {
                     {},
                     {},
                     {}});
-    std::atomic<int> refused = 0;
+    const auto refused = std::make_shared<std::atomic<int>>(0);
     for (int n = 0; n < 100; ++n) {
         auto request = std::make_shared<Request>();
         request->method = "GET";
         request->path = "/kernel";
-        api(request, [&refused](const Response& r) { refused += r.status == 503 ? 1 : 0; });
+        api(request, [refused](const Response& r) { *refused += r.status == 503 ? 1 : 0; });
     }
-    while (refused == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (*refused == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     const Response patch = call("PATCH", "/service/web", R"({"quorum":2})");
     EXPECT_EQ(patch.status, 200) << patch.body;
     EXPECT_EQ(json(patch)["options"]["quorum"], 2);
     const Response gone = call("DELETE", "/service/web");
     EXPECT_EQ(gone.status, 200) << gone.body;
     gate.set_value();
-    api = nullptr;  // its worker counts until then
 }
 
 TEST_F(ApiTest, BackendNamesAreLocalToTheirService) {

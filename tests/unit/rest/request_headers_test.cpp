@@ -48,6 +48,15 @@ TEST(IfMatch, RefusesWhatIsNoList) {
     }
 }
 
+TEST(Condition, IfNoneMatchIsStarAndAlone) {
+    EXPECT_FALSE(read_condition("", std::nullopt).value());
+    EXPECT_TRUE(read_condition("*", std::nullopt).value()->any);
+    EXPECT_TRUE(read_condition("", " * ").value()->absent);
+    for (const char* value : {"", "\"a-1\"", "a-1", "W/\"a-1\"", "*, *"})
+        EXPECT_FALSE(read_condition("", value)) << value;
+    EXPECT_FALSE(read_condition("*", "*"));
+}
+
 TEST(ContentType, TakesJsonAndNothingElse) {
     EXPECT_TRUE(is_json("", "{}"));
     EXPECT_TRUE(is_json("application/json", "{}"));
