@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "io/socket.h"
 #include "plugin/registry.h"
+#include "plugin/text.h"
 
 namespace {
 
@@ -60,9 +61,9 @@ base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
 
 void list_options(const std::vector<plugin::OptionSpec>& options) {
     for (const plugin::OptionSpec& option : options) {
-        std::printf("    %-12s %-9s %s%s\n", option.name.c_str(), option.type_text().c_str(),
-                    option.help.c_str(),
-                    option.fallback ? (" (default " + *option.fallback + ")").c_str() : "");
+        std::printf(
+            "    %-12s %-9s %s%s\n", option.name.c_str(), option.type_text().c_str(), option.help.c_str(),
+            option.fallback ? (" (default " + plugin::clean_text(*option.fallback, 256) + ")").c_str() : "");
     }
 }
 

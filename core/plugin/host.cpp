@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <list>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -51,6 +52,17 @@ std::string key_text(std::string_view key) {
     return clean.empty() ? "_" : clean;
 }
 
+// All that were made, which keeps them reachable, and those that may be taken again, by label and loop.
+struct Kept {
+    std::mutex mutex;
+    std::vector<Host*> all;
+    std::multimap<std::pair<std::string, std::string>, Host*> unused;
+};
+Kept& kept() {
+    static auto* const hosts = new Kept;
+    return *hosts;
+}
+
 base::LogLevel level_of(int32_t level) {
     switch (level) {
         case GORB_LOG_ERROR:
@@ -68,27 +80,36 @@ base::LogLevel level_of(int32_t level) {
 
 Host& Host::make(const std::string& label, const std::string& plugin, io::Loop& loop, io::Workers& workers,
                  Metrics& metrics, Answers& answers) {
-    static std::mutex mutex;
-    static auto* const all = new std::vector<Host*>;  // what keeps them reachable
-    auto* host = new Host(label, plugin, loop, workers, metrics, answers);
-    std::lock_guard lock(mutex);
-    all->push_back(host);
+    Kept& hosts = kept();
+    std::lock_guard lock(hosts.mutex);
+    Host* host = nullptr;
+    if (auto unused = hosts.unused.extract({label, loop.name()})) {
+        host = unused.mapped();
+    } else {
+        host = new Host(label, plugin, loop.name());
+        hosts.all.push_back(host);
+    }
+    host->begin(loop, workers, metrics, answers);
     return *host;
 }
 
-Host::Host(const std::string& label, const std::string& plugin, io::Loop& loop, io::Workers& workers,
-           Metrics& metrics, Answers& answers)
+Host::Host(const std::string& label, const std::string& plugin, const std::string& loop_name)
     : gorb_host{sizeof(gorb_host), GORB_ABI_MAJOR, GORB_ABI_MINOR, "gorb " GORB_VERSION,
                 &service_of,       &now_of,        &wants_level,   &log_line},
       label_(label),
       plugin_(plugin),
-      loop_name_(loop.name()),
-      loop_(&loop),
-      workers_(&workers),
-      answers_(&answers),
-      clock_(&loop.clock()),
-      metrics_(&metrics) {
+      loop_name_(loop_name) {
     for (size_t i = 0; i < activities_.size(); ++i) activities_[i] = activity(label, doing_words[i]);
+}
+
+void Host::begin(io::Loop& loop, io::Workers& workers, Metrics& metrics, Answers& answers) {
+    std::lock_guard lock(mutex_);
+    loop_ = &loop;
+    workers_ = &workers;
+    answers_ = &answers;
+    clock_ = &loop.clock();
+    metrics_ = &metrics;
+    accepting_ = true;
 }
 
 Host::Call::Call(Host& host, Doing doing)
@@ -181,6 +202,12 @@ void Host::retire() {
     free_timers_ = {};
     first_free_ = last_free_ = nullptr;
     connections_ = {};
+}
+
+void Host::retire_unused() {
+    retire();
+    std::lock_guard lock(kept().mutex);
+    kept().unused.emplace(std::pair(label_, loop_name_), this);
 }
 
 // ---- gorb_host

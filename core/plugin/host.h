@@ -2,7 +2,8 @@
 // and gorb.metrics/1, and all that the instance holds through them.
 //
 // A Host is never freed, only retired: a thread that a plugin forgot may still call into it, and is answered
-// with an error instead of reading freed memory. It is a few hundred bytes for each instance that ever was.
+// with an error instead of reading freed memory. It is a few hundred bytes for each instance that ever was;
+// one of which there was none is taken again, since that is tried each second.
 //
 // Threads: the loop's unless a member says [any].
 #pragma once
@@ -101,6 +102,8 @@ class Host final : public gorb_host {
     void forget_jobs_of(uint32_t owner) { newest_jobs_.erase(owner); }
     // Releases descriptors' watches, timers, connections and posts. From here on every call is refused.
     void retire();
+    // The same where create() gave no instance: make() may take it again.
+    void retire_unused();
 
     // Has deliver() called on the loop. The lock is held. [any]
     void wake();
@@ -144,9 +147,10 @@ class Host final : public gorb_host {
     struct Connection;
     friend struct Connection;
 
-    Host(const std::string& label, const std::string& plugin, io::Loop& loop, io::Workers& workers,
-         Metrics& metrics, Answers& answers);
+    Host(const std::string& label, const std::string& plugin, const std::string& loop_name);
     ~Host() = default;  // of none
+    // What retire() takes away.
+    void begin(io::Loop& loop, io::Workers& workers, Metrics& metrics, Answers& answers);
 
     static Host& of(const gorb_host* host) { return *static_cast<Host*>(const_cast<gorb_host*>(host)); }
     void threw(Doing doing, const char* what);
@@ -197,11 +201,11 @@ class Host final : public gorb_host {
 
     const std::string label_, plugin_, loop_name_;
     std::array<const char*, static_cast<size_t>(Doing::count)> activities_{};
-    io::Loop* loop_;  // nullptr once retired; under the lock for other threads
-    io::Workers* workers_;
-    Answers* answers_;
-    std::atomic<const base::Clock*> clock_;
-    std::atomic<Metrics*> metrics_;
+    io::Loop* loop_ = nullptr;  // nullptr once retired; under the lock for other threads
+    io::Workers* workers_ = nullptr;
+    Answers* answers_ = nullptr;
+    std::atomic<const base::Clock*> clock_{nullptr};
+    std::atomic<Metrics*> metrics_{nullptr};
     std::atomic<uint32_t> odd_{0};  // a bit for each Oddity told
     std::string last_exception_;
     uint32_t job_owner_ = 0;
@@ -223,7 +227,7 @@ class Host final : public gorb_host {
     std::vector<Posted> posted_;  // under mutex_, as is the rest
     std::vector<Posted> jobs_done_;
     size_t jobs_ = 0;  // accepted, and run() has not returned
-    bool accepting_ = true;
+    bool accepting_ = false;
     bool drain_posted_ = false;
 };
 

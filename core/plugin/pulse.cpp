@@ -282,7 +282,7 @@ base::Result<std::unique_ptr<PulseInstance>> PulseInstance::create(const Plugin&
     const std::string why =
         returned ? words_of(error, "create() gave no reason") : impl->host.last_exception();
     impl->host.finish_jobs();
-    impl->host.retire();
+    impl->host.retire_unused();
     return base::fail(Errc::unavailable, impl->label + " can not be used: " + why);
 }
 

@@ -82,7 +82,7 @@ std::optional<Loaded> read_old(const Paths& paths) {
     auto file = open_to_read(paths.database, schema());
     if (!file) return {};                   // damaged, as may be why there is a restore
     file->keep_wal(!wal || wal->size > 0);  // it is kept as it is
-    auto all = read_any(*file, paths.database.string());
+    auto all = read_any(*file, paths.database.string(), schema());
     if (!all) return {};
     return std::move(*all);
 }

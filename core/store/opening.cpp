@@ -143,6 +143,11 @@ Result<Connection> open_file(const Paths& paths, const OpenOptions& options, con
         return base::fail(Errc::unavailable,
                           path + " can not be written: make the file and its folder writable for gorbd");
     }
+    // What can not be read is left to the gorbd that wrote it.
+    if (*version != schema.version) {
+        if (auto readable = read_any(*file, path, schema); !readable)
+            return base::fail(judged(std::move(readable.error()), path));
+    }
     if (auto new_enough = bring_up_to_date(*file, paths, schema); !new_enough)
         return base::fail(judged(std::move(new_enough.error()), path));
     return file;
@@ -165,13 +170,13 @@ Result<Connection> open_to_read(const std::filesystem::path& path, const Schema&
     return base::fail(judged(version.error(), path.string()));
 }
 
-Result<Loaded> read_any(Connection& file, const std::string& path) {
-    const auto version = read_version(file, path, schema());
+Result<Loaded> read_any(Connection& file, const std::string& path, const Schema& schema) {
+    const auto version = read_version(file, path, schema);
     if (!version) return base::fail(version.error());
-    if (*version == schema().version) return read_rows(file, path);
+    if (*version == schema.version) return read_rows(file, path);
     auto copy = copy_in_memory(file);
     if (!copy) return base::fail(std::move(copy.error()));
-    if (auto upgraded = upgrade(*copy, path, schema()); !upgraded)
+    if (auto upgraded = upgrade(*copy, path, schema); !upgraded)
         return base::fail(std::move(upgraded.error()));
     return read_rows(*copy, path);
 }
@@ -203,7 +208,7 @@ Result<std::string> findings(Connection& file, const std::string& path, unsigned
         code = rows.prepare(file);
         if (code != SQLITE_OK) add(file.error(code, "its tables").sentence);
     }
-    if (const auto all = read_any(file, path); !all) {
+    if (const auto all = read_any(file, path, schema()); !all) {
         if (all.error().code != Errc::io && all.error().code != Errc::internal)
             return base::fail(all.error());
         add(all.error().sentence);

@@ -29,7 +29,7 @@ base::Result<Connection> open_to_read(const std::filesystem::path& file, const S
 
 // Everything of a file of any version that is known. What is read of an older one is a copy in memory that
 // was brought up to date. Errors as those of read_rows(), and those of the steps.
-base::Result<Loaded> read_any(Connection& file, const std::string& path);
+base::Result<Loaded> read_any(Connection& file, const std::string& path, const Schema& schema);
 
 // "", or what is wrong in words: pages, indexes, references, every row. Stops at `most` findings.
 base::Result<std::string> findings(Connection& file, const std::string& path, unsigned most);

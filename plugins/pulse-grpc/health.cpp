@@ -91,6 +91,13 @@ std::string of(std::string_view service) {
     return service.empty() ? "the server" : "service \"" + printable(service, 80) + "\"";
 }
 
+// `word` is what the server calls it.
+std::string not_known(std::string_view service, const std::string& word) {
+    if (service.empty())
+        return "the server has no health of itself as a whole: name a \"service\" (" + word + ")";
+    return of(service) + " is not known to the server (" + word + ")";
+}
+
 Judgement judge_health(const Outcome& outcome, std::string_view service) {
     const auto status = decode_response(outcome.body);
     if (!status) return {false, 0, "the answer is no HealthCheckResponse"};
@@ -102,7 +109,7 @@ Judgement judge_health(const Outcome& outcome, std::string_view service) {
         case 2:
             return {false, 0, of(service) + " is NOT_SERVING"};
         case 3:
-            return {false, 0, of(service) + " is not known to the server (SERVICE_UNKNOWN)"};
+            return {false, 0, not_known(service, "SERVICE_UNKNOWN")};
         default:
             return {false, 0, of(service) + " has the unknown health " + std::to_string(*status)};
     }
@@ -167,7 +174,7 @@ Judgement judge(const Outcome& outcome, std::string_view service) {
     const int status = *outcome.grpc_status;
     if (status == 0) return judge_health(outcome, service);
     if (status == 12) return {false, status, "the server has no grpc.health.v1 (UNIMPLEMENTED)"};
-    if (status == 5) return {false, status, of(service) + " is not known to the server (NOT_FOUND)"};
+    if (status == 5) return {false, status, not_known(service, "NOT_FOUND")};
     std::string words = status_name(status);
     const std::string message = printable(percent_decoded(outcome.grpc_message), 140);
     if (!message.empty()) words += ": " + message;

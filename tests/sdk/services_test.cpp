@@ -454,6 +454,7 @@ std::string refusal(uint32_t type, const char* fallback, const char* range = nul
 TEST(FakeConfigTest, RefusesWhatGorbdRefusesAndNothingElse) {
     for (const char* good : {"5s", "1m30s", "1.5h", "2 min", "5SEC", "0.25", "1e3", " 5s "})
         EXPECT_EQ(refusal(GORB_DURATION, good, "1ms.."), "") << good;
+    EXPECT_EQ(FakeConfig::duration("1.001"), 1'001'000'000U);
     for (const char* bad : {"5ns", "0x5s", "+5s", "-1", "5d", "inf", "nan", "", "s", "1m30", "2e9h", "5e18"})
         EXPECT_NE(refusal(GORB_DURATION, bad), "") << bad;
     for (const char* good : {"5", " 5 ", "-5"}) EXPECT_EQ(refusal(GORB_INT, good, "-9 .. 9"), "") << good;

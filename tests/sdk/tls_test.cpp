@@ -147,6 +147,17 @@ TEST_F(FakeHostTls, WithoutANameTheCertificateMustBeForTheAddress) {
     EXPECT_THAT(other.reason, StartsWith("certificate is for other names than \"127.0.0.1\""));
 }
 
+TEST_F(FakeHostTls, AnIntermediateCaIsTrustedWithoutItsRootAsByGorbd) {
+    const Identity ours = ca.sign({{}, "our CA", -10, 1000, true});
+    const PemFile named(ours.certificate_pem());
+    const TlsServer server(ours.sign({{"web.example"}}), greet);
+    Client client(fake);
+    client.options.tls_name = "web.example";
+    client.options.tls_ca = named.path();
+    client.talk(server.port());
+    EXPECT_EQ(client.read, "hello") << client.reason;
+}
+
 TEST_F(FakeHostTls, ShowsAClientCertificateWhereOneIsDemanded) {
     TlsServer::Options options;
     options.client_ca = trusted.path();

@@ -307,6 +307,9 @@ TEST(KernelVip, AddsHostAddressesAndRemovesThem) {
 TEST(KernelVip, AnAddressThatIsThereIsNotAddedAgain) {
     isolated(vip_that_is_there_is_not_added_again);
 }
+TEST(KernelVip, NoConnectionComesFromAVip) {
+    isolated(vip_is_no_source_of_connections);
+}
 TEST(KernelVip, AMissingInterfaceIsNamed) {
     isolated(vip_needs_its_interface);
 }

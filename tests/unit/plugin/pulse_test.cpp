@@ -233,6 +233,16 @@ TEST_F(PulseTest, ACreateThatThrowsOrRefusesIsAnErrorWithItsWords) {
     EXPECT_FALSE(loop.step());  // the timer of the one that threw is released
 }
 
+// It is tried again each second, for as long as the trouble lasts.
+TEST_F(PulseTest, OneThatCanNotBeMadeLeavesNothingBehindThatGrows) {
+    const std::string where = make("where").error().sentence;
+    EXPECT_THAT(where, HasSubstr("not at 0x"));
+    EXPECT_EQ(make("where").error().sentence, where);
+    instance = make().value();
+    EXPECT_NE(make("where").error().sentence, where) << "that place is taken now";
+    EXPECT_EQ(check("pass").verdict, Verdict::pass);
+}
+
 TEST_F(PulseTest, AnAddThatThrowsOrRefusesIsAnErrorWithItsWords) {
     instance = make().value();
     EXPECT_THAT(add("throw-add").error().sentence, HasSubstr("add threw"));

@@ -90,6 +90,16 @@ TEST_F(UpgradeFrom1, CheckAndBackupTakeItAsItIs) {
     EXPECT_FALSE(fs::exists(folder.store() / "gorb.db.schema-1"));
 }
 
+// Who put a newer gorbd in place that can not read it goes back to the older one.
+TEST_F(UpgradeFrom1, WhatCanNotBeReadStaysAsItIs) {
+    ASSERT_EQ(run_sql(folder.file(), "UPDATE backend SET address = '10.1.0.3:80' WHERE name = 'b2'"), "");
+    EXPECT_NE(refusal(folder.store()).find("does not fit its CRC"), std::string::npos);
+    EXPECT_EQ(run_sql(folder.file(),
+                      "UPDATE meta SET crc = crc / (SELECT user_version = 1 FROM pragma_user_version)"),
+              "");
+    EXPECT_FALSE(fs::exists(folder.store() / "gorb.db.schema-1"));
+}
+
 // The kernel's entries of what is replaced go on being gorb's, whatever the version of the file.
 TEST_F(UpgradeFrom1, ARestoreOverItRemembersWhatItHadInTheKernel) {
     {

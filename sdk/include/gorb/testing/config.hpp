@@ -11,6 +11,7 @@
 #include <cctype>
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -62,7 +63,7 @@ class FakeConfig {
         const std::optional<double> ns = parts_of_duration(text);
         const double most = 4611686018427387904.0;  // 2^62
         if (!ns || !(*ns <= most)) throw std::invalid_argument("\"" + text + "\" is no duration");
-        return static_cast<uint64_t>(*ns);
+        return static_cast<uint64_t>(std::llround(*ns));
     }
 
     // Is `text` within an option's range, "1..65535" or "GET|HEAD"?

@@ -122,6 +122,8 @@ class FakeTls {
             SSL_CTX_set_default_verify_paths(ctx_);
         } else if (SSL_CTX_load_verify_file(ctx_, options_.ca.c_str()) != 1) {
             return why = why_file("the CA file", options_.ca), false;
+        } else {
+            X509_STORE_set_flags(SSL_CTX_get_cert_store(ctx_), X509_V_FLAG_PARTIAL_CHAIN);
         }
         if (!options_.cert.empty()) {
             const std::string& key = options_.key.empty() ? options_.cert : options_.key;

@@ -89,6 +89,10 @@ void* create(const gorb_host* host, const gorb_config* config, gorb_error* error
         return nullptr;
     }
     if (how == "silent") return nullptr;
+    if (how == "where") {
+        std::snprintf(error->text, sizeof error->text, "not at %p", static_cast<const void*>(host));
+        return nullptr;
+    }
     last_host = host;
     last_pulse = self->pulse;
     self->count("created");

@@ -70,6 +70,20 @@ TEST(GrpcJudge, SaysWhatIsNoGrpc) {
     EXPECT_EQ(judge(outcome, "").code, 14);
 }
 
+// Servers that were given the health of their services only.
+TEST(GrpcJudge, AServerThatHasNoHealthAsAWholeIsToldFromAServiceThatIsNotThere) {
+    Outcome outcome;
+    outcome.http_status = 200;
+    outcome.grpc_status = 5;
+    EXPECT_EQ(judge(outcome, "").words,
+              "the server has no health of itself as a whole: name a \"service\" (NOT_FOUND)");
+    EXPECT_EQ(judge(outcome, "x").words, "service \"x\" is not known to the server (NOT_FOUND)");
+    outcome.grpc_status = 0;
+    outcome.body = std::string("\0\0\0\0\2\x08\3", 7);
+    EXPECT_EQ(judge(outcome, "").words,
+              "the server has no health of itself as a whole: name a \"service\" (SERVICE_UNKNOWN)");
+}
+
 TEST(GrpcSession, ACallPassesHoweverTheBytesAreCut) {
     for (const size_t piece : {1u, 7u, 1000u}) {
         Client client;
