@@ -96,10 +96,14 @@ void Api::serve(std::shared_ptr<const Request> request, Responder respond) {
     }
 }
 
-// What every request with a body must keep, before anybody reads it.
+// What every request that changes something must keep, before anybody reads it.
 std::optional<Response> Api::refusal(const Call& call, const Route& route) const {
     if (route.method != "PUT" && route.method != "PATCH" && route.method != "POST") return std::nullopt;
     const Request& r = *call.request;
+    // Any page can have its reader's browser send a POST, and ours may be within that reader's reach only.
+    if (r.of_page && route.method == "POST" && !says_json(r.content_type))
+        return error_response(
+            415, "from a web page (it has an Origin) a POST must say Content-Type: application/json");
     if (r.body.empty() && route.method == "POST") return std::nullopt;
     if (is_json(r.content_type, r.body)) return std::nullopt;
     return error_response(415, "the body must be JSON (Content-Type: application/json); it is said to be " +

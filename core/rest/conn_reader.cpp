@@ -144,6 +144,9 @@ class Parser final : public http::basic_parser<true> {
             case http::field::content_type:
                 out_.content_type = std_view(value);
                 break;
+            case http::field::origin:
+                out_.of_page = true;
+                break;
             case http::field::expect:
                 if (version == 10) break;  // RFC 9110, 10.1.1
                 expects = beast::iequals(value, "100-continue");

@@ -84,6 +84,33 @@ TEST_F(ApiTest, EveryWrongFieldIsNamedAtOnce) {
     EXPECT_THAT(pointers(b), HasSubstr("/pulse/interval"));
 }
 
+TEST_F(ApiTest, APageOfAnotherOriginMakesNoBrowserChangeAnything) {
+    const auto post = [&](const std::string& path, const std::string& query, const std::string& type,
+                          const std::string& body, bool of_page) {
+        Request request;
+        request.method = "POST";
+        request.path = path;
+        request.query = query;
+        request.content_type = type;
+        request.body = body;
+        request.of_page = of_page;
+        return send(request).status;
+    };
+    // The types that need no asking first.
+    for (const char* type : {"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}) {
+        EXPECT_EQ(post("/reconcile", "force=true", type, "", true), 415) << type;
+        EXPECT_EQ(post("/plan", "", type, R"({"services":{}})", true), 415) << type;
+    }
+    EXPECT_EQ(post("/reconcile", "force=true", "application/json", "", true), 200);
+    EXPECT_EQ(post("/plan", "", "application/json; charset=utf-8", R"({"services":{}})", true), 200);
+    EXPECT_EQ(post("/reconcile", "force=true", "", "", false), 200);
+    // Who asks first is not let: there is no Access-Control-Allow-Origin.
+    Request ask;
+    ask.method = "OPTIONS";
+    ask.path = "/service/web";
+    for (const auto& [name, value] : send(ask).headers) EXPECT_EQ(name, "Allow");
+}
+
 TEST_F(ApiTest, ContentThatIsNotJsonIs415) {
     Request r;
     r.method = "PUT";

@@ -30,8 +30,8 @@ std::vector<std::string> read_all(std::string_view bytes, size_t piece, const Li
             if (step == Step::whole) {
                 const auto r = reader.request();
                 out.push_back(r->method + ' ' + r->path + '?' + r->query + " match=" + r->if_match +
-                              " type=" + r->content_type + " body=" + r->body +
-                              (reader.keep_alive() ? " keep" : " close"));
+                              " type=" + r->content_type + (r->of_page ? " of a page" : "") +
+                              " body=" + r->body + (reader.keep_alive() ? " keep" : " close"));
             }
         }
     }
@@ -64,6 +64,10 @@ TEST(Reader, GivesWhatTheHandlerNeeds) {
                  "Content-Type:application/json \r\nContent-Length: 4\r\n\r\n{}\r\n"),
         "PATCH /service/a%20b?x=1&y match=\"1\", \"2\" type=application/json body={}\r\n keep");
     EXPECT_EQ(read_one("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "GET /? match= type= body= keep");
+}
+
+TEST(Reader, KnowsARequestOfAWebPageByItsOrigin) {
+    EXPECT_EQ(read_one(with("Origin: null\r\n")), "PUT /a? match= type= of a page body= keep");
 }
 
 TEST(Reader, HandsHeadOnAsGet) {
