@@ -157,7 +157,7 @@ TEST_F(KernelTest, AForeignServiceIsInTheWayAndNamed) {
 TEST_F(KernelTest, AForeignDestinationIsInTheWayAndKeepsItsWeightWhenItIsAdopted) {
     make_web();
     make_foreign("10.0.0.1:80", "10.1.0.1:8080", 37);
-    world.answer("b1", std::nullopt);
+    world.answer("b1", health::not_known());
     const std::string body = R"({"address":"10.1.0.1","port":8080,"weight":90,"pulse":{"interval":"10ms"}})";
     const auto put = call("PUT", "/service/web/b1", body);
     EXPECT_EQ(put.status, 409);

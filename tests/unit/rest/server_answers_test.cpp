@@ -172,7 +172,8 @@ TEST_F(ServerTest, AnswersThatTheSocketDoesNotTakeAtOnceArriveWholeAndInOrder) {
         c.get("/later");
         while (!eventually([&] { return kept_.with([](auto& kept) { return !kept.empty(); }); }, 50ms)) {
             ASSERT_LT(read, i);  // only a client that does not read is kept waiting
-            ASSERT_EQ(c.reply().body, body(read++));
+            for (size_t end = std::min(i, read + 32); read < end; ++read)
+                ASSERT_EQ(c.reply().body, body(read));
         }
         take_kept()({.body = body(i)});
     }
