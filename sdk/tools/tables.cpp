@@ -1,7 +1,9 @@
 #include "tables.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <gorb/testing/config.hpp>
+#include <iterator>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -54,6 +56,18 @@ void read_options(const gorb_option* table, Findings& findings) {
         } catch (const std::invalid_argument& e) {
             findings.fault((option.fallback ? "its own default is refused: " : "") + std::string(e.what()));
         }
+    }
+}
+
+// What every pulse has, so that an argument of that name is not found beside "type".
+void note_names_of_all(const gorb_option* table, Findings& findings) {
+    constexpr std::string_view of_all[] = {
+        "type",   "interval", "timeout", "rise",    "fall",   "fast-interval", "down-interval", "backoff",
+        "jitter", "window",   "damping", "initial", "source", "interface",     "fwmark",        "args"};
+    for (; table && table->name; ++table) {
+        if (std::find(std::begin(of_all), std::end(of_all), table->name) != std::end(of_all))
+            findings.note("option " + quoted(table->name) +
+                          " can be given within \"args\" only: every pulse has one of that name");
     }
 }
 
@@ -168,7 +182,10 @@ bool check_plugin(const gorb_plugin& plugin, Findings& findings) {
         if (!ops.cancel) fatal("cancel is NULL");
     });
     if (!usable) return false;
-    findings.check("the target's arguments are well declared", [&] { read_options(ops.args, findings); });
+    findings.check("the target's arguments are well declared", [&] {
+        read_options(ops.args, findings);
+        note_names_of_all(ops.args, findings);
+    });
     return true;
 }
 

@@ -82,7 +82,8 @@ class Faults(unittest.TestCase):
         self.found("bad_tables", 'the name "Bad_Name" is not', "version is not one line", "summary is not one line",
                    'option "Port" has a name that is not', 'its own default is refused: option "low"', 'option "low" is there twice',
                    'option "helpless" has no help', 'option "both" is required and has a default too', 'the unknown type 99',
-                   'option "wide": the range "1-9" can not be read', 'its own default is refused: option "deep"')
+                   'option "wide": the range "1-9" can not be read', 'its own default is refused: option "deep"',
+                   'note: option "interval" can be given within "args" only')
 
     def test_a_bar_does_not_end_a_cell_of_the_table(self):
         status, text = check("--options-markdown", FOLDER / "bad-bad_tables.so")

@@ -12,6 +12,7 @@ struct BadTables : Harmless {
         {"both", GORB_TEXT, GORB_REQUIRED, "x", nullptr, "required, with a default"},
         {"odd", 99, 0, nullptr, nullptr, "an unknown type"},
         {"wide", GORB_INT, 0, nullptr, "1-9", "a range that is none"},
+        {"interval", GORB_DURATION, 0, "1s", nullptr, "what every pulse has"},
         {"deep", GORB_JSON, 0, "{", nullptr, "a default that is no JSON, but [|"},
     };
 };
