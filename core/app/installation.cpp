@@ -4,6 +4,9 @@
 #include <linux/if_addr.h>
 #include <netinet/in.h>
 
+#include <array>
+#include <charconv>
+#include <cstdint>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -34,8 +37,10 @@ std::set<base::Ip> deprecated_addresses() {
         unsigned marks = 0;
         fields >> address >> index >> prefix >> scope >> std::hex >> marks;
         if ((marks & IFA_F_DEPRECATED) == 0 || address.size() != 32) continue;
-        for (size_t at = 28; at > 0; at -= 4) address.insert(at, ":");
-        if (const auto ip = base::Ip::parse(address)) out.insert(*ip);
+        std::array<uint8_t, 16> bytes{};
+        for (size_t i = 0; i < bytes.size(); ++i)
+            std::from_chars(address.data() + 2 * i, address.data() + 2 * i + 2, bytes[i], 16);
+        out.insert(base::Ip::from_bytes(AF_INET6, bytes.data()));
     }
     return out;
 }
