@@ -87,10 +87,12 @@ void Api::answer_change(const Responder& respond, const base::Result<control::Ou
         respond(error_response(outcome.error()));
         return;
     }
-    const auto answer = [respond, show, o = *outcome] { respond(guarded([&] { return show(o); })); };
     const bool is_long =
         !outcome->backend && outcome->service && outcome->service->backends.size() > many_backends;
-    if (!is_long || !workers_.submit(answer)) answer();
+    if (is_long &&
+        workers_.submit([respond, show, o = *outcome] { respond(guarded([&] { return show(o); })); }))
+        return;
+    respond(guarded([&] { return show(*outcome); }));
 }
 
 Api::Show Api::show_service() const {
