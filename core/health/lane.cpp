@@ -295,12 +295,11 @@ void Lane::tell() {
     if (!changes.empty()) crew_.on_changed(changes);
 }
 
-void Lane::push(model::BackendId id, plugin::PushReport report, PushDone done, size_t check,
-                base::Status refused) {
-    loop_.post([weak = weak_from_this(), id, report = std::move(report), done = std::move(done), check,
-                refused = std::move(refused)] {
+void Lane::push(model::BackendId id, plugin::PushReport report, PushDone done, Pushed so_far) {
+    loop_.post([weak = weak_from_this(), id, report = std::move(report), done = std::move(done),
+                so_far = std::move(so_far)] {
         if (const auto lane = weak.lock()) {
-            lane->push_here(id, report, done, check, refused);
+            lane->push_here(id, report, done, so_far);
         } else {
             done(base::fail(base::Errc::unavailable, "gorbd is ending"));
         }
@@ -308,24 +307,30 @@ void Lane::push(model::BackendId id, plugin::PushReport report, PushDone done, s
 }
 
 void Lane::push_here(model::BackendId id, const plugin::PushReport& report, const PushDone& done,
-                     size_t check, base::Status refused) {
+                     Pushed so_far) {
     const std::vector<Board::Ref> refs = crew_.board->checks(id);
-    for (; check < refs.size(); ++check) {
-        Lane& other = *crew_.lanes[refs[check].lane];
+    for (; so_far.check < refs.size(); ++so_far.check) {
+        const Board::Ref& ref = refs[so_far.check];
+        Lane& other = *crew_.lanes[ref.lane];
         if (&other != this) {
-            other.push(id, report, done, check, std::move(refused));
+            other.push(id, report, done, std::move(so_far));
             return;
         }
-        const base::Status taken = with_subject(refs[check].slot, [&](const Prober::Subject& subject) {
-            return prober_.push(refs[check].slot, subject, report);
+        const base::Status taken = with_subject(ref.slot, [&](const Prober::Subject& subject) {
+            return prober_.push(ref.slot, subject, report);
         });
-        if (taken || taken.error().code != base::Errc::unsupported) {
+        if (taken) {
+            so_far.taken = true;
+        } else if (taken.error().code == base::Errc::unsupported) {
+            so_far.refused = taken;
+        } else {
             done(taken);
             return;
         }
-        refused = taken;
     }
-    done(refused ? base::Status(base::fail(base::Errc::not_found, "this backend is not checked")) : refused);
+    if (!so_far.taken && so_far.refused)
+        so_far.refused = base::fail(base::Errc::not_found, "this backend is not checked");
+    done(so_far.taken ? base::Status{} : so_far.refused);
 }
 
 // Sees to it that the next turn comes when the scheduler wants it.

@@ -52,10 +52,10 @@ class Lane : public std::enable_shared_from_this<Lane> {
     // Board::collect() of that backend has something new; this lane is its home. [any]
     void note(model::BackendId id);
     using PushDone = std::function<void(base::Status)>;
-    // Reports to the backend's checks from number `check` on, until one takes it; `refused`: what the one
-    // before said. [any]
-    void push(model::BackendId id, plugin::PushReport report, PushDone done, size_t check = 0,
-              base::Status refused = {});
+    // Reports to the backend's checks, each of which may take it or not. [any]
+    void push(model::BackendId id, plugin::PushReport report, PushDone done) {
+        push(id, std::move(report), std::move(done), Pushed{});
+    }
 
   private:
     using Slot = Probes::Slot;
@@ -82,8 +82,15 @@ class Lane : public std::enable_shared_from_this<Lane> {
     void concern(Slot slot, const Probes::Effect& effect, const plugin::Report& report, uint64_t now);
     template <class Fn>
     auto with_subject(Slot slot, Fn&& fn);
-    void push_here(model::BackendId id, const plugin::PushReport& report, const PushDone& done, size_t check,
-                   base::Status refused);
+    // How far a report has come.
+    struct Pushed {
+        size_t check = 0;  // the next one
+        bool taken = false;
+        base::Status refused;  // what the last one said that did not take it
+    };
+    void push(model::BackendId id, plugin::PushReport report, PushDone done, Pushed so_far);
+    void push_here(model::BackendId id, const plugin::PushReport& report, const PushDone& done,
+                   Pushed so_far);
     void tell();
     void arm();
     void watch_suspicion();

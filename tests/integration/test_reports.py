@@ -54,6 +54,14 @@ class Reports(unittest.TestCase):
         self.report(status="pass")
         self.weight(100)
 
+    def test_a_report_is_for_each_pulse_that_takes_reports(self):
+        short, long = ({"type": "ttl", "ttl": ttl, "interval": "100ms", "rise": 1, "fall": 1} for ttl in ("1h", "2h"))
+        self.gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 9, "pulses": [short, {"type": "none"}, long]})
+        self.report(status="pass", share=40)
+        self.weight(40)
+        self.report(status="fail", reason="going away")
+        self.gorbd.wait_for("/service/web/b1", lambda b: [c["state"] for c in b["checks"]] == ["down", "up", "down"], "both say so")
+
     def test_a_pulse_that_takes_no_reports_says_so(self):
         self.gorbd.made("/service/web/b2", {"address": "127.0.0.1", "port": 9, "pulse": {"type": "tcp"}})
         reply = self.gorbd.put("/service/web/b2/pulse", {"status": "pass"})

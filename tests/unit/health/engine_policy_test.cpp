@@ -348,7 +348,7 @@ TEST_F(EnginePolicy, NothingIsAskedForWhileACheckRuns) {
     EXPECT_EQ(world.starts().size(), 1U);
 }
 
-TEST_F(EnginePolicy, APushGoesToTheFirstPulseThatTakesReports) {
+TEST_F(EnginePolicy, APushGoesToThePulsesThatTakeReports) {
     engine->put(with_pulses(1, {"deaf", "ttl"}));
     settle();
     std::vector<base::Status> answers;
