@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/give_back.h"
 #include "base/log.h"
 #include "plugin/text.h"
 
@@ -110,6 +111,7 @@ void Host::begin(io::Loop& loop, io::Workers& workers, Metrics& metrics, Answers
     clock_ = &loop.clock();
     metrics_ = &metrics;
     accepting_ = true;
+    drain_posted_ = false;  // the former loop may have ended with that
 }
 
 Host::Call::Call(Host& host, Doing doing)
@@ -194,14 +196,14 @@ void Host::retire() {
     clock_ = &system_clock;
     metrics_ = nullptr;
     accepting_ = false;
-    posted_ = {};
-    jobs_done_ = {};
+    base::give_back(posted_);
+    base::give_back(jobs_done_);
     newest_jobs_.clear();
-    watched_ = {};
-    timers_ = {};
-    free_timers_ = {};
+    base::give_back(watched_);
+    base::give_back(timers_);
+    base::give_back(free_timers_);
     first_free_ = last_free_ = nullptr;
-    connections_ = {};
+    base::give_back(connections_);
 }
 
 void Host::retire_unused() {
