@@ -1,6 +1,7 @@
 #include "control/starter.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "reconcile/records.h"
@@ -84,7 +85,16 @@ class Starter {
         return counts;
     }
 
+    // What is known of a backend is known of all its checks together, and others may share some of them. The
+    // best come first: each of their checks is at least so good, and those that share it begin with that.
     void checks() {
+        const auto better = [](const health::Target& a, const health::Target& b) {
+            const auto rank = [](health::State s) {
+                return s == health::State::up ? 0 : s == health::State::down ? 1 : 2;
+            };
+            return std::pair(rank(a.known), -a.known_share) < std::pair(rank(b.known), -b.known_share);
+        };
+        std::ranges::stable_sort(targets_, better);
         for (const health::Target& target : targets_) p_->engine->put(target);
     }
 
