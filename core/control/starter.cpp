@@ -1,7 +1,7 @@
 #include "control/starter.h"
 
 #include <algorithm>
-#include <utility>
+#include <tuple>
 
 #include "base/log.h"
 #include "reconcile/records.h"
@@ -92,7 +92,10 @@ class Starter {
             const auto rank = [](health::State s) {
                 return s == health::State::up ? 0 : s == health::State::down ? 1 : 2;
             };
-            return std::pair(rank(a.known), -a.known_share) < std::pair(rank(b.known), -b.known_share);
+            const auto place = [&](const health::Target& t) {
+                return std::tuple(rank(t.known), -t.known_share, t.pulses.size());
+            };
+            return place(a) < place(b);
         };
         std::ranges::stable_sort(targets_, better);
         for (const health::Target& target : targets_) p_->engine->put(target);
