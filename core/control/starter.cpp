@@ -86,14 +86,17 @@ class Starter {
     }
 
     // What is known of a backend is known of all its checks together, and others may share some of them. The
-    // best come first: each of their checks is at least so good, and those that share it begin with that.
+    // best come first: each of their checks is at least so good, and those that share it begin with that. Of
+    // one that several checks have made down it is not known which: it begins what nobody else has begun.
     void checks() {
         const auto better = [](const health::Target& a, const health::Target& b) {
-            const auto rank = [](health::State s) {
-                return s == health::State::up ? 0 : s == health::State::down ? 1 : 2;
+            const auto rank = [](const health::Target& t) {
+                if (t.known == health::State::up) return 0;
+                if (t.known == health::State::unknown) return 2;
+                return t.pulses.size() == 1 ? 1 : 3;
             };
             const auto place = [&](const health::Target& t) {
-                return std::tuple(rank(t.known), -t.known_share, t.pulses.size());
+                return std::tuple(rank(t), -t.known_share, t.pulses.size());
             };
             return place(a) < place(b);
         };
