@@ -1,6 +1,7 @@
 #include "control/starter.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/log.h"
 #include "reconcile/records.h"
@@ -84,7 +85,22 @@ class Starter {
         return counts;
     }
 
+    // What is known of a backend is known of all its checks together, and others may share some of them. The
+    // best come first: each of their checks is at least so good, and those that share it begin with that. Of
+    // one that several checks have made down it is not known which: it begins what nobody else has begun.
     void checks() {
+        const auto better = [](const health::Target& a, const health::Target& b) {
+            const auto rank = [](const health::Target& t) {
+                if (t.known == health::State::up) return 0;
+                if (t.known == health::State::unknown) return 2;
+                return t.pulses.size() == 1 ? 1 : 3;
+            };
+            const auto place = [&](const health::Target& t) {
+                return std::tuple(rank(t), -t.known_share, t.pulses.size());
+            };
+            return place(a) < place(b);
+        };
+        std::ranges::stable_sort(targets_, better);
         for (const health::Target& target : targets_) p_->engine->put(target);
     }
 

@@ -130,14 +130,22 @@ void VipUsers::remember(const std::vector<base::Ip>& added) {
                           {{"vips", std::to_string(added.size())}});
         return;
     }
+    move(added);
+}
+
+// All at once, which reads the host's addresses once; each by itself where one is in the way.
+void VipUsers::move(const std::vector<base::Ip>& added) {
     const auto moved = table_->move_here(added);
-    if (!moved) {
-        base::log_error("VIPs that an earlier run added to another interface may have stayed there",
-                        {{"error", moved.error().sentence}});
-        return;
+    if (moved) {
+        for (const base::Ip& address : *moved)
+            base::log_info("VIP moved here from another interface", {{"vip", address.text()}});
+    } else if (added.size() == 1 || moved.error().code == base::Errc::not_found) {  // the interface
+        base::log_error(
+            "VIPs that an earlier run added to another interface may have stayed there",
+            {{"vip", added.size() == 1 ? added.front().text() : "all"}, {"error", moved.error().sentence}});
+    } else {
+        for (const base::Ip& address : added) move({address});
     }
-    for (const base::Ip& address : *moved)
-        base::log_info("VIP moved here from another interface", {{"vip", address.text()}});
 }
 
 void VipUsers::release_unused() {

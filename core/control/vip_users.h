@@ -74,6 +74,7 @@ class VipUsers {
     // Counts a use and adds what is not there yet.
     base::Status take(const base::Ip& address);
     base::Status add(const base::Ip& address, Use& use);
+    void move(const std::vector<base::Ip>& added);
     void remove(const base::Ip& address);
 
     std::unique_ptr<ipvs::VipTable> table_;

@@ -37,7 +37,8 @@ Probes::Past known_from_before(const Target& target, int64_t wall) {
     past.standing.state = target.known;
     past.share = target.known_share;
     past.since_wall = wall;
-    past.because = Text("known from before gorbd was started");
+    past.because = Text(target.pulses.size() > 1 ? "all checks together were so before gorbd was started"
+                                                 : "known from before gorbd was started");
     past.taken_over = true;
     return past;
 }
@@ -169,12 +170,18 @@ void Board::Sum::add(const Probes::Brief& check) {
     ratio = std::min(ratio, check.ratio);
     const auto weight = [](State s) { return s == State::down ? 2 : s == State::unknown ? 1 : 0; };
     const bool worse = weight(check.state) > weight(state);
-    // What is up is so since its last check came up, what is down since its first went down.
-    const bool later =
-        check.state == state && (state == State::up ? check.since_wall > since_ : check.since_wall < since_);
-    if (count_ == 0 || worse || later) {
+    // What is up is so since its last check came up, what is down since its first went down. But that a check
+    // which was down at the start still is, is worth more than that another may be.
+    bool rather = check.state == state;
+    if (rather && state == State::down && check.taken_over != taken_over_) {
+        rather = taken_over_;
+    } else if (rather) {
+        rather = state == State::up ? check.since_wall > since_ : check.since_wall < since_;
+    }
+    if (count_ == 0 || worse || rather) {
         decides = count_;
         since_ = check.since_wall;
+        taken_over_ = check.taken_over;
     }
     if (worse) state = check.state;
     ++count_;
@@ -256,7 +263,7 @@ std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
     Sum sum;
     for (const Ref& ref : *r) {
         const CheckView& check = v.checks.emplace_back(lane(ref).view(ref.slot, now));
-        sum.add({check.state, check.share, check.ratio, check.since_wall});
+        sum.add({check.state, check.share, check.ratio, check.since_wall, check.taken_over});
         if (v.warning.empty() && !check.warning.empty()) v.warning = said(*r, check, check.warning);
     }
     v.ratio = sum.ratio;

@@ -99,6 +99,7 @@ class Board {
       private:
         size_t count_ = 0;
         int64_t since_ = 0;
+        bool taken_over_ = false;
     };
     static constexpr size_t shards = 64;
 

@@ -39,7 +39,8 @@ struct CheckView {
     std::string reason;         // of the last result, in words
     // Why the state is what it is: "connection refused (3 failures in a row)", "" while unknown.
     std::string because;
-    std::string warning;  // of the last result: what is fine yet and will not be for long
+    bool taken_over = false;  // it is from before its checks, which have not confirmed it yet
+    std::string warning;      // of the last result: what is fine yet and will not be for long
     int32_t code = 0;
     uint64_t latency_ns = 0;
     int64_t last_wall = 0;   // wall ns of the last result

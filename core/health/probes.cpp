@@ -115,7 +115,7 @@ void Probes::unsubscribe(Slot slot, model::BackendId id) {
 Probes::Brief Probes::brief(Slot slot) const {
     std::lock_guard lock(lock_of(slot));
     const Record& r = records_[slot];
-    return {r.standing.state, r.share, r.standing.ratio(), r.since_wall};
+    return {r.standing.state, r.share, r.standing.ratio(), r.since_wall, r.taken_over};
 }
 
 CheckView Probes::view(Slot slot, uint64_t now) const {
@@ -129,6 +129,7 @@ CheckView Probes::view(Slot slot, uint64_t now) const {
     v.verdict = r.verdict;
     v.reason = r.reason.view();
     v.because = r.because.view();
+    v.taken_over = r.taken_over;
     v.warning = r.warning().view();
     v.code = r.code;
     v.latency_ns = r.latency_ns;

@@ -52,6 +52,7 @@ class Probes {
         uint32_t share = 100;
         double ratio = 1;
         int64_t since_wall = 0;
+        bool taken_over = false;
     };
     Brief brief(Slot slot) const;
     CheckView view(Slot slot, uint64_t now) const;

@@ -71,21 +71,24 @@ void Api::get_kernel(Call&& call) {
             }
             // The worker is joined before the API goes, so its jobs do not keep that; nor does what they ask.
             self->on_worker_later(respond, [api = self.get(), respond, before = *before] {
-                const auto table = std::make_shared<const base::Result<reconcile::Table>>(api->read_kernel());
-                if (!*table) {
-                    respond(error_response(table->error()));
+                const auto reading = std::make_shared<KernelReading>(
+                    KernelReading{before, api->context_.control.wanted(*before.snapshot), {}});
+                auto table = api->read_kernel();
+                if (!table) {
+                    respond(error_response(table.error()));
                     return;
                 }
+                reading->table = std::move(*table);
                 api->context_.control.ownership(
-                    [weak = api->weak_from_this(), respond, table, before](const Whose& after) {
+                    [weak = api->weak_from_this(), respond, reading](const Whose& after) {
                         const auto still = weak.lock();
                         if (!after || !still) {
                             respond(after ? error_response(503, "the daemon is stopping")
                                           : error_response(after.error()));
                             return;
                         }
-                        still->on_worker(respond, [api = still.get(), table, before, after = *after] {
-                            return kernel_response(api->context_.control, **table, before, after);
+                        still->on_worker(respond, [api = still.get(), reading, after = *after] {
+                            return kernel_response(api->context_.control, *reading, after);
                         });
                     });
             });

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/clock.h"
@@ -111,12 +112,26 @@ class Owners {
 // difference is what was not the same then.
 struct BothOwners {
     Owners before, after;
+    const reconcile::Table* wanted_before;
+    const reconcile::Table* wanted_after;
 
     Owners::Owner of(const Entry& entry) const {
         const Owners::Owner owner = after.of(entry);
         return owner.owner == "foreign" ? before.of(entry) : owner;
     }
-    bool settled(const Entry& entry) const { return before.state_of(entry) == after.state_of(entry); }
+    bool settled(const Entry& entry) const {
+        return before.state_of(entry) == after.state_of(entry) &&
+               weight(*wanted_before, entry) == weight(*wanted_after, entry);
+    }
+
+  private:
+    // By its health as well; nullopt: no such destination.
+    static std::optional<uint32_t> weight(const reconcile::Table& wanted, const Entry& entry) {
+        const auto service = wanted.find(entry.service);
+        if (!entry.dest || service == wanted.end()) return std::nullopt;
+        const auto dest = service->second.dests.find(*entry.dest);
+        return dest == service->second.dests.end() ? std::nullopt : std::optional(dest->second.weight);
+    }
 };
 
 void write_owner(base::JsonWriter& out, const Owners::Owner& owner) {
@@ -188,11 +203,13 @@ void write_differences(base::JsonWriter& out, const reconcile::Plan& plan, const
 
 }  // namespace
 
-Response kernel_response(const control::Control& control, const reconcile::Table& table,
-                         const control::Ownership& before, const control::Ownership& after) {
-    const BothOwners owners{Owners(before), Owners(after)};
-    std::set<Entry> leaving = owners.after.leaving();
+Response kernel_response(const control::Control& control, const KernelReading& reading,
+                         const control::Ownership& after) {
+    const reconcile::Table& table = reading.table;
+    const Owners owns(after);
+    std::set<Entry> leaving = owns.leaving();
     const reconcile::Table wanted = control.wanted(*after.snapshot, &leaving);
+    const BothOwners owners{Owners(reading.before), owns, &reading.wanted, &wanted};
     const reconcile::Plan plan = reconcile::plan(wanted, table, leaving);
     Response response;
     response.body.reserve(1024 + 512 * table.size());

@@ -9,12 +9,18 @@
 
 namespace gorb::rest {
 
+struct KernelReading {
+    control::Ownership before;  // whose what was when the table began to be read
+    reconcile::Table wanted;    // what was wanted of it then
+    reconcile::Table table;
+};
+
 // {"services": [{"address", "protocol", "scheduler", ..., "owner": "gorb"|"foreign"|"leaving", "name",
 //   "destinations": [{"address", "forwarding", "weight", ..., "owner", "name"}]}],
 //  "differences": [{"entry", "wanted", "found", "since"}]}
-// `before` and `after`: whose what was when the table began to be read, and when that was done.
-Response kernel_response(const control::Control& control, const reconcile::Table& table,
-                         const control::Ownership& before, const control::Ownership& after);
+// `after`: whose what was when the table had been read.
+Response kernel_response(const control::Control& control, const KernelReading& reading,
+                         const control::Ownership& after);
 
 // {"address": "10.0.0.1", "port": 80, "protocol": "tcp", "name": "web", "pulse": {...}} of POST
 // /kernel/adopt. `name` and `pulse` may be left out.

@@ -131,6 +131,27 @@ class Durable(StoreTest):
             self.assertEqual(gorbd.put(f"/service/web/{name}/pulse", {"status": "pass"}).status, 200)
             gorbd.wait_for(f"/service/web/{name}", lambda b: b["weight"]["effective"] == 100, "all of it")
 
+    def test_what_several_checks_came_to_is_not_said_of_each_of_them_after_a_restart(self):
+        ttl, other, silent = ({"type": "ttl", "ttl": ttl, "interval": "100ms"} for ttl in ("1h", "2h", "3h"))
+        refused = {"type": "tcp", "interval": "100ms", "fall": 1}
+        closed = {"address": "127.0.0.1", "port": 9}
+        gorbd = self.daemon()
+        for number, pulses in enumerate(([ttl, silent, refused], [other, ttl], [ttl], [silent])):
+            gorbd.made(f"/service/s{number}", {"address": f"10.0.0.{number + 1}", "port": 80})
+            gorbd.made(f"/service/s{number}/b", {**closed, "pulses": pulses})
+        # They share the check of s2, which is up and takes all that it gets.
+        self.assertEqual(gorbd.put("/service/s1/b/pulse", {"status": "pass", "share": 20}).status, 200)
+        self.assertEqual(gorbd.put("/service/s2/b/pulse", {"status": "pass"}).status, 200)
+        wanted = [("down", 0), ("up", 20), ("up", 100), ("unknown", 0)]
+        shown = lambda b: (b["state"], b["weight"]["effective"])
+        for number, one in enumerate(wanted):
+            gorbd.wait_for(f"/service/s{number}/b", lambda b, one=one: shown(b) == one, str(one))
+        gorbd.terminate()
+        gorbd.start()
+        self.assertEqual([shown(gorbd.get(f"/service/s{number}/b").json) for number in range(4)], wanted)
+        gorbd.wait_for("/service/s2/b", lambda b: b["counts"]["unknowns"] > 2, "checks")
+        self.assertEqual([shown(gorbd.get(f"/service/s{number}/b").json) for number in range(4)], wanted)
+
     def test_since_when_a_backend_drains_is_kept_over_kill_9(self):
         gorbd = self.daemon()
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})

@@ -10,7 +10,8 @@ namespace {
 // An interface that refuses when it is told to.
 struct Interface {
     std::set<base::Ip> has;
-    std::set<base::Ip> others;  // of the host's other interfaces
+    std::set<base::Ip> others;     // of the host's other interfaces
+    std::set<base::Ip> not_taken;  // as those of IPv6 where that is off
     bool refuses = false;
 };
 class FakeTable final : public ipvs::VipTable {
@@ -30,6 +31,7 @@ class FakeTable final : public ipvs::VipTable {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
         std::vector<base::Ip> moved;
         for (const base::Ip& address : addresses) {
+            if (interface_->not_taken.contains(address)) return base::fail(base::Errc::refused, "no");
             if (interface_->others.erase(address) == 0) continue;
             interface_->has.insert(address);
             moved.push_back(address);
@@ -129,6 +131,15 @@ TEST_F(VipUsersTest, OnesThatAnEarlierRunAddedToAnotherInterfaceAreMoved) {
     EXPECT_TRUE(interface.has.empty());
     EXPECT_EQ(interface.others, std::set{hosts});
     EXPECT_TRUE(noted.empty());
+}
+
+TEST_F(VipUsersTest, OneThatCanNotBeMovedKeepsNoOtherOneWhereItIs) {
+    const base::Ip refused = *base::Ip::parse("10.0.0.2"), last = *base::Ip::parse("10.0.0.3");
+    interface.others = {vip, refused, last};
+    interface.not_taken = {refused};
+    users.remember({vip, refused, last});
+    EXPECT_EQ(interface.has, (std::set{vip, last}));
+    EXPECT_EQ(interface.others, std::set{refused});
 }
 
 TEST_F(VipUsersTest, OneThatIsNotedGoesWithItsLastService) {

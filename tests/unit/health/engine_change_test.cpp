@@ -103,6 +103,24 @@ TEST_F(EngineChange, AStateFromBeforeTheStartIsExplainedByTheChecksThatConfirmIt
     EXPECT_EQ(view(1).changes + view(2).changes, 0U);
 }
 
+TEST_F(EngineChange, OfSeveralChecksThatWereDownBeforeTheStartTheOneThatIsSoExplainsIt) {
+    world.answer("b1/http", not_known());
+    world.answer("b1/tcp", failing());
+    Target t = target(1);
+    std::vector<model::PulseSpec> specs(2, t.pulses[0]);
+    specs[0].type = "http";
+    specs[1].type = "tcp";
+    t.pulses = model::PulseList(std::move(specs));
+    t.known = State::down;
+    engine->put(t);
+    settle();
+    EXPECT_EQ(view(1).because, "http: all checks together were so before gorbd was started");
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).because, "tcp: connection refused (3 failures in a row)");
+    EXPECT_EQ(view(1).decides, 1U);
+    EXPECT_EQ(check(1).because, "all checks together were so before gorbd was started");
+}
+
 TEST_F(EngineChange, AnotherDampingCountsForTheFallThatHoldsItDownNow) {
     const auto held_for = [](base::Nanos hold) {
         return with(target(1), [&](auto& p) {

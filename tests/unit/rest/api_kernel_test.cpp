@@ -66,7 +66,8 @@ TEST_F(KernelTest, WhatIsHeldIsShownWithWhatLetsItGo) {
     whose.snapshot = control->snapshot();
     for (const char* vip : {"10.0.0.8:80", "10.0.0.9:80"}) whose.leaving.insert(leaving_service(vip));
     whose.held.insert(leaving_service("10.0.0.9:80"));
-    const Response response = kernel_response(*control, reconcile::read_table(*driver).value(), whose, whose);
+    const Response response = kernel_response(
+        *control, {whose, control->wanted(*whose.snapshot), reconcile::read_table(*driver).value()}, whose);
     EXPECT_EQ(contract.wrong_with("getKernel", response), "");
     const Json kernel = json(response);
     ASSERT_EQ(kernel["services"].size(), 2U);
@@ -128,6 +129,21 @@ TEST_F(KernelTest, WhatIsChangedWhileTheTableIsReadIsNeitherForeignNorADifferenc
     then.clear();
     set_weight("10.0.0.1:80", "10.1.0.1:8080", 3);
     EXPECT_EQ(json(get("/kernel"))["differences"].size(), 1U);
+}
+
+// What is wanted of a backend is its newest weight, which may come after all the rest of the answer is known.
+TEST_F(KernelTest, AWeightThatChangesBeforeTheAnswerIsWrittenIsNoDifference) {
+    make_web_up(3);
+    control::Ownership whose;
+    whose.snapshot = control->snapshot();
+    set_weight("10.0.0.1:80", "10.1.0.3:8080", 3);
+    const KernelReading reading{whose, control->wanted(*whose.snapshot),
+                                reconcile::read_table(*driver).value()};
+    ASSERT_EQ(call("PATCH", "/service/web/b1", R"({"weight":7})").status, 200);
+    ASSERT_EQ(call("DELETE", "/service/web/b2").status, 200);
+    const Json kernel = json(kernel_response(*control, reading, whose));
+    ASSERT_EQ(kernel["differences"].size(), 1U);
+    EXPECT_EQ(kernel["differences"].at(0)["entry"].text(), "10.1.0.3:8080 in 10.0.0.1:80/tcp");
 }
 
 TEST_F(KernelTest, AForeignServiceIsInTheWayAndNamed) {
