@@ -160,6 +160,20 @@ TEST_F(TakeOverTest, WhatIsTakenOverServesOnUntilItIsChecked) {
     EXPECT_EQ(weights(), "b1 100");
 }
 
+TEST_F(TakeOverTest, WhatKeepsAllOfItsWeightSaysWhy) {
+    model::Backend whole = backend("b1", "10.1.0.1:80");
+    whole.weight = 33;
+    ASSERT_TRUE(put(whole, true));
+    ASSERT_EQ(weights(), "b1 33");
+    const auto why = [&] {
+        const model::ServicePtr service = web();
+        return control->weight_of(service->spec, **service->backends.find("b1"), "").why;
+    };
+    EXPECT_EQ(why(), "no check has finished yet; until then it keeps the weight it had in the kernel");
+    becomes("b1", health::State::up);
+    EXPECT_EQ(why(), "");
+}
+
 TEST_F(TakeOverTest, WhatIsTakenOverToBeOutGoesAtOnce) {
     model::Backend out = backend("b1", "10.1.0.1:80");
     out.admin = model::Admin::maint;
