@@ -363,7 +363,8 @@ EffectiveWeight Control::weight_of(const model::Service& service, const model::B
     if (!as_decided) {
         weight.why = "the kernel did not take another weight";
     } else if (weight.effective != weight.configured || slot.decision.cause == health::Cause::panic ||
-               slot.decision.cause == health::Cause::kept || slot.decision.cause == health::Cause::held) {
+               slot.decision.cause == health::Cause::kept || slot.decision.cause == health::Cause::held ||
+               slot.decision.cause == health::Cause::before) {
         weight.why = health::words(service, slot.decision, because);
     }
     return weight;

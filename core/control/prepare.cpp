@@ -62,10 +62,13 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
             slot.state_before = health::State::unknown;
         } else if (!same_question) {
             // Its health is asked in another way from now on: until there is an answer it goes on as it is.
-            // What panic alone has given it does not make it one that serves.
+            // What panic or max-down alone has given it does not make it one that is up. Panic gives it to
+            // whom nothing is known of as well; what max-down has given it keeps.
             const bool by_panic = slot.decision.cause == health::Cause::panic;
-            if (slot.member.state != health::State::unknown)
+            if (slot.member.state != health::State::unknown) {
                 slot.member.before = slot.present && !by_panic ? slot.weight : 0;
+                slot.member.lent = slot.decision.cause == health::Cause::kept;
+            }
             slot.member.state = health::State::unknown;
             slot.member.share = 100;
         }

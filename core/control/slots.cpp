@@ -38,7 +38,8 @@ void set_state(Slot& slot, health::State state, uint64_t since) {
     if (slot.member.state == state) return;
     // One that was taken over from the kernel was here all along.
     const auto served = [&slot](health::State as) {
-        return as == health::State::up || (as == health::State::unknown && slot.member.before > 0);
+        return as == health::State::up ||
+               (as == health::State::unknown && slot.member.before > 0 && !slot.member.lent);
     };
     // A fall that never became a weight is none to come back from.
     const bool never_fell =
@@ -50,7 +51,9 @@ void set_state(Slot& slot, health::State state, uint64_t since) {
         slot.member.back_since = since;
     // A freeze may hold back its first fall: then it goes on with that weight.
     const bool fell_first = slot.state_before == health::State::unknown && state == health::State::down;
-    if (!fell_first) slot.member.before = 0;
+    if (fell_first) return;
+    slot.member.before = 0;
+    slot.member.lent = false;
 }
 
 Slot* Slots::find(model::BackendId id) {

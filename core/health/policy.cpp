@@ -207,6 +207,7 @@ uint64_t next_due(const Standing& s, const Damped* damped, const model::PulseSpe
     } else {
         due = static_cast<uint64_t>(static_cast<int64_t>(from + length) +
                                     shift(seed, hash, started, interval.ns, pulse.jitter));
+        if (change_pending(s, held)) due = std::min(due, from + length);
     }
     if (held) due = std::min(due, damped->until);
     return std::max(due, now);

@@ -20,8 +20,12 @@ bool eligible(const Member& m) {
     return m.admin == Admin::ready && m.configured > 0;
 }
 
+bool keeps(const Member& m) {
+    return m.state == State::unknown && m.before > 0;
+}
+
 bool serves(const Member& m) {
-    return m.state == State::up || (m.state == State::unknown && m.before > 0);
+    return m.state == State::up || (keeps(m) && !m.lent);
 }
 
 uint64_t ns(base::Nanos t) {
@@ -87,13 +91,14 @@ std::string_view pool_state_text(PoolState state) {
 }
 
 namespace {
-enum Kind : uint8_t { kind_eligible = 1, kind_backup = 2, kind_serves = 4, kind_down = 8 };
+enum Kind : uint8_t { kind_eligible = 1, kind_backup = 2, kind_serves = 4, kind_down = 8, kind_lent = 16 };
 }  // namespace
 
 uint8_t Headcount::kind(const Member& m) {
     if (!eligible(m)) return 0;
     return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | (serves(m) ? kind_serves : 0) |
-                                (m.state == State::down ? kind_down : 0));
+                                (m.state == State::down ? kind_down : 0) |
+                                (keeps(m) && m.lent ? kind_lent : 0));
 }
 
 void Headcount::count(uint8_t kind, uint32_t one) {
@@ -102,6 +107,7 @@ void Headcount::count(uint8_t kind, uint32_t one) {
     (backup ? backups : primaries) += one;
     if (kind & kind_serves) (backup ? backups_up : primaries_up) += one;
     if (kind & kind_down) (backup ? backups_down : primaries_down) += one;
+    if (kind & kind_lent) lent += one;
 }
 
 bool counts(const model::Service& service) {
@@ -124,7 +130,7 @@ Assessment assess(const model::Service& service, const Headcount& tally, const b
     }
     const size_t up = serving(tally, a), of = known(tally, a);
     a.panic = policy.panic_threshold > 0 && of > 0 && up * 100 < of * policy.panic_threshold;
-    const bool any = up > 0 || a.panic;
+    const bool any = up > 0 || a.panic || tally.lent > 0;
     a.state = a.quorum_met ? PoolState::up : any ? PoolState::degraded : PoolState::down;
     return a;
 }

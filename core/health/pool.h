@@ -29,6 +29,7 @@ struct Member {
     model::Admin admin = model::Admin::ready;
     bool backup = false;
     bool held = false;  // it is down, and counts as what it was, since gorbd suspects itself
+    bool lent = false;  // what it has of `before` max-down alone has given it: it counts as none that is up
     State state = State::unknown;
 };
 
@@ -43,6 +44,7 @@ std::string_view pool_state_text(PoolState state);
 struct Headcount {
     uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // ready, with a weight
     uint32_t primaries_down = 0, backups_down = 0;
+    uint32_t lent = 0;  // of which nothing is known, and that serve for max-down
 
     // What a member is counted as; 0: as nothing.
     static uint8_t kind(const Member& member);

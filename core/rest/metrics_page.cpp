@@ -141,9 +141,14 @@ void add_checks(std::vector<Family>& page, const health::Counters& counters) {
     };
     result("pass", counters.passed);
     result("fail", counters.failed);
-    result("timeout", counters.timed_out);
     result("unknown", counters.unknown);
     page.push_back(std::move(checks));
+    page.push_back(
+        family("gorb_check_timeouts_total",
+               "Checks that had no answer at their timeout; gorb_checks_total has them as well, by "
+               "what they came to",
+               prometheus::MetricType::Counter));
+    add(page.back(), {}, static_cast<double>(counters.timed_out));
     const auto gauge = [&](const char* name, const char* help, uint64_t n) {
         page.push_back(family(name, help));
         add(page.back(), {}, static_cast<double>(n));

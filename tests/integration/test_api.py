@@ -1,8 +1,9 @@
 """The REST API end to end, with the memory driver: what it takes, what it answers, and what each mistake is told."""
 import json
+import re
 import unittest
 
-from gorbd import Gorbd
+from gorbd import Gorbd, wait_until
 from servers import HttpBackend, TcpBackend
 
 WEB = {"address": "10.0.0.1", "port": 80, "protocol": "tcp", "method": "wrr"}
@@ -226,6 +227,29 @@ class Api(unittest.TestCase):
             server.open()
             g.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 40, "up again")
             self.assertGreaterEqual(g.get("/service/web/b1").json["counts"]["changes"], 2)
+
+    def test_the_results_of_checks_add_up(self):
+        """One that times out is one result, not two."""
+        g = self.gorbd
+        g.made("/service/web", WEB)
+        with TcpBackend() as silent:
+            g.made("/service/web/b1", {"address": "127.0.0.1", "port": silent.port, "pulse": {
+                "type": "tcp", "expect": "hello", "interval": "50ms", "timeout": "20ms"}})
+            g.made("/service/web/b2", {"address": "127.0.0.1", "port": 9, "pulse": {"type": "none", "interval": "50ms"}})
+            for name in ("b1", "b2"):
+                g.wait_for(f"/service/web/{name}", lambda b: sum(b["counts"][n] for n in ("passes", "failures")) >= 4, "checked")
+
+        def read():
+            found = re.findall(r"^(gorb_check\w+)(?:{result=\"(\w+)\"})? (\d+)$", g.get("/metrics").text, re.MULTILINE)
+            return {name + result: int(n) for name, result, n in found}
+
+        def add_up():
+            now = read()
+            ended = sum(n for name, n in now.items() if name.startswith("gorb_checks_total"))
+            return ended + now["gorb_checks_in_flight"] == now["gorb_check_lateness_seconds_count"]
+        # A page is not of one moment.
+        wait_until(lambda: f"what ended and what runs is what began: {read()}", add_up)
+        self.assertGreaterEqual(read()["gorb_check_timeouts_total"], 4)
 
     def test_http_pulse_asks_what_it_was_told_to(self):
         g = self.gorbd

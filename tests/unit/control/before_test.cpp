@@ -92,6 +92,53 @@ TEST_F(PanicTest, ABackendThatIsAskedInAnotherWayCountsAsNoneThatIsUp) {
     expect_panic_of_none();
 }
 
+// Who is down, and serves since max-down lets no more go.
+struct MaxDownTest : BeforeTest {
+    void serve(std::initializer_list<std::string> primaries) {
+        model::Service web = service("web", vip);
+        web.pool.max_down = 50;
+        start(web);
+        for (const std::string& name : primaries) {
+            ASSERT_TRUE(put(backend(name, "10.1.0." + name.substr(1) + ":80")));
+            becomes(name, health::State::up);
+        }
+        for (const std::string& name : primaries) becomes(name, health::State::down);
+    }
+    // It is asked in another way.
+    void ask(const std::string& name) {
+        ASSERT_TRUE(submit(*control, PatchBackend{"web", name, R"({"pulse": {"type": "tcp"}})", {}}).get());
+    }
+    health::Assessment pool() { return control->pool_of(web()->spec).assessment; }
+};
+
+TEST_F(MaxDownTest, ABackendThatIsAskedInAnotherWayTakesNoBackupAway) {
+    serve({"b1", "b2"});
+    model::Backend backup = backend("b3", "10.1.0.3:80");
+    backup.backup = true;
+    ASSERT_TRUE(put(backup));
+    becomes("b3", health::State::up);
+    ASSERT_EQ(weights(), "b1 0, b2 100, b3 100");
+    ask("b2");
+    EXPECT_EQ(weights(), "b1 0, b2 100, b3 100");
+    EXPECT_FALSE(pool().quorum_met);
+    EXPECT_EQ(pool().primaries_up, 0U);
+    EXPECT_EQ(pool().state, health::PoolState::degraded);
+    becomes("b2", health::State::down);
+    EXPECT_EQ(weights(), "b1 0, b2 100, b3 100");
+}
+
+TEST_F(MaxDownTest, ABackendThatIsAskedInAnotherWayGoesOnServing) {
+    serve({"b1"});
+    ASSERT_EQ(weights(), "b1 100");
+    ask("b1");
+    EXPECT_EQ(weights(), "b1 100");
+    EXPECT_EQ(pool().state, health::PoolState::degraded);
+    EXPECT_EQ(pool().primaries_up, 0U);
+    becomes("b1", health::State::up);
+    EXPECT_EQ(weights(), "b1 100");
+    EXPECT_EQ(pool().state, health::PoolState::up);
+}
+
 // Where a weight of 0 would swallow clients, what is not checked yet is not there.
 struct TakeOverTest : BeforeTest {
     void SetUp() override {
@@ -111,6 +158,20 @@ TEST_F(TakeOverTest, WhatIsTakenOverServesOnUntilItIsChecked) {
     EXPECT_EQ(weights(), "b1 33");
     becomes("b1", health::State::up);
     EXPECT_EQ(weights(), "b1 100");
+}
+
+TEST_F(TakeOverTest, WhatKeepsAllOfItsWeightSaysWhy) {
+    model::Backend whole = backend("b1", "10.1.0.1:80");
+    whole.weight = 33;
+    ASSERT_TRUE(put(whole, true));
+    ASSERT_EQ(weights(), "b1 33");
+    const auto why = [&] {
+        const model::ServicePtr service = web();
+        return control->weight_of(service->spec, **service->backends.find("b1"), "").why;
+    };
+    EXPECT_EQ(why(), "no check has finished yet; until then it keeps the weight it had in the kernel");
+    becomes("b1", health::State::up);
+    EXPECT_EQ(why(), "");
 }
 
 TEST_F(TakeOverTest, WhatIsTakenOverToBeOutGoesAtOnce) {

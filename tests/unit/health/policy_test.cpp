@@ -299,6 +299,25 @@ TEST(Policy, JitterDoesNotDelayAChangeThatIsPending) {
     }
 }
 
+// A fast interval may be as long as the regular one.
+TEST(Policy, JitterDoesNotDelayAChangeThatIsPendingBeyondTheFastInterval) {
+    const uint64_t tick = 10 * ms;
+    model::PulseSpec p = pulse(2, 5);
+    p.interval = p.fast_interval = seconds(1);
+    p.jitter = 30;
+    const Standing failing = run(beginning(p), {P, F}, p), passing = run(beginning(p), {F, P}, p);
+    uint64_t shorter = 0;
+    for (uint64_t at = 0; at < 10 * s; at += tick) {
+        for (const Standing& pending : {failing, passing}) {
+            const uint64_t due = next_due(pending, nullptr, p, 1, 1, tick, at, at + 3 * ms);
+            ASSERT_LE(due, at + s);
+            ASSERT_GE(due, at + 700 * ms);
+            shorter += due < at + s ? 1 : 0;
+        }
+    }
+    EXPECT_GT(shorter, 800U) << "it makes about half of them sooner";
+}
+
 TEST(Policy, ACheckComesAtTheEndOfAHold) {
     model::PulseSpec p = pulse(1, 1);
     p.interval = minutes(10);
