@@ -1,6 +1,7 @@
 #include "ipvs/vip.h"
 
 #include <linux/if_addr.h>
+#include <net/if.h>
 #include <netlink/addr.h>
 #include <netlink/cache.h>
 #include <netlink/errno.h>
@@ -163,8 +164,11 @@ base::Status RouteVipTable::remove_from(int index, const base::Ip& address) cons
     const auto unwanted = make(address, index);
     if (!unwanted) return base::fail(unwanted.error());
     const int code = rtnl_addr_delete(socket_.get(), unwanted->get(), 0);
-    if (code < 0 && code != -NLE_NOADDR && code != -NLE_OBJ_NOTFOUND && code != -NLE_NODEV)
-        return base::fail(failed("remove VIP " + address.text() + " from its interface", code));
+    if (code < 0 && code != -NLE_NOADDR && code != -NLE_OBJ_NOTFOUND && code != -NLE_NODEV) {
+        char name[IF_NAMESIZE] = "its interface";
+        if_indextoname(static_cast<unsigned>(index), name);
+        return base::fail(failed("remove VIP " + address.text() + " from " + name, code));
+    }
     return {};
 }
 
