@@ -187,12 +187,14 @@ base::Result<std::shared_ptr<const Config>> Config::make(const std::vector<Optio
         }
         impl->entries.push_back(std::move(entry));
     }
-    std::string known;
-    for (const OptionSpec& spec : specs) known += (known.empty() ? "" : ", ") + spec.name;
+    std::string known;  // made for the first that is not
     size_t unknown = 0;
     constexpr size_t most = 20;  // as base::ObjectReader has it: a megabyte of them would be an answer of 25
     for (const auto& [name, text] : given) {
         if (impl->find(name.c_str()) || ++unknown > most) continue;
+        if (unknown == 1) {
+            for (const OptionSpec& spec : specs) known += (known.empty() ? "" : ", ") + spec.name;
+        }
         fault(name, "is not known here; known are: " + (known.empty() ? "none" : known));
     }
     if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
