@@ -42,6 +42,12 @@ Status read(const std::string& text, std::chrono::nanoseconds& out) {
     return {};
 }
 
+std::vector<std::string> list_of(const std::string& text, const std::string& separators) {
+    const Poco::StringTokenizer parts(
+        text, separators, Poco::StringTokenizer::TOK_IGNORE_EMPTY | Poco::StringTokenizer::TOK_TRIM);
+    return {parts.begin(), parts.end()};
+}
+
 template <class Number>
 Status read_number(const std::string& text, Number& out, unsigned min, unsigned max) {
     unsigned value = 0;
@@ -96,6 +102,22 @@ Status read_interface(const std::string& text, std::string& out) {
     return {};
 }
 
+// As browsers write them (RFC 6454, 6.2): scheme, host, and the port where it is not the scheme's own.
+Status read_origins(const std::string& text, std::vector<std::string>& out) {
+    out.clear();
+    for (std::string& one : list_of(text, " \t,")) {
+        const size_t host = one.find("://");
+        if (host == std::string::npos || host == 0 || host + 3 == one.size() ||
+            one.find('/', host + 3) != std::string::npos || Poco::toLower(one) != one) {
+            return wrong(
+                "origins of web pages as browsers write them, in small letters and with no slash at "
+                "the end, such as \"https://lb.example.com\", with spaces between them");
+        }
+        out.push_back(std::move(one));
+    }
+    return {};
+}
+
 struct Setting {
     const char* key;
     std::function<Status(Settings&, const std::string&)> set;
@@ -125,11 +147,8 @@ const std::vector<Setting>& options() {
          }},
         {"plugins.directories",
          [](Settings& s, const std::string& t) -> Status {
-             s.plugin_directories.clear();
-             for (const std::string& dir : Poco::StringTokenizer(
-                      t, ":", Poco::StringTokenizer::TOK_IGNORE_EMPTY | Poco::StringTokenizer::TOK_TRIM)) {
-                 s.plugin_directories.emplace_back(dir);
-             }
+             const std::vector<std::string> parts = list_of(t, ":");
+             s.plugin_directories.assign(parts.begin(), parts.end());
              return {};
          }},
         {"store.store",
@@ -172,6 +191,8 @@ const std::vector<Setting>& options() {
         {"rest.idle-timeout", [](Settings& s, const std::string& t) { return read(t, s.idle_timeout); }},
         {"rest.request-timeout",
          [](Settings& s, const std::string& t) { return read(t, s.request_timeout); }},
+        {"rest.web-origins",
+         [](Settings& s, const std::string& t) { return read_origins(t, s.web_origins); }},
     };
     return table;
 }

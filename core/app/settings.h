@@ -60,6 +60,7 @@ struct Settings {
     size_t max_connections = 4096;
     std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);
     std::chrono::nanoseconds request_timeout = std::chrono::seconds(10);
+    std::vector<std::string> web_origins;  // of web pages that may change something
 };
 
 // Where the desired state is kept: as chosen, else on disk; but with the memory driver in memory, so that

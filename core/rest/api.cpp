@@ -1,5 +1,6 @@
 #include "rest/api.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "rest/api_impl.h"
@@ -98,12 +99,15 @@ void Api::serve(std::shared_ptr<const Request> request, Responder respond) {
 
 // What every request that changes something must keep, before anybody reads it.
 std::optional<Response> Api::refusal(const Call& call, const Route& route) const {
-    if (route.method != "PUT" && route.method != "PATCH" && route.method != "POST") return std::nullopt;
+    if (route.method == "GET") return std::nullopt;
     const Request& r = *call.request;
-    // Any page can have its reader's browser send a POST, and ours may be within that reader's reach only.
-    if (r.of_page && route.method == "POST" && !says_json(r.content_type))
-        return error_response(
-            415, "from a web page (it has an Origin) a POST must say Content-Type: application/json");
+    // Any page can have its reader's browser send a POST, and what it likes to a name of its own that it has
+    // let point to this address since. Browsers say for whom they send all but a GET.
+    if (!r.origin.empty() && std::ranges::find(context_.web_origins, r.origin) == context_.web_origins.end())
+        return error_response(403, "a web page (this one's Origin is " + shown(r.origin) +
+                                       ") may only read here, unless web-origins in [rest] of gorbd's "
+                                       "configuration has it");
+    if (route.method == "DELETE") return std::nullopt;
     if (r.body.empty() && route.method == "POST") return std::nullopt;
     if (is_json(r.content_type, r.body)) return std::nullopt;
     return error_response(415, "the body must be JSON (Content-Type: application/json); it is said to be " +

@@ -31,6 +31,8 @@ struct Context {
     std::function<std::optional<base::Ip>()> default_address;
     // "" when ready, else a sentence why not. For /readyz and /healthz.
     std::function<std::string()> not_ready, not_healthy;
+    // Origins (RFC 6454, 6.2) of the web pages that may change something.
+    std::vector<std::string> web_origins = {};
 };
 
 // A handler for rest::Server. Never throws; a defect of ours answers 500 and is logged.

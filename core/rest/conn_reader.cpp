@@ -145,7 +145,7 @@ class Parser final : public http::basic_parser<true> {
                 out_.content_type = std_view(value);
                 break;
             case http::field::origin:
-                out_.of_page = true;
+                out_.origin = std_view(value);
                 break;
             case http::field::expect:
                 if (version == 10) break;  // RFC 9110, 10.1.1

@@ -19,7 +19,7 @@ struct Request {
     std::string if_match;  // the header's value, "" when absent
     std::optional<std::string> if_none_match;  // nullopt when absent
     std::string content_type;                  // the header's value, "" when absent
-    bool of_page = false;                      // it has an Origin: a browser sends it for a web page
+    std::string origin;  // of the web page for which a browser sends it (RFC 6454), "" for none
     std::string body;
     std::string peer;            // "127.0.0.1:54321", for logs
     std::shared_ptr<void> room;  // what a large body holds of the server's memory; goes with the request

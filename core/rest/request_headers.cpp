@@ -82,22 +82,9 @@ base::Result<std::optional<control::Match>> read_condition(std::string_view if_m
     return control::Match{.any = false, .tags = {}, .absent = true};
 }
 
-namespace {
-
-std::string media_type(std::string_view content_type) {
-    return lower(trimmed(content_type.substr(0, content_type.find(';'))));
-}
-
-}  // namespace
-
-bool says_json(std::string_view content_type) {
-    const std::string type = media_type(content_type);
-    return type == "application/json" || type.ends_with("+json");
-}
-
 bool is_json(std::string_view content_type, std::string_view body) {
-    const std::string type = media_type(content_type);
-    if (type.empty() || says_json(type)) return true;
+    const std::string type = lower(trimmed(content_type.substr(0, content_type.find(';'))));
+    if (type.empty() || type == "application/json" || type.ends_with("+json")) return true;
     if (type != "application/x-www-form-urlencoded") return false;
     const size_t start = body.find_first_not_of(" \t\r\n");
     return start != std::string_view::npos && body[start] == '{';

@@ -23,9 +23,6 @@ base::Result<std::optional<control::Match>> read_condition(std::string_view if_m
 // May `body` be read as JSON? Yes for application/json, +json types and no type at all; also for what `curl
 // -d` claims its data to be (application/x-www-form-urlencoded) when the body begins like a JSON object.
 bool is_json(std::string_view content_type, std::string_view body);
-// Does it say application/json, or a +json type? A browser sends that for a page of another origin only after
-// it has asked (Fetch standard, CORS-safelisted request headers), and is not let.
-bool says_json(std::string_view content_type);
 
 // What a query says.
 struct Query {

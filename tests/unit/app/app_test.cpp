@@ -125,6 +125,19 @@ TEST_F(SettingsTest, ANumberIsDigitsAndNothingElse) {
     EXPECT_EQ(complaint("[health]\nmax-per-host =  15 \n"), "");
 }
 
+TEST_F(SettingsTest, OriginsOfWebPagesAreThoseThatABrowserWrites) {
+    Settings settings;
+    ASSERT_TRUE(read_files(
+        settings, write("gorb.ini", "[rest]\nweb-origins = https://lb.example.com  http://[::1]:8080\n")));
+    EXPECT_EQ(settings.web_origins,
+              (std::vector<std::string>{"https://lb.example.com", "http://[::1]:8080"}));
+    for (const char* text : {"lb.example.com", "https://lb.example.com/", "https://", "://lb", "*", "null",
+                             "https://LB.example.com", "https://lb.example.com ; ours"})
+        EXPECT_NE(complaint(std::string("[rest]\nweb-origins = ") + text + "\n").find("origins of web pages"),
+                  std::string::npos)
+            << text;
+}
+
 TEST_F(SettingsTest, WhatIsForPluginsIsKeptForThem) {
     Settings settings;
     ASSERT_TRUE(read_files(settings, write("gorb.ini", "[plugin.ldap-check]\nbase = dc=example\n")));
@@ -169,7 +182,13 @@ TEST_F(SettingsTest, TheShippedFileNamesEveryOptionWithItsDefault) {
             changed.request_timeout == defaults.request_timeout && changed.directory == defaults.directory &&
             changed.declared == defaults.declared && store_kind(changed) == store_kind(defaults) &&
             changed.period == defaults.period && changed.drift == defaults.drift &&
-            changed.guard_share == defaults.guard_share && changed.guard_least == defaults.guard_least)
+            changed.guard_share == defaults.guard_share && changed.guard_least == defaults.guard_least &&
+            changed.max_in_flight == defaults.max_in_flight &&
+            changed.max_per_host == defaults.max_per_host && changed.suspicion == defaults.suspicion &&
+            changed.suspicion_threshold == defaults.suspicion_threshold &&
+            changed.suspicion_least == defaults.suspicion_least &&
+            changed.suspicion_thaw_after == defaults.suspicion_thaw_after &&
+            changed.web_origins == defaults.web_origins)
             << key << " is not at its default";
     }
     EXPECT_EQ(named, option_keys());

@@ -1,6 +1,7 @@
 // What is wrong with a request, and what the kernel refuses: each with its status and sentence.
 #include <gmock/gmock.h>
 
+#include <array>
 #include <cerrno>
 
 #include "unit/rest/api_fixture.h"
@@ -8,6 +9,7 @@
 namespace gorb::rest::api_error_test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 TEST_F(ApiTest, UnknownObjectsAre404ByName) {
@@ -84,31 +86,41 @@ TEST_F(ApiTest, EveryWrongFieldIsNamedAtOnce) {
     EXPECT_THAT(pointers(b), HasSubstr("/pulse/interval"));
 }
 
-TEST_F(ApiTest, APageOfAnotherOriginMakesNoBrowserChangeAnything) {
-    const auto post = [&](const std::string& path, const std::string& query, const std::string& type,
-                          const std::string& body, bool of_page) {
+TEST_F(ApiTest, AWebPageMakesNoBrowserChangeAnything) {
+    make_web();
+    const auto ask = [&](const std::string& method, const std::string& path, const std::string& body,
+                         const std::string& origin) {
         Request request;
-        request.method = "POST";
+        request.method = method;
         request.path = path;
-        request.query = query;
-        request.content_type = type;
+        request.content_type = "application/json";
         request.body = body;
-        request.of_page = of_page;
-        return send(request).status;
+        request.origin = origin;
+        return send(request);
     };
-    // The types that need no asking first.
-    for (const char* type : {"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}) {
-        EXPECT_EQ(post("/reconcile", "force=true", type, "", true), 415) << type;
-        EXPECT_EQ(post("/plan", "", type, R"({"services":{}})", true), 415) << type;
+    // A name of the page's own may point to gorbd's address, so that no browser asks first.
+    for (const char* origin : {"http://evil.example:4672", "null", "https://lb.example.com"}) {
+        for (const auto& [method, path, body] : std::initializer_list<std::array<const char*, 3>>{
+                 {"DELETE", "/service/web", ""},
+                 {"PUT", "/service/other", R"({"address":"10.0.0.2","port":80})"},
+                 {"PATCH", "/service/web", R"({"scheduler":"rr"})"},
+                 {"POST", "/reconcile", ""},
+                 {"POST", "/plan", R"({"services":{}})"},
+                 {"PUT", "/log", R"({"level":"debug"})"}}) {
+            const auto answer = ask(method, path, body, origin);
+            EXPECT_EQ(answer.status, 403) << method << path;
+            EXPECT_THAT(error(answer), AllOf(HasSubstr(origin), HasSubstr("web-origins")));
+        }
+        EXPECT_EQ(ask("GET", "/service/web", "", origin).status, 200);
     }
-    EXPECT_EQ(post("/reconcile", "force=true", "application/json", "", true), 200);
-    EXPECT_EQ(post("/plan", "", "application/json; charset=utf-8", R"({"services":{}})", true), 200);
-    EXPECT_EQ(post("/reconcile", "force=true", "", "", false), 200);
+    EXPECT_EQ(get("/service").body, R"(["web"])");
+    EXPECT_EQ(ask("PUT", "/log", R"({"level":"info"})", "https://ops.example").status, 200);
+    EXPECT_EQ(ask("DELETE", "/service/web", "", "").status, 200);
     // Who asks first is not let: there is no Access-Control-Allow-Origin.
-    Request ask;
-    ask.method = "OPTIONS";
-    ask.path = "/service/web";
-    for (const auto& [name, value] : send(ask).headers) EXPECT_EQ(name, "Allow");
+    Request first;
+    first.method = "OPTIONS";
+    first.path = "/service/web";
+    for (const auto& [name, value] : send(first).headers) EXPECT_EQ(name, "Allow");
 }
 
 TEST_F(ApiTest, ContentThatIsNotJsonIs415) {

@@ -56,9 +56,15 @@ struct ApiTest : testing::Test {
         thread = std::thread([loop = checks.get()] { loop->run(); });
         const auto started = control->start();
         EXPECT_TRUE(started) << (started ? "" : started.error().sentence);
-        api = make_api({*control, registry, metrics, "1.2.3",
-                        [this] { return reconcile::read_table(*driver); }, [this] { return default_address; },
-                        [this] { return not_ready; }, [this] { return not_healthy; }});
+        api = make_api({*control,
+                        registry,
+                        metrics,
+                        "1.2.3",
+                        [this] { return reconcile::read_table(*driver); },
+                        [this] { return default_address; },
+                        [this] { return not_ready; },
+                        [this] { return not_healthy; },
+                        {"https://ops.example"}});
     }
     void stop() {
         control->stop();

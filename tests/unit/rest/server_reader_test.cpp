@@ -30,8 +30,9 @@ std::vector<std::string> read_all(std::string_view bytes, size_t piece, const Li
             if (step == Step::whole) {
                 const auto r = reader.request();
                 out.push_back(r->method + ' ' + r->path + '?' + r->query + " match=" + r->if_match +
-                              " type=" + r->content_type + (r->of_page ? " of a page" : "") +
-                              " body=" + r->body + (reader.keep_alive() ? " keep" : " close"));
+                              " type=" + r->content_type +
+                              (r->origin.empty() ? "" : " of page " + r->origin) + " body=" + r->body +
+                              (reader.keep_alive() ? " keep" : " close"));
             }
         }
     }
@@ -67,7 +68,7 @@ TEST(Reader, GivesWhatTheHandlerNeeds) {
 }
 
 TEST(Reader, KnowsARequestOfAWebPageByItsOrigin) {
-    EXPECT_EQ(read_one(with("Origin: null\r\n")), "PUT /a? match= type= of a page body= keep");
+    EXPECT_EQ(read_one(with("Origin: null\r\n")), "PUT /a? match= type= of page null body= keep");
 }
 
 TEST(Reader, HandsHeadOnAsGet) {
