@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/give_back.h"
+
 namespace gorb::rest {
 namespace {
 
@@ -23,6 +25,10 @@ struct Refusal {
 std::string_view std_view(Text text) {
     return {text.data(), text.size()};
 }
+
+// Bodies up to this are not counted: so many connections as there may be have no more than some 64 MiB of
+// them.
+constexpr size_t small_body_bytes = 16 << 10;
 
 // Writes what the handler is given straight into the Request.
 class Parser final : public http::basic_parser<true> {
@@ -76,16 +82,15 @@ class Parser final : public http::basic_parser<true> {
         }
     }
 
+    Room& room() {
+        if (!out_.room) out_.room = std::make_shared<Room>(limits_.bodies);
+        return *out_.room;
+    }
+
     // A body of `bytes` is to be kept. false: there are too many large ones already.
     bool take_room(uint64_t bytes) {
-        if (bytes <= limits_.body_bytes || out_.room) return true;
-        const auto now = limits_.large_now;
-        if (now->fetch_add(1) >= limits_.large_bodies) {
-            now->fetch_sub(1);
-            return refuse(503, "too many large bodies are under way at once; try again");
-        }
-        out_.room = std::shared_ptr<void>(now.get(), [now](void*) { now->fetch_sub(1); });
-        return true;
+        if (bytes <= limits_.body_bytes || room().become_large(limits_.large_bodies)) return true;
+        return refuse(503, "too many large bodies are under way at once; try again");
     }
 
     bool keep(Text part) {
@@ -95,6 +100,7 @@ class Parser final : public http::basic_parser<true> {
         if (size > out_.body.capacity() && content_length())
             out_.body.reserve(std::min<size_t>(std::max(size, 2 * out_.body.capacity()), *content_length()));
         out_.body += std_view(part);
+        if (size > small_body_bytes) room().grow_to(out_.body.capacity());
         return true;
     }
 
@@ -419,6 +425,12 @@ RequestReader::Step RequestReader::Impl::scan_coding(std::string_view part, size
         scanned = line = 0;
         return Step::whole;
     }
+}
+
+void RequestReader::abandon() {
+    impl_->where = Impl::Where::refused;
+    impl_->request.reset();
+    base::give_back(impl_->partial);
 }
 
 bool RequestReader::started() const {

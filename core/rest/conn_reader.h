@@ -34,6 +34,8 @@ class RequestReader {
 
     // Consumes from the front of `in`, no further than to the end of one request.
     Step take(std::string_view& in);
+    // Nothing more is taken; what has come of a request is let go.
+    void abandon();
     // Has a request begun that is not whole?
     bool started() const;
     // How many times Limits::body_bytes its body has come so far: a large body that goes on coming moves on.

@@ -100,6 +100,7 @@ void Session::resume() {
 
 void Session::refuse(int status, std::string_view why, int retry_after_s) {
     GORB_CHECK(!waiting_);
+    reader_.abandon();
     Response response = error_response(status, why);
     if (retry_after_s > 0) response.headers.emplace_back("Retry-After", std::to_string(retry_after_s));
     end_with(std::move(response), false);

@@ -119,6 +119,7 @@ void ConnTable::on_readable(Conn& conn) {
         return;
     }
     settle(conn);
+    cut_off_slow();
 }
 
 // The client has its answer; what it still sends is not looked at.
@@ -174,6 +175,15 @@ void ConnTable::cut_off_silent() {
         base::log_debug("connection closed to make room: its client does not take its answer",
                         {{"peer", first.session.peer()}});
         close(first);
+    }
+}
+
+// Where more of bodies is kept than may, whose has not come for longest has to send it again.
+void ConnTable::cut_off_slow() {
+    while (limits_.bodies->bytes > limits_.all_body_bytes && !queues_[reading].empty()) {
+        Conn& first = *queues_[reading].front();
+        first.session.refuse(503, "too many bytes of requests are in memory at once; try again", 1);
+        settle(first);
     }
 }
 

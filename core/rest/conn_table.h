@@ -61,6 +61,7 @@ class ConnTable final : private AnswerTaker {
     bool watch(Conn& conn, uint32_t events);
     void place(Conn& conn, Line line, uint64_t epoch);
     void cut_off_silent();
+    void cut_off_slow();
     void end(Conn& conn);
     void linger(Conn& conn);
     void close(Conn& conn);

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "rest/room.h"
+
 namespace gorb::rest {
 
 // One whole request. The body has been read to its end and is within the limit.
@@ -22,7 +24,7 @@ struct Request {
     std::string origin;  // of the web page for which a browser sends it (RFC 6454), "" for none
     std::string body;
     std::string peer;            // "127.0.0.1:54321", for logs
-    std::shared_ptr<void> room;  // what a large body holds of the server's memory; goes with the request
+    std::shared_ptr<Room> room;  // what a body that is not small holds of the server's memory
 };
 
 struct Response {

@@ -1,10 +1,11 @@
 // What a client may cost the server, in bytes, connections and time.
 #pragma once
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string_view>
+
+#include "rest/room.h"
 
 namespace gorb::rest {
 
@@ -29,10 +30,12 @@ struct Limits {
     // Requests whose body may have large_body_bytes (413 above it). Null: none.
     bool (*takes_large)(std::string_view method, std::string_view path) = nullptr;
     size_t large_body_bytes = 64 << 20;
-    // So many requests may have a body above body_bytes in memory at once, from its arrival until the request
-    // is freed; one more is 503. `large_now` counts them, copies of these limits share it.
+    // So many requests may have a body above body_bytes in memory at once, and all bodies so many bytes. One
+    // more large body is 503; so is, above the bytes, whose body has not come for longest. Copies of these
+    // limits share the count.
     size_t large_bodies = 2;
-    std::shared_ptr<std::atomic<size_t>> large_now = std::make_shared<std::atomic<size_t>>(0);
+    size_t all_body_bytes = size_t{256} << 20;
+    std::shared_ptr<Bodies> bodies = std::make_shared<Bodies>();
 };
 
 }  // namespace gorb::rest

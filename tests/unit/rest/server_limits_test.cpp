@@ -393,7 +393,7 @@ TEST_F(ServerTest, SoManyLargeBodiesAtOnceAndNoMore) {
     Client first = client(), second = client();
     ASSERT_TRUE(first.send(begun("/config", size, 1)));  // a length alone is enough
     ASSERT_TRUE(second.send(chunked("/config", size).substr(0, (1 << 20) + 4096)));
-    ASSERT_TRUE(eventually([&] { return limits.large_now->load() == 2; }));
+    ASSERT_TRUE(eventually([&] { return limits.bodies->large == 2; }));
     for (const std::string& request : {put("/config", std::string(size, 'b')), chunked("/config", size)}) {
         Client third = client();
         third.send(request);
@@ -404,12 +404,60 @@ TEST_F(ServerTest, SoManyLargeBodiesAtOnceAndNoMore) {
     EXPECT_EQ(small.reply().status, 200);
     first.send(std::string(size - 1, 'b'));
     EXPECT_EQ(first.reply().status, 200);
-    ASSERT_TRUE(eventually([&] { return limits.large_now->load() == 1; }));
+    ASSERT_TRUE(eventually([&] { return limits.bodies->large == 1; }));
     Client third = client();
     third.send(put("/config", std::string(size, 'b')));
     EXPECT_EQ(third.reply().status, 200);
     second.reset();
-    EXPECT_TRUE(eventually([&] { return limits.large_now->load() == 0; }));
+    EXPECT_TRUE(eventually([&] { return limits.bodies->large == 0; }));
+}
+
+TEST_F(ServerTest, BodiesThatDoNotComeWholeHaveSoMuchMemoryAndNoMore) {
+    Limits limits;
+    limits.all_body_bytes = 3 << 20;
+    start(limits);
+    const size_t size = 1 << 20;
+    const size_t half = size / 2;
+    Client small = client();
+    std::vector<Client> slow;
+    for (size_t n = 0; n < 8; ++n) {
+        slow.push_back(client());
+        ASSERT_TRUE(slow.back().send(begun("/a", size, half)));
+        ASSERT_TRUE(small.get("/a"));  // after its answer they stand in this order
+        EXPECT_EQ(small.reply().status, 200);
+    }
+    // The first are told, and let go of what they have sent.
+    const Reply reply = slow.front().reply();
+    EXPECT_TRUE(is_error(reply, 503));
+    EXPECT_EQ(reply.header("retry-after"), "1");
+    EXPECT_TRUE(eventually([&] { return limits.bodies->bytes <= limits.all_body_bytes; }));
+    // The last one is not one of them.
+    ASSERT_TRUE(slow.back().send(std::string(size - half, 'b')));
+    EXPECT_EQ(slow.back().reply().status, 200);
+    slow.clear();
+    EXPECT_TRUE(eventually([&] { return limits.bodies->bytes == 0; }));
+}
+
+TEST_F(ServerTest, ABodyHoldsItsMemoryUntilItsRequestIsAnswered) {
+    Limits limits;
+    limits.all_body_bytes = 1 << 20;
+    start(limits);
+    const std::string body((1 << 20) - 1, 'b');
+    Client first = client();
+    ASSERT_TRUE(first.send(put("/later", body)));
+    ASSERT_TRUE(kept(1));
+    Client second = client();
+    second.send(put("/a", body));
+    EXPECT_TRUE(is_error(second.reply(), 503));
+    Client small = client();
+    ASSERT_TRUE(small.send(put("/a", "b")));
+    EXPECT_EQ(small.reply().status, 200);
+    take_kept()({});
+    EXPECT_EQ(first.reply().status, 200);
+    EXPECT_TRUE(eventually([&] { return limits.bodies->bytes == 0; }));
+    Client third = client();
+    ASSERT_TRUE(third.send(put("/a", body)));
+    EXPECT_EQ(third.reply().status, 200);
 }
 
 TEST_F(ServerTest, ALargeBodyHasItsTimeForEachPartOfIt) {
