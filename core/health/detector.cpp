@@ -71,14 +71,14 @@ void Detector::forget_the_old(uint64_t now) {
     }
 }
 
-bool Detector::turned(uint64_t hash, Sign before, Sign after, uint64_t span, uint64_t now) {
+bool Detector::turned(uint64_t hash, Sign before, Sign after, uint64_t gap, uint64_t now) {
     if (before == after) return false;
     const uint32_t index = host_of(hash);
     Host& host = hosts_[index];
     if (before == Sign::none) {
         ++host.probes;
         ++probes_;
-        intervals_ += static_cast<double>(span);
+        intervals_ += static_cast<double>(gap);
     }
     if (before == Sign::good) --host.good;
     // Which of its probes turned is not known: those that did so newly are the ones that come back.
@@ -95,7 +95,7 @@ bool Detector::turned(uint64_t hash, Sign before, Sign after, uint64_t span, uin
     judge(index, now);
     if (after == Sign::none) {
         --probes_;
-        intervals_ -= static_cast<double>(span);
+        intervals_ -= static_cast<double>(gap);
         if (--host.probes == 0) {
             set(index, Status::other, now);
             table_.erase(static_cast<uint32_t>(hash), index);

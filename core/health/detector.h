@@ -2,10 +2,11 @@
 //
 // Unrelated targets are told apart by their address. A host is well while more of its probes pass than have
 // newly failed (or could not be checked), and newly ill when it was well and is not any more, for one
-// interval (the mean of those of all probes). When `threshold` per cent of the hosts that are well or newly
-// ill are newly ill, and at least `least` of them, nothing that they have in common is more likely than this
-// machine: its link, its route, its descriptors. As checks are spread over the interval, that is seen after
-// `threshold` per cent of an interval, before a second regular check of the first that failed.
+// interval: the mean, over all probes, of the longest time between two checks, since jitter may make the last
+// failure of an outage so late. When `threshold` per cent of the hosts that are well or newly ill are newly
+// ill, and at least `least` of them, nothing that they have in common is more likely than this machine: its
+// link, its route, its descriptors. As checks are spread over the interval, that is seen after `threshold`
+// per cent of an interval, before a second regular check of the first that failed.
 //
 // Over it is when less than half the threshold has been ill for one interval, or when it has lasted for
 // `thaw_after` intervals: what nobody has repaired for so long may as well be true, and a frozen weight sends
@@ -32,8 +33,9 @@ class Detector {
     explicit Detector(SelfSuspicion settings) : settings_(settings) {}
 
     // A probe's result is of another sign than the one before; Sign::none as `after`: the probe is gone.
-    // `host`: a hash of its address. True: now() is another.
-    bool turned(uint64_t host, Sign before, Sign after, uint64_t interval, uint64_t now);
+    // `host`: a hash of its address; `gap`: the longest from one regular check to the next, always the same
+    // for a probe. True: now() is another.
+    bool turned(uint64_t host, Sign before, Sign after, uint64_t gap, uint64_t now);
     // Time has passed. True: now() is another. To be called some times in an interval while it is frozen.
     bool tick(uint64_t now);
     const Suspicion& now() const { return suspicion_; }

@@ -127,7 +127,7 @@ void Lane::end(Slot slot) {
     scheduler_.remove(slot);
     const Probes::Aim aim = probes_.aim(slot);
     if (const Probes::Sign sign = probes_.sign(slot); sign != Probes::Sign::none) {
-        crew_.watch.turned(aim.address.ip, sign, Probes::Sign::none, base::ns_of(aim.spec.pulse.interval),
+        crew_.watch.turned(aim.address.ip, sign, Probes::Sign::none, longest_gap(aim.spec.pulse),
                            loop_.now());
         watch_suspicion();
     }
@@ -246,8 +246,7 @@ void Lane::finish(Slot slot, const plugin::Report& report, uint64_t now) {
     if (effect.gone) return;  // the command is on its way
     if (effect.sign != effect.sign_before) {
         const Probes::Aim aim = probes_.aim(slot);
-        crew_.watch.turned(aim.address.ip, effect.sign_before, effect.sign,
-                           base::ns_of(aim.spec.pulse.interval), now);
+        crew_.watch.turned(aim.address.ip, effect.sign_before, effect.sign, longest_gap(aim.spec.pulse), now);
         watch_suspicion();
     }
     if (effect.concerns()) concern(slot, effect, report, now);

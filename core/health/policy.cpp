@@ -51,9 +51,12 @@ double chance(uint64_t seed, uint64_t hash, uint64_t n) {
     return static_cast<double>(bits >> 11) * 0x1p-52 - 1;
 }
 
+double most_shift(uint64_t interval, uint32_t jitter) {
+    return static_cast<double>(interval) * std::min<uint32_t>(jitter, 49) / 100;
+}
+
 int64_t shift(uint64_t seed, uint64_t hash, uint64_t n, uint64_t interval, uint32_t jitter) {
-    const double most = static_cast<double>(interval) * std::min<uint32_t>(jitter, 49) / 100;
-    return static_cast<int64_t>(chance(seed, hash, n) * most);
+    return static_cast<int64_t>(chance(seed, hash, n) * most_shift(interval, jitter));
 }
 
 // A row has begun that could change the state and has not yet.
@@ -190,6 +193,11 @@ uint64_t next_regular(uint64_t hash, uint64_t seed, uint64_t interval, uint32_t 
             static_cast<int64_t>(n * interval + phase) + shift(seed, hash, n, interval, jitter);
         if (place > static_cast<int64_t>(after)) return static_cast<uint64_t>(place);
     }
+}
+
+uint64_t longest_gap(const model::PulseSpec& pulse) {
+    const uint64_t interval = base::ns_of(pulse.interval);
+    return interval + static_cast<uint64_t>(2 * most_shift(interval, pulse.jitter));
 }
 
 uint64_t next_due(const Standing& s, const Damped* damped, const model::PulseSpec& pulse, uint64_t hash,

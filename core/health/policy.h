@@ -87,6 +87,8 @@ Interval interval_of(const Standing& standing, const model::PulseSpec& pulse, bo
 // `jitter` per cent of it (at most 49), always the same way in the same interval. So checks neither drift nor
 // bunch, however long they take. Gives the first place after `after`.
 uint64_t next_regular(uint64_t hash, uint64_t seed, uint64_t interval, uint32_t jitter, uint64_t after);
+// The longest that a regular place is from the one before, ns: jitter may have moved both, apart.
+uint64_t longest_gap(const model::PulseSpec& pulse);
 
 // When it is checked next, after the check that was started at `started` and ended `now`. Times of the wheel
 // are multiples of `tick`, so what is counted from the last check is counted from the tick it was due at.

@@ -7,11 +7,11 @@
 
 namespace gorb::health {
 
-void SelfWatch::turned(const base::Ip& host, Detector::Sign before, Detector::Sign after, uint64_t interval,
+void SelfWatch::turned(const base::Ip& host, Detector::Sign before, Detector::Sign after, uint64_t gap,
                        uint64_t now) {
     if (!on_) return;
     std::unique_lock lock(mutex_);
-    if (detector_.turned(hash_of(host), before, after, interval, now)) tell(std::move(lock));
+    if (detector_.turned(hash_of(host), before, after, gap, now)) tell(std::move(lock));
 }
 
 void SelfWatch::tick(uint64_t now) {

@@ -17,7 +17,7 @@ class SelfWatch {
         : on_(settings.on), on_suspicion_(std::move(on_suspicion)), detector_(settings) {}
 
     // As Detector::turned(). Tells and logs what comes of it.
-    void turned(const base::Ip& host, Detector::Sign before, Detector::Sign after, uint64_t interval,
+    void turned(const base::Ip& host, Detector::Sign before, Detector::Sign after, uint64_t gap,
                 uint64_t now);
     void tick(uint64_t now);
     bool frozen() const { return frozen_.load(std::memory_order_relaxed); }

@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "health/hash.h"
+#include "health/policy.h"
 #include "unit/health/times.h"
 
 namespace gorb::health::detector_test {
@@ -52,6 +55,28 @@ TEST(Detector, WhenAllFailWithinAnIntervalThisMachineIsSuspectedBeforeASecondFai
         EXPECT_EQ(failed, std::max<size_t>(10, (n * 7 + 9) / 10)) << n;
         EXPECT_EQ(w.detector.now().since, begin) << "the first failure of the wave";
         EXPECT_NE(w.detector.now().why.find("unrelated targets"), std::string::npos);
+    }
+}
+
+// The least targets that there may be, at the places that their checks really have.
+TEST(Detector, AnOutageOfAllIsSeenHoweverJitterSpreadsTheChecks) {
+    model::PulseSpec pulse;
+    pulse.interval = std::chrono::seconds(10);
+    pulse.jitter = 10;
+    const uint64_t interval = base::ns_of(pulse.interval);
+    for (uint64_t seed = 1; seed <= 500; ++seed) {
+        Detector detector{SelfSuspicion{}};
+        const uint64_t outage = 1000 * s + seed * 77 * ms;
+        std::vector<std::pair<uint64_t, uint64_t>> failures;
+        for (uint64_t host = 0; host < SelfSuspicion{}.least; ++host) {
+            const uint64_t hash = spread(host + seed);
+            detector.turned(hash, Sign::none, Sign::good, longest_gap(pulse), outage - s);
+            failures.emplace_back(next_regular(hash, seed, interval, pulse.jitter, outage), hash);
+        }
+        std::ranges::sort(failures);
+        for (const auto& [at, hash] : failures)
+            detector.turned(hash, Sign::good, Sign::bad, longest_gap(pulse), at);
+        ASSERT_TRUE(detector.now().frozen) << "seed " << seed;
     }
 }
 
