@@ -40,12 +40,22 @@ std::string section_text(const Settings& settings, const std::string& name, cons
     return out + (out.empty() ? "" : ": ") + "[plugin." + name + "]: ";
 }
 
+// Is a library of this name there that can not be used (pulse-NAME.so, NAME.so)? A start goes on without it,
+// so it does without its options.
+bool is_refused(const plugin::Registry& registry, const std::string& name) {
+    return std::ranges::any_of(registry.refused(), [&](const plugin::Refused& refused) {
+        const std::string stem = refused.file.stem().string();
+        return refused.file.extension() == ".so" && (stem == name || stem.ends_with("-" + name));
+    });
+}
+
 }  // namespace
 
 base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registry, const Settings& settings) {
     health::PulseOptions found;
     for (const auto& [name, given] : settings.plugin_options) {
         const plugin::Plugin* plugin = registry.pulse(name);
+        if (!plugin && is_refused(registry, name)) continue;
         if (!plugin) {
             return base::fail(Errc::invalid,
                               section_text(settings, name) +

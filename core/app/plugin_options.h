@@ -7,7 +7,7 @@
 
 namespace gorb::app {
 
-// Errc::invalid names file, section and key: a plugin that is not loaded, an option that it does not have, a
+// Errc::invalid names file, section and key: a plugin that is not there, an option that it does not have, a
 // wrong value.
 base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registry, const Settings& settings);
 

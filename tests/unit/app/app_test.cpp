@@ -148,6 +148,20 @@ TEST_F(SettingsTest, WhatIsForPluginsIsKeptForThem) {
     EXPECT_NE(options.error().sentence.find("[plugin.ldap-check]"), std::string::npos);
 }
 
+TEST_F(SettingsTest, AStartGoesOnWithoutALibraryThatCanNotBeUsedAndWithoutItsOptions) {
+    write("plugins/pulse-ldap-check.so", "no library");
+    plugin::Registry registry;
+    registry.load({folder / "plugins"});
+    ASSERT_EQ(registry.refused().size(), 1U);
+    const auto options = [&](const std::string& section) {
+        Settings settings;
+        EXPECT_TRUE(read_files(settings, write("gorb.ini", "[plugin." + section + "]\nuser = nobody\n")));
+        return pulse_options(registry, settings);
+    };
+    EXPECT_TRUE(options("ldap-check"));
+    for (const char* mistake : {"ldap-chek", "dap-check", "so"}) EXPECT_FALSE(options(mistake)) << mistake;
+}
+
 TEST_F(SettingsTest, AMissingFileIsAnError) {
     Settings settings;
     EXPECT_FALSE(read_files(settings, folder / "none.ini"));
