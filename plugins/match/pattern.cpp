@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <gorb/sdk/values.hpp>
 
+#include "match/share.h"
 #include "match/text.h"
 
 namespace pulse_match {
@@ -40,7 +41,8 @@ PCRE2_SPTR units(std::string_view text) {
 struct Pattern::Regex {
     Code code;
     MatchContext limits;
-    bool anchored = false;  // matches at the beginning or not at all
+    bool anchored = false;     // matches at the beginning or not at all
+    uint32_t share_group = 0;  // the number of the group of that name; 0: none
 };
 
 Pattern::Pattern(std::string shown) : shown_(std::move(shown)) {}
@@ -76,6 +78,10 @@ Pattern Pattern::regex(std::string_view source, std::string_view what) {
         throw Error(std::string(what) + " is no regular expression: " + reinterpret_cast<char*>(words) +
                     " at character " + std::to_string(at + 1));
     }
+    const int group = pcre2_substring_number_from_name(regex->code.get(), units(share_group));
+    if (group == PCRE2_ERROR_NOUNIQUESUBSTRING)
+        throw Error(std::string(what) + " has more than one group of the name \"share\"");
+    if (group > 0) regex->share_group = static_cast<uint32_t>(group);
     uint32_t options = 0;
     pcre2_pattern_info(regex->code.get(), PCRE2_INFO_ALLOPTIONS, &options);
     regex->anchored = (options & PCRE2_ANCHORED) != 0;
@@ -109,11 +115,18 @@ Pattern::Searched Pattern::search(std::string_view text, size_t from, bool last)
 }
 
 Pattern::Searched Pattern::search_regex(std::string_view text, size_t from, bool last) const {
-    const MatchData data = made(MatchData(pcre2_match_data_create(1, nullptr)));
+    const uint32_t group = regex_->share_group;
+    const MatchData data = made(MatchData(pcre2_match_data_create(group + 1, nullptr)));
     const int rc = pcre2_match(regex_->code.get(), units(text), text.size(), std::min(from, text.size()),
                                last ? 0 : PCRE2_PARTIAL_SOFT, data.get(), regex_->limits.get());
     const PCRE2_SIZE* where = pcre2_get_ovector_pointer(data.get());
-    if (rc >= 0) return {Outcome::found, std::max(where[0], where[1]), 0};  // \K may turn them round
+    if (rc >= 0) {
+        Searched out{Outcome::found, std::max(where[0], where[1])};  // \K may turn them round
+        if (group == 0) return out;
+        const PCRE2_SIZE begin = where[2 * group], end = where[2 * group + 1];
+        if (begin != PCRE2_UNSET && begin < end) out.share = text.substr(begin, end - begin);
+        return out;
+    }
     if (rc == PCRE2_ERROR_PARTIAL) return {Outcome::not_yet, 0, regex_->anchored ? 0 : where[0]};
     if (rc != PCRE2_ERROR_NOMATCH) return {Outcome::too_hard, 0, 0};
     if (last || regex_->anchored) return {Outcome::never, 0, 0};
@@ -125,6 +138,7 @@ Search::Outcome Search::look(std::string_view text, bool last) {
     const Pattern::Searched searched = pattern_->search(text, from_, last);
     from_ = searched.from;
     end_ = searched.end;
+    share_ = searched.share;
     constexpr uint32_t freely = 256;
     const bool again =
         pattern_->is_regex() && from_ < text.size();  // the next look sees the same bytes once more

@@ -42,6 +42,8 @@ class Pattern {
         Outcome outcome = Outcome::not_yet;
         size_t end = 0;   // found: just behind the match
         size_t from = 0;  // not_yet: where the search may go on when more has been appended
+        // found: what the group of the name share_group has matched, in `text`; "" for none.
+        std::string_view share;
     };
     // Seeks in all that has come, `text`, from `from` on: 0 at first, then what the search before said.
     // `last`: nothing will follow, so `not_yet` is no outcome.
@@ -66,11 +68,13 @@ class Search {
     explicit Search(const Pattern& pattern) : pattern_(&pattern) {}
     // `text` is all that has come. After an outcome other than `not_yet` there is nothing more to ask.
     Outcome look(std::string_view text, bool last);
-    size_t end() const { return end_; }  // found: just behind the match
+    size_t end() const { return end_; }                // found: just behind the match
+    std::string_view share() const { return share_; }  // found: as in Searched, of that text
 
   private:
     const Pattern* pattern_;
     size_t from_ = 0, next_ = 0, end_ = 0;
+    std::string_view share_;
     uint32_t tries_ = 0;
 };
 

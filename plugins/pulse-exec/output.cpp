@@ -54,15 +54,37 @@ std::string signal_name(int number) {
     return name ? std::string("SIG") + name : "signal " + std::to_string(number);
 }
 
-}  // namespace
+struct Line {
+    std::string_view words, figures;  // before and behind the '|'
+};
 
-std::string first_line(std::string_view output) {
+// The first line that has words.
+Line line_of(std::string_view output) {
     while (!output.empty()) {
         const size_t end = std::min(output.find('\n'), output.size());
         const std::string_view line = output.substr(0, end);
-        const std::string_view words = trimmed(line.substr(0, line.find('|')));
-        if (!words.empty()) return clean(words);
+        const size_t bar = std::min(line.find('|'), line.size());
+        const std::string_view words = trimmed(line.substr(0, bar));
+        if (!words.empty()) return {words, line.substr(std::min(bar + 1, line.size()))};
         output.remove_prefix(std::min(end + 1, output.size()));
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string first_line(std::string_view output) {
+    return clean(line_of(output).words);
+}
+
+pulse_match::Share share_of(std::string_view output) {
+    constexpr std::string_view label = "share=";
+    std::string_view figures = line_of(output).figures;
+    while (!(figures = trimmed(figures)).empty()) {
+        const std::string_view one = figures.substr(0, figures.find_first_of(" \t"));
+        if (one.starts_with(label))
+            return pulse_match::Share::read(one.substr(label.size(), one.find(';') - label.size()));
+        figures.remove_prefix(one.size());
     }
     return {};
 }
@@ -73,13 +95,20 @@ Result judge(const End& end, std::string_view output, bool warnings_fail) {
     if (end.signal) return Result::fail(with("killed by " + signal_name(end.signal)), 128 + end.signal);
     const std::string words =
         said.empty() ? "exit status " + std::to_string(end.status) + ", nothing said" : said;
+    const auto pass = [&] {
+        const pulse_match::Share share = share_of(output);
+        Result result = Result::pass(words, end.status);
+        result.share = share.percent;
+        result.warning = share.warning;
+        return result;
+    };
     switch (end.status) {
         case 0:
-            return Result::pass(words, 0);
+            return pass();
         case 1: {
             if (warnings_fail) return Result::fail(words, 1);
-            Result result = Result::pass(words, 1);
-            result.warning = words;
+            Result result = pass();
+            result.warning = result.warning.empty() ? words : words + "; " + result.warning;
             return result;
         }
         case 2:

@@ -3,7 +3,9 @@
 #include <re2/re2.h>
 
 #include <gorb/sdk/values.hpp>
+#include <vector>
 
+#include "match/share.h"
 #include "words.h"
 
 namespace pulse_http {
@@ -11,8 +13,13 @@ namespace pulse_http {
 struct Regex::Impl {
     Impl(std::string_view pattern, re2::RE2::Options options)
         : regex(re2::StringPiece(pattern.data(), pattern.size()), options),
-          bytes(re2::StringPiece(pattern.data(), pattern.size()), in_bytes(options)) {}
+          bytes(re2::StringPiece(pattern.data(), pattern.size()), in_bytes(options)) {
+        const auto& groups = regex.NamedCapturingGroups();
+        if (const auto found = groups.find(pulse_match::share_group); found != groups.end())
+            share_group = found->second;
+    }
     re2::RE2 regex, bytes;
+    int share_group = 0;  // its number; 0: none
 
   private:
     static re2::RE2::Options& in_bytes(re2::RE2::Options& options) {
@@ -43,7 +50,6 @@ Regex Regex::compile(std::string_view pattern, std::string_view option) {
     if (pattern.size() > longest) throw refuse("is longer than " + std::to_string(longest) + " bytes");
     re2::RE2::Options options;
     options.set_log_errors(false);
-    options.set_never_capture(true);
     options.set_max_mem(1 << 20);
     auto impl = std::make_unique<Impl>(pattern, options);
     if (!impl->regex.ok())
@@ -51,11 +57,18 @@ Regex Regex::compile(std::string_view pattern, std::string_view option) {
     return Regex(std::move(impl));
 }
 
-bool Regex::found_in(std::string_view text) const {
+std::optional<std::string_view> Regex::search(std::string_view text) const {
     const re2::StringPiece piece(text.data(), text.size());
+    const int group = impl_->share_group;
+    std::vector<re2::StringPiece> groups(group > 0 ? static_cast<size_t>(group) + 1 : 0);
+    const auto found = [&](const re2::RE2& regex) {
+        return regex.Match(piece, 0, piece.size(), re2::RE2::UNANCHORED, groups.data(),
+                           static_cast<int>(groups.size()));
+    };
     // No "." passes a byte that is no UTF-8, and old servers speak Latin-1.
-    return re2::RE2::PartialMatch(piece, impl_->regex) ||
-           (!is_utf8(piece) && re2::RE2::PartialMatch(piece, impl_->bytes));
+    if (!found(impl_->regex) && (is_utf8(piece) || !found(impl_->bytes))) return std::nullopt;
+    if (group == 0) return std::string_view();
+    return std::string_view(groups.back().data(), groups.back().size());
 }
 
 std::string Regex::shown() const {

@@ -4,6 +4,7 @@
 // Cost: time linear in the text whatever the expression and the text are, memory at most about 2 MiB.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,7 +22,9 @@ class Regex {
 
     // Somewhere in `text`: ^ and $ are its two ends, unless the expression says (?m). Characters are
     // those of UTF-8; where `text` is none, each byte of text and expression is one.
-    bool found_in(std::string_view text) const;
+    bool found_in(std::string_view text) const { return search(text).has_value(); }
+    // nullopt: it is not in there. What the group of the name share_group has matched, "" for none.
+    std::optional<std::string_view> search(std::string_view text) const;
     // "/pattern/", cut where it is long, for a reason.
     std::string shown() const;
 

@@ -21,15 +21,17 @@ Judgement judge_head(const ReplyReader& reply, const Expectation& expected, cons
     return out;
 }
 
-std::string judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit) {
-    if (regex.found_in(reply.body())) return "";
+BodyJudgement judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit) {
+    if (const auto share = regex.search(reply.body()))
+        return {"", share->empty() ? pulse_match::Share() : pulse_match::Share::read(*share)};
     std::string words = "body does not match " + regex.shown();
-    if (reply.body().empty()) return words + " (it is empty)";
+    if (reply.body().empty()) return {words + " (it is empty)", {}};
     words += " (";
     if (reply.cut())
         words += body_limit % 1024 == 0 ? "first " + std::to_string(body_limit / 1024) + " KiB; "
                                         : "first " + std::to_string(body_limit) + " bytes; ";
-    return words + "it begins with \"" + printable(std::string_view(reply.body()).substr(0, 40), 40) + "\")";
+    words += "it begins with \"" + printable(std::string_view(reply.body()).substr(0, 40), 40) + "\")";
+    return {std::move(words), {}};
 }
 
 }  // namespace pulse_http

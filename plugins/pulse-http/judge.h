@@ -6,6 +6,7 @@
 #include "expect.h"
 #include "expression.h"
 #include "headers.h"
+#include "match/share.h"
 #include "reply.h"
 
 namespace pulse_http {
@@ -19,7 +20,12 @@ struct Judgement {
 // say where they lead.
 Judgement judge_head(const ReplyReader& reply, const Expectation& expected, const HeaderRules& headers);
 
-// Of a reply that is done: "" when `regex` is found in what was kept of the body, else why not.
-std::string judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit);
+struct BodyJudgement {
+    std::string broken;  // why it does not pass, "" when it does
+    pulse_match::Share share;
+};
+
+// Of a reply that is done: is `regex` found in what was kept of the body, and what does its group say?
+BodyJudgement judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit);
 
 }  // namespace pulse_http

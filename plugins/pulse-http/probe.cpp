@@ -189,15 +189,17 @@ void Probe::read_on() {
         return;
     }
     auto [good, words] = judge_head(*reader_, settings.expected, settings.headers);
+    pulse_match::Share share;
     if (good && settings.body) {
         if (state == State::body) return;
-        words = state == State::bad ? reader_->problem()
-                                    : judge_body(*reader_, *settings.body, settings.body_limit);
-        good = words.empty();
-        if (good) words = "status " + std::to_string(reader_->status());
+        auto judged = state == State::bad ? BodyJudgement{reader_->problem(), {}}
+                                          : judge_body(*reader_, *settings.body, settings.body_limit);
+        good = judged.broken.empty();
+        words = good ? "status " + std::to_string(reader_->status()) : std::move(judged.broken);
+        share = std::move(judged.share);
     }
     if (!good) return fail(std::move(words), reader_->status());
-    pass(words);
+    pass(words, share);
 }
 
 void Probe::closed(int32_t why, std::string_view reason) {
@@ -251,13 +253,15 @@ void Probe::expire() {
 
 // ---- the verdict, and what becomes of the connection ----
 
-void Probe::pass(const std::string& words) {
+void Probe::pass(const std::string& words, const pulse_match::Share& share) {
     Result result = Result::pass(words, reader_->status());
+    result.share = share.percent;
     if (shared_.settings.tls && not_after_ != 0) {
         auto judged = judge_certificate(not_after_, std::time(nullptr), shared_.settings.tls->rule);
         if (!judged.failure.empty()) return fail(std::move(judged.failure), reader_->status());
         result.warning = std::move(judged.warning);
     }
+    if (!share.warning.empty()) result.warning += (result.warning.empty() ? "" : "; ") + share.warning;
     phase_ = Phase::draining;
     settle();
     answer(result);

@@ -14,6 +14,7 @@
 
 #include "idle.h"
 #include "instance.h"
+#include "match/share.h"
 
 namespace pulse_http {
 
@@ -49,7 +50,7 @@ class Probe {
     void lost_while_idle();
     std::string_view request();
 
-    void pass(const std::string& words);
+    void pass(const std::string& words, const pulse_match::Share& share);
     void fail(std::string words, int32_t code);
     void settle();
     void linger() noexcept;

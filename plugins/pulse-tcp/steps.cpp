@@ -138,6 +138,7 @@ bool Dialogue::settle(bool last) {
             return false;
     }
     const size_t end = search_->end();
+    if (!search_->share().empty()) share_ = pulse_match::Share::read(search_->share());
     answer_ = pulse_match::in_quotes(pulse_match::without_line_end(std::string_view(in_).substr(0, end)));
     ++at_;
     proceed(in_.substr(end));

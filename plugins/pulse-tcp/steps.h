@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "match/pattern.h"
+#include "match/share.h"
 #include "match/step.h"
 
 namespace pulse_tcp {
@@ -63,6 +64,8 @@ class Dialogue {
     std::string take_output() { return std::exchange(output_, {}); }
     // Of passed and failed: why, in words, printable ASCII.
     const std::string& words() const { return words_; }
+    // Of passed: what the reply to the last step whose expression has such a group said.
+    const pulse_match::Share& share() const { return share_; }
 
   private:
     void proceed(std::string rest);
@@ -76,6 +79,7 @@ class Dialogue {
     std::optional<pulse_match::Search> search_;
     std::string in_;  // of the reply to this step
     std::string output_, words_, answer_;
+    pulse_match::Share share_;
     State state_ = State::talking;
     bool asked_ = false;  // this step began with sending
 };

@@ -64,7 +64,10 @@ void Talk::say() {
 Result Talk::result(int32_t code) const {
     if (dialogue_.state() == Dialogue::State::passed) {
         const bool alone = conversation_->script.steps.empty();
-        return Result::pass(alone ? "connected, TLS agreed on" : dialogue_.words());
+        Result out = Result::pass(alone ? "connected, TLS agreed on" : dialogue_.words());
+        out.share = dialogue_.share().percent;
+        out.warning = dialogue_.share().warning;
+        return out;
     }
     return Result::fail(dialogue_.words(), code);
 }

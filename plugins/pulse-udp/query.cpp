@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "match/share.h"
 #include "match/text.h"
 
 namespace pulse_udp {
@@ -92,10 +93,18 @@ size_t Query::received(std::string_view datagram) {
         return size;
     }
     const Pattern& expect = *exchange_.step.expect;
-    switch (expect.search(datagram, 0, true).outcome) {
-        case Pattern::Outcome::found:
-            over(Result::pass("answered " + got));
+    const Pattern::Searched searched = expect.search(datagram, 0, true);
+    switch (searched.outcome) {
+        case Pattern::Outcome::found: {
+            Result result = Result::pass("answered " + got);
+            if (!searched.share.empty()) {
+                const auto share = pulse_match::Share::read(searched.share);
+                result.share = share.percent;
+                result.warning = share.warning;
+            }
+            over(result);
             break;
+        }
         case Pattern::Outcome::too_hard:
             over(Result::fail("the answer takes more than " + std::to_string(Pattern::most_steps) +
                               " steps to match against " + expect.shown() + ", got " + got));

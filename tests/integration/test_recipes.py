@@ -9,8 +9,10 @@ import re
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -91,6 +93,23 @@ class Recipes(unittest.TestCase):
                              "--save", "", "--daemonize", "no", *options)
         self.listens(process, port)
         return process, port
+
+    def test_agent(self):
+        said = "up\n"
+        class Agent(socketserver.BaseRequestHandler):
+            def handle(self):
+                self.request.sendall(said.encode())
+
+        agent = self.enterContext(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Agent))
+        threading.Thread(target=agent.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        self.addCleanup(agent.shutdown)
+        pulse = recipe("pulse-tcp", "agent")
+        self.assertEqual(pulse.pop("port"), 9777)
+        path = self.check(pulse, agent.server_address[1])
+        for said, weight in (("up\n", 100), ("25%\n", 25), ("ready 50%\r\n", 50), ("0%\n", 0), ("ready\n", 100)):
+            self.gorbd.wait_for(path, lambda b: b["state"] == "up" and b["weight"]["effective"] == weight, f"{said!r} is {weight}", 20)
+        said = "drain\n"
+        self.down(path, '"drain"')
 
     def test_redis(self):
         process, port = self.redis()

@@ -107,6 +107,24 @@ TEST(PulseHttpOptions, TheBodyIsSoughtInHoweverItComes) {
     }
 }
 
+TEST(PulseHttpOptions, TheBodyMaySayTheShareOfTheWeight) {
+    std::string weight = "20";
+    const Server server([&](Peer& peer) {
+        peer.read_until("\r\n\r\n");
+        peer.write("HTTP/1.1 200 OK\r\n\r\n{\"weight\": " + weight + "}");
+    });
+    Instance http("http");
+    const Values args{{"expect-body", "\"weight\": *(?P<share>[0-9]+)"}};
+    auto report = http.run(server.port(), args);
+    EXPECT_EQ(report.verdict, GORB_PASS);
+    EXPECT_EQ(report.share, 20u);
+    weight = "256";
+    report = http.run(server.port(), args);
+    EXPECT_EQ(report.verdict, GORB_PASS);
+    EXPECT_EQ(report.share, 100u);
+    EXPECT_THAT(report.warning, HasSubstr("not \"256\""));
+}
+
 TEST(PulseHttpOptions, ABrokenChunkIsAFailureOnlyWhereTheBodyIsWanted) {
     const HttpServer server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n");
     Instance http("http");

@@ -433,7 +433,7 @@ TEST(HttpJudge, TheBodyIsSoughtInWhatWasRead) {
         const Read reply(
             "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
             body_of(limit));
-        return judge_body(reply.reader, regex, limit);
+        return judge_body(reply.reader, regex, limit).broken;
     };
     EXPECT_EQ(judged("ok", 10), "");
     EXPECT_EQ(judged("busy\n", 10), "body does not match /^ok$/ (it begins with \"busy?\")");
@@ -441,6 +441,22 @@ TEST(HttpJudge, TheBodyIsSoughtInWhatWasRead) {
     EXPECT_EQ(judged(std::string(2000, 'x'), 1024),
               "body does not match /^ok$/ (first 1 KiB; it begins with \"" + std::string(40, 'x') + "\")");
     EXPECT_EQ(judged("ok, and more", 2), "") << "no more was read";
+}
+
+TEST(HttpJudge, TheBodyMaySayTheShareOfTheWeight) {
+    const auto regex = Regex::compile("^ok(, load (?P<share>.*)%)?$", "x");
+    const auto judged = [&](const std::string& body) {
+        const Read reply(
+            "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
+            body_of(100));
+        return judge_body(reply.reader, regex, 100);
+    };
+    EXPECT_EQ(judged("ok, load 25%").share.percent, 25u);
+    EXPECT_EQ(judged("ok").share.percent, 100u);
+    EXPECT_EQ(judged("ok").share.warning, "");
+    EXPECT_EQ(judged("ok, load \xFF%").broken, "") << "old servers speak Latin-1";
+    EXPECT_THAT(judged("ok, load \xFF%").share.warning, testing::HasSubstr("not \"\\xff\""));
+    EXPECT_EQ(judged("no").share.percent, 100u);
 }
 
 TEST(HttpRegex, NoTextMakesItSlowAndWrongOnesAreRefusedInWords) {

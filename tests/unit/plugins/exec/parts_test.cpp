@@ -73,6 +73,26 @@ TEST(ExecOutput, AWarningPassesAndIsShownUnlessItIsToFail) {
     EXPECT_EQ(judge({0, 0}, "fine", true).verdict, Verdict::pass);
 }
 
+TEST(ExecOutput, TheFiguresMaySayTheShareOfTheWeight) {
+    const auto share = [](const std::string& output, int status = 0) {
+        return judge({status, 0}, output, false).share;
+    };
+    EXPECT_EQ(share("OK|share=50%"), 50u);
+    EXPECT_EQ(share("\nOK | load=1.5;2;3 share=0%;20;10;0;100 users=7\nmore | share=9"), 0u);
+    EXPECT_EQ(share("busy|share=25", 1), 25u);
+    for (const char* none :
+         {"OK", "OK share=50%", "OK|'share'=50", "OK|myshare=50", "OK|load=1 share =5", "|share=50"})
+        EXPECT_EQ(share(none), 100u) << none;
+    EXPECT_EQ(share("gone|share=50%", 2), 100u) << "a failure has no share";
+    for (const char* wrong : {"OK|share=", "OK|share=101%", "OK|share=-1", "OK|share=4.5%", "OK|share=U"}) {
+        const auto judged = judge({0, 0}, wrong, false);
+        EXPECT_EQ(judged.verdict, Verdict::pass) << wrong;
+        EXPECT_EQ(judged.share, 100u) << wrong;
+        EXPECT_THAT(judged.warning, HasSubstr("share must be a whole number from 0 to 100")) << wrong;
+    }
+    EXPECT_THAT(judge({1, 0}, "busy|share=x", false).warning, HasSubstr("busy; its share"));
+}
+
 TEST(ExecOutput, OtherStatusesAndSignalsFailWithTheirNumberOrName) {
     EXPECT_EQ(judge({7, 0}, "", false).detail, "exit status 7");
     EXPECT_EQ(judge({127, 0}, "sh: 1: ceck: not found", false).detail,

@@ -5,6 +5,7 @@
 #include <gorb/sdk/values.hpp>
 
 #include "match/pattern.h"
+#include "match/share.h"
 #include "match/text.h"
 
 namespace pulse_match {
@@ -109,6 +110,34 @@ TEST(MatchPattern, ARegexIsAboutBytesAndLinesOfAnyProtocol) {
     EXPECT_EQ(Pattern::regex("(?m)^250 .*$", what).search("250-a\r\n250 b\r\n", 0, false).end, 12u)
         << "a dot does not go over the end of a line";
     EXPECT_EQ(Pattern::regex("(?s)^..$", what).search("\r\n", 0, true).outcome, Outcome::found);
+}
+
+TEST(MatchPattern, TheGroupOfThatNameIsTheShare) {
+    const Pattern agent = Pattern::regex("^(up|ready)?( (?P<share>[0-9]+)%)?\\n", what);
+    const std::string text = "ready 50%\n";
+    EXPECT_EQ(agent.search(text, 0, true).share, "50");
+    size_t size = 0;
+    EXPECT_EQ(byte_by_byte(agent, text, size), Outcome::found);
+    Search search(agent);
+    ASSERT_EQ(search.look("up\n", false), Outcome::found);
+    EXPECT_EQ(search.share(), "") << "the group took no part in it";
+    EXPECT_EQ(Pattern::regex("(?<other>5)", what).search("5", 0, true).share, "");
+    EXPECT_EQ(Pattern::regex("(?<share>)x", what).search("x", 0, true).share, "");
+    EXPECT_EQ(Pattern::bytes("50", what).search("50", 0, true).share, "");
+    EXPECT_THAT([] { Pattern::regex("(?J)(?<share>1)|(?<share>2)", what); },
+                ThrowsMessage<Error>("\"expect\" has more than one group of the name \"share\""));
+}
+
+TEST(MatchShare, IsAWholeNumberOfPerCent) {
+    EXPECT_EQ(Share::read("0").percent, 0u);
+    EXPECT_EQ(Share::read("75%").percent, 75u);
+    EXPECT_EQ(Share::read("100").warning, "");
+    for (const char* wrong : {"101", "-1", "1.5", "50%%", "%", "x", "99999999999", "5 0"}) {
+        EXPECT_EQ(Share::read(wrong).percent, 100u) << wrong;
+        EXPECT_EQ(
+            Share::read(wrong).warning,
+            "its share must be a whole number from 0 to 100 (per cent), not \"" + std::string(wrong) + "\"");
+    }
 }
 
 TEST(MatchPattern, CatastrophicRegexesEndAtTheirLimit) {

@@ -148,6 +148,18 @@ TEST(TcpDialogue, GoesThroughItsSteps) {
     EXPECT_EQ(dialogue.words(), "answered \"221\"");
 }
 
+TEST(TcpDialogue, TheLastStepThatSaysAShareDecides) {
+    const Script two = script(
+        R"([{"expect-regex": "^(?P<share>[0-9]+)\\n"}, {"expect-regex": "^(now (?P<share>[0-9]+))?;"}])");
+    for (const auto& [reply, share] : {std::pair("90\nnow 20;", 20u), {"90\n;", 90u}}) {
+        Dialogue dialogue(two);
+        dialogue.begin();
+        for (const char* c = reply; *c; ++c) dialogue.feed({c, 1});
+        EXPECT_EQ(dialogue.state(), State::passed);
+        EXPECT_EQ(dialogue.share().percent, share) << reply;
+    }
+}
+
 TEST(TcpDialogue, WhatCameBeforeAQuestionIsNoAnswerToIt) {
     const Script two = script(R"([{"expect": "220"}, {"send": "a", "expect": "250"}])");
     Dialogue dialogue(two);

@@ -47,6 +47,32 @@ TEST(PulseTcpTalk, SendsAndPassesOnTheExpectedAnswer) {
     EXPECT_EQ(asked, "PING\r\n");
 }
 
+// As HAProxy's agent-check: a number of per cent in a line.
+TEST(PulseTcpTalk, AnAgentSaysWhatShareOfItsWeightItsBackendGets) {
+    std::string line = "ready 50%\n";
+    const Server server([&](Peer& peer) {
+        peer.write(line);
+        peer.wait_for_end();
+    });
+    Instance tcp("tcp");
+    const Values agent{{"expect-regex", "^(?:up|ready)?(?: *(?P<share>[0-9]+)%)?\\r?\\n"}};
+    auto report = tcp.run(server.port(), agent);
+    EXPECT_EQ(report.verdict, GORB_PASS);
+    EXPECT_EQ(report.share, 50u);
+    EXPECT_EQ(report.warning, "");
+    line = "75%\n";
+    EXPECT_EQ(tcp.run(server.port(), agent).share, 75u);
+    line = "up\n";
+    EXPECT_EQ(tcp.run(server.port(), agent).share, 100u);
+    line = "200%\n";
+    report = tcp.run(server.port(), agent);
+    EXPECT_EQ(report.verdict, GORB_PASS);
+    EXPECT_EQ(report.share, 100u);
+    EXPECT_EQ(report.warning, "its share must be a whole number from 0 to 100 (per cent), not \"200\"");
+    line = "drain\n";
+    EXPECT_EQ(tcp.run(server.port(), agent).verdict, GORB_FAIL);
+}
+
 TEST(PulseTcpTalk, AnotherAnswerFailsAtOnceWithBothInWords) {
     const Server server([](Peer& peer) {
         peer.read_until("\r\n");

@@ -53,6 +53,14 @@ TEST(PulseUdp, PassesOnTheExpectedAnswer) {
     EXPECT_EQ(server.seen(), std::vector<std::string>{"ping"});
 }
 
+TEST(PulseUdp, AnAnswerMaySayTheShareOfTheWeight) {
+    const UdpServer server(answers("load ok, 30%\n"));
+    Instance udp("udp");
+    const auto report = udp.run(server.port(), {{"send", "?"}, {"expect-regex", "(?P<share>[0-9]+)%"}});
+    EXPECT_EQ(report.verdict, GORB_PASS);
+    EXPECT_EQ(report.share, 30u);
+}
+
 TEST(PulseUdp, SendsAndExpectsHex) {
     const UdpServer server(answers(std::string("\0\xff\x02", 3)));
     Instance udp("udp");
