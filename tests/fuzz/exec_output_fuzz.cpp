@@ -78,7 +78,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         const auto result = pulse_exec::judge(end, bytes, data[0] % 2 == 0);
         check(!result.detail.empty());
         check_words(result.detail, pulse_exec::most_line + 64);
-        check_words(result.warning, pulse_exec::most_line + 64);
+        check_words(result.warning, pulse_exec::most_line + 192);  // and of the share
+        check(result.share == 100 || (result.share < 100 && result.verdict == gorb::sdk::Verdict::pass));
         if (by_signal) check(result.verdict == gorb::sdk::Verdict::fail);
     }
     check_arguments(bytes);

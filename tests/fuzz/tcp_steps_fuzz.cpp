@@ -51,6 +51,7 @@ State talk(const Script& script, std::string_view reply, size_t piece, bool clos
     check(dialogue.state() != State::talking);
     check(before == State::talking || dialogue.state() == before);
     check_words(dialogue.words());
+    check(dialogue.share().percent <= 100);
     size_t all = 0;
     for (const auto& step : script.steps) all += step.send.size();
     asked += dialogue.take_output().size();
