@@ -34,4 +34,10 @@ class Regex {
     std::unique_ptr<Impl> impl_;
 };
 
+// What a body must have and what it may not.
+struct BodyRules {
+    std::optional<Regex> wanted, refused;
+    bool any() const { return wanted || refused; }
+};
+
 }  // namespace pulse_http

@@ -21,10 +21,13 @@ Judgement judge_head(const ReplyReader& reply, const Expectation& expected, cons
     return out;
 }
 
-BodyJudgement judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit) {
-    if (const auto share = regex.search(reply.body()))
+BodyJudgement judge_body(const ReplyReader& reply, const BodyRules& rules, size_t body_limit) {
+    if (rules.refused && rules.refused->found_in(reply.body()))
+        return {"body matches " + rules.refused->shown() + " (reject-body)", {}};
+    if (!rules.wanted) return {};
+    if (const auto share = rules.wanted->search(reply.body()))
         return {"", share->empty() ? pulse_match::Share() : pulse_match::Share::read(*share)};
-    std::string words = "body does not match " + regex.shown();
+    std::string words = "body does not match " + rules.wanted->shown();
     if (reply.body().empty()) return {words + " (it is empty)", {}};
     words += " (";
     if (reply.cut())

@@ -25,7 +25,7 @@ struct BodyJudgement {
     pulse_match::Share share;
 };
 
-// Of a reply that is done: is `regex` found in what was kept of the body, and what does its group say?
-BodyJudgement judge_body(const ReplyReader& reply, const Regex& regex, size_t body_limit);
+// Of a reply that is done, by what was kept of its body. The share is what the group of `wanted` says.
+BodyJudgement judge_body(const ReplyReader& reply, const BodyRules& rules, size_t body_limit);
 
 }  // namespace pulse_http

@@ -19,6 +19,8 @@ inline constexpr gorb_option option_table[] = {
      "\"ETag\": true}"},
     {"expect-body", GORB_TEXT, 0, nullptr, nullptr,
      "regular expression (RE2) that must be found in the body"},
+    {"reject-body", GORB_TEXT, 0, nullptr, nullptr,
+     "regular expression (RE2) that must not be found in the body"},
     {"body-limit", GORB_INT, 0, "65536", "1..1048576", "bytes of the body that are read"},
     {"keep-alive", GORB_BOOL, 0, "true", nullptr,
      "keep the connection for the next check, and check at once when the server closes it"},

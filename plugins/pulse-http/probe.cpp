@@ -140,7 +140,7 @@ size_t Probe::received(std::string_view bytes) {
                 const Settings& settings = shared_.settings;
                 reader_ = instance_.take_reader();
                 reader_->begin({settings.to_head, settings.headers.empty() ? nullptr : &settings.headers,
-                                settings.body.has_value(), settings.body_limit});
+                                settings.body.any(), settings.body_limit});
             }
             [[fallthrough]];
         case Phase::draining:
@@ -190,10 +190,10 @@ void Probe::read_on() {
     }
     auto [good, words] = judge_head(*reader_, settings.expected, settings.headers);
     pulse_match::Share share;
-    if (good && settings.body) {
+    if (good && settings.body.any()) {
         if (state == State::body) return;
         auto judged = state == State::bad ? BodyJudgement{reader_->problem(), {}}
-                                          : judge_body(*reader_, *settings.body, settings.body_limit);
+                                          : judge_body(*reader_, settings.body, settings.body_limit);
         good = judged.broken.empty();
         words = good ? "status " + std::to_string(reader_->status()) : std::move(judged.broken);
         share = std::move(judged.share);

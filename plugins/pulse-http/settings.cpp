@@ -83,10 +83,14 @@ Settings Settings::read(const Config& config) {
     out.port = static_cast<uint16_t>(config.integer("port").value_or(0));
     out.expected = Expectation::parse(config.text("expect").value_or("200"));
     if (const auto json = config.json("expect-header")) out.headers = HeaderRules::parse(*json);
-    if (const auto pattern = config.text("expect-body")) {
-        if (out.to_head) throw Error("\"expect-body\" can not be: the reply to HEAD has no body");
-        out.body = Regex::compile(*pattern, "\"expect-body\"");
-    }
+    const auto regex = [&](const char* option) -> std::optional<Regex> {
+        const auto pattern = config.text(option);
+        if (!pattern) return std::nullopt;
+        const std::string name = "\"" + std::string(option) + "\"";
+        if (out.to_head) throw Error(name + " can not be: the reply to HEAD has no body");
+        return Regex::compile(*pattern, name);
+    };
+    out.body = {regex("expect-body"), regex("reject-body")};
     out.body_limit = static_cast<size_t>(config.integer("body-limit").value_or(65536));
     out.fresh_every = static_cast<uint32_t>(config.integer("fresh-every").value_or(10));
     out.tls = read_tls(config, host_name);

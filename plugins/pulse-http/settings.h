@@ -24,10 +24,10 @@ struct Settings {
     bool to_head = false;  // the method is HEAD
     Expectation expected;
     HeaderRules headers;
-    std::optional<Regex> body;
+    BodyRules body;
     size_t body_limit = 64 * 1024;
     // Nothing but the status is asked of a reply, so that QuickReply can judge it.
-    bool status_alone() const { return !to_head && !tls && !body && headers.empty(); }
+    bool status_alone() const { return !to_head && !tls && !body.any() && headers.empty(); }
     bool keep_alive = true;
     uint32_t fresh_every = 10;  // 0: never for its own sake
 

@@ -38,7 +38,7 @@ void check_state(const ReplyReader& reader, const ReplyReader::Wanted& wanted) {
 }
 
 void judge(const ReplyReader& reader, const ReplyReader::Wanted& wanted, const HeaderRules& rules,
-           const pulse_http::Regex& regex) {
+           const pulse_http::BodyRules& body_rules) {
     static const auto expected = pulse_http::Expectation::parse("200-399");
     static const HeaderRules none;
     if (!reader.head_complete()) return;
@@ -46,7 +46,7 @@ void judge(const ReplyReader& reader, const ReplyReader::Wanted& wanted, const H
     check(judged.pass <= expected.accepts(reader.status()));
     check(printable(judged.words));
     if (!wanted.keep_body) return;
-    const auto body = pulse_http::judge_body(reader, regex, wanted.body_limit);
+    const auto body = pulse_http::judge_body(reader, body_rules, wanted.body_limit);
     check(printable(body.broken) && printable(body.share.warning) && body.share.percent <= 100);
 }
 
@@ -73,7 +73,9 @@ constexpr std::string_view between("\0\n", 2);
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const auto rules =
         HeaderRules::parse(R"({"X-Ready": "yes", "Server": {"regex": "^n"}, "ETag": false})");
-    static const auto regex = pulse_http::Regex::compile("(?s)o(?P<share>.*)k", "the fuzzer's");
+    static const pulse_http::BodyRules body_rules{
+        pulse_http::Regex::compile("(?s)o(?P<share>.*)k", "the fuzzer's"),
+        pulse_http::Regex::compile("(?i)error", "the fuzzer's")};
     if (size < 2) return 0;
     const size_t piece = data[0] % 64 + 1;
     ReplyReader::Wanted wanted;
@@ -116,8 +118,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                   rules.broken(pieces.seen().empty() ? std::vector<HeaderRules::Seen>(rules.size())
                                                      : pieces.seen()));
         }
-        judge(whole, wanted, rules, regex);
-        judge(pieces, wanted, rules, regex);
+        judge(whole, wanted, rules, body_rules);
+        judge(pieces, wanted, rules, body_rules);
     }
     return 0;
 }

@@ -107,6 +107,27 @@ TEST(PulseHttpOptions, TheBodyIsSoughtInHoweverItComes) {
     }
 }
 
+TEST(PulseHttpOptions, WhatTheBodyMayNotHaveFails) {
+    std::string body = "maintenance mode: ON";
+    const Server server([&](Peer& peer) {
+        peer.read_until("\r\n\r\n");
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    });
+    Instance http("http");
+    const Values alone{{"reject-body", "(?i)mode: on"}};
+    const Values both{{"reject-body", "(?i)mode: on"}, {"expect-body", "^maint"}};
+    for (const Values& args : {alone, both}) {
+        const auto report = http.run(server.port(), args);
+        EXPECT_EQ(report.verdict, GORB_FAIL);
+        EXPECT_EQ(report.detail, "body matches /(?i)mode: on/ (reject-body)");
+    }
+    body = "maintenance mode: off";
+    for (const Values& args : {alone, both}) EXPECT_EQ(http.run(server.port(), args).detail, "status 200");
+    body = "";
+    EXPECT_EQ(http.run(server.port(), alone).verdict, GORB_PASS);
+    EXPECT_EQ(http.run(server.port(), both).verdict, GORB_FAIL);
+}
+
 TEST(PulseHttpOptions, TheBodyMaySayTheShareOfTheWeight) {
     std::string weight = "20";
     const Server server([&](Peer& peer) {

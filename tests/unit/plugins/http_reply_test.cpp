@@ -428,12 +428,12 @@ TEST(HttpJudge, HeadersAreComparedSoughtPresentOrAbsent) {
 }
 
 TEST(HttpJudge, TheBodyIsSoughtInWhatWasRead) {
-    const auto regex = Regex::compile("^ok$", "x");
+    const BodyRules rules{Regex::compile("^ok$", "x"), std::nullopt};
     const auto judged = [&](const std::string& body, size_t limit) {
         const Read reply(
             "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
             body_of(limit));
-        return judge_body(reply.reader, regex, limit).broken;
+        return judge_body(reply.reader, rules, limit).broken;
     };
     EXPECT_EQ(judged("ok", 10), "");
     EXPECT_EQ(judged("busy\n", 10), "body does not match /^ok$/ (it begins with \"busy?\")");
@@ -444,12 +444,12 @@ TEST(HttpJudge, TheBodyIsSoughtInWhatWasRead) {
 }
 
 TEST(HttpJudge, TheBodyMaySayTheShareOfTheWeight) {
-    const auto regex = Regex::compile("^ok(, load (?P<share>.*)%)?$", "x");
+    const BodyRules rules{Regex::compile("^ok(, load (?P<share>.*)%)?$", "x"), std::nullopt};
     const auto judged = [&](const std::string& body) {
         const Read reply(
             "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,
             body_of(100));
-        return judge_body(reply.reader, regex, 100);
+        return judge_body(reply.reader, rules, 100);
     };
     EXPECT_EQ(judged("ok, load 25%").share.percent, 25u);
     EXPECT_EQ(judged("ok").share.percent, 100u);

@@ -218,6 +218,8 @@ TEST(PulseHttp, CheckRefusesWhatWouldMakeAnotherRequest) {
                               Values{{"expect-header", R"({"X": 1.5})"}},
                               Values{{"expect-body", "("}},
                               Values{{"expect-body", "ok"}, {"method", "HEAD"}},
+                              Values{{"reject-body", "["}},
+                              Values{{"reject-body", "ok"}, {"method", "HEAD"}},
                               Values{{"body", std::string(70000, 'x')}},
                               Values{{"ca", "/x"}},
                               Values{{"tls-name", "x"}},
