@@ -269,7 +269,13 @@ void Lane::concern(Slot slot, const Probes::Effect& effect, const plugin::Report
         if (changed->state_changed()) {
             log_state(crew_.board->names(id), aim, *changed, crew_.board->because(id, now));
         } else if (changed->share != changed->share_before) {
-            log_share(crew_.board->names(id), aim, *changed, report.detail);
+            share_lines_.tell(
+                now, [&] { log_share(crew_.board->names(id), aim, *changed, report.detail); },
+                [] {
+                    base::log_info(
+                        "more backends ask for another share of their weight than are written out here: GET "
+                        "/service/NAME?expand=backends has it of each");
+                });
         }
     }
 }

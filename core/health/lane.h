@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/guarded.h"
+#include "base/line_limit.h"
 #include "health/board.h"
 #include "health/engine.h"
 #include "health/prober.h"
@@ -114,6 +115,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::vector<model::BackendId> concerned_;
     // By slot: a pulse asked for the check to come, and for the newest one.
     std::vector<bool> asked_, was_asked_;
+    base::LineLimit share_lines_{100};  // an agent may say another one each time it is asked
     base::Guarded<std::vector<model::BackendId>> notes_;
     io::TimerId timer_ = 0, suspicion_timer_ = 0;
     uint64_t armed_ = Scheduler::never;  // when timer_ fires

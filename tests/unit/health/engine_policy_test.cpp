@@ -199,6 +199,32 @@ TEST_F(EnginePolicy, TheLeastShareAndTheFirstWarningAreTheBackends) {
     EXPECT_EQ(view(1).share, 100U);
 }
 
+// Agents say another one with every check.
+TEST_F(EnginePolicy, SharesThatChangeAllTheTimeDoNotFillTheLog) {
+    world.answer_all(passing());
+    for (model::BackendId id = 1; id <= 500; ++id) engine->put(target(id));
+    pass_time(2 * s);
+    base::set_log_level(base::LogLevel::info);
+    testing::internal::CaptureStderr();
+    for (const uint32_t share : {40U, 41U, 42U}) {
+        plugin::Report report = passing();
+        report.share = share;
+        world.answer_all(report);
+        pass_time(s);
+    }
+    const std::string log = testing::internal::GetCapturedStderr();
+    base::set_log_level(base::LogLevel::error);
+    EXPECT_EQ(view(1).share, 42U);
+    const auto count = [&](const std::string& words) {
+        size_t found = 0;
+        for (size_t at = 0; (at = log.find(words, at)) != std::string::npos; ++at) ++found;
+        return found;
+    };
+    EXPECT_GE(count(" backend asks for another share"), 100U);
+    EXPECT_LE(count(" backend asks for another share"), 400U) << "a hundred a second";
+    EXPECT_GE(count(" more backends ask for another share"), 1U);
+}
+
 TEST_F(EnginePolicy, APulseMoreKeepsWhatTheOthersKnow) {
     engine->put(with_pulses(1, {"tcp"}));
     pass_time(5 * s);
