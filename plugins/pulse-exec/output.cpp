@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include <cstring>
+#include <utility>
 
 namespace pulse_exec {
 
@@ -54,6 +55,13 @@ std::string signal_name(int number) {
     return name ? std::string("SIG") + name : "signal " + std::to_string(number);
 }
 
+// What stands before the first `c` and what behind it.
+std::pair<std::string_view, std::string_view> cut(std::string_view text, char c) {
+    const size_t at = text.find(c);
+    if (at == std::string_view::npos) return {text, {}};
+    return {text.substr(0, at), text.substr(at + 1)};
+}
+
 struct Line {
     std::string_view words, figures;  // before and behind the '|'
 };
@@ -61,12 +69,10 @@ struct Line {
 // The first line that has words.
 Line line_of(std::string_view output) {
     while (!output.empty()) {
-        const size_t end = std::min(output.find('\n'), output.size());
-        const std::string_view line = output.substr(0, end);
-        const size_t bar = std::min(line.find('|'), line.size());
-        const std::string_view words = trimmed(line.substr(0, bar));
-        if (!words.empty()) return {words, line.substr(std::min(bar + 1, line.size()))};
-        output.remove_prefix(std::min(end + 1, output.size()));
+        const auto [line, rest] = cut(output, '\n');
+        const auto [words, figures] = cut(line, '|');
+        if (const std::string_view said = trimmed(words); !said.empty()) return {said, figures};
+        output = rest;
     }
     return {};
 }
