@@ -98,6 +98,7 @@ void Probe::connect() {
     conn_ = instance_.net().open(instance_.host().c(), &options, &events, this, &why);
     if (!conn_) {
         clear();
+        instance_.shortage.met(peer_, instance_.host().now());
         return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection"));
     }
     phase_ = Phase::connecting;
@@ -287,11 +288,11 @@ void Probe::settle() {
 
 // Keeps the connection for the next check, if there is room for it.
 void Probe::rest() noexcept {
-    if (!kept_ && !Instance::keep()) return clear();
+    idle_since_ = instance_.host().now();
+    if (instance_.shortage.of(peer_, idle_since_) || (!kept_ && !Instance::keep())) return clear();
     kept_ = true;
     give_reader();
     disarm();
-    idle_since_ = instance_.host().now();
     phase_ = Phase::idle;
 }
 
