@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/guarded.h"
+#include "base/line_limit.h"
 #include "health/board.h"
 #include "health/engine.h"
 #include "health/prober.h"
@@ -115,6 +116,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     // By slot: a pulse asked for the check to come, and for the newest one.
     std::vector<bool> asked_, was_asked_;
     base::Guarded<std::vector<model::BackendId>> notes_;
+    // Where something of ours runs short, checks find it and miss it in turns: that is no news each time.
+    base::LineLimit trouble_lines_{100};
     io::TimerId timer_ = 0, suspicion_timer_ = 0;
     uint64_t armed_ = Scheduler::never;  // when timer_ fires
 };
