@@ -18,6 +18,8 @@ using State = ReplyReader::State;
 
 namespace {
 
+constexpr int request_timeout = 408;
+
 std::unique_ptr<char[]> copy_of(std::string_view text) {
     auto copy = std::make_unique<char[]>(text.size() + 1);
     std::memcpy(copy.get(), text.data(), text.size());
@@ -102,6 +104,12 @@ void Probe::connect() {
         return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection"));
     }
     phase_ = Phase::connecting;
+}
+
+// Once, for a request that a kept connection lost.
+void Probe::ask_anew() {
+    retried_ = true;
+    connect();
 }
 
 void Probe::opened() {
@@ -189,6 +197,12 @@ void Probe::read_on() {
         if (state == State::bad) fail(reader_->problem(), 0);
         return;
     }
+    // How some servers end a connection that was idle: said before our request came, and no answer to it.
+    if (reader_->status() == request_timeout && reused_ && !retried_ &&
+        !settings.expected.accepts(request_timeout)) {
+        clear();
+        return ask_anew();
+    }
     auto [good, words] = judge_head(*reader_, settings.expected, settings.headers);
     if (good && settings.body) {
         if (state == State::body) return;
@@ -208,10 +222,9 @@ void Probe::closed(int32_t why, std::string_view reason) {
     if (!open_) return clear();
     if (phase == Phase::asking && reused_ && !retried_ && !begun()) {
         // Servers end idle connections, and this one did before our request reached it.
-        retried_ = true;
         give_reader();
         forget_kept();
-        return connect();
+        return ask_anew();
     }
     if (phase == Phase::asking && why == 0 && reader_) {
         reader_->end();
