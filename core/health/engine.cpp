@@ -13,13 +13,14 @@ namespace gorb::health {
 
 namespace {
 
-// Descriptors that are left to checks: four fifths of all, after what the daemon itself needs.
+// Descriptors that are left to checks: three eighths of all, after what the daemon and its clients need. The
+// rest may be held by connections that pulses keep between checks (plugins/kept), and a check that found no
+// descriptor would be UNKNOWN where one that waits its turn says what there is.
 size_t in_flight_allowed(size_t loops) {
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1'000'000;
-    const uint64_t own = 256;
-    const uint64_t rest = limit.rlim_cur > own ? limit.rlim_cur - own : 0;
-    return std::max<size_t>(16, rest * 4 / 5 / loops);
+    const uint64_t own = 128, share = limit.rlim_cur / 8 * 3;
+    return std::max<size_t>(16, (share > own ? share - own : 0) / loops);
 }
 
 Scheduler::Caps caps_of(const EngineOptions& options, size_t loops) {

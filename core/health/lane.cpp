@@ -259,8 +259,15 @@ void Lane::concern(Slot slot, const Probes::Effect& effect, const plugin::Report
     if (concerned_.empty()) return;
     const Probes::Aim aim = probes_.aim(slot);
     if (effect.trouble_began) {
-        log_trouble(crew_.board->names(concerned_.front()), aim, concerned_.size(), effect.after,
-                    report.detail.empty() ? in_words(report.verdict) : report.detail);
+        const auto write = [&] {
+            log_trouble(crew_.board->names(concerned_.front()), aim, concerned_.size(), effect.after,
+                        report.detail.empty() ? in_words(report.verdict) : report.detail);
+        };
+        trouble_lines_.tell(now, write, [] {
+            base::log_warning(
+                "more backends can not be checked than are written out here: GET "
+                "/service/NAME?expand=backends has each");
+        });
     }
     for (const model::BackendId id : concerned_) {
         const auto changed = crew_.board->refresh(id, now, wall(now));

@@ -117,6 +117,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::vector<bool> asked_, was_asked_;
     base::LineLimit share_lines_{100};  // an agent may say another one each time it is asked
     base::Guarded<std::vector<model::BackendId>> notes_;
+    // Where something of ours runs short, checks find it and miss it in turns: that is no news each time.
+    base::LineLimit trouble_lines_{100};
     io::TimerId timer_ = 0, suspicion_timer_ = 0;
     uint64_t armed_ = Scheduler::never;  // when timer_ fires
 };

@@ -48,8 +48,7 @@ void Scheduler::advance(uint64_t now, std::vector<Slot>& overdue) {
                     r.doing = Doing::overdue;
                     overdue.push_back(slot);
                 } else {
-                    r.doing = Doing::ready;
-                    append(ready_, slot);
+                    be_due(slot);
                 }
             }
             slot = following;
@@ -61,28 +60,19 @@ void Scheduler::advance(uint64_t now, std::vector<Slot>& overdue) {
 }
 
 void Scheduler::take(uint64_t now, std::vector<Start>& starts) {
-    // What only moves to its host's queue costs little, but not nothing.
-    size_t moves = 16 * starts_per_turn;
-    for (size_t n = 0; n < starts_per_turn && moves && running_ < caps_.running;) {
-        List& next = freed_.first != none ? freed_ : ready_;
-        const Slot slot = next.first;
-        if (slot == none) break;
+    for (size_t n = 0; n < starts_per_turn && turns_.first != none && running_ < caps_.running; ++n) {
+        const uint32_t index = turns_.first;
+        Host& host = hosts_[index];
+        const Slot slot = host.due.first;
         Record& r = records_[slot];
-        unlink(next, slot);
-        Busy& host = busy_[busy_of(r.host)];
-        if (host.running >= caps_.per_host) {
-            r.doing = Doing::held;
-            append(host.held, slot);
-            ++held_;
-            --moves;
-            continue;
-        }
+        not_due(host, slot);
         ++host.running;
         ++running_;
         r.doing = Doing::started;
         r.started = now;
         starts.push_back({slot, now > r.when ? now - r.when : 0});
-        ++n;
+        give_up_its_turn(index);
+        changed(index);
     }
 }
 
@@ -114,16 +104,14 @@ bool Scheduler::runs(Slot slot) const {
 
 uint64_t Scheduler::wake() const {
     // At the cap it is the end of a check that brings the next turn.
-    const bool due = ready_.first != none || freed_.first != none;
-    return due && running_ < caps_.running ? 0 : next_;
+    return turns_.first != none && running_ < caps_.running ? 0 : next_;
 }
 
 void Scheduler::wait(Slot slot, uint64_t due, uint64_t now) {
     Record& r = records_[slot];
     r.when = due;
     if (due <= now) {
-        r.doing = Doing::ready;
-        append(ready_, slot);
+        be_due(slot);
     } else {
         // Planned for a place of the grid; how late it is counts from there.
         r.when = tick_of(due) * tick;
@@ -162,38 +150,71 @@ void Scheduler::unlink(List& list, Slot slot) {
     (r.next == none ? list.last : records_[r.next].prev) = r.prev;
 }
 
-uint32_t Scheduler::find_busy(uint32_t host) const {
-    return busy_by_host_.find(host, [&](uint32_t i) { return busy_[i].host == host; });
+uint32_t Scheduler::find_host(uint32_t hash) const {
+    return host_by_hash_.find(hash, [&](uint32_t i) { return hosts_[i].hash == hash; });
 }
 
 // The entry of a host, made where there is none.
-uint32_t Scheduler::busy_of(uint32_t host) {
-    const uint32_t known = find_busy(host);
+uint32_t Scheduler::host_of(uint32_t hash) {
+    const uint32_t known = find_host(hash);
     if (known != SlotTable::none) return known;
-    if (free_busy_.empty()) {
-        free_busy_.push_back(static_cast<uint32_t>(busy_.size()));
-        busy_.emplace_back();
+    if (free_hosts_.empty()) {
+        free_hosts_.push_back(static_cast<uint32_t>(hosts_.size()));
+        hosts_.emplace_back();
     }
-    const uint32_t made = free_busy_.back();
-    free_busy_.pop_back();
-    busy_[made] = Busy{host, 0, {}};
-    busy_by_host_.insert(host, made);
+    const uint32_t made = free_hosts_.back();
+    free_hosts_.pop_back();
+    hosts_[made] = Host{};
+    hosts_[made].hash = hash;
+    host_by_hash_.insert(hash, made);
     return made;
 }
 
-// A host has one check less: the first that it holds back is next.
-void Scheduler::let_go(uint32_t busy) {
-    Busy& host = busy_[busy];
-    if (host.held.first != none && host.running < caps_.per_host) {
-        const Slot slot = host.held.first;
-        unlink(host.held, slot);
-        --held_;
-        records_[slot].doing = Doing::freed;
-        append(freed_, slot);
-    }
-    if (host.running || host.held.first != none) return;
-    busy_by_host_.erase(host.host, busy);
-    free_busy_.push_back(busy);
+void Scheduler::be_due(Slot slot) {
+    const uint32_t index = host_of(records_[slot].host);
+    records_[slot].doing = Doing::due;
+    append(hosts_[index].due, slot);
+    ++hosts_[index].waits;
+    ++due_;
+    changed(index);
+}
+
+void Scheduler::not_due(Host& host, Slot slot) {
+    unlink(host.due, slot);
+    --host.waits;
+    --due_;
+}
+
+// Behind all that may start one now.
+void Scheduler::take_its_turn(uint32_t index) {
+    Host& host = hosts_[index];
+    host.in_turn = true;
+    host.prev = turns_.last;
+    host.next = none;
+    (turns_.last == none ? turns_.first : hosts_[turns_.last].next) = index;
+    turns_.last = index;
+}
+
+void Scheduler::give_up_its_turn(uint32_t index) {
+    Host& host = hosts_[index];
+    host.in_turn = false;
+    (host.prev == none ? turns_.first : hosts_[host.prev].next) = host.next;
+    (host.next == none ? turns_.last : hosts_[host.next].prev) = host.prev;
+}
+
+// What is due to a host, or runs, is another number: it takes its turn or gives it up, or is forgotten.
+void Scheduler::changed(uint32_t index) {
+    Host& host = hosts_[index];
+    const bool room = host.running < caps_.per_host;
+    held_ -= host.held;
+    host.held = room ? 0 : host.waits;
+    held_ += host.held;
+    const bool wants = room && host.waits != 0;
+    if (wants && !host.in_turn) take_its_turn(index);
+    if (!wants && host.in_turn) give_up_its_turn(index);
+    if (host.running || host.waits) return;
+    host_by_hash_.erase(host.hash, index);
+    free_hosts_.push_back(index);
 }
 
 // Takes it out of whatever it is in.
@@ -207,19 +228,10 @@ void Scheduler::leave(Slot slot) {
         case Doing::running:
             out_of_wheel(slot);
             break;
-        case Doing::ready:
-            unlink(ready_, slot);
-            break;
-        case Doing::freed:
-            unlink(freed_, slot);
-            // The next one that its host holds back takes its place.
-            if (const uint32_t host = find_busy(r.host); host != SlotTable::none) let_go(host);
-            break;
-        case Doing::held: {
-            const uint32_t host = find_busy(r.host);
-            unlink(busy_[host].held, slot);
-            --held_;
-            let_go(host);
+        case Doing::due: {
+            const uint32_t host = find_host(r.host);
+            not_due(hosts_[host], slot);
+            changed(host);
             break;
         }
         case Doing::started:
@@ -228,9 +240,9 @@ void Scheduler::leave(Slot slot) {
     }
     if (runs(slot)) {
         --running_;
-        const uint32_t host = find_busy(r.host);
-        --busy_[host].running;
-        let_go(host);
+        const uint32_t host = find_host(r.host);
+        --hosts_[host].running;
+        changed(host);
     }
     r.doing = Doing::nothing;
 }

@@ -29,7 +29,8 @@ class Scheduler {
     static constexpr uint64_t pace = 20'000;       // ns between first checks of targets that came together
     static constexpr uint64_t never = std::numeric_limits<uint64_t>::max();
 
-    // What is due and above a cap waits its turn. The cap of one host holds up none of the others.
+    // What is due and above a cap waits its turn. Hosts take turns, so that one of which much is due, or
+    // which is slow to answer, holds up none of the others; what is due to one host goes in its order.
     struct Caps {
         size_t running = std::numeric_limits<size_t>::max();   // checks in flight
         size_t per_host = std::numeric_limits<size_t>::max();  // to one host
@@ -68,12 +69,12 @@ class Scheduler {
     uint64_t wake() const;
     size_t size() const { return size_; }
     size_t running() const { return running_; }
-    size_t held_back() const { return held_; }  // by the cap of their host
+    // What is due and a cap is in the way of.
+    size_t held_back() const { return running_ < caps_.running ? held_ : due_; }
 
   private:
     // `started`: runs without a deadline yet
-    // `freed`: ready, after its host had held it back
-    enum class Doing : uint8_t { nothing, waiting, ready, held, freed, started, running, overdue };
+    enum class Doing : uint8_t { nothing, waiting, due, started, running, overdue };
     struct Record {
         uint64_t when = 0;  // due, or the deadline
         uint64_t started = 0;
@@ -87,11 +88,14 @@ class Scheduler {
     struct List {
         Slot first = none, last = none;
     };
-    // A host to which checks run.
-    struct Busy {
-        uint32_t host = 0;
-        size_t running = 0;
-        List held;
+    // A host to which checks run or are due.
+    struct Host {
+        uint32_t hash = 0;
+        bool in_turn = false;           // stands in turns_: may start one
+        uint32_t prev = 0, next = 0;    // there
+        size_t running = 0, waits = 0;  // waits: the length of `due`
+        size_t held = 0;                // of them, by its cap
+        List due;
     };
     // 82 s of ticks: longer times stay in their place for some rounds.
     static constexpr size_t wheel_size = 8192;
@@ -103,9 +107,13 @@ class Scheduler {
     void out_of_wheel(Slot slot);
     void append(List& list, Slot slot);
     void unlink(List& list, Slot slot);
-    uint32_t find_busy(uint32_t host) const;  // SlotTable::none if there is none
-    uint32_t busy_of(uint32_t host);
-    void let_go(uint32_t busy);
+    uint32_t find_host(uint32_t hash) const;  // SlotTable::none if there is none
+    uint32_t host_of(uint32_t hash);
+    void be_due(Slot slot);
+    void not_due(Host& host, Slot slot);
+    void take_its_turn(uint32_t index);
+    void give_up_its_turn(uint32_t index);
+    void changed(uint32_t index);
     void leave(Slot slot);
     void find_next();
 
@@ -113,14 +121,15 @@ class Scheduler {
     Chunks<Record> records_;
     std::vector<List> wheel_;
     std::array<uint64_t, wheel_size / 64> used_{};  // one bit a place of the wheel that is not empty
-    List ready_, freed_;                            // those freed come first: they are due longer
-    std::vector<Busy> busy_;
-    std::vector<uint32_t> free_busy_;
-    SlotTable busy_by_host_;
+    std::vector<Host> hosts_;
+    std::vector<uint32_t> free_hosts_;
+    SlotTable host_by_hash_;
+    List turns_;               // of hosts
     uint64_t now_tick_;        // up to here the wheel has been emptied
     uint64_t next_ = never;    // no timer is earlier
     uint64_t first_free_ = 0;  // when the next first check may start
-    size_t size_ = 0, running_ = 0, held_ = 0;
+    size_t size_ = 0, running_ = 0, due_ = 0;
+    size_t held_ = 0;  // of what is due, by the caps of hosts
 };
 
 }  // namespace gorb::health

@@ -156,6 +156,7 @@ base::Status Conn::Impl::start_alone(const ConnOptions& options) {
         made = make_socket(options.peer.ip.af(), type, options.way);
     if (!made) return base::fail(std::move(made.error()));
     fd = *made;
+    if (options.sockets) options.sockets->made(fd);
     if (options.tls) {
         auto session = TlsSession::make(fd, options.peer.ip, *options.tls);
         if (!session) return base::fail(std::move(session.error()));

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "io/socket_pool.h"
 #include "io/timer_wheel.h"
 
 namespace gorb::io {
@@ -60,6 +61,7 @@ struct Loop::Impl {
     int timeout_ms(uint64_t now);
     bool dispatch(int count);
 
+    std::unique_ptr<SocketPool> sockets;
     int epoll_fd = -1, wake_fd = -1;
     std::vector<Watched> fds;
     TimerWheel wheel;
@@ -90,6 +92,7 @@ Loop::Loop(std::string name, const base::Clock* clock)
 
 Loop::~Loop() {
     stop();
+    impl_->sockets.reset();
     // The captures of what never ran may call cancel() or watch() as they die: the rest must still stand.
     {
         auto fds = std::move(impl_->fds);
@@ -178,6 +181,11 @@ void Loop::close(int fd) {
     if (fd < 0) return;
     impl_->leave(fd);
     ::close(fd);
+}
+
+SocketPool& Loop::sockets() {
+    if (!impl_->sockets) impl_->sockets = std::make_unique<SocketPool>(*this);
+    return *impl_->sockets;
 }
 
 uint64_t Loop::turn() const {

@@ -21,6 +21,8 @@ enum Events : uint32_t { readable = 1, writable = 2 };
 
 using TimerId = uint64_t;  // 0 is never a timer
 
+class SocketPool;
+
 class Loop {
   public:
     // `name` is the thread's name ("loop-0") and stands in log lines. The clock is the system's unless a test
@@ -63,6 +65,10 @@ class Loop {
     void stop();  // [any]
     // One turn without waiting, for tests with a ManualClock. Returns whether anything was done.
     bool step();
+
+    // The TCP sockets of all who open connections on this loop, so that what rests of one makes room for
+    // another. Made when first asked for.
+    SocketPool& sockets();
 
     uint64_t now() const { return clock_->now(); }  // [any]
     const base::Clock& clock() const { return *clock_; }

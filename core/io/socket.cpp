@@ -40,6 +40,8 @@ std::string words(int error) {
             return "no free file descriptor in this process (RLIMIT_NOFILE)";
         case ENFILE:
             return "no free file descriptor on this machine";
+        case EAGAIN:  // of UDP
+            return "no free port to send from";
         case EADDRNOTAVAIL:
             return "this machine has no such address, or no free port to connect from";
         case ENETUNREACH:

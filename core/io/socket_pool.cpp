@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +38,14 @@ bool spoiled(int error, const Way& way) {
 // Only a new one is told so, by bind().
 bool serves_again(const Way& way) {
     return !way.source.ip || way.source.ip.v4();
+}
+
+// Three quarters of the descriptors that this process may have.
+int many_descriptors() {
+    constexpr rlim_t plenty = 1 << 30;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return plenty;
+    return static_cast<int>(std::min(limit.rlim_cur, plenty) / 4 * 3);
 }
 
 void nobody_listens(void*, uint32_t) {}
@@ -132,7 +141,7 @@ void SocketPool::Impl::look_round() {
     if (any) look_later();
 }
 
-SocketPool::SocketPool(Loop& loop) : impl_(std::make_unique<Impl>(loop)) {}
+SocketPool::SocketPool(Loop& loop) : impl_(std::make_unique<Impl>(loop)), many_(many_descriptors()) {}
 
 SocketPool::~SocketPool() {
     impl_->loop.cancel(impl_->look);
@@ -165,6 +174,7 @@ base::Result<SocketPool::Begun> SocketPool::connect(const Kind& kind, const base
         auto made = impl_->make(kind);
         if (!made) return base::fail(std::move(made.error()));
         begun.socket.fd = *made;
+        this->made(*made);
         begun.error = connect_to(*made, to);
     }
     // What a router would say comes later: this is a route of our own that says unreachable.

@@ -8,7 +8,7 @@
 // What of this holds on which kernel is in core/README.md.
 //
 // Threads: the loop's. Cost: a descriptor for each connection that ever stood at once; those not needed for
-// half a minute or so are closed, and so is one when a new one finds no descriptor free.
+// half a minute or so are closed, and so is one for each new one where descriptors are short.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -56,6 +56,11 @@ class SocketPool {
 
     // Closes one that rests, for who finds no descriptor free. False: none rests.
     bool make_room();
+    // Somebody made a descriptor. Where that shows that most of this process's are in use, one that rests is
+    // closed: what is left is for those who can not ask for room.
+    void made(int fd) {
+        if (fd >= many_) make_room();
+    }
 
     size_t sockets() const;  // that are open, in use or not
 
@@ -64,6 +69,7 @@ class SocketPool {
   private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
+    const int many_;  // the kernel gives the lowest number that is free
 };
 
 }  // namespace gorb::io

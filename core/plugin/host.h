@@ -219,8 +219,7 @@ class Host final : public gorb_host {
     // Taken in turn, so that a stale handle meets a new owner late.
     Connection* first_free_ = nullptr;
     Connection* last_free_ = nullptr;
-    std::unique_ptr<io::SocketPool> sockets_;  // both are made when first needed
-    std::unique_ptr<io::ProbePool> probes_;
+    std::unique_ptr<io::ProbePool> probes_;  // made when first needed
 
     std::mutex mutex_;
     std::condition_variable job_done_;

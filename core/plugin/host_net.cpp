@@ -156,9 +156,8 @@ base::Status Host::open_connection(Connection& connection, const gorb_conn_optio
         return base::fail(base::Errc::invalid, "source " + way.source.ip.text() + " and peer " +
                                                    peer.ip.text() + " are of different families");
     }
-    if (!sockets_) sockets_ = std::make_unique<io::SocketPool>(*loop_);
     if ((options.flags & GORB_CONN_PROBE) != 0 && way.source.port == 0) {
-        if (!probes_) probes_ = std::make_unique<io::ProbePool>(*loop_, *sockets_);
+        if (!probes_) probes_ = std::make_unique<io::ProbePool>(*loop_, loop_->sockets());
         const bool guarded = options.deadline_ns != 0 && options.deadline_ns == guarded_;
         auto probe = probes_->start(peer, way, options.deadline_ns, connection, !guarded);
         if (!probe) return base::fail(std::move(probe.error()));
@@ -172,7 +171,7 @@ base::Status Host::open_connection(Connection& connection, const gorb_conn_optio
     ours.deadline = options.deadline_ns;
     ours.finish = (options.flags & GORB_CONN_FINISH) != 0;
     ours.speaks_first = (options.flags & GORB_CONN_FIRST) != 0;
-    ours.sockets = sockets_.get();
+    ours.sockets = &loop_->sockets();
     io::TlsOptions tls;
     if (options.transport == GORB_TLS) {
         tls = tls_of(options);
@@ -254,7 +253,6 @@ gorb_str Host::net_reason(gorb_conn* conn) {
 void Host::drop_connections() {
     for (const auto& connection : connections_) connection->cut();
     probes_.reset();
-    sockets_.reset();
 }
 
 }  // namespace gorb::plugin

@@ -24,6 +24,7 @@ class GrpcPulse final : private ConnectionEvents {
 
     GrpcPulse(SharedSettings& shared, const Target& target)
         : host_(shared.host()),
+          shared_(shared),
           settings_(shared.get(target.args())),
           connection_(host_, *this),
           peer_(target.address()),
@@ -41,6 +42,10 @@ class GrpcPulse final : private ConnectionEvents {
         authority_ = usable ? std::string(given) + ":" + std::to_string(peer_.port) : with_port(plain);
         tls_name_ = usable ? std::string(given) : "";
     }
+
+    ~GrpcPulse() { drop(); }
+    GrpcPulse(const GrpcPulse&) = delete;
+    GrpcPulse& operator=(const GrpcPulse&) = delete;
 
     void start(const Run& run) {
         run_ = run;
@@ -84,9 +89,15 @@ class GrpcPulse final : private ConnectionEvents {
             options.tls_cert = settings_->cert;
             options.tls_key = settings_->key;
         }
-        connection_.open(options);
+        try {
+            connection_.open(options);
+        } catch (...) {
+            shared_.shortage.met(peer_, host_.now());
+            throw;
+        }
     }
     void drop() noexcept {
+        if (std::exchange(has_place_, false)) SharedSettings::places.give();
         connection_.close();
         session_.reset();
         opened_ = false;
@@ -170,14 +181,21 @@ class GrpcPulse final : private ConnectionEvents {
         run_.recheck();
     }
 
+    // Is there room for one more, or this one still?
+    bool may_keep() {
+        if (shared_.shortage.of(peer_, host_.now())) return false;
+        has_place_ = has_place_ || SharedSettings::places.take();
+        return has_place_;
+    }
     void finish(const Result& result) {
         running_ = false;
         const bool keep = settings_->keep_alive && session_ && session_->ended() && session_->usable();
-        if (!keep) drop();
+        if (!keep || !may_keep()) drop();
         run_.report(result);
     }
 
     const Host& host_;
+    SharedSettings& shared_;
     const std::shared_ptr<const Settings> settings_;
     Connection connection_;
     std::unique_ptr<Session> session_;
@@ -186,6 +204,7 @@ class GrpcPulse final : private ConnectionEvents {
     const gorb_addr source_;
     const uint32_t fwmark_;
     bool running_ = false, opened_ = false;
+    bool has_place_ = false;                     // among those that are kept
     bool kept_ = false;                          // this check goes over a connection of an earlier one
     bool asked_ = false, asked_before_ = false;  // the next check, and this one, come of a connection's end
     const std::string interface_;

@@ -53,6 +53,8 @@ void read_tls(const Config& config, Settings& out) {
 
 }  // namespace
 
+pulse_kept::Places SharedSettings::places(1);
+
 Settings Settings::read(const Config& config) {
     Settings out;
     out.service = config.text("service").value_or("");

@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 
+#include "kept/kept.h"
+
 namespace pulse_grpc {
 
 inline constexpr gorb_option option_table[] = {
@@ -44,6 +46,9 @@ class SharedSettings {
     SharedSettings(const gorb::sdk::Host& host, const gorb::sdk::Config&) : host_(host) {}
     const gorb::sdk::Host& host() const { return host_; }
     std::shared_ptr<const Settings> get(const gorb::sdk::Config& config);
+
+    static pulse_kept::Places places;  // of kept connections
+    pulse_kept::Shortage shortage;
 
   private:
     const gorb::sdk::Host& host_;

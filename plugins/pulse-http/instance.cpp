@@ -1,24 +1,11 @@
 #include "instance.h"
 
-#include <sys/resource.h>
-
-#include <atomic>
-
 namespace pulse_http {
 namespace {
 
 constexpr size_t most_readers = 256;  // what a loop has under way at an ordinary moment
 
-std::atomic<uint64_t> kept_now{0};  // connections, of all instances in this process
-
-uint64_t most_kept() {
-    static const uint64_t most = [] {
-        rlimit limit{};
-        if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return uint64_t{512};
-        return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : uint64_t{limit.rlim_cur} / 4 * 3;
-    }();
-    return most;
-}
+pulse_kept::Places places(4);
 
 }  // namespace
 
@@ -62,13 +49,11 @@ void Instance::give(std::unique_ptr<ReplyReader> reader) noexcept {
 }
 
 bool Instance::keep() noexcept {
-    if (kept_now.fetch_add(1, std::memory_order_relaxed) < most_kept()) return true;
-    kept_now.fetch_sub(1, std::memory_order_relaxed);
-    return false;
+    return places.take();
 }
 
 void Instance::drop() noexcept {
-    kept_now.fetch_sub(1, std::memory_order_relaxed);
+    places.give();
 }
 
 }  // namespace pulse_http

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kept/kept.h"
 #include "reply.h"
 #include "settings.h"
 
@@ -40,9 +41,7 @@ class Instance {
     std::unique_ptr<ReplyReader> take_reader();
     void give(std::unique_ptr<ReplyReader> reader) noexcept;
 
-    // Is there room for one more kept connection? Three quarters of this process's descriptors, of all
-    // instances together, may be held by them: a target has one connection, kept or in use, so the rest is
-    // for the checks of those that found no room, and for all else. Each true wants a drop().
+    // Is there room for one more kept connection? Each true wants a drop().
     static bool keep() noexcept;
     static void drop() noexcept;
 
@@ -50,6 +49,7 @@ class Instance {
     // came together, as all do at a start, do not all open connections in the same interval.
     uint32_t next_turn() { return turns_++; }
 
+    pulse_kept::Shortage shortage;
     std::string scratch;  // for a request or a reason, while one is made
 
   private:

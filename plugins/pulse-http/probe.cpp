@@ -18,6 +18,8 @@ using State = ReplyReader::State;
 
 namespace {
 
+constexpr int request_timeout = 408;
+
 std::unique_ptr<char[]> copy_of(std::string_view text) {
     auto copy = std::make_unique<char[]>(text.size() + 1);
     std::memcpy(copy.get(), text.data(), text.size());
@@ -98,9 +100,16 @@ void Probe::connect() {
     conn_ = instance_.net().open(instance_.host().c(), &options, &events, this, &why);
     if (!conn_) {
         clear();
+        instance_.shortage.met(peer_, instance_.host().now());
         return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection"));
     }
     phase_ = Phase::connecting;
+}
+
+// Once, for a request that a kept connection lost.
+void Probe::ask_anew() {
+    retried_ = true;
+    connect();
 }
 
 void Probe::opened() {
@@ -188,6 +197,12 @@ void Probe::read_on() {
         if (state == State::bad) fail(reader_->problem(), 0);
         return;
     }
+    // How some servers end a connection that was idle: said before our request came, and no answer to it.
+    if (reader_->status() == request_timeout && reused_ && !retried_ &&
+        !settings.expected.accepts(request_timeout)) {
+        clear();
+        return ask_anew();
+    }
     auto [good, words] = judge_head(*reader_, settings.expected, settings.headers);
     pulse_match::Share share;
     if (good && settings.body.any()) {
@@ -209,10 +224,9 @@ void Probe::closed(int32_t why, std::string_view reason) {
     if (!open_) return clear();
     if (phase == Phase::asking && reused_ && !retried_ && !begun()) {
         // Servers end idle connections, and this one did before our request reached it.
-        retried_ = true;
         give_reader();
         forget_kept();
-        return connect();
+        return ask_anew();
     }
     if (phase == Phase::asking && why == 0 && reader_) {
         reader_->end();
@@ -291,11 +305,11 @@ void Probe::settle() {
 
 // Keeps the connection for the next check, if there is room for it.
 void Probe::rest() noexcept {
-    if (!kept_ && !Instance::keep()) return clear();
+    idle_since_ = instance_.host().now();
+    if (instance_.shortage.of(peer_, idle_since_) || (!kept_ && !Instance::keep())) return clear();
     kept_ = true;
     give_reader();
     disarm();
-    idle_since_ = instance_.host().now();
     phase_ = Phase::idle;
 }
 

@@ -40,6 +40,7 @@ class Probe {
     void guarded(const char* where, Fn&& fn) noexcept;
 
     void connect();
+    void ask_anew();
     void ask();
     void opened();
     size_t received(std::string_view bytes);

@@ -9,6 +9,7 @@ namespace {
 using namespace gorb::sdk;
 
 constexpr uint64_t second = 1000000000;
+constexpr uint64_t held_up = second;  // the end of a ttl that is seen so late was not waited for
 
 // "45s", "1.5s", "250ms"
 std::string in_words(uint64_t ns) {
@@ -40,6 +41,7 @@ class TtlPulse final {
 
     void start(const Run& run) {
         run_ = run;
+        if (timer_.armed()) forgive();
         run.report(judge());
         look_again();
     }
@@ -69,7 +71,18 @@ class TtlPulse final {
         const uint64_t ends = since_ + ttl_;
         timer_.cancel();
         if (host_.now() < ends && run_.id())
-            host_.guarded("timer", [&] { timer_.at(ends, [this] { run_.recheck(); }); });
+            host_.guarded("timer", [&] { timer_.at(ends, [this] { time_is_up(); }); });
+    }
+    void time_is_up() {
+        forgive();
+        if (host_.now() < since_ + ttl_)
+            look_again();
+        else
+            run_.recheck();
+    }
+    // While this process stood still (stopped, frozen, starved) nobody could report: that is no silence.
+    void forgive() {
+        if (const uint64_t now = host_.now(); now > since_ + ttl_ + held_up) since_ = now;
     }
 
     const Host& host_;

@@ -161,13 +161,17 @@ class RobustTest(unittest.TestCase):
     def setUp(self):
         leave_the_network()
 
-    def daemon(self, config=None):
+    def daemon(self, config=None, descriptors=None):
+        """`descriptors`: as many as it may have from its start on."""
         file = self.enterContext(tempfile.NamedTemporaryFile("w", suffix=".ini"))
         file.write(self.CONFIG if config is None else config)
         file.flush()
         if LONG:
             self.raise_limit()
-        return self.enterContext(Daemon("--driver", "memory", "--config", file.name))
+        gorbd = Daemon("--driver", "memory", "--config", file.name, start=False)
+        if descriptors:
+            gorbd.command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *gorbd.command]
+        return self.enterContext(gorbd.start())
 
     @staticmethod
     def raise_limit():

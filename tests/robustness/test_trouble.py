@@ -1,5 +1,6 @@
 """Trouble of the machine that checks is UNKNOWN: it counts for neither side and changes no state, and when it is over the checks
 go on by themselves."""
+import http.client
 import socket
 import unittest
 from pathlib import Path
@@ -156,6 +157,62 @@ class Trouble(RobustTest):
             sock.close()
         for service in ("web", "tcp"):
             self.passes_again(gorbd, service)
+
+    def test_no_port_left_to_send_from(self):
+        gorbd, good = self.daemon(), self.good()
+        gorbd.get("/healthz")
+        sysctl("ipv4/ip_local_port_range", "20000 20007")
+        kinds = self.serve_all(gorbd, good.ports, "127.0.0.1", of=("udp", "dns"))
+        held = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
+        for n, sock in enumerate(held):
+            # Where a check has that port at the moment, it is free when that is over.
+            wait_until(f"port {20000 + n}", lambda: self.bound(sock, 20000 + n), every=0)
+        for service in kinds:
+            self.unknown(gorbd, service, "no free port to send from")
+        for sock in held:
+            sock.close()
+        for service in kinds:
+            self.passes_again(gorbd, service)
+
+    @staticmethod
+    def bound(sock, port):
+        try:
+            sock.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+        return True
+
+    def test_more_targets_than_ports_that_lead_to_them(self):
+        """Kept connections to one address and port: who has one does not have it for ever."""
+        gorbd, good = self.daemon(), self.good()
+        gorbd.get("/healthz")
+        sysctl("ipv4/ip_local_port_range", "20000 20007")
+        for kind, port, own in (("http", "web", "path"), ("grpc", "grpc", "service")):
+            gorbd.made(f"/service/{kind}", {"address": "10.0.0.1", "port": gorbd.next_port()})
+            for n in range(24):
+                pulse = {"type": kind, "port": good.ports[port], own: f"/{n}", "keep-alive": True, **QUICK}
+                gorbd.made(f"/service/{kind}/b{n}", {"address": "127.0.0.1", "port": 1000 + n, "pulse": pulse})
+        for kind in ("http", "grpc"):
+            self.up(gorbd, kind)
+            for name, b in gorbd.backends(kind).items():
+                self.assertEqual(b["counts"]["failures"], 0, f"{name}: {b}")
+
+    def test_kept_connections_and_silent_servers_leave_descriptors_for_each_other_and_for_rest(self):
+        gorbd, good = self.daemon(descriptors=512), self.good()
+        plug_in()
+        silent = [f"203.0.113.{n}" for n in range(10, 250)]  # nobody answers ARP
+        gorbd.serve("kept", good.ports["web"], {"type": "http", **QUICK}, addresses(400))
+        gorbd.serve("silent", 80, {"type": "tcp", "interval": "100ms", "timeout": "500ms"}, silent)
+        gorbd.serve("more", 80, {"type": "tcp", "send": "x", "expect": "x", "interval": "100ms", "timeout": "500ms"}, silent)
+        for service in ("kept", "silent", "more"):
+            for name, b in self.checked(gorbd, service, 60, 2).items():
+                self.assertEqual(b["counts"]["unknowns"], 0, f"{name}: {b}")
+        fresh = [http.client.HTTPConnection(*gorbd.address, timeout=10) for _ in range(20)]
+        for connection in fresh:
+            connection.request("GET", "/healthz")
+            self.assertEqual(connection.getresponse().status, 200)
+        for connection in fresh:
+            connection.close()
 
     def test_no_route(self):
         gorbd, good = self.daemon(), self.good()

@@ -1,4 +1,5 @@
 // What a backend keeps of its health when its pulses are changed.
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -140,6 +141,25 @@ TEST_F(EngineChange, AnotherDampingCountsForTheFallThatHoldsItDownNow) {
     EXPECT_LE(check(1).held_ns, 10 * s);
     pass_time(10 * s);
     EXPECT_EQ(view(1).state, State::up);
+}
+
+TEST_F(EngineTest, OfThousandsThatCanNotBeCheckedTheLogHasAHundredASecond) {
+    base::set_log_level(base::LogLevel::warning);
+    testing::internal::CaptureStderr();
+    world.answer_all(not_known());
+    for (model::BackendId id = 1; id <= 500; ++id) engine->put(target(id));
+    pass_time(500 * ms);
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 101);
+    EXPECT_NE(said.find("more backends can not be checked than are written out here"), std::string::npos);
+    testing::internal::CaptureStderr();
+    world.answer_all(passing());
+    pass_time(2 * s);
+    world.answer_all(not_known());
+    pass_time(1 * s);
+    const std::string again = testing::internal::GetCapturedStderr();
+    EXPECT_NE(again.find("backend can not be checked"), std::string::npos)
+        << "another second, another hundred";
 }
 
 }  // namespace

@@ -60,6 +60,54 @@ TEST(Scheduler, AHostAtItsCapHoldsUpNoOther) {
     EXPECT_EQ(p.scheduler.running(), 0U);
 }
 
+// Five hosts have enough that is due to fill the loop with checks that end at their deadline only.
+TEST(Scheduler, SlowHostsThatFillTheLoopStarveNoOtherAndAreServedInTurns) {
+    constexpr uint64_t timeout = 5 * s;
+    constexpr size_t hosts = 5, each = 200;
+    Player p(Scheduler::Caps{200, 64});
+    p.answers = [&](Slot slot) { return slot >= hosts * each; };
+    for (uint64_t id = 1; id <= hosts * each; ++id)
+        p.add(id, 10 * s, timeout, 1 + static_cast<uint32_t>(id % hosts));
+    for (uint64_t id = 1; id <= 50; ++id)
+        p.add(hosts * each + id, 1 * s, timeout, 1000 + static_cast<uint32_t>(id));
+    p.run_for(300 * s);
+    for (Slot slot = 0; slot < p.targets.size(); ++slot) {
+        const auto& times = p.starts[slot];
+        ASSERT_GE(times.size(), 2U) << slot;
+        uint64_t longest = 0;
+        for (size_t i = 1; i < times.size(); ++i) longest = std::max(longest, times[i] - times[i - 1]);
+        // A whole round of what is slow takes 1000 / 200 deadlines; one who is not slow waits for none but
+        // the next slot that is free.
+        EXPECT_LE(longest, slot < hosts * each ? 7 * timeout : timeout + 1 * s + 4 * Scheduler::tick) << slot;
+    }
+    EXPECT_EQ(p.most_running, 200U);
+}
+
+TEST(Scheduler, AHostOfWhichMuchIsDueMakesNoOtherWaitForAllOfIt) {
+    Player p(Scheduler::Caps{10, 1000});
+    p.answers = [](Slot) { return false; };
+    for (uint64_t id = 1; id <= 40; ++id) p.add(id, 100 * s, 50 * s, 7);
+    p.turn();
+    const Slot other = p.add(41, 100 * s, 50 * s, 8);
+    p.order.clear();
+    p.finish(0);
+    p.finish(1);
+    p.turn();
+    EXPECT_EQ(p.order, (std::vector<Slot>{10, other}));
+}
+
+TEST(Scheduler, WhatWaitsForTheCapOfTheLoopIsHeldBackAsWell) {
+    Player p(Scheduler::Caps{10, 1});
+    p.answers = [](Slot) { return false; };
+    for (uint64_t id = 1; id <= 6; ++id) p.add(id, 100 * s, 50 * s, 1000);
+    for (uint64_t id = 7; id <= 30; ++id) p.add(id, 100 * s, 50 * s);
+    p.turn();
+    EXPECT_EQ(p.scheduler.running(), 10U);
+    EXPECT_EQ(p.scheduler.held_back(), 20U);
+    p.finish(p.order.back());
+    EXPECT_EQ(p.scheduler.held_back(), 5U) << "there is room again, but not for that host";
+}
+
 TEST(Scheduler, OneThatIsRemovedWhenItsTurnHasComeHoldsUpNoneBehindIt) {
     Player p(Scheduler::Caps{1000, 1});
     p.answers = [](Slot) { return false; };

@@ -193,5 +193,36 @@ TEST_P(SocketPoolTest, WithoutADescriptorOneThatRestsMakesRoomForASocketOfItsOwn
     EXPECT_EQ(found_none.error().os_error, EMFILE);
 }
 
+TEST_P(SocketPoolTest, WhereMostDescriptorsAreInUseOneThatRestsMakesRoomForANewOne) {
+    const Listener server(here());
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    rlimit low = before;
+    low.rlim_cur = 80;
+    setrlimit(RLIMIT_NOFILE, &low);
+    SocketPool few(loop);
+    Events resting, busy, other;
+    ConnOptions options;
+    options.peer = server.endpoint();
+    options.speaks_first = true;
+    options.sockets = &few;
+    const auto first = Conn::open(loop, options, resting);
+    const auto second = Conn::open(loop, options, busy);
+    ASSERT_TRUE(first && second);
+    ASSERT_TRUE(turn_until(resting, 1));
+    (*first)->close();
+    std::vector<int> taken;
+    while (taken.empty() || (taken.back() >= 0 && taken.back() < 58)) taken.push_back(dup(0));
+    options.speaks_first = false;  // a socket of another kind
+    const auto below = Conn::open(loop, options, other);
+    EXPECT_EQ(few.sockets(), 3U);
+    const auto above = Conn::open(loop, options, other);
+    EXPECT_EQ(few.sockets(), 3U) << "the one that rested is closed";
+    for (const int fd : taken) close(fd);
+    setrlimit(RLIMIT_NOFILE, &before);
+    ASSERT_TRUE(below && above);
+    for (const auto& conn : {second, below, above}) (*conn)->close();
+}
+
 }  // namespace
 }  // namespace gorb::io::socket_pool_test

@@ -186,6 +186,24 @@ TEST(PulseHttpAlive, ARequestThatAClosingConnectionLostIsSentAgainOnce) {
     }
 }
 
+TEST(PulseHttpAlive, A408ThatEndsAnIdleConnectionIsNoAnswerToTheRequestThatMeetsIt) {
+    const std::string timeout =
+        "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    for (const bool always : {false, true}) {
+        const KeepServer server([&](size_t connection, size_t request, const std::string&) {
+            if (request == 1 || (always && connection > 0))
+                return KeepServer::closing(KeepServer::raw(timeout));
+            return KeepServer::ok();
+        });
+        Checked http(server.port());
+        EXPECT_EQ(http.check().verdict, GORB_PASS);
+        const Report report = http.check();
+        EXPECT_EQ(report.verdict, always ? GORB_FAIL : GORB_PASS) << report.detail;
+        EXPECT_EQ(report.code, always ? 408 : 200);
+        EXPECT_EQ(server.connections(), 2u);
+    }
+}
+
 TEST(PulseHttpAlive, TheSecondAttemptIsTheLast) {
     const KeepServer server([](size_t connection, size_t, const std::string&) {
         return connection == 0 ? KeepServer::ok() : KeepServer::Act{"", true};

@@ -106,6 +106,22 @@ TEST_F(PulseTtl, AReportTakesEffectAtOnceAndSoDoesSilence) {
     EXPECT_THAT(asked, ElementsAre(first, second)) << "and that is news once";
 }
 
+TEST_F(PulseTtl, WhileThisProcessStandsStillThereIsNoSilence) {
+    auto* probe = add();
+    push(probe, GORB_PASS, "well");
+    EXPECT_EQ(check(probe).verdict, GORB_PASS);
+    ttl.host.loop().stand_still(seconds(600));
+    EXPECT_EQ(check(probe).detail, "well") << "a check before the timer";
+    ttl.host.loop().stand_still(seconds(600));
+    ttl.host.loop().step();
+    EXPECT_THAT(asked, IsEmpty()) << "the timer before a check";
+    EXPECT_EQ(check(probe).detail, "well");
+    ttl.host.loop().advance(seconds(30));
+    EXPECT_EQ(check(probe).detail, "no report for 30s (ttl 30s)") << "now there was time to report";
+    ttl.host.loop().stand_still(seconds(600));
+    EXPECT_EQ(check(probe).detail, "no report for 630s (ttl 30s)");
+}
+
 TEST_F(PulseTtl, EachTargetHasItsOwnReports) {
     auto *one = add(), *other = add();
     push(one, GORB_PASS);

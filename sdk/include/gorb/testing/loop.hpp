@@ -61,6 +61,12 @@ class FakeLoop {
         now_ = target;
         step();
     }
+    // Time goes on and the loop does not, as in a process that is stopped: what was due is late at the next
+    // turn.
+    void stand_still(std::chrono::nanoseconds by) {
+        if (clock_ != Clock::manual) throw std::logic_error("the real clock can not be moved");
+        now_ += static_cast<uint64_t>(by.count());
+    }
     bool on_thread() const { return std::this_thread::get_id() == thread_; }
 
     int watch(int fd, uint32_t events, std::function<void(uint32_t)> fn) {
