@@ -69,6 +69,23 @@ class Vip(LabTest):
         self.assertEqual(self.addresses("client"), own)
         self.assertEqual(self.addresses(), {"10.9.0.67/32"})
 
+    def test_one_that_the_host_has_elsewhere_as_well_is_left_there_by_a_start(self):
+        gorbd = self.gorbd("--vip-interface", "vips")
+        self.put(gorbd, "a", "10.9.0.68")
+        self.put(gorbd, "six", "fd09::68")
+        # For a routing daemon, say.
+        self.lab.director.ip("addr add 10.9.0.68/32 dev lo", "addr add fd09::68/128 dev lo nodad")
+        theirs = self.addresses("lo")
+        for end in (gorbd.terminate, gorbd.kill):
+            end()
+            gorbd.start()
+            self.assertEqual(self.addresses(), {"10.9.0.68/32", "fd09::68/128"})
+            self.assertEqual(self.addresses("lo"), theirs)
+        for name in ("a", "six"):
+            self.assertEqual(gorbd.delete(f"/service/{name}").status, 200)
+        self.assertEqual(self.addresses(), set())
+        self.assertEqual(self.addresses("lo"), theirs)
+
     def test_one_that_was_there_stays(self):
         self.lab.director.ip("addr add 10.9.0.61/32 dev vips", "addr add fd09::61/128 dev vips nodad")
         gorbd = self.gorbd("-vipi", "vips")  # Upstream's spelling.
