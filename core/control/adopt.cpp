@@ -72,11 +72,12 @@ base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
         backend.weight = dest.weight;
         backend.upper_threshold = dest.upper_threshold;
         backend.lower_threshold = dest.lower_threshold;
-        if (const auto faults = model::backend_violations(backend); !faults.empty())
-            return no(which + "a " + in_words(faults.front()));
+        auto faults = model::backend_violations(backend);
+        if (faults.empty()) faults = model::backend_in_service_violations(spec, backend);
+        if (!faults.empty()) return no(which + "a " + in_words(faults.front()));
         backend.pulses = pulses;
         // Of the pulses alone, which are not the kernel's.
-        if (auto faults = model::backend_violations(backend); !faults.empty())
+        if (faults = model::backend_violations(backend); !faults.empty())
             return base::fail(base::faults_error(std::move(faults)));
         out.backends.push_back(std::move(backend));
     }

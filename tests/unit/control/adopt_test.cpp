@@ -68,6 +68,15 @@ TEST(Adopt, ADestinationThatGorbsRulesRefuseIsRefusedByItsField) {
     EXPECT_THAT(refusal(adopted(service(), {thresholds}, "", {})), HasSubstr("\"upper-threshold\""));
 }
 
+// The kernel takes it, and goes by the service's port; the "port" of the request is another one.
+TEST(Adopt, ADestinationThatDoesNotSuitItsServiceIsRefusedByItsField) {
+    ipvs::DestRecord other_port = dest("10.1.0.1:8080");
+    other_port.forwarding = IP_VS_CONN_F_DROUTE;
+    const auto sentence = refusal(adopted(service(), {other_port}, "", {}));
+    EXPECT_THAT(sentence, HasSubstr("its destination 10.1.0.1:8080 has a \"port\""));
+    EXPECT_THAT(sentence, HasSubstr("must be 80"));
+}
+
 TEST(Adopt, PulsesThatDoNotSuitAreTheRequestsFault) {
     model::PulseSpec pulse;
     pulse.source = base::Endpoint::parse("[fd00::1]:1")->ip;
