@@ -67,20 +67,3 @@ class Persistence(LabTest):
         self.wait_for_weights(f"tcp {VIP}:0", {"10.1.1.2:8080": 100, "10.1.2.2:0": 100})
         self.lab.processes[1, "http_server", (8080,)].kill()
         self.assertEqual({self.lab.fetch(VIP, source=f"10.0.0.{host}") for host in (2, 3)}, {"s1", "s2"})
-
-    def test_a_service_of_every_port_keeps_its_traffic_when_it_is_adopted(self):
-        """Its destinations have no port to check, so nothing is learned about them that could take them out."""
-        gorbd = self.gorbd()
-        self.lab.serve(1, servers.http_server)
-        self.lab.ipvsadm("-A", "-t", f"{VIP}:0", "-s", "rr", "-p", "300")
-        self.lab.ipvsadm("-a", "-t", f"{VIP}:0", "-r", "10.1.1.2:0", "-m", "-w", "7")
-        reply = gorbd.request("POST", "/kernel/adopt", {"address": VIP, "port": 0, "name": "web"})
-        self.assertEqual(reply.status, 200, reply)
-        name, = gorbd.get("/service/web").json["backends"]
-        checked = gorbd.wait_for(f"/service/web/{name}", lambda backend: backend["last"], "is checked")
-        self.assertTrue(checked)
-        backend = gorbd.get(f"/service/web/{name}").json
-        self.assertEqual((backend["last"]["verdict"], backend["weight"]["effective"]), ("unknown", 7), backend)
-        self.assertIn("no port to check", backend["last"]["reason"])
-        self.assertEqual(self.lab.weights(f"tcp {VIP}:0"), {"10.1.1.2:0": 7})
-        self.assertEqual(self.lab.fetch(VIP), "s1")
