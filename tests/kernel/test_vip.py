@@ -112,3 +112,11 @@ class Vip(LabTest):
         self.assertEqual(made["options"].get("address", made["options"].get("host")), "10.0.0.1")
         self.assertIn("tcp 10.0.0.1:80", self.lab.table())
         self.assertNotIn(f"tcp {VIP}:80", self.lab.table())
+
+    def test_a_vip_is_not_taken_for_the_interfaces_own_address(self):
+        gorbd = self.gorbd("-i", "client", "--vip-interface", "client")
+        self.put(gorbd, "a", "10.9.0.69")
+        # As a network manager does when it starts again: the VIP comes first then.
+        self.lab.director.ip("addr del 10.0.0.1/24 dev client", "addr add 10.0.0.1/24 dev client")
+        made = gorbd.made("/service/web", {"port": 81, "method": "rr"})
+        self.assertEqual(made["options"]["address"], "10.0.0.1")
