@@ -71,12 +71,15 @@ std::optional<base::Ip> interface_address(const std::string& interface) {
     ifaddrs* list = nullptr;
     if (getifaddrs(&list) != 0) return std::nullopt;
     const std::unique_ptr<ifaddrs, void (*)(ifaddrs*)> owner(list, freeifaddrs);
-    std::optional<base::Ip> v6;
+    std::optional<base::Ip> host, v6;  // an IPv4 address without a network around it, as VIPs are
     for (const ifaddrs* entry = list; entry; entry = entry->ifa_next) {
         if (!entry->ifa_addr || interface != entry->ifa_name) continue;
         if (entry->ifa_addr->sa_family == AF_INET) {
             const auto* in = reinterpret_cast<const sockaddr_in*>(entry->ifa_addr);
-            return base::Ip::from_bytes(AF_INET, &in->sin_addr);
+            const auto* mask = reinterpret_cast<const sockaddr_in*>(entry->ifa_netmask);
+            const auto ip = base::Ip::from_bytes(AF_INET, &in->sin_addr);
+            if (mask && mask->sin_addr.s_addr != INADDR_NONE) return ip;
+            if (!host) host = ip;
         }
         if (entry->ifa_addr->sa_family == AF_INET6 && !v6) {
             const auto* in6 = reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr);
@@ -84,7 +87,7 @@ std::optional<base::Ip> interface_address(const std::string& interface) {
             if (!IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr) && !deprecated.contains(ip)) v6 = ip;
         }
     }
-    return v6;
+    return host ? host : v6;
 }
 
 }  // namespace gorb::app

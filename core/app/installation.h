@@ -20,8 +20,9 @@ std::optional<std::filesystem::path> usual_config();
 // installation the program stands in.
 std::vector<std::filesystem::path> plugin_directories(const Settings& settings);
 
-// The first IPv4 address of an interface, else its first IPv6 address that is neither link-local nor
-// deprecated (the kernel shows the newest first, which a VIP may be); nullopt for none.
+// The first IPv4 address of an interface that has a network (a VIP has none, and comes first when the other
+// one was taken away and given back), else its first one without, else its first IPv6 address that is neither
+// link-local nor deprecated (the kernel shows the newest first, which a VIP may be); nullopt for none.
 std::optional<base::Ip> interface_address(const std::string& interface);
 
 }  // namespace gorb::app

@@ -26,7 +26,8 @@ std::string in_words(const base::Fault& fault) {
 
 base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
                                            const std::vector<ipvs::DestRecord>& dests,
-                                           const std::string& name, const model::PulseList& pulses) {
+                                           const std::string& name,
+                                           const std::optional<model::PulseList>& pulses) {
     const auto no = [&](const std::string& what) {
         return base::fail(Errc::unsupported, service.key.text() + " can not be adopted: " + what);
     };
@@ -72,11 +73,12 @@ base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
         backend.weight = dest.weight;
         backend.upper_threshold = dest.upper_threshold;
         backend.lower_threshold = dest.lower_threshold;
-        if (const auto faults = model::backend_violations(backend); !faults.empty())
-            return no(which + "a " + in_words(faults.front()));
-        backend.pulses = pulses;
+        auto faults = model::backend_violations(backend);
+        if (faults.empty()) faults = model::backend_in_service_violations(spec, backend);
+        if (!faults.empty()) return no(which + "a " + in_words(faults.front()));
+        backend.pulses = pulses ? *pulses : model::pulses_for_found(spec.key, backend.address);
         // Of the pulses alone, which are not the kernel's.
-        if (auto faults = model::backend_violations(backend); !faults.empty())
+        if (faults = model::backend_violations(backend); !faults.empty())
             return base::fail(base::faults_error(std::move(faults)));
         out.backends.push_back(std::move(backend));
     }

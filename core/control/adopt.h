@@ -1,5 +1,6 @@
 // What a virtual service that the kernel has would be as one of ours. Pure.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,10 @@ namespace gorb::control {
 
 // `name` "": made of the key, "tcp-10.0.0.1-80"; backends are called by their address, "10.1.0.1-80".
 // Errc::unsupported where gorb has no word for it (firewall marks, SCTP, a forwarding method of its own),
-// naming what it is.
+// naming what it is. `pulses` nullopt: pulses_for_found().
 base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
                                            const std::vector<ipvs::DestRecord>& dests,
-                                           const std::string& name, const model::PulseList& pulses);
+                                           const std::string& name,
+                                           const std::optional<model::PulseList>& pulses);
 
 }  // namespace gorb::control

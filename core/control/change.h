@@ -69,8 +69,8 @@ struct Declare {
 // A virtual service of the kernel that is not ours, with all its destinations, becomes one.
 struct Adopt {
     ipvs::ServiceKey key;
-    std::string name;         // "" for one made of the key
-    model::PulseList pulses;  // of its backends
+    std::string name;                             // "" for one made of the key
+    std::optional<model::PulseList> pulses = {};  // of its backends; else pulses_for_found()
 };
 
 using Change = std::variant<PutService, PutBackend, PatchService, PatchBackend, DeleteService, DeleteBackend,

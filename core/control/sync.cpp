@@ -73,7 +73,8 @@ struct Sync::Round {
     reconcile::Table wanted, found;
     std::set<Entry> leaving;  // and what is ours, but not to be there at the moment
     std::map<Entry, std::string> refused;
-    std::set<Entry> left_alone;  // drift that is only reported
+    std::set<Entry> drift;       // counted, of whatever attempt
+    std::set<Entry> left_alone;  // that which is only reported
     std::set<ipvs::ServiceKey> again;
     SyncCounts counts;
 };
@@ -175,10 +176,11 @@ bool Sync::is_drift(const Entry& of, const Round& round) const {
     return !slot.present || !dest->second.same_settings(slot.record());
 }
 
-// Says what somebody else did, and what was made of it.
+// Says what somebody else did, and what was made of it. What stays as it is found is told of once.
 void Sync::tell(const Op& op, const Round& round, const std::string& refused) {
     const Entry entry = reconcile::entry_of(op);
     const bool repaired = ports_.repair && refused.empty();
+    if (!repaired && drift_.with([&](const auto& map) { return map.contains(entry); })) return;
     const std::string what = repaired        ? "drift repaired: somebody had changed what is ours"
                              : ports_.repair ? "drift could not be repaired"
                                              : "drift: somebody has changed what is ours";
@@ -200,7 +202,7 @@ void Sync::tell(const Op& op, const Round& round, const std::string& refused) {
         if (repaired) {
             map.erase(entry);
         } else {
-            map.try_emplace(entry, Drift{entry, wanted, found, ports_.clock->wall()});
+            map.emplace(entry, Drift{entry, wanted, found, ports_.clock->wall()});
         }
     });
 }
@@ -212,13 +214,13 @@ std::vector<bool> Sync::drifted(reconcile::Plan& plan, Round& round) {
     std::erase_if(plan.ops, [&](const Op& op) {
         const Entry entry = reconcile::entry_of(op);
         const bool drift = is_drift(entry, round);
-        if (drift) ++round.counts.drift;
+        if (drift && round.drift.insert(entry).second) ++round.counts.drift;
         if (!drift || ports_.repair) {
             drifted.push_back(drift);
             return false;
         }
         round.left_alone.insert(entry);
-        if (!drift_.with([&](const auto& map) { return map.contains(entry); })) tell(op, round, "");
+        tell(op, round, "");
         return true;
     });
     return drifted;

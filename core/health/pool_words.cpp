@@ -114,6 +114,22 @@ std::vector<std::string> pool_warnings(const model::Service& service, const Asse
             "maintenance or not checked yet is not in the kernel instead, and draining one turns its clients "
             "away");
     }
+    // Weight 0 ends nothing that binds a client to its server, and each packet of the client renews that:
+    // ip_vs_check_template(), ip_vs_in_hook().
+    const bool stays = model::effective_on_down(service, traits) != model::OnDown::remove;
+    if (stays && service.persistence_s > 0) {
+        all.push_back(
+            "clients that persistence binds to a backend are sent to it while it is down as well, for as "
+            "long as they go on asking: on-down \"remove\" gives them another one at once, and so does "
+            "net.ipv4.vs.expire_quiescent_template = 1, which cuts their drains short too");
+    }
+    if (stays && service.key.protocol == model::Protocol::udp) {
+        all.push_back(
+            "a client that goes on sending from one port stays with its backend while that is down as well: "
+            "on-down \"remove\" gives it another one, at once where net.ipv4.vs.expire_nodest_conn is 1, "
+            "else "
+            "when the kernel forgets it (5 minutes)");
+    }
     if (policy.recovery != model::Recovery::immediate && !traits.ramps()) {
         all.push_back("recovery " + std::string(model::recovery_text(policy.recovery)) +
                       " has no effect with scheduler " + service.scheduler +

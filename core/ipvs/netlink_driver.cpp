@@ -39,6 +39,19 @@ base::Error gone() {
     return error;
 }
 
+// The module was unloaded and is there again, under another number. Of what was sent nothing was done.
+base::Error loaded_anew() {
+    base::Error error;
+    error.code = base::Errc::unavailable;
+    error.os_error = ESTALE;
+    error.sentence = "the kernel's IPVS comes and goes: module ip_vs was loaded anew";
+    return error;
+}
+
+bool is_anew(const base::Result<NetlinkChannel::Outcome>& outcome) {
+    return !outcome && outcome.error().os_error == ESTALE;
+}
+
 base::Error read_failed(const std::string& what, const Answer& answer) {
     base::Error error;
     error.os_error = answer.os_error;
@@ -113,12 +126,10 @@ class NetlinkDriver final : public Driver {
                                                    const OnData& on_data = {});
     base::Result<NetlinkChannel::Outcome> checked(base::Result<NetlinkChannel::Outcome> outcome);
     base::Result<Answer> ask(const std::string& what, NlMsg msg, const OnData& on_data = {});
-    bool family_is_there();
-
     template <class Record, class Make, class Read>
     base::Result<std::vector<Record>> dump(const std::string& what, Make&& make, Read&& read);
 
-    size_t apply_batch(std::span<const Op> ops, std::span<base::Status> statuses);
+    size_t apply_batch(std::span<const Op> ops, std::span<base::Status> statuses, bool again = false);
     void settle(std::span<const Op> ops, std::span<base::Status> statuses,
                 const std::vector<size_t>& unknown);
     base::Result<ServiceRecord> unused_mark();
@@ -167,6 +178,9 @@ base::Status NetlinkDriver::ensure() {
 
 base::Result<NetlinkChannel::Outcome> NetlinkDriver::exchange(std::span<const NlMsg> requests,
                                                               const OnData& on_data) {
+    auto outcome = checked(channel_->exchange(requests, on_data));
+    if (!is_anew(outcome)) return outcome;
+    for (const NlMsg& msg : requests) nlmsg_hdr(msg.get())->nlmsg_type = family_;
     return checked(channel_->exchange(requests, on_data));
 }
 
@@ -176,18 +190,17 @@ base::Result<NetlinkChannel::Outcome> NetlinkDriver::checked(base::Result<Netlin
         return outcome;
     }
     // A family that is gone answers ENOENT, as missing objects do.
-    const bool missing =
-        std::ranges::any_of(outcome->answers, [](const Answer& a) { return a.os_error == ENOENT; });
-    if (missing && !family_is_there()) {
+    if (std::ranges::none_of(outcome->answers, [](const Answer& a) { return a.os_error == ENOENT; }))
+        return outcome;
+    const auto family = channel_->family(IPVS_GENL_NAME);
+    if (family && *family == family_) return outcome;
+    if (!family) {
         family_ = 0;
         return base::fail(gone());
     }
-    return outcome;
-}
-
-bool NetlinkDriver::family_is_there() {
-    const auto family = channel_->family(IPVS_GENL_NAME);
-    return family && *family == family_;
+    family_ = *family;
+    forms_.emplace(family_);
+    return base::fail(loaded_anew());
 }
 
 // One request, one answer. Errors are those of the way; the kernel's is in the answer.
@@ -327,7 +340,7 @@ std::vector<base::Status> NetlinkDriver::apply(std::span<const Op> ops) {
 }
 
 // Applies as many operations as go into one send, at least one. How many is the answer.
-size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Status> statuses) {
+size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Status> statuses, bool again) {
     const auto refuse = [&](size_t i, base::Error error) {
         error.sentence = ops[i].text() + ": " + error.sentence;
         statuses[i] = base::fail(std::move(error));
@@ -349,6 +362,7 @@ size_t NetlinkDriver::apply_batch(std::span<const Op> ops, std::span<base::Statu
         return 1;
     }
     const auto outcome = checked(channel_->exchange_quietly(send_, taken));
+    if (is_anew(outcome) && !again) return apply_batch(ops, statuses, true);
     if (!outcome) {
         for (size_t i = 0; i < taken; ++i) refuse(i, outcome.error());
         return taken;

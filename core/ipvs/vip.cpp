@@ -143,11 +143,13 @@ base::Result<std::vector<base::Ip>> RouteVipTable::move_here(const std::vector<b
     if (!index) return base::fail(index.error());
     const auto all = places();
     if (!all) return base::fail(all.error());
-    const std::set<base::Ip> some(addresses.begin(), addresses.end());
+    std::set<base::Ip> missing(addresses.begin(), addresses.end());
+    for (const Place& place : *all) {
+        if (place.index == *index) missing.erase(place.address);
+    }
     std::vector<base::Ip> moved;
     for (const Place& place : *all) {
-        if (place.index == *index || place.prefix != place.address.bits() || !some.contains(place.address))
-            continue;
+        if (place.prefix != place.address.bits() || !missing.contains(place.address)) continue;
         const auto wanted = make(place.address, *index);
         if (!wanted) return base::fail(wanted.error());
         const int code = rtnl_addr_add(socket_.get(), wanted->get(), NLM_F_EXCL);

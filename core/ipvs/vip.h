@@ -19,8 +19,9 @@ class VipTable {
     virtual base::Result<std::set<base::Ip>> addresses() = 0;
     // true: added now. false: some interface of this host has the address already, nothing was changed.
     virtual base::Result<bool> add(const base::Ip& address) = 0;
-    // Those of `addresses` that another interface has, as /32 or /128, become this one's: each is added here
-    // before it is removed there. Which ones they were.
+    // Those of `addresses` that this interface has not and another one has, as /32 or /128, become this
+    // one's: each is added here before it is removed there. Which ones they were. Of one that both have, the
+    // other is somebody else's.
     virtual base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>& addresses) = 0;
     // Not having it is success.
     virtual base::Status remove(const base::Ip& address) = 0;

@@ -44,9 +44,9 @@ base::Result<Config> read_config(std::string_view body, const Defaults& defaults
 void write_config_services(base::JsonWriter& out, const Snapshot& snapshot);
 
 // The output of `ipvsadm -Sn` (ipvsadm(8), "save"): names are made of address and port ("tcp-10.0.0.1-80",
-// "10.1.0.1-80"), pulses are the standard one. Faults point to the line ("line 3"). What gorb has no word for
-// (firewall marks, SCTP, a persistence engine, one-packet scheduling, tunnels of another type than ipip) is a
-// fault that says so: nothing is left out in silence.
+// "10.1.0.1-80"), pulses are pulses_for_found(). Faults point to the line ("line 3"). What gorb has no word
+// for (firewall marks, SCTP, a persistence engine, one-packet scheduling, tunnels of another type than ipip)
+// is a fault that says so: nothing is left out in silence.
 base::Result<Config> read_ipvsadm(std::string_view text);
 
 }  // namespace gorb::model

@@ -387,6 +387,7 @@ class IpvsadmReader {
         Backend b;
         b.address = {address->ip, address->port.value_or(key.vip.port)};
         b.name = b.address.ip.text() + "-" + std::to_string(b.address.port);
+        b.pulses = pulses_for_found(key, b.address);
         if (!read_forwarding(given, b) || !read_number(given, Word::weight, "-w", 1, b.weight) ||
             !read_number(given, Word::upper, "-x", 0, b.upper_threshold) ||
             !read_number(given, Word::lower, "-y", 0, b.lower_threshold))

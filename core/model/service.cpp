@@ -36,6 +36,16 @@ std::string_view initial_text(Initial value) {
     return "";
 }
 
+PulseList pulses_for_found(const ServiceKey& service, const base::Endpoint& backend) {
+    if (service.protocol == Protocol::tcp && backend.port != 0) return {};
+    static const PulseList unchecked = [] {
+        PulseSpec pulse;
+        pulse.type = "none";
+        return PulseList({pulse});
+    }();
+    return unchecked;
+}
+
 DrainTime drain_time(base::Nanos wanted) {
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(wanted).count();
     const bool fits = ms >= 0 && ms <= int64_t{UINT32_MAX};

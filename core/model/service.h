@@ -205,6 +205,11 @@ struct Backend {
     bool operator==(const Backend&) const = default;
 };
 
+// How a backend is to be checked that somebody else made and nobody has said it of: with the standard pulse
+// where that tells something, else not at all. What serves must not lose its traffic by being taken over, and
+// a TCP connection is no question to a UDP service, nor to port 0.
+PulseList pulses_for_found(const ServiceKey& service, const base::Endpoint& backend);
+
 inline constexpr uint32_t max_weight = 65535;
 inline constexpr uint32_t max_threshold = 2'147'483'647;
 inline constexpr uint32_t max_persistence_s = 30 * 24 * 3600;

@@ -125,6 +125,9 @@ std::string wrong_with(const gorb_conn_options* options, const gorb_conn_events*
     if (!good_family(options->peer) || !good_family(options->source))
         return "an address is of no known family";
     if (options->peer.family == 0) return "a connection needs the address of a peer";
+    // Somebody's answer (the kernel's: refused) would be taken for the target's.
+    if (options->peer.port == 0)
+        return "there is no port to check: the backend's is 0, the client's, and the pulse names none";
     if ((options->flags & GORB_CONN_PROBE) != 0 && options->transport != GORB_TCP)
         return "GORB_CONN_PROBE is for TCP only";
     return "";

@@ -250,8 +250,11 @@ base::Result<control::Adopt> read_adopt(std::string_view body) {
         if (const auto violation = model::name_violation(*name)) doc.fault("name", *violation);
         adopt.name = std::move(*name);
     }
-    model::read_pulses(doc, model::Mode::create, adopt.pulses);
-    for (base::Fault& fault : model::pulse_violations(adopt.pulses)) faults.push_back(std::move(fault));
+    model::PulseList pulses;
+    model::read_pulses(doc, model::Mode::create, pulses);
+    for (base::Fault& fault : model::pulse_violations(pulses)) faults.push_back(std::move(fault));
+    const bool said = doc.has("pulses") || (doc.has("pulse") && !model::is_null(doc, "pulse"));
+    if (said) adopt.pulses = std::move(pulses);
     doc.finish();
     if (!faults.empty()) return base::fail(base::faults_error(std::move(faults)));
     adopt.key = ipvs::ServiceKey::of(static_cast<uint8_t>(protocol), vip);

@@ -215,6 +215,22 @@ class Durable(LabTest):
             self.untouched(before)
             self.assertEqual(len(traffic.servers()), 1)
 
+    def test_what_a_tcp_check_tells_nothing_of_keeps_its_traffic_when_it_is_adopted(self):
+        """UDP, and a service of every port, whose destinations have no port to check."""
+        self.lab.serve(1, servers.udp_echo, 53)
+        self.lab.serve(1, servers.http_server)
+        gorbd = self.gorbd()
+        for protocol, port in (("udp", 53), ("tcp", 0)):
+            service = (f"-{protocol[0]}", f"{VIP}:{port}")
+            self.lab.ipvsadm("-A", *service, "-s", "rr", "-p", "300")
+            self.lab.ipvsadm("-a", *service, "-r", f"10.1.1.2:{port}", "-m", "-w", "7")
+            reply = gorbd.request("POST", "/kernel/adopt", {"address": VIP, "port": port, "protocol": protocol, "name": protocol})
+            self.assertEqual(reply.status, 200, reply)
+            gorbd.wait_for(f"/service/{protocol}/10.1.1.2-{port}", lambda backend: backend["last"], "is checked")
+            self.assertEqual(self.lab.weights(f"{protocol} {VIP}:{port}"), {f"10.1.1.2:{port}": 7})
+        self.assertEqual(self.lab.ask_udp(VIP, 53), "s1 ?")
+        self.assertEqual(self.lab.fetch(VIP), "s1")
+
     def test_traffic_runs_through_an_import_of_what_ipvsadm_saved(self):
         before = self.of_ipvsadm()
         gorbd = self.gorbd(start=False)

@@ -1,4 +1,6 @@
 """Persistence: a client stays with its server."""
+import socket
+
 import servers
 from lab import VIP, VIP6, LabTest
 
@@ -55,3 +57,71 @@ class Persistence(LabTest):
         self.assertEqual(self.flags(VIP6), "persistent 90 mask 64")
         first = self.lab.fetch(VIP6)
         self.assertEqual(self.lab.count(5, VIP6), {first: 5})
+
+    def test_a_service_of_every_port_keeps_the_clients_port_whatever_its_backends_say(self):
+        """As README has it, and the kernel: a backend's port is the one that is checked."""
+        gorbd = self.gorbd()
+        for number, port in ((1, 80), (1, 8080), (2, 80)):
+            self.lab.serve(number, servers.http_server, port)
+        gorbd.made("/service/web", {"address": VIP, "port": 0, "method": "rr", "persistent": True})
+        gorbd.made("/service/web/s1", {"address": "10.1.1.2", "port": 8080, "pulse": {"type": "tcp"}})
+        gorbd.made("/service/web/s2", {"address": "10.1.2.2", "port": 0, "pulse": {"type": "tcp", "port": 80}})
+        self.wait_for_weights(f"tcp {VIP}:0", {"10.1.1.2:8080": 100, "10.1.2.2:0": 100})
+        self.lab.processes[1, "http_server", (8080,)].kill()
+        self.assertEqual({self.lab.fetch(VIP, source=f"10.0.0.{host}") for host in (2, 3)}, {"s1", "s2"})
+
+    def test_clients_of_a_backend_that_is_down_get_another_one_only_if_it_is_removed(self):
+        """The kernel does not end a persistence by weight 0 (net.ipv4.vs.expire_quiescent_template = 0), which is said."""
+        gorbd = self.gorbd()
+        gorbd.made("/service/web", {"address": VIP, "port": 80, "method": "rr", "persistent": True})
+        servers_of = {}
+        for number in (1, 2):
+            servers_of[f"s{number}"] = self.lab.serve(number, servers.http_server)
+            gorbd.made(f"/service/web/s{number}", {"address": self.lab.address(number), "port": 80, "pulse": {
+                "type": "tcp", "interval": "100ms", "rise": 1, "fall": 1}})
+        self.wait_for_weights(f"tcp {VIP}:80", {"10.1.1.2:80": 100, "10.1.2.2:80": 100})
+        mine = self.lab.fetch(VIP)
+        other = {"s1": "s2", "s2": "s1"}[mine]
+        servers_of[mine].kill()
+        gone, left = (f"10.1.{name[1]}.2:80" for name in (mine, other))
+        self.wait_for_weights(f"tcp {VIP}:80", {gone: 0, left: 100})
+        for _ in range(3):
+            with self.assertRaises(ConnectionRefusedError):
+                self.lab.fetch(VIP)
+        self.assertIn('on-down "remove"', "".join(gorbd.get("/service/web").json["warnings"]))
+
+        self.assertEqual(gorbd.patch("/service/web", {"on-down": "remove"}).status, 200)
+        self.wait_for_weights(f"tcp {VIP}:80", {left: 100})
+        self.assertEqual(self.lab.count(3, VIP), {other: 3})
+        self.assertEqual(gorbd.get("/service/web").json["warnings"], [])
+
+    def test_a_udp_client_stays_with_a_backend_that_is_down_until_it_is_removed(self):
+        """What the kernel knows of it is renewed by each of its packets, which is said."""
+        gorbd = self.gorbd()
+        gorbd.made("/service/echo", {"address": VIP, "port": 53, "protocol": "udp", "method": "rr"})
+        for number in (1, 2):
+            self.lab.serve(number, servers.udp_echo, 53)
+            gorbd.made(f"/service/echo/s{number}", {"address": self.lab.address(number), "port": 53, "pulse": {
+                "type": "tcp", "port": 80, "interval": "100ms", "rise": 1, "fall": 1}})
+            self.lab.serve(number, servers.http_server)
+        self.wait_for_weights(f"udp {VIP}:53", {"10.1.1.2:53": 100, "10.1.2.2:53": 100})
+        with self.lab.client:
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with client:
+            client.settimeout(20)
+
+            def ask():
+                client.sendto(b"?", (VIP, 53))
+                return client.recv(100).decode().split()[0]
+
+            mine = ask()
+            gone, left = ("10.1.1.2:53", "10.1.2.2:53") if mine == "s1" else ("10.1.2.2:53", "10.1.1.2:53")
+            self.lab.processes[int(mine[1]), "http_server", ()].kill()
+            self.wait_for_weights(f"udp {VIP}:53", {gone: 0, left: 100})
+            self.assertEqual([ask(), ask()], [mine, mine])
+            self.assertIn('on-down "remove"', "".join(gorbd.get("/service/echo").json["warnings"]))
+            self.lab.director.sysctl(ipv4__vs__expire_nodest_conn=1)
+            self.assertEqual(gorbd.patch("/service/echo", {"on-down": "remove"}).status, 200)
+            self.wait_for_weights(f"udp {VIP}:53", {left: 100})
+            self.assertNotEqual(ask(), mine)
+            self.assertEqual(gorbd.get("/service/echo").json["warnings"], [])

@@ -69,6 +69,23 @@ class Vip(LabTest):
         self.assertEqual(self.addresses("client"), own)
         self.assertEqual(self.addresses(), {"10.9.0.67/32"})
 
+    def test_one_that_the_host_has_elsewhere_as_well_is_left_there_by_a_start(self):
+        gorbd = self.gorbd("--vip-interface", "vips")
+        self.put(gorbd, "a", "10.9.0.68")
+        self.put(gorbd, "six", "fd09::68")
+        # For a routing daemon, say.
+        self.lab.director.ip("addr add 10.9.0.68/32 dev lo", "addr add fd09::68/128 dev lo nodad")
+        theirs = self.addresses("lo")
+        for end in (gorbd.terminate, gorbd.kill):
+            end()
+            gorbd.start()
+            self.assertEqual(self.addresses(), {"10.9.0.68/32", "fd09::68/128"})
+            self.assertEqual(self.addresses("lo"), theirs)
+        for name in ("a", "six"):
+            self.assertEqual(gorbd.delete(f"/service/{name}").status, 200)
+        self.assertEqual(self.addresses(), set())
+        self.assertEqual(self.addresses("lo"), theirs)
+
     def test_one_that_was_there_stays(self):
         self.lab.director.ip("addr add 10.9.0.61/32 dev vips", "addr add fd09::61/128 dev vips nodad")
         gorbd = self.gorbd("-vipi", "vips")  # Upstream's spelling.
@@ -95,3 +112,11 @@ class Vip(LabTest):
         self.assertEqual(made["options"].get("address", made["options"].get("host")), "10.0.0.1")
         self.assertIn("tcp 10.0.0.1:80", self.lab.table())
         self.assertNotIn(f"tcp {VIP}:80", self.lab.table())
+
+    def test_a_vip_is_not_taken_for_the_interfaces_own_address(self):
+        gorbd = self.gorbd("-i", "client", "--vip-interface", "client")
+        self.put(gorbd, "a", "10.9.0.69")
+        # As a network manager does when it starts again: the VIP comes first then.
+        self.lab.director.ip("addr del 10.0.0.1/24 dev client", "addr add 10.0.0.1/24 dev client")
+        made = gorbd.made("/service/web", {"port": 81, "method": "rr"})
+        self.assertEqual(made["options"]["address"], "10.0.0.1")

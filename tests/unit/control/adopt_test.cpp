@@ -68,6 +68,35 @@ TEST(Adopt, ADestinationThatGorbsRulesRefuseIsRefusedByItsField) {
     EXPECT_THAT(refusal(adopted(service(), {thresholds}, "", {})), HasSubstr("\"upper-threshold\""));
 }
 
+// The kernel takes it, and goes by the service's port; the "port" of the request is another one.
+TEST(Adopt, ADestinationThatDoesNotSuitItsServiceIsRefusedByItsField) {
+    ipvs::DestRecord other_port = dest("10.1.0.1:8080");
+    other_port.forwarding = IP_VS_CONN_F_DROUTE;
+    const auto sentence = refusal(adopted(service(), {other_port}, "", {}));
+    EXPECT_THAT(sentence, HasSubstr("its destination 10.1.0.1:8080 has a \"port\""));
+    EXPECT_THAT(sentence, HasSubstr("must be 80"));
+}
+
+// A tcp check would be refused by a server that speaks UDP, and all of them would be down at once.
+TEST(Adopt, WhatATcpCheckTellsNothingOfIsNotCheckedUnlessThatIsSaid) {
+    const auto type = [](const ipvs::ServiceRecord& record, const char* address,
+                         const std::optional<model::PulseList>& pulses) {
+        const auto found = adopted(record, {dest(address)}, "", pulses);
+        return found ? found->backends.at(0).pulses[0].type : found.error().sentence;
+    };
+    ipvs::ServiceRecord udp = service();
+    udp.key.protocol = 17;
+    ipvs::ServiceRecord every_port = service();
+    every_port.key.vip.port = 0;
+    every_port.flags = IP_VS_SVC_F_PERSISTENT;
+    every_port.timeout_s = 60;
+    EXPECT_EQ(type(service(), "10.1.0.1:80", {}), "tcp");
+    EXPECT_EQ(type(udp, "10.1.0.1:80", {}), "none");
+    EXPECT_EQ(type(every_port, "10.1.0.1:0", {}), "none");
+    EXPECT_EQ(type(every_port, "10.1.0.1:80", {}), "tcp");
+    EXPECT_EQ(type(udp, "10.1.0.1:80", model::PulseList()), "tcp");
+}
+
 TEST(Adopt, PulsesThatDoNotSuitAreTheRequestsFault) {
     model::PulseSpec pulse;
     pulse.source = base::Endpoint::parse("[fd00::1]:1")->ip;

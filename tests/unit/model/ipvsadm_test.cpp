@@ -63,6 +63,15 @@ TEST(Ipvsadm, ASavedTableBecomesServicesAndBackends) {
     EXPECT_EQ(every_port.spec.netmask, 16);
 }
 
+TEST(Ipvsadm, WhatATcpCheckTellsNothingOfIsNotChecked) {
+    const auto read = read_ipvsadm(
+        "-A -u 10.0.0.1:53 -s rr\n-a -u 10.0.0.1:53 -r 10.1.0.1:53 -m\n"
+        "-A -t 10.0.0.1:0 -s rr -p 60\n-a -t 10.0.0.1:0 -r 10.1.0.1:0 -m\n");
+    ASSERT_TRUE(read) << read.error().sentence;
+    for (const ConfigService& service : read->services)
+        EXPECT_EQ(service.backends.at(0).pulses[0].type, "none") << service.spec.name;
+}
+
 TEST(Ipvsadm, LinesWrittenByHandHaveTheDefaultsOfIpvsadm) {
     const auto read = read_ipvsadm(
         "# the shop\r\n"

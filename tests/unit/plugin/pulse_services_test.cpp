@@ -84,6 +84,15 @@ TEST_F(PulseTest, ARefusedConnectionIsTheTargetsFault) {
     EXPECT_EQ(report.code, -ECONNREFUSED);
 }
 
+// The kernel itself refuses a connection to port 0, which would look like the target's answer.
+TEST_F(PulseTest, WithoutAPortNothingIsAskedAndNothingIsLearned) {
+    base::Endpoint every_port = *base::Endpoint::parse("127.0.0.1:1");
+    every_port.port = 0;
+    const Report report = check("connect", every_port);
+    EXPECT_EQ(report.verdict, Verdict::unknown);
+    EXPECT_THAT(report.detail, HasSubstr("no port to check"));
+}
+
 TEST_F(PulseTest, NonsenseGivenToTheNetServiceIsRefused) {
     const Report report = check("open-nonsense");
     EXPECT_EQ(report.code, 6);

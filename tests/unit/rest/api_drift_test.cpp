@@ -1,12 +1,16 @@
 // Drift over the API: what somebody else changed is found, shown, and repaired or only reported.
 #include <gmock/gmock.h>
 
+#include <cerrno>
+
 #include "unit/rest/api_kernel_fixture.h"
 
 namespace gorb::rest::api_drift_test {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
 
 // The last event of that entry.
 std::optional<Json> event_of(const Json& events, const std::string& entry) {
@@ -59,6 +63,30 @@ TEST_F(KernelTest, DriftIsFoundRepairedAndTold) {
     EXPECT_EQ(json(call("POST", "/reconcile"))["drift"], 0);
     EXPECT_TRUE(page_has("\ngorb_drift_total 3\n"));
     EXPECT_TRUE(page_has("\ngorb_reconcile_rounds_total 2\n"));
+}
+
+// A scheduler whose module is gone, say, for which each round has several attempts.
+TEST_F(KernelTest, DriftThatCanNotBeRepairedIsToldOnceAndThenThatItIs) {
+    make_web_up(2);
+    const auto told = [&](const char* entry) {
+        std::vector<std::string> texts;
+        for (const Json& event : json(get("/events"))["events"].elements()) {
+            if (event["kind"] == "drift" && event["entry"] == entry) texts.push_back(event["text"].text());
+        }
+        return texts;
+    };
+    driver->set_hook(
+        [](const ipvs::Op& op, uint64_t) { return op.kind == ipvs::Op::Kind::add_service ? ENOENT : 0; });
+    apply(ipvs::Op::remove(key_of("10.0.0.1:80")));
+    EXPECT_EQ(json(call("POST", "/reconcile"))["drift"], 3) << "the service and two destinations";
+    for (int i = 0; i < 2; ++i) EXPECT_GT(json(call("POST", "/reconcile"))["refused"].number(), 0);
+    EXPECT_THAT(told("10.0.0.1:80/tcp"), ElementsAre(HasSubstr("could not be repaired")));
+    EXPECT_THAT(told("10.1.0.1:8080 in 10.0.0.1:80/tcp"), SizeIs(1));
+    EXPECT_FALSE(json(get("/kernel"))["differences"].at(0)["since"].is_null());
+    driver->set_hook({});
+    EXPECT_EQ(json(call("POST", "/reconcile"))["refused"], 0);
+    EXPECT_THAT(told("10.0.0.1:80/tcp"), ElementsAre(HasSubstr("could not be"), HasSubstr("drift repaired")));
+    EXPECT_EQ(json(get("/kernel"))["differences"].size(), 0U);
 }
 
 TEST_F(KernelTest, WhatIsForeignIsNoDrift) {

@@ -227,6 +227,21 @@ TEST_F(KernelTest, AnAdoptedServiceHasTheNameAndThePulseThatAreGiven) {
     EXPECT_EQ(b["options"]["pulse"]["args"]["path"], "/up");
 }
 
+TEST_F(KernelTest, WhoSaysNothingOfPulsesLeavesThemToWhatIsFound) {
+    for (const char* unsaid : {"", R"(,"pulse":null)"}) {
+        const auto adopt =
+            read_adopt(R"({"address":"10.0.0.1","port":53,"protocol":"udp")" + std::string(unsaid) + "}");
+        ASSERT_TRUE(adopt) << adopt.error().sentence;
+        EXPECT_FALSE(adopt->pulses);
+    }
+    for (const char* said : {R"("pulse":{"type":"tcp"})", R"("pulses":[{"type":"tcp"}])"}) {
+        const auto adopt =
+            read_adopt(R"({"address":"10.0.0.1","port":53,"protocol":"udp",)" + std::string(said) + "}");
+        ASSERT_TRUE(adopt) << adopt.error().sentence;
+        EXPECT_EQ(adopt->pulses, model::PulseList());
+    }
+}
+
 TEST_F(KernelTest, WhatIsNotThereOrNotToBeAdoptedIsSaidAndNothingChanges) {
     make_web();
     make_foreign("10.0.0.2:80");
