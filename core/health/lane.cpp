@@ -140,8 +140,9 @@ void Lane::turn() {
     look_at_the_wall();
     const uint64_t now = loop_.now();
 
+    // What has come since the events were fetched may be the answer, and is looked at before the next turn.
     overdue_.clear();
-    scheduler_.advance(now, overdue_);
+    scheduler_.advance(loop_.fetched_at(), overdue_);
     for (const Slot slot : overdue_) time_out(slot, now);
 
     starts_.clear();
@@ -168,7 +169,8 @@ void Lane::start(const Scheduler::Start& what) {
     was_asked_[slot] = asked_[slot];
     asked_[slot] = false;
     const uint64_t started = scheduler_.started(slot);
-    const uint64_t deadline = started + base::ns_of(probes_.aim(slot).spec.pulse.timeout);
+    // From now on: those before it in this turn may have taken long, or the process was stopped among them.
+    const uint64_t deadline = loop_.now() + base::ns_of(probes_.aim(slot).spec.pulse.timeout);
     scheduler_.limit(slot, deadline);
     if (prober_.start_again(slot, deadline)) return;
     const auto ended = with_subject(

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -24,6 +25,9 @@ namespace {
 const base::SystemClock system_clock;
 
 constexpr int events_a_turn = 128;  // then timers and posts again: a burst makes nothing late
+// A turn so long after its time was held up, by a callback or with the whole process. More may have come
+// meanwhile than one fetch brings: that is taken first, for at most `catching_up`.
+constexpr uint64_t held_up = 50'000'000, catching_up = 100'000'000;  // ns
 
 uint32_t to_epoll(uint32_t events) {
     return (events & readable ? uint32_t{EPOLLIN} : 0U) | (events & writable ? uint32_t{EPOLLOUT} : 0U);
@@ -59,7 +63,9 @@ struct Loop::Impl {
     bool take_posts();
     int wait(int timeout_ms);
     int timeout_ms(uint64_t now);
+    uint64_t first_due(uint64_t now) const;
     bool dispatch(int count);
+    bool take_events(int count, uint64_t due, const base::Clock& clock);
 
     std::unique_ptr<SocketPool> sockets;
     int epoll_fd = -1, wake_fd = -1;
@@ -192,6 +198,10 @@ uint64_t Loop::turn() const {
     return impl_->turns;
 }
 
+uint64_t Loop::fetched_at() const {
+    return impl_->turn_now ? impl_->turn_now : now();
+}
+
 TimerId Loop::at(uint64_t when, std::function<void()> fn) {
     // The clock is asked only where the answer matters.
     const bool soon = impl_->turn_now == 0 || when < impl_->turn_now + TimerWheel::slot_ns;
@@ -256,6 +266,13 @@ int Loop::Impl::timeout_ms(uint64_t now) {
     return static_cast<int>((*next - now + 999'999) / 1'000'000);
 }
 
+// When the next timer is due; a time that never comes where there is none.
+uint64_t Loop::Impl::first_due(uint64_t now) const {
+    const auto next = wheel.next();
+    if (!next) return std::numeric_limits<uint64_t>::max();
+    return *next != 0 ? *next : now;
+}
+
 int Loop::Impl::wait(int timeout) {
     if (timeout != 0) {
         std::lock_guard lock(mutex);
@@ -265,7 +282,10 @@ int Loop::Impl::wait(int timeout) {
             timeout = 0;
         }
     }
-    return std::max(0, epoll_wait(epoll_fd, ready.data(), events_a_turn, timeout));
+    int count = epoll_wait(epoll_fd, ready.data(), events_a_turn, timeout);
+    // A process that was stopped and goes on is told this instead of what has come meanwhile.
+    if (count < 0 && errno == EINTR) count = epoll_wait(epoll_fd, ready.data(), events_a_turn, 0);
+    return std::max(0, count);
 }
 
 bool Loop::Impl::dispatch(int count) {
@@ -298,12 +318,29 @@ bool Loop::Impl::dispatch(int count) {
     return any;
 }
 
+// What was fetched, and more after a time in which nobody did. What has come goes before what is due: a late
+// turn must not hide an answer that came in time.
+bool Loop::Impl::take_events(int count, uint64_t due, const base::Clock& clock) {
+    bool any = dispatch(count);
+    if (turn_now <= due || turn_now - due <= held_up) return any;
+    // Once more in any case: what was fetched may be from before.
+    for (size_t most = fds.size() / events_a_turn + 1; most > 0; --most) {
+        count = wait(0);
+        ++turns;
+        any = dispatch(count) || any;
+        if (count < events_a_turn || clock.now() - turn_now > catching_up) break;
+    }
+    return any;
+}
+
 void Loop::run() {
     pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
     impl_->thread = std::this_thread::get_id();
     bool going = true;
     while (going) {
-        const int timeout = impl_->timeout_ms(clock_->now());
+        const uint64_t before = clock_->now();
+        const int timeout = impl_->timeout_ms(before);
+        const uint64_t due = impl_->first_due(before);
         busy_since_.store(0, std::memory_order_relaxed);
         const int count = impl_->wait(timeout);
         ++impl_->turns;
@@ -316,8 +353,7 @@ void Loop::run() {
         impl_->take_posts();  // also those posted just before stop()
         if (!going) break;
         impl_->wheel.collect(impl_->turn_now);
-        // What has come goes before what is due: a late turn must not hide an answer that came in time.
-        impl_->dispatch(count);
+        impl_->take_events(count, due, *clock_);
         for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) fn();
         impl_->turn_now = 0;
     }
@@ -328,13 +364,14 @@ void Loop::run() {
 
 bool Loop::step() {
     const auto before = impl_->thread.exchange(std::this_thread::get_id());
+    const uint64_t due = impl_->first_due(clock_->now());
     const int count = impl_->wait(0);
     ++impl_->turns;
     impl_->turn_now = clock_->now();
     busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
     bool any = impl_->take_posts();
     impl_->wheel.collect(impl_->turn_now);
-    any = impl_->dispatch(count) || any;
+    any = impl_->take_events(count, due, *clock_) || any;
     for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) {
         fn();
         any = true;

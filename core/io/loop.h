@@ -51,6 +51,8 @@ class Loop {
     void close(int fd);
     // Counts the turns. An event that is delivered in a turn tells nothing of what was begun in that turn.
     uint64_t turn() const;
+    // Up to when the events of this turn were fetched; outside a turn, now.
+    uint64_t fetched_at() const;
 
     // Calls fn once, at or up to one slot (10 ms) after `when` (monotonic ns). A time that has passed means
     // the next turn.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A server of each kind that does as it should, on all addresses of both families.
 
-    good.py CERT KEY      prints {"web": PORT, "web-tls", "udp", "dns", "grpc", "grpc-tls"} and ends with its standard input
+    good.py CERT KEY      prints {"web": PORT, "web-tls", "thoughtful", "udp", "dns", "grpc", "grpc-tls"} and ends with its standard input
 
 An answer comes from the address that was asked.
 """
@@ -21,6 +21,12 @@ TYPE_A_IN = b"\0\1\0\1"
 
 async def web(reader, writer):
     while await reader.readuntil(b"\r\n\r\n"):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+async def thoughtful(reader, writer):
+    while await reader.readuntil(b"\r\n\r\n"):
+        await asyncio.sleep(0.2)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
 
@@ -83,6 +89,7 @@ async def main(cert, key):
 
     await listen("web", web)
     await listen("web-tls", web, alpn=["http/1.1"])
+    await listen("thoughtful", thoughtful)
     await listen("grpc", grpc)
     await listen("grpc-tls", grpc, alpn=["h2"])
     receive("udp", lambda message: b"echo " + message)

@@ -1,7 +1,9 @@
 """Trouble of the machine that checks is UNKNOWN: it counts for neither side and changes no state, and when it is over the checks
 go on by themselves."""
 import http.client
+import signal
 import socket
+import time
 import unittest
 from pathlib import Path
 
@@ -213,6 +215,22 @@ class Trouble(RobustTest):
             self.assertEqual(connection.getresponse().status, 200)
         for connection in fresh:
             connection.close()
+
+    def test_an_answer_that_came_while_gorbd_was_stopped_is_one(self):
+        """However late it is seen: what stood still was not the server."""
+        gorbd, good = self.daemon(), self.good()
+        pulse = {"type": "http", "fresh-every": 0, "interval": "250ms", "timeout": "1s"}
+        gorbd.serve("web", good.ports["thoughtful"], pulse, addresses(300))
+        self.up(gorbd, "web")
+        for _ in range(4):
+            gorbd.process.send_signal(signal.SIGSTOP)
+            time.sleep(1.8)  # the deadlines of those under way are 0.8 s ago then
+            gorbd.process.send_signal(signal.SIGCONT)
+            before = gorbd.backends("web")
+            wait_until("all were checked again", lambda: all(
+                b["counts"]["passes"] >= before[name]["counts"]["passes"] + 2 for name, b in gorbd.backends("web").items()), 20)
+        for name, b in gorbd.backends("web").items():
+            self.assertEqual((self.since_up("web", name, b["counts"])[1], b["counts"]["unknowns"]), (0, 0), f"{name}: {b}")
 
     def test_no_route(self):
         gorbd, good = self.daemon(), self.good()

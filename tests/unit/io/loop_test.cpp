@@ -335,6 +335,31 @@ TEST_F(LoopTest, ATurnTakesDescriptorsBeforeTimersAndPostsBeforeBoth) {
     EXPECT_THAT(order, ElementsAre(1, 2, 3, 4));
 }
 
+// A process that was stopped finds more answers than one fetch brings, and every deadline passed.
+TEST_F(LoopTest, AfterALongHoldUpAllThatHasComeGoesBeforeWhatIsDue) {
+    std::vector<Pair> pairs(400);
+    size_t answered = 0, before = 0;
+    for (const Pair& pair : pairs) {
+        const auto take = [&answered, &pair](uint32_t) {
+            pair.drain();
+            ++answered;
+        };
+        ASSERT_TRUE(loop.watch(pair.a, readable, take));
+    }
+    const auto turn_after = [&](uint64_t time) {
+        answered = 0;
+        loop.at(clock.now() + 100 * ms, [&] { before = answered; });
+        for (const Pair& pair : pairs) pair.feed();
+        clock.advance(time);
+        loop.step();
+    };
+    turn_after(900 * ms);
+    EXPECT_EQ(before, 400U);
+    turn_after(110 * ms);
+    EXPECT_EQ(before, 128U) << "in time: a burst makes nothing late";
+    for (const Pair& pair : pairs) ASSERT_TRUE(loop.watch(pair.a, 0, nullptr));
+}
+
 TEST_F(LoopTest, CapturesMayCallTheLoopWhileItDies) {
     base::ManualClock own;
     auto other = std::make_unique<Loop>("dies", &own);
