@@ -348,26 +348,29 @@ void Control::push(const std::string& service, const std::string& backend, const
     }
 }
 
-EffectiveWeight Control::weight_of(const model::Service& service, const model::BackendEntry& backend,
-                                   const std::string& because) const {
+EffectiveWeight Control::weight_of(const model::BackendEntry& backend) const {
     Slots::Published slot = impl_->parts.slots.published(backend.id);
     EffectiveWeight weight;
     weight.configured = backend.spec.weight;
     weight.effective = slot.weight;
     weight.decision = slot.decision;
     weight.present = slot.present;
-    weight.words = health::factor_words(service, slot.decision, because);
     weight.not_applied = std::move(slot.not_applied);
+    return weight;
+}
+
+void explain(EffectiveWeight& weight, const model::Service& service, const std::string& because) {
+    const health::Decision& decided = weight.decision;
+    weight.words = health::factor_words(service, decided, because);
     const bool as_decided =
-        slot.present == slot.decision.present && (!slot.present || slot.weight == slot.decision.effective);
+        weight.present == decided.present && (!weight.present || weight.effective == decided.effective);
     if (!as_decided) {
         weight.why = "the kernel did not take another weight";
-    } else if (weight.effective != weight.configured || slot.decision.cause == health::Cause::panic ||
-               slot.decision.cause == health::Cause::kept || slot.decision.cause == health::Cause::held ||
-               slot.decision.cause == health::Cause::before) {
-        weight.why = health::words(service, slot.decision, because);
+    } else if (weight.effective != weight.configured || decided.cause == health::Cause::panic ||
+               decided.cause == health::Cause::kept || decided.cause == health::Cause::held ||
+               decided.cause == health::Cause::before) {
+        weight.why = health::words(service, decided, because);
     }
-    return weight;
 }
 
 PoolStatus Control::pool_of(const model::Service& service) const {

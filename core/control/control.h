@@ -36,11 +36,14 @@ namespace gorb::control {
 struct EffectiveWeight {
     uint32_t configured = 0, effective = 0;
     health::Decision decision;
-    std::string why;  // "" when they are equal
+    std::string why;  // "" when they are equal; this and `words` are explain()'s
     health::FactorWords words;
     bool present = true;      // false: the destination is not in the kernel
     std::string not_applied;  // what the kernel said to the last attempt to set it, "" when it took it
 };
+
+// Says why it is what it is. `because`: of its health, health::View::because.
+void explain(EffectiveWeight& weight, const model::Service& service, const std::string& because);
 
 // What the pool policy made of a service.
 struct PoolStatus {
@@ -132,9 +135,8 @@ class Control {
     // The ETag of an object's revision, without quotes. It names the store as well; with the store in memory,
     // this run of the daemon.
     std::string etag(uint64_t revision) const;  // [any]
-    // `because`: of its health, health::View::because. [any]
-    EffectiveWeight weight_of(const model::Service& service, const model::BackendEntry& backend,
-                              const std::string& because) const;
+    // Without words, which are of its health as well: that is never older when it is read after this. [any]
+    EffectiveWeight weight_of(const model::BackendEntry& backend) const;
     PoolStatus pool_of(const model::Service& service) const;                          // [any]
     std::optional<DrainView> drain_of(const model::BackendEntry& backend) const;      // [any]
     health::Suspicion suspicion() const;                                              // [any]

@@ -194,8 +194,14 @@ const health::CheckView& deciding(const health::View& view) {
     return view.decides < view.checks.size() ? view.checks[view.decides] : none;
 }
 
-// What its weight rests on: View::because, or what keeps the checks from counting that have none yet.
-std::string ground_of(const health::View& view) {
+// What its weight rests on: View::because, or what keeps the checks from counting that have none yet. The
+// weight follows the state in a moment: what makes a backend up by now is no reason for what was decided
+// before.
+std::string ground_of(const health::View& view, const health::Decision& decided) {
+    const bool as_up = decided.health > 0 && decided.cause != health::Cause::panic &&
+                       decided.cause != health::Cause::kept && decided.cause != health::Cause::held &&
+                       decided.cause != health::Cause::before;
+    if (view.state == health::State::up && !as_up) return "it is up by now, and its weight follows";
     if (view.state != health::State::unknown || !view.because.empty()) return view.because;
     for (const health::CheckView& check : view.checks) {
         if (check.state != health::State::unknown || !check.checked) continue;
@@ -208,8 +214,10 @@ std::string ground_of(const health::View& view) {
 
 BackendStatus status_of(const control::Control& control, const model::Service& service,
                         const model::BackendEntry& backend) {
-    BackendStatus status{.health = control.health_of(backend), .weight = {}, .drain = {}, .note = {}};
-    status.weight = control.weight_of(service, backend, status.health ? ground_of(*status.health) : "");
+    BackendStatus status{.health = {}, .weight = control.weight_of(backend), .drain = {}, .note = {}};
+    status.health = control.health_of(backend);
+    control::explain(status.weight, service,
+                     status.health ? ground_of(*status.health, status.weight.decision) : "");
     if (backend.spec.admin == model::Admin::drain) status.drain = control.drain_of(backend);
     return status;
 }

@@ -27,7 +27,7 @@ std::string untold_now(World& world, ipvs::MemoryDriver& table) {
         if (!*record && !told) wrong += name + " is not there, and nothing is said\n";
         const auto dests = table.dests(key);
         service->backends.for_each([&](const std::string& backend, const model::BackendPtr& entry) {
-            const auto weight = world.control->weight_of(service->spec, *entry, "");
+            const auto weight = world.control->weight_of(*entry);
             if (told || !weight.not_applied.empty()) return;
             const ipvs::DestRecord* is = nullptr;
             if (dests) {
@@ -136,7 +136,7 @@ TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
             [&](const std::string& name, const model::ServicePtr& service) {
                 EXPECT_EQ(world.control->refused(name), "");
                 service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-                    EXPECT_EQ(world.control->weight_of(service->spec, *backend, "").not_applied, "");
+                    EXPECT_EQ(world.control->weight_of(*backend).not_applied, "");
                 });
             });
         if (HasFailure()) return;
@@ -191,7 +191,7 @@ TEST(Refusals, ShowOnTheirObjectAndHoldUpNobody) {
         refused = there = 0;
         world.control->snapshot()->services.for_each([&](const std::string&, const model::ServicePtr& s) {
             s->backends.for_each([&](const std::string& name, const model::BackendPtr& backend) {
-                const auto weight = world.control->weight_of(s->spec, *backend, "");
+                const auto weight = world.control->weight_of(*backend);
                 EXPECT_EQ(weight.not_applied.empty(), name != "b3");
                 EXPECT_EQ(weight.present, name != "b3");
                 ++(weight.not_applied.empty() ? there : refused);

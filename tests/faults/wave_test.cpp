@@ -172,7 +172,7 @@ TEST(Wave, OfTenThousandServersThatDieInASecondIsAFewBatchesAndNobodyWaits) {
         const model::SnapshotPtr now = control.snapshot();
         now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
             service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-                n += control.weight_of(service->spec, *backend, "").effective == weight ? 1 : 0;
+                n += control.weight_of(*backend).effective == weight ? 1 : 0;
             });
         });
         return n;

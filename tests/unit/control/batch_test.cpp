@@ -60,7 +60,8 @@ struct World {
             EXPECT_EQ(service->by_address.size(), service->backends.size());
             uint32_t primaries = 0, up = 0;
             service->backends.for_each([&](const std::string& backend, const model::BackendPtr& entry) {
-                const EffectiveWeight weight = control.weight_of(service->spec, *entry, "");
+                EffectiveWeight weight = control.weight_of(*entry);
+                explain(weight, service->spec, "");
                 text += " " + backend + " " + entry->spec.address.text() + " " +
                         std::to_string(entry->spec.weight) + "/" + std::to_string(weight.effective) + " " +
                         weight.why + (weight.present ? "" : " removed") + "\n";

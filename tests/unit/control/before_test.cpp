@@ -167,7 +167,9 @@ TEST_F(TakeOverTest, WhatKeepsAllOfItsWeightSaysWhy) {
     ASSERT_EQ(weights(), "b1 33");
     const auto why = [&] {
         const model::ServicePtr service = web();
-        return control->weight_of(service->spec, **service->backends.find("b1"), "").why;
+        EffectiveWeight weight = control->weight_of(**service->backends.find("b1"));
+        explain(weight, service->spec, "");
+        return weight.why;
     };
     EXPECT_EQ(why(), "no check has finished yet; until then it keeps the weight it had in the kernel");
     becomes("b1", health::State::up);

@@ -452,7 +452,7 @@ TEST_F(DurableTest, WhatTheKernelCanNotBeReadForIsNotShownAsApplied) {
     const auto not_applied = [&] {
         const auto now = control->snapshot();
         const model::ServiceEntry& web = **now->services.find("web");
-        return control->weight_of(web.spec, **web.backends.find("b1"), "").not_applied;
+        return control->weight_of(**web.backends.find("b1")).not_applied;
     };
     EXPECT_EQ(not_applied(), "");
     config.services[0].backends[0].forwarding = model::Forwarding::dr;

@@ -53,7 +53,7 @@ struct PreviewTest : testing::Test {
         const model::BackendPtr b = *entry->backends.find(name);
         const health::Changed changed{b->id, state, 100, 1, 1, "as the test says"};
         control->health_changed({&changed, 1});
-        const auto is = [&] { return control->weight_of(entry->spec, *b, "").effective; };
+        const auto is = [&] { return control->weight_of(*b).effective; };
         for (int i = 0; i < 5000 && is() != weight; ++i)
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         ASSERT_EQ(is(), weight);

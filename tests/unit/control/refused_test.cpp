@@ -82,7 +82,9 @@ struct RefusedTest : testing::Test {
     EffectiveWeight weight(const std::string& name) {
         const auto now = control->snapshot();
         const model::ServicePtr web = *now->services.find("web");
-        return control->weight_of(web->spec, **web->backends.find(name), "");
+        EffectiveWeight weight = control->weight_of(**web->backends.find(name));
+        explain(weight, web->spec, "");
+        return weight;
     }
     std::optional<ipvs::DestRecord> dest(const std::string& address) {
         const auto dests = table.dests(key(vip));

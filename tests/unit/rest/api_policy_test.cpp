@@ -63,6 +63,20 @@ TEST_F(ApiPolicyTest, ADrainedBackendThatGoesDownShowsBothReasons) {
     wait_for(backend(1), [](const Json& now) { return now["weight"]["factors"]["health"] == 100; });
 }
 
+// Between the two there is a turn of the control, which waits a little when many change at once.
+TEST_F(ApiPolicyTest, WhatIsUpByNowIsNoReasonForTheWeightThatHasNotFollowed) {
+    make_web(1);
+    wait_weight(1, 100);
+    world.answer("b1", health::failing());
+    wait_weight(1, 0);
+    control->stop();
+    world.answer("b1", health::passing());
+    const auto j = json(wait_for(backend(1), [](const Json& now) { return now["state"] == "up"; }));
+    EXPECT_EQ(j["weight"]["effective"], 0);
+    EXPECT_EQ(j["weight"]["why"], "down: it is up by now, and its weight follows");
+    EXPECT_EQ(j["because"], "connected");
+}
+
 TEST_F(ApiPolicyTest, ADrainShowsWhatIsLeftAndSaysWhenItIsFinished) {
     make_web(1);
     wait_weight(1, 100);
