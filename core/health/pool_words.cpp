@@ -115,8 +115,9 @@ std::vector<std::string> pool_warnings(const model::Service& service, const Asse
             "away");
     }
     // Weight 0 ends nothing that binds a client to its server, and each packet of the client renews that:
-    // ip_vs_check_template(), ip_vs_in_hook().
-    const bool stays = model::effective_on_down(service, traits) != model::OnDown::remove;
+    // ip_vs_check_template(), ip_vs_in_hook(). Said where there is one that is not up: README has it of all.
+    const bool some_down = pool.primaries_up + pool.backups_up < pool.primaries + pool.backups;
+    const bool stays = some_down && model::effective_on_down(service, traits) != model::OnDown::remove;
     if (stays && service.persistence_s > 0) {
         all.push_back(
             "clients that persistence binds to a backend are sent to it while it is down as well, for as "
