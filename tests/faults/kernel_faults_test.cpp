@@ -42,13 +42,18 @@ std::string untold_now(World& world, ipvs::MemoryDriver& table) {
 }
 
 // A drain that is over becomes a change by itself, which may be half done while this looks.
-std::string untold(World& world, ipvs::MemoryDriver& table) {
-    std::string wrong = untold_now(world, table);
+template <class Look>
+std::string patiently(World& world, Look look) {
+    std::string wrong = look();
     for (int i = 0; i < 5 && !wrong.empty(); ++i) {
         world.ownership();
-        wrong = untold_now(world, table);
+        wrong = look();
     }
     return wrong;
+}
+
+std::string untold(World& world, ipvs::MemoryDriver& table) {
+    return patiently(world, [&] { return untold_now(world, table); });
 }
 
 // Until the longest retry is over, and a little more.
@@ -127,7 +132,9 @@ TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
         let_it_settle(world, clock);
         ASSERT_EQ(promised.compare(*world.control->snapshot()), "");
         gone_slowly += going - promised.going().size();
-        ASSERT_EQ(table_differs(*table, *world.control, {}, promised.foreign), "");
+        ASSERT_EQ(
+            patiently(world, [&] { return table_differs(*table, *world.control, {}, promised.foreign); }),
+            "");
         ASSERT_EQ(vips_differ(*vips, *world.control), "");
         ASSERT_EQ(untold(world, *table), "");
         EXPECT_TRUE(world.ownership().drift.empty());

@@ -250,6 +250,7 @@ std::string table_differs(ipvs::MemoryDriver& table, const control::Control& con
     for (const ipvs::ServiceRecord& service : *services) {
         has.insert(line(service));
         const auto dests = table.dests(service.key);
+        if (!dests) return service.key.text() + " went while this looked: " + dests.error().sentence;
         for (const ipvs::DestRecord& dest : *dests) {
             if (dest.address == stranger() && strangers_in.contains(service.key)) continue;
             has.insert(dest_line(service.key, dest));

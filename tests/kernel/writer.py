@@ -58,6 +58,7 @@ class Writer:
         self.known = {}
         self.open = None        # what will be known if the request that is under way is done
         self.foreign = False    # the kernel has `taken`, and it is not adopted
+        self.owed = False       # `taken` was removed, and nothing was changed since
         self.trouble = None
         self.answered = {}      # {kind of request: answers}
 
@@ -93,7 +94,7 @@ class Writer:
         self.open = after
         status, _, text = self.ask(connection, method, path, body, headers)
         if status in good:
-            self.known = after
+            self.known, self.owed = after, False
         elif status not in stale:
             self.trouble = f"{method} {path} {body}: {status} {text}"
             return False
@@ -199,7 +200,10 @@ class Writer:
         name, key = self.taken, f"{self.taken_address}:80"
         rest = without(self.known, name)
         if name in self.known:
-            return self.change(connection, "DELETE adopted", "DELETE", f"/service/{name}", rest)
+            self.owed = self.change(connection, "DELETE adopted", "DELETE", f"/service/{name}", rest)
+            return
+        if self.owed:  # What is made anew before gorb has noted that its own is gone would be its own after a kill.
+            return
         if not self.foreign:
             self.foreign = True
             self.lab.ipvsadm("-A", "-t", key, "-s", THEIR_METHOD)
@@ -233,5 +237,7 @@ class Writer:
             raise AssertionError(f"there is {found}; acknowledged was {self.known}, unanswered {self.open}")
         if self.taken in found:
             self.foreign = False
+        elif self.taken in self.known:
+            self.owed = True
         self.known, unanswered, self.open = found, self.open is not None, None
         return unanswered
