@@ -7,9 +7,14 @@
 
 namespace gorb::health {
 
-void Board::Record::set(std::vector<Ref> refs) {
+void Board::Record::set(std::vector<Ref> refs, const base::Endpoint& address, bool goes_elsewhere) {
     check = refs.front();
-    many = refs.size() > 1 ? std::make_unique<std::vector<Ref>>(std::move(refs)) : nullptr;
+    const bool ordinary = refs.size() == 1 && !goes_elsewhere;
+    more = ordinary ? nullptr : std::make_unique<More>(More{std::move(refs), address});
+}
+
+base::Endpoint Board::address_of(const Record& r) const {
+    return r.more ? r.more->address : lane(r.check).address(r.check.slot);
 }
 
 uint32_t Board::hash_of(model::BackendId id) {
@@ -25,9 +30,10 @@ Board::Record* Board::find(Shard& shard, model::BackendId id) {
 Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past,
                             int64_t wall) {
     // Not the bits that give a probe its place in the interval: those of one loop would be neighbours there.
-    const uint64_t hash = spread(health::hash_of(target.address) ^ spec->hash);
+    const base::Endpoint address = model::checked_address(target.address, spec->pulse);
+    const uint64_t hash = spread(health::hash_of(address) ^ spec->hash);
     const auto at = static_cast<uint32_t>((hash >> 32) % lanes_.size());
-    return {at, lanes_[at]->subscribe(target.address, spec, target.id, target.wants_ratio, past, wall)};
+    return {at, lanes_[at]->subscribe(address, spec, target.id, target.wants_ratio, past, wall)};
 }
 
 namespace {
@@ -61,7 +67,9 @@ std::vector<std::optional<size_t>> successions(const std::vector<SpecPtr>& befor
     };
     const auto of_type = [](const Spec& a, const Spec& b) { return a.pulse.type == b.pulse.type; };
     take([](const Spec& a, const Spec& b) { return &a == &b; });
-    take([&](const Spec& a, const Spec& b) { return of_type(a, b) && a.pulse.args == b.pulse.args; });
+    take([&](const Spec& a, const Spec& b) {
+        return of_type(a, b) && a.pulse.args == b.pulse.args && a.pulse.address == b.pulse.address;
+    });
     take(of_type);
     return from;
 }
@@ -84,8 +92,8 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     if (found) {
         before.assign(found->begin(), found->end());
         for (const Ref& ref : before) specs_before.push_back(lane(ref).spec(ref.slot));
-        const bool same_thing = found->service.view() == target.service &&
-                                lane(before[0]).address(before[0].slot) == target.address;
+        const bool same_thing =
+            found->service.view() == target.service && address_of(*found) == target.address;
         if (found->name.view() != target.backend) found->name = Text(target.backend);
         if (same_thing && specs == specs_before && found->wants_ratio == target.wants_ratio) return {};
         kept = same_thing;
@@ -118,7 +126,8 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
         refs.push_back(subscribe(target, specs[i], past ? &*past : nullptr, wall));
     }
     for (const Ref& ref : before) lane(ref).unsubscribe(ref.slot, target.id);
-    r.set(std::move(refs));
+    r.set(std::move(refs), target.address,
+          std::ranges::any_of(target.pulses, [](const auto& pulse) { return bool(pulse.address); }));
     if (kept) {
         Effect effect = work_out(r, now, wall);
         // Whoever asks another question waits for the answer, even where it is the one of before.
@@ -225,7 +234,7 @@ std::optional<Board::Effect> Board::refresh(model::BackendId id, uint64_t now, i
 std::string Board::words(const Record& r, size_t check, uint64_t now, bool last) const {
     const Ref& ref = r.begin()[check];
     std::string words = lane(ref).words(ref.slot, now, last);
-    if (words.empty() || !r.many) return words;
+    if (words.empty() || r.count() == 1) return words;
     return lane(ref).spec(ref.slot)->pulse.type + ": " + words;
 }
 
@@ -241,7 +250,7 @@ std::optional<Changed> Board::collect(model::BackendId id, uint64_t now) {
 
 // Of several checks it is said which.
 std::string Board::said(const Record& r, const CheckView& check, const std::string& words) {
-    return r.many ? check.type + ": " + words : words;
+    return r.count() > 1 ? check.type + ": " + words : words;
 }
 
 std::optional<View> Board::read(model::BackendId id, uint64_t now) const {

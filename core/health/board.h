@@ -61,13 +61,18 @@ class Board {
     size_t size() const;
 
   private:
+    // What few backends have.
+    struct More {
+        std::vector<Ref> checks;
+        base::Endpoint address;  // the backend's own
+    };
     struct Record {
         model::BackendId id = 0;
         uint64_t since = 0;
         int64_t since_wall = 0;
         Text service, name;
-        Ref check;                               // when it is one
-        std::unique_ptr<std::vector<Ref>> many;  // when there are several
+        Ref check;                   // when it is one
+        std::unique_ptr<More> more;  // when there are several, or it goes elsewhere
         float ratio = 1;
         uint32_t changes = 0;
         uint8_t share = 100;
@@ -76,10 +81,10 @@ class Board {
         bool pending = false;        // something is to be told
         bool pending_state = false;  // and that is a change of state
 
-        const Ref* begin() const { return many ? many->data() : &check; }
-        const Ref* end() const { return many ? many->data() + many->size() : &check + 1; }
-        size_t count() const { return many ? many->size() : 1; }
-        void set(std::vector<Ref> refs);
+        const Ref* begin() const { return more ? more->checks.data() : &check; }
+        const Ref* end() const { return more ? more->checks.data() + more->checks.size() : &check + 1; }
+        size_t count() const { return more ? more->checks.size() : 1; }
+        void set(std::vector<Ref> refs, const base::Endpoint& address, bool goes_elsewhere);
     };
     struct Shard {
         mutable std::mutex mutex;
@@ -108,6 +113,7 @@ class Board {
     static Record* find(Shard& shard, model::BackendId id);
     Probes& lane(const Ref& ref) const { return *lanes_[ref.lane]; }
     Ref subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past, int64_t wall);
+    base::Endpoint address_of(const Record& r) const;  // the backend's own
     Sum sum_of(const Record& r) const;
     Effect work_out(Record& r, uint64_t now, int64_t wall);
     static std::string said(const Record& r, const CheckView& check, const std::string& words);

@@ -37,6 +37,7 @@ uint64_t hash_of(const model::PulseSpec& pulse) {
          {pulse.jitter, pulse.rise, pulse.fall, pulse.window.failures, pulse.window.of, pulse.fwmark}) {
         mix.add(uint64_t{n});
     }
+    mix.add(hash_of(pulse.address));
     mix.add(hash_of(pulse.source));
     mix.add(pulse.interface);
     for (const auto& [name, value] : pulse.args) {

@@ -78,16 +78,21 @@ void read_initial(ObjectReader& doc, Mode mode, Initial& to) {
     }
 }
 
-void read_source(ObjectReader& doc, Mode mode, PulseSpec& pulse) {
-    if (reset(doc, "source", mode)) {
-        pulse.source = {};
-    } else if (const auto text = doc.text("source")) {
+void read_ip(ObjectReader& doc, const char* name, Mode mode, const char* what, base::Ip& to) {
+    if (reset(doc, name, mode)) {
+        to = {};
+    } else if (const auto text = doc.text(name)) {
         if (const auto ip = base::Ip::parse(*text)) {
-            pulse.source = *ip;
+            to = *ip;
         } else {
-            doc.fault("source", "must be a numeric IP address of this machine, such as \"10.0.0.2\"");
+            doc.fault(name, std::string("must be a numeric IP address") + what + ", such as \"10.0.0.2\"");
         }
     }
+}
+
+void read_way(ObjectReader& doc, Mode mode, PulseSpec& pulse) {
+    read_ip(doc, "address", mode, "", pulse.address);
+    read_ip(doc, "source", mode, " of this machine", pulse.source);
     if (reset(doc, "interface", mode)) {
         pulse.interface.clear();
     } else if (auto text = doc.text("interface")) {
@@ -159,7 +164,7 @@ void read_pulse(ObjectReader doc, Mode mode, PulseSpec& pulse) {
     read_window(doc, mode, pulse.window);
     read_damping(doc, mode, pulse.damping);
     read_initial(doc, mode, pulse.initial);
-    read_source(doc, mode, pulse);
+    read_way(doc, mode, pulse);
     read_args(doc, mode, pulse.args);
 }
 
@@ -232,6 +237,10 @@ void write_policy(base::JsonWriter& out, const PulseSpec& pulse) {
         base::key(out, "initial");
         base::value(out, initial_text(pulse.initial));
     }
+    if (pulse.address) {
+        base::key(out, "address");
+        base::value(out, pulse.address.text());
+    }
     if (pulse.source) {
         base::key(out, "source");
         base::value(out, pulse.source.text());
@@ -271,8 +280,7 @@ void write_pulse(base::JsonWriter& out, const PulseSpec& pulse) {
 
 std::string_view pulse_members() {
     return "type, interval, timeout, rise, fall, fast-interval, down-interval, backoff, jitter, window, "
-           "damping, "
-           "initial, source, interface, fwmark";
+           "damping, initial, address, source, interface, fwmark";
 }
 
 void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {

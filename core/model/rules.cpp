@@ -158,7 +158,7 @@ std::vector<Fault> pulse_violations(const PulseList& pulses) {
         for (Fault& fault :
              broken(pulse_type_name(p), interval_range(p), fast_interval_range(p), down_interval_range(p),
                     timeout_range(p), rise_fall_range(p), backoff_range(p), window_range(p), damping_range(p),
-                    source_usable(p), interface_name(p))) {
+                    pulse_address_usable(p), source_usable(p), interface_name(p))) {
             all.push_back({place + fault.pointer, std::move(fault.what)});
         }
     }
@@ -170,10 +170,11 @@ std::vector<Fault> backend_violations(const Backend& b) {
                                     thresholds_ordered(b), drain_timeout_range(b));
     for (Fault& fault : pulse_violations(b.pulses)) all.push_back(std::move(fault));
     for (size_t i = 0; i < b.pulses.size(); ++i) {
-        const base::Ip& source = b.pulses[i].source;
-        if (!source || source.family == b.address.ip.family) continue;
+        const PulseSpec& p = b.pulses[i];
+        if (!p.source || p.source.family == checked_address(b.address, p).ip.family) continue;
         all.push_back({(b.pulses.size() == 1 ? "/pulse" : "/pulses/" + std::to_string(i)) + "/source",
-                       "must be of the same family as the backend's address"});
+                       std::string("must be of the same family as the ") +
+                           (p.address ? "pulse's address" : "backend's address")});
     }
     return all;
 }
@@ -241,6 +242,12 @@ Violation damping_range(const PulseSpec& p) {
     if (d.forget < std::chrono::seconds(1) || d.forget > a_day)
         return wrong("/damping/forget", "must be from 1s to 24h");
     return std::nullopt;
+}
+
+Violation pulse_address_usable(const PulseSpec& p) {
+    if (!p.address || usable(p.address)) return std::nullopt;
+    return wrong("/address",
+                 "must be the address of a host, not an unspecified, multicast or broadcast address");
 }
 
 Violation source_usable(const PulseSpec& p) {

@@ -130,6 +130,7 @@ struct PulseSpec {
     Window window;
     Damping damping;
     Initial initial = Initial::unknown;
+    base::Ip address;  // where the check goes instead of to the backend; none: to the backend's own
     // Where the check comes from; empty: the kernel chooses.
     base::Ip source;
     std::string interface;
@@ -138,6 +139,11 @@ struct PulseSpec {
 
     bool operator==(const PulseSpec&) const = default;
 };
+
+// Where that pulse of a backend with this address goes. A port of the pulse's own is for the plugin to know.
+inline base::Endpoint checked_address(const base::Endpoint& backend, const PulseSpec& pulse) {
+    return {pulse.address ? pulse.address : backend.ip, backend.port};
+}
 
 // The pulses of a backend, all of which must pass. Immutable and shared: most backends of a service are
 // checked alike. Never empty.

@@ -61,9 +61,10 @@ void read_options(const gorb_option* table, Findings& findings) {
 
 // What every pulse has, so that an argument of that name is not found beside "type".
 void note_names_of_all(const gorb_option* table, Findings& findings) {
-    constexpr std::string_view of_all[] = {
-        "type",   "interval", "timeout", "rise",    "fall",   "fast-interval", "down-interval", "backoff",
-        "jitter", "window",   "damping", "initial", "source", "interface",     "fwmark",        "args"};
+    constexpr std::string_view of_all[] = {"type",          "interval",      "timeout", "rise",   "fall",
+                                           "fast-interval", "down-interval", "backoff", "jitter", "window",
+                                           "damping",       "initial",       "address", "source", "interface",
+                                           "fwmark",        "args"};
     for (; table && table->name; ++table) {
         if (std::find(std::begin(of_all), std::end(of_all), table->name) != std::end(of_all))
             findings.note("option " + quoted(table->name) +

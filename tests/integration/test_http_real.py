@@ -228,6 +228,21 @@ class HttpReal(unittest.TestCase):
         self.down(self.check(nginx.port, **shop, **{"expect-header": {"ETag": True}}), "header ETag is missing")
         self.down(self.check(nginx.port, **shop, **{"expect-body": "^bank"}), "body does not match /^bank/", "shop: all is well")
 
+    def test_a_pulse_goes_to_the_address_it_names(self):
+        nginx = self.plain()
+        path = self.check(nginx.port, path="/health", host="shop.example.org")
+        self.up(path)
+        service = path.rsplit("/", 1)[0]
+        elsewhere = {"type": "http", "interval": "100ms", "rise": 1, "fall": 1, "path": "/busy", "expect": 503, "address": "127.0.0.1"}
+        for n in 2, 3:
+            self.gorbd.made(f"{service}/b{n}", {"address": f"127.0.0.{n}", "port": nginx.port, "pulse": elsewhere})
+            backend = self.up(f"{service}/b{n}", "status 503")
+        self.assertEqual((backend["options"]["pulse"]["address"], backend["check"]["shared"]), ("127.0.0.1", 2))
+        self.assertIn(f"127.0.0.1:{nginx.port}", {r["host"] for r in nginx.asked() if r["asked"].startswith("GET /busy")})
+        self.assertEqual(self.gorbd.patch(f"{service}/b2", {"pulse": {"address": None}}).status, 200)
+        self.down(f"{service}/b2", "refused")
+        self.up(f"{service}/b3", "status 503")
+
     def test_a_status_is_the_reason(self):
         nginx = self.plain()
         busy = self.down(self.check(nginx.port, path="/busy"), "status 503 (expected 200)")

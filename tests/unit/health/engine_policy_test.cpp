@@ -1,6 +1,8 @@
 // What the engine makes of policies, shared probes, several pulses, pushes and its own troubles.
 #include <algorithm>
 #include <cerrno>
+#include <set>
+#include <string>
 
 #include "unit/health/engine_fixture.h"
 
@@ -75,6 +77,49 @@ TEST_F(EnginePolicy, AnyDifferenceOfThePulseMakesAProbeOfItsOwn) {
     settle();
     EXPECT_EQ(engine->counters().probes, 4U);
     EXPECT_EQ(check(4).shared, 1U);
+}
+
+TEST_F(EnginePolicy, APulseWithAnAddressIsCheckedThereAndSharedWithAllWhoAreCheckedThere) {
+    const auto elsewhere = [](auto& p) { p.address = *base::Ip::parse("10.200.0.1"); };
+    engine->put(with(target(1), elsewhere));
+    engine->put(with(target(2), elsewhere));
+    settle();
+    EXPECT_EQ(engine->counters().probes, 1U);
+    ASSERT_EQ(world.starts().size(), 1U);
+    EXPECT_EQ(world.starts()[0].address.text(), "10.200.0.1:80");
+    EXPECT_EQ(check(2).shared, 2U);
+    EXPECT_EQ(view(2).state, State::up);
+}
+
+// Whoever gives it another address has forgotten what it was, and must be told.
+TEST_F(EnginePolicy, ABackendThatMovesIsToldOfAnewThoughItIsCheckedWhereItWas) {
+    const auto elsewhere = [](auto& p) { p.address = *base::Ip::parse("10.200.0.1"); };
+    engine->put(with(target(1), elsewhere));
+    settle();
+    ASSERT_EQ(all_told().size(), 1U);
+    engine->put(with(target(1), elsewhere));
+    settle();
+    EXPECT_TRUE(all_told().empty()) << "nothing is another";
+    Target moved = with(target(1), elsewhere);
+    moved.address = address_of(77);
+    engine->put(moved);
+    settle();
+    const auto changes = all_told();
+    ASSERT_EQ(changes.size(), 1U);
+    EXPECT_EQ(changes[0].state, State::up);
+    EXPECT_EQ(engine->counters().probes, 1U);
+}
+
+TEST_F(EnginePolicy, OfSeveralPulsesEachIsCheckedWhereItSays) {
+    Target t = target(1);
+    std::vector<model::PulseSpec> pulses{t.pulses[0], t.pulses[0]};
+    pulses[1].address = *base::Ip::parse("10.200.0.1");
+    t.pulses = model::PulseList(pulses);
+    engine->put(t);
+    settle();
+    std::set<std::string> addresses;
+    for (const auto& start : world.starts()) addresses.insert(start.address.text());
+    EXPECT_EQ(addresses, (std::set<std::string>{t.address.text(), "10.200.0.1:80"}));
 }
 
 TEST_F(EnginePolicy, WhoComesLaterTakesTheStateOfTheProbeAtOnce) {

@@ -50,6 +50,7 @@ class FakeWorld {
     struct Start {
         std::string backend;
         uint64_t at = 0, deadline = 0;
+        base::Endpoint address;
     };
 
     // What checks of a backend come to from now on; nothing: no answer ever comes.
@@ -144,7 +145,7 @@ class FakeChecker final : public Checker {
         std::lock_guard lock(world_.mutex_);
         ++world_.adds;
         if (world_.refuse_add_) return base::fail(base::Errc::refused, *world_.refuse_add_, 22);
-        auto* mine = new Mine{target.backend, 0, tag};
+        auto* mine = new Mine{target.backend, target.address, 0, tag};
         mine_.insert(mine);
         world_.asking_[target.backend] = [this, tag] { on_recheck_(tag); };
         ++world_.probes;
@@ -167,7 +168,7 @@ class FakeChecker final : public Checker {
         std::optional<plugin::Report> report;
         {
             std::lock_guard lock(world_.mutex_);
-            world_.starts_.push_back({mine->backend, loop_.now(), deadline});
+            world_.starts_.push_back({mine->backend, loop_.now(), deadline, mine->address});
             // "b1" or "b1/http".
             auto it = world_.answers_.find(mine->backend + "/" + type_);
             if (it == world_.answers_.end()) it = world_.answers_.find(mine->backend);
@@ -207,6 +208,7 @@ class FakeChecker final : public Checker {
   private:
     struct Mine {
         std::string backend;
+        base::Endpoint address;
         uint64_t run = 0;  // 0: none
         Tag tag = 0;
     };

@@ -253,7 +253,8 @@ TEST(ReadBackend, PolicyOfAPulseIsReadAndWrittenWhereItIsNotTheDefault) {
     const auto b = backend(with_key(
         R"("pulse": {"fast-interval": "1s", "down-interval": 30, "backoff": {"factor": 1.5, "max": "2m"},
             "jitter": "20%", "window": {"failures": 3, "of": 10}, "initial": "UP", "source": "10.9.9.9",
-            "damping": {"hold": "10s", "max": "5m", "forget": "15m"}, "interface": "eth1", "fwmark": 7})"));
+            "damping": {"hold": "10s", "max": "5m", "forget": "15m"}, "interface": "eth1", "fwmark": 7,
+            "address": "10.8.8.8"})"));
     ASSERT_TRUE(b) << b.error().sentence;
     const PulseSpec& p = b->pulses[0];
     EXPECT_EQ(p.fast_interval, 1s);
@@ -263,6 +264,7 @@ TEST(ReadBackend, PolicyOfAPulseIsReadAndWrittenWhereItIsNotTheDefault) {
     EXPECT_EQ(p.window, (Window{3, 10}));
     EXPECT_EQ(p.initial, Initial::up);
     EXPECT_EQ(p.damping, (Damping{10s, 5min, 15min}));
+    EXPECT_EQ(p.address.text(), "10.8.8.8");
     EXPECT_EQ(p.source.text(), "10.9.9.9");
     EXPECT_EQ(p.interface, "eth1");
     EXPECT_EQ(p.fwmark, 7U);
@@ -271,15 +273,15 @@ TEST(ReadBackend, PolicyOfAPulseIsReadAndWrittenWhereItIsNotTheDefault) {
         written(*b).find(
             R"("fast-interval":"1s","down-interval":"30s","backoff":{"factor":1.5,"max":"2m"},"jitter":"20%",)"
             R"("window":{"failures":3,"of":10},"damping":{"hold":"10s","max":"5m","forget":"15m"},"initial":"up",)"
-            R"("source":"10.9.9.9","interface":"eth1","fwmark":7,)"),
+            R"("address":"10.8.8.8","source":"10.9.9.9","interface":"eth1","fwmark":7,)"),
         std::string::npos)
         << written(*b);
-    EXPECT_EQ(
-        pointers_of(backend(with_key(
-            R"("pulse": {"backoff": {"factor": "x", "y": 1}, "jitter": "51%", "window": {"failures": 0},
-                      "initial": "maybe", "source": "eth0", "damping": 3, "fwmark": -1})"))),
-        "/pulse/backoff/factor /pulse/backoff/y /pulse/damping /pulse/fwmark /pulse/initial /pulse/jitter "
-        "/pulse/source /pulse/window/failures /pulse/window/of");
+    EXPECT_EQ(pointers_of(backend(with_key(
+                  R"("pulse": {"backoff": {"factor": "x", "y": 1}, "jitter": "51%", "window": {"failures": 0},
+                      "initial": "maybe", "address": "db.lan", "source": "eth0", "damping": 3, "fwmark": -1})"))),
+              "/pulse/address /pulse/backoff/factor /pulse/backoff/y /pulse/damping /pulse/fwmark "
+              "/pulse/initial /pulse/jitter "
+              "/pulse/source /pulse/window/failures /pulse/window/of");
 }
 
 TEST(ReadBackend, SeveralPulsesAreAnArrayAndTheFirstStandsBesideIt) {

@@ -20,8 +20,8 @@ const std::vector<std::string> pool_members = {"on-down",    "fallback",        
                                                "hysteresis", "panic-threshold",  "max-down"};
 const std::vector<std::string> backend_members = {"drain-timeout", "drain-then"};
 const std::vector<std::string> policy_members = {"fast-interval", "down-interval", "backoff", "jitter",
-                                                 "window",        "damping",       "initial", "source",
-                                                 "interface",     "fwmark"};
+                                                 "window",        "damping",       "initial", "address",
+                                                 "source",        "interface",     "fwmark"};
 
 void add_nulls(Poco::JSON::Object& object, const std::vector<std::string>& members) {
     for (const std::string& member : members) {

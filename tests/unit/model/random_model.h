@@ -60,7 +60,8 @@ class Random {
         std::vector<PulseSpec> pulses;
         for (uint64_t i = 1 + (coin() ? below(3) : 0); i > 0; --i) pulses.push_back(pulse());
         for (PulseSpec& p : pulses) {
-            if (coin()) p.source = ip_like(b.address.ip);
+            if (coin()) p.address = endpoint().ip;
+            if (coin()) p.source = ip_like(checked_address(b.address, p).ip);
         }
         b.pulses = std::move(pulses);
         return b;

@@ -238,6 +238,15 @@ TEST(Rules, ACheckComesFromAnAddressOfItsFamilyAndANamedInterface) {
     EXPECT_EQ(backend_violations(b)[0].pointer, "/pulse/source");
     b.pulses = PulseList({PulseSpec{}, p});
     EXPECT_EQ(backend_violations(b)[0].pointer, "/pulses/1/source");
+    p.address = ip("2001:db8::5");
+    b.pulses = PulseList({p});
+    EXPECT_TRUE(backend_violations(b).empty()) << "where the check goes is what counts";
+    p.address = ip("10.0.0.5");
+    b.pulses = PulseList({p});
+    ASSERT_EQ(backend_violations(b).size(), 1U);
+    EXPECT_EQ(backend_violations(b)[0].what, "must be of the same family as the pulse's address");
+    p.address = ip("224.0.0.1");
+    EXPECT_EQ(at(pulse_address_usable(p)), "/address");
     for (const char* bad : {"a b", "eth0/1", "sixteen.letters.", ".."}) {
         p.interface = bad;
         EXPECT_EQ(at(interface_name(p)), "/interface") << bad;
