@@ -99,6 +99,20 @@ class Readme(unittest.TestCase):
         real = self.gorbd.get("/service/web/b1").json
         self.assertEqual(members(json.loads(text)), members(real))
 
+    def test_what_others_have_can_be_had_as_it_is_said(self):
+        """Each object in a last column of plugins/README.md, put into what it is said to be for."""
+        tried = 0
+        for row in re.findall(r"^\|.*\|$", (ROOT / "plugins" / "README.md").read_text(), re.MULTILINE):
+            _, place, last = [cell.strip() for cell in row.split("|")[1:-1]]
+            for text in re.findall(r"`(\{.*?\})`", last):
+                with self.subTest(text=text):
+                    given, tried = json.loads(text), tried + 1
+                    self.gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80, **(given if place == "service" else {})})
+                    backend = {"service": {}, "backend": given, "pulse": {"pulse": given}}[place]
+                    self.gorbd.made("/service/web/b1", {"address": "10.1.0.1", "port": 80, **backend})
+                    self.assertEqual(self.gorbd.delete("/service/web").status, 200)
+        self.assertGreaterEqual(tried, 50)
+
     def test_curl_commands_run_in_their_order(self):
         """Commands of code blocks that speak to gorbd's own address, one after the other, on a daemon of the test's."""
         blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", README.read_text(), re.DOTALL)
