@@ -212,7 +212,7 @@ Board::Effect Board::work_out(Record& r, uint64_t now, int64_t wall) {
     r.share = static_cast<uint8_t>(sum.share);
     if (effect.state_changed()) {
         r.state = sum.state;
-        r.since = now;
+        r.since = std::max(r.since, now);  // the turn of another loop may have begun before it was put
         r.since_wall = wall;
         ++r.changes;
     }

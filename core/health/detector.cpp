@@ -127,12 +127,13 @@ bool Detector::tick(uint64_t now) {
 
 bool Detector::freeze(uint64_t now) {
     suspicion_.frozen = true;
-    suspicion_.since = now;
+    // A host with several probes was not ill yet when the first of them failed.
+    const auto tick = static_cast<uint32_t>(now / tick_ns);
+    uint32_t longest = 0;
     for (const Ill& ill : ill_) {
-        if (!still(ill)) continue;
-        suspicion_.since = ill.at;
-        break;
+        if (still(ill)) longest = std::max(longest, tick - hosts_[ill.host].bad_from);
     }
+    suspicion_.since = (now / tick_ns - longest) * tick_ns;
     suspicion_.why = std::to_string(ill_count_) + " of " + std::to_string(well_count_ + ill_count_) +
                      " unrelated targets that were well stopped being so within " +
                      base::duration_text(base::Nanos(static_cast<int64_t>(

@@ -92,9 +92,9 @@ class Engine {
     std::optional<View> read(model::BackendId id) const;
     size_t size() const;
 
-    // Hands a report to the backend's first pulse that takes reports (whoever shares its probe gets it too).
-    // `done` is called once, on a loop's thread: with Errc::unsupported if none takes any, not_found if the
-    // backend is not here, or the pulse's own words.
+    // Hands a report to all of the backend's pulses that take reports (whoever shares a probe gets it too).
+    // `done` is called once, on a loop's thread: well if one took it, else with the words of one that did
+    // not, Errc::unsupported if none takes any, not_found if the backend is not here.
     void push(model::BackendId id, Push push, std::function<void(base::Status)> done);
 
     Suspicion suspicion() const;

@@ -333,13 +333,12 @@ void Lane::push_here(model::BackendId id, const plugin::PushReport& report, cons
         const base::Status taken = with_subject(ref.slot, [&](const Prober::Subject& subject) {
             return prober_.push(ref.slot, subject, report);
         });
+        // That one takes none, or is in trouble, is no word on those to come. Of who takes some the words
+        // count.
         if (taken) {
             so_far.taken = true;
-        } else if (taken.error().code == base::Errc::unsupported) {
+        } else if (so_far.refused || so_far.refused.error().code == base::Errc::unsupported) {
             so_far.refused = taken;
-        } else {
-            done(taken);
-            return;
         }
     }
     if (!so_far.taken && so_far.refused)

@@ -11,12 +11,12 @@ void SelfWatch::turned(const base::Ip& host, Detector::Sign before, Detector::Si
                        uint64_t now) {
     if (!on_) return;
     std::unique_lock lock(mutex_);
-    if (detector_.turned(hash_of(host), before, after, gap, now)) tell(std::move(lock));
+    if (detector_.turned(hash_of(host), before, after, gap, in_order(now))) tell(std::move(lock));
 }
 
 void SelfWatch::tick(uint64_t now) {
     std::unique_lock lock(mutex_);
-    if (detector_.tick(now)) tell(std::move(lock));
+    if (detector_.tick(in_order(now))) tell(std::move(lock));
 }
 
 Suspicion SelfWatch::now() const {

@@ -25,11 +25,14 @@ class SelfWatch {
 
   private:
     void tell(std::unique_lock<std::mutex> lock);
+    // A loop's time is that of its turn: one that has much to do comes with an earlier one than another had.
+    uint64_t in_order(uint64_t now) { return latest_ = std::max(latest_, now); }
 
     const bool on_;
     const Engine::OnSuspicion on_suspicion_;
     std::atomic<bool> frozen_{false};
     mutable std::mutex mutex_;
+    uint64_t latest_ = 0;
     Detector detector_;
     std::mutex telling_;  // taken before mutex_ is let go: what comes later is told later
 };

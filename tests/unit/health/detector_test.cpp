@@ -58,6 +58,21 @@ TEST(Detector, WhenAllFailWithinAnIntervalThisMachineIsSuspectedBeforeASecondFai
     }
 }
 
+TEST(Detector, TheWaveBeginsWithItsFirstFailureAndNotWithTheFirstHostThatHasFailed) {
+    Detector detector{SelfSuspicion{}};
+    constexpr uint64_t hosts = 12, probes = 4;
+    uint64_t now = 1000 * s;
+    for (uint64_t probe = 0; probe < hosts * probes; ++probe)
+        detector.turned(probe % hosts, Sign::none, Sign::good, s, now);
+    const uint64_t begin = now += s;
+    for (uint64_t probe = 0; probe < hosts * probes && !detector.now().frozen; ++probe) {
+        detector.turned(probe % hosts, Sign::good, Sign::bad, s, now);
+        now += 50 * ms;
+    }
+    ASSERT_TRUE(detector.now().frozen);
+    EXPECT_EQ(detector.now().since, begin);
+}
+
 // The least targets that there may be, at the places that their checks really have.
 TEST(Detector, AnOutageOfAllIsSeenHoweverJitterSpreadsTheChecks) {
     model::PulseSpec pulse;

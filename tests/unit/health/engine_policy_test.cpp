@@ -442,6 +442,30 @@ TEST_F(EnginePolicy, APushGoesToThePulsesThatTakeReports) {
     EXPECT_EQ(answers[2].error().code, base::Errc::not_found);
 }
 
+TEST_F(EnginePolicy, APushReachesAPulseWhateverTroubleAnotherOneHas) {
+    world.refuse_add("there is no such program", "exec");
+    world.answer_push(base::Status());
+    std::vector<base::Status> answers;
+    const auto done = [&](base::Status status) { answers.push_back(std::move(status)); };
+    for (const model::BackendId id : {1U, 2U}) {
+        engine->put(id == 1 ? with_pulses(id, {"exec", "ttl"}) : with_pulses(id, {"ttl", "exec"}));
+        settle();
+        engine->push(id, {plugin::Verdict::pass, 100, 0, "well"}, done);
+        settle();
+        ASSERT_EQ(answers.size(), id);
+        EXPECT_TRUE(answers.back());
+        EXPECT_EQ(world.pushed().size(), id);
+    }
+    for (const auto& types : {std::vector<std::string>{"exec", "deaf"}, {"deaf", "exec"}}) {
+        engine->put(with_pulses(3, types));
+        settle();
+        engine->push(3, {}, done);
+        settle();
+        EXPECT_EQ(answers.back().error().sentence, "there is no such program")
+            << "the one that may take some";
+    }
+}
+
 TEST_F(EnginePolicy, SilenceThatPassesIsNoTimeOut) {
     world.answer("b1", std::nullopt);
     plugin::Report silence;

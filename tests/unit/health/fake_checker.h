@@ -80,9 +80,11 @@ class FakeWorld {
         ASSERT_NE(it, asking_.end());
         it->second();
     }
-    void refuse_add(std::optional<std::string> sentence) {
+    // `type`: of that one only.
+    void refuse_add(std::optional<std::string> sentence, std::string type = "") {
         std::lock_guard lock(mutex_);
         refuse_add_ = std::move(sentence);
+        refused_type_ = std::move(type);
     }
     void refuse_make(std::optional<std::string> sentence) {
         std::lock_guard lock(mutex_);
@@ -119,6 +121,7 @@ class FakeWorld {
     std::map<std::string, std::optional<plugin::Report>> answers_;
     std::optional<plugin::Report> rest_ = passing();
     std::optional<std::string> refuse_add_, refuse_make_;
+    std::string refused_type_;
     std::optional<base::Status> push_;
     std::optional<plugin::Report> last_words_;
     std::vector<std::string> pushed_;
@@ -144,7 +147,8 @@ class FakeChecker final : public Checker {
     base::Result<Probe> add(const plugin::ProbeTarget& target, Tag tag) override {
         std::lock_guard lock(world_.mutex_);
         ++world_.adds;
-        if (world_.refuse_add_) return base::fail(base::Errc::refused, *world_.refuse_add_, 22);
+        if (world_.refuse_add_ && (world_.refused_type_.empty() || world_.refused_type_ == type_))
+            return base::fail(base::Errc::refused, *world_.refuse_add_, 22);
         auto* mine = new Mine{target.backend, target.address, 0, tag};
         mine_.insert(mine);
         world_.asking_[target.backend] = [this, tag] { on_recheck_(tag); };

@@ -13,6 +13,27 @@ namespace {
 
 constexpr uint64_t second = 1'000'000'000;
 
+// Loops look at their clocks once in a turn.
+TEST(SelfWatch, LoopsWhoseClocksAreSomeTimeApartFreezeAndStayFrozen) {
+    for (const uint64_t apart : {uint64_t{0}, uint64_t{1'000}, uint64_t{30'000'000}}) {
+        std::vector<bool> told;
+        SelfWatch watch({.on = true, .threshold = 70, .least = 10, .thaw_after = 10},
+                        [&](const Suspicion& suspicion) { told.push_back(suspicion.frozen); });
+        const auto turn = [&](uint8_t host, Detector::Sign before, Detector::Sign after, uint64_t now) {
+            base::Ip ip = *base::Ip::parse("10.1.0.0");
+            ip.bytes[3] = host;
+            watch.turned(ip, before, after, second, now);
+        };
+        for (uint8_t host = 0; host < 12; ++host)
+            turn(host, Detector::Sign::none, Detector::Sign::good, second);
+        for (uint8_t host = 0; host < 12; ++host)
+            turn(host, Detector::Sign::good, Detector::Sign::bad, 100 * second - host % 2 * apart);
+        EXPECT_EQ(told, std::vector<bool>{true}) << apart;
+        watch.tick(100 * second - apart);
+        EXPECT_TRUE(watch.frozen()) << apart;
+    }
+}
+
 TEST(SelfWatch, AThawIsNotToldBeforeTheFreezeThatItEnds) {
     SelfSuspicion settings;
     settings.on = true;
