@@ -183,8 +183,12 @@ Cause unhindered(const Assessment& pool) {
         const bool asked = m.admin != Admin::ready;
         if (asked) d.admin = 0;
         d.cause = !asked ? Cause::zero : m.admin == Admin::drain ? Cause::drain : Cause::maint;
-        // One that served keeps its connections, at the price of the clients that are hashed to it.
-        d.present = !absent_at_zero || (serves(m) && d.cause != Cause::maint);
+        // One that served keeps its connections, at the price of the clients that are hashed to it. One that
+        // is out for being down stays so: back with a weight of 0 it would get the clients that its templates
+        // still bind to it.
+        const bool stays_out = m.out && m.state != State::up &&
+                               model::effective_on_down(service, traits) == model::OnDown::remove;
+        d.present = !stays_out && (!absent_at_zero || (serves(m) && d.cause != Cause::maint));
         return d;
     }
     const uint32_t whole = whole_weight(pool, m);

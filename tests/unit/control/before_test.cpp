@@ -1,5 +1,5 @@
 // Whose weight in the kernel counts before it has been checked: what was taken over, and nothing that panic
-// alone has given.
+// alone has given. And who was taken out of the kernel for being down.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -189,6 +189,33 @@ TEST_F(TakeOverTest, WhatIsNotThereBeginsLikeAnyOther) {
     EXPECT_EQ(weights(), "b1 33") << "which is not gorb's";
     becomes("b2", health::State::up);
     EXPECT_EQ(weights(), "b1 33, b2 100");
+}
+
+// Persistence and UDP bind clients to a destination of weight 0; that is what on-down: remove is for.
+TEST_F(BeforeTest, WhoIsOutForBeingDownIsNotBroughtBackByMaintenanceOrADrain) {
+    model::Service web = service("web", vip);
+    web.pool.on_down = model::OnDown::remove;
+    start(web);
+    ASSERT_TRUE(put(backend("b1", "10.1.0.1:80")));
+    ASSERT_TRUE(put(backend("b2", "10.1.0.2:80")));
+    for (const char* name : {"b1", "b2"}) becomes(name, health::State::up);
+    becomes("b1", health::State::down);
+    ASSERT_EQ(weights(), "b2 100");
+    const auto ask = [&](const std::string& name, const std::string& what) {
+        ASSERT_TRUE(submit(*control, PatchBackend{"web", name, what, {}}).get());
+        ASSERT_TRUE(look(*control));
+    };
+    for (const char* what : {R"({"admin": "drain"})", R"({"admin": "maint"})", R"({"weight": 0})"}) {
+        ask("b1", what);
+        EXPECT_EQ(weights(), "b2 100") << what;
+    }
+    ask("b2", R"({"admin": "drain"})");
+    EXPECT_EQ(weights(), "b2 0") << "its connections go on";
+    becomes("b2", health::State::down);
+    EXPECT_EQ(weights(), "b2 0") << "while it is drained as well";
+    ask("b1", R"({"weight": 50, "admin": "ready"})");
+    becomes("b1", health::State::up);
+    EXPECT_EQ(weights(), "b1 50, b2 0");
 }
 
 }  // namespace

@@ -310,6 +310,25 @@ TEST(Pool, NothingSwallowsClientsWithAWeightOfZero) {
     }
 }
 
+TEST(Pool, WhoIsOutForBeingDownStaysOutWhateverIsAskedOfIt) {
+    model::Service of = service();
+    for (const model::OnDown on_down : {OnDown::weight_zero, OnDown::remove}) {
+        of.pool.on_down = on_down;
+        for (const State state : {State::down, State::unknown, State::up}) {
+            Member drained = member(1, state), maintained = drained, unwilling = drained;
+            drained.admin = model::Admin::drain;
+            maintained.admin = model::Admin::maint;
+            unwilling.configured = 0;
+            for (Member m : {drained, maintained, unwilling}) {
+                EXPECT_TRUE(look(of, {m}).decisions[0].present);
+                m.out = true;
+                EXPECT_EQ(look(of, {m}).decisions[0].present,
+                          on_down == OnDown::weight_zero || state == State::up);
+            }
+        }
+    }
+}
+
 TEST(Pool, BackupsThatWaitDoNotCountForMaxDown) {
     model::Service of = service();
     of.pool.quorum = 3;
