@@ -82,6 +82,8 @@ class Persistence(LabTest):
         self.wait_for_weights(f"tcp {VIP}:80", {"10.1.1.2:80": 100, "10.1.2.2:80": 100})
         mine = self.lab.fetch(VIP)
         other = {"s1": "s2", "s2": "s1"}[mine]
+        # A client of the same server that is quiet until the operator has dealt with it.
+        quiet = next(source for source in (f"10.0.0.{host}" for host in range(3, 8)) if self.lab.fetch(VIP, source=source) == mine)
         servers_of[mine].kill()
         gone, left = (f"10.1.{name[1]}.2:80" for name in (mine, other))
         self.wait_for_weights(f"tcp {VIP}:80", {gone: 0, left: 100})
@@ -94,6 +96,9 @@ class Persistence(LabTest):
         self.wait_for_weights(f"tcp {VIP}:80", {left: 100})
         self.assertEqual(self.lab.count(3, VIP), {other: 3})
         self.assertEqual(gorbd.get("/service/web").json["warnings"], [])
+        self.assertEqual(gorbd.patch(f"/service/web/{mine}", {"admin": "maint"}).status, 200)
+        self.assertEqual(self.lab.weights(f"tcp {VIP}:80"), {left: 100})
+        self.assertEqual(self.lab.count(3, VIP, source=quiet), {other: 3})
 
     def test_a_udp_client_stays_with_a_backend_that_is_down_until_it_is_removed(self):
         """What the kernel knows of it is renewed by each of its packets, which is said."""
