@@ -7,26 +7,27 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <csignal>
 #include <thread>
 #include <utility>
 
 #include "base/give_back.h"
+#include "base/outlet.h"
 
 namespace gorb::base {
 
 struct LogSink::State {
-    State(int f, Told t, size_t m) : fd(f), told(t), most(m) {}
+    State(int f, Told t, size_t m) : out(f), told(t), most(m) {}
 
     bool room(int wait_ms) const;
+    void wait(int longest_ms) const;
     size_t put(std::string_view text);
     bool drain();
     void take(std::string_view line, const std::shared_ptr<State>& self);
     void begin(const std::shared_ptr<State>& self);
     void run();
 
-    const int fd;
+    const Outlet out;
     const Told told;
     const size_t most;
     std::mutex mutex;
@@ -34,27 +35,40 @@ struct LogSink::State {
     size_t at = 0;
     uint64_t untold = 0;  // lost, and no line has said so
     bool running = false, ending = false;
-    bool is_socket = true;  // until it says that it is none
+    bool is_socket = true;             // until it says that it is none
+    std::atomic<bool> refused{false};  // by a write, although poll() had said yes
     std::atomic<uint64_t> lost{0};
 };
 
 // True as well where a write would fail.
 bool LogSink::State::room(int wait_ms) const {
-    pollfd out{fd, POLLOUT, 0};
-    return poll(&out, 1, wait_ms) > 0;
+    pollfd one{out.fd(), POLLOUT, 0};
+    return poll(&one, 1, wait_ms) > 0;
 }
 
-// How much of it is done with: written, or given up since nobody can read it. A pipe with room takes PIPE_BUF
-// bytes at once (pipe(7)), a socket says itself when it is full.
+// Until another try may be worth it. Of a terminal poll() says yes with one byte of room, and the end of a
+// line needs two.
+void LogSink::State::wait(int longest_ms) const {
+    constexpr int pause_ms = 10;
+    if (refused) {
+        poll(nullptr, 0, std::min(longest_ms, pause_ms));
+    } else {
+        room(longest_ms);
+    }
+}
+
+// How much of it is done with: written, or given up since nobody can read it. A socket says itself when it is
+// full.
 size_t LogSink::State::put(std::string_view text) {
     size_t done = 0;
     while (done < text.size() && room(0)) {
         const std::string_view left = text.substr(done);
-        const ssize_t n = is_socket ? ::send(fd, left.data(), left.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
-                                    : ::write(fd, left.data(), std::min<size_t>(left.size(), PIPE_BUF));
+        const ssize_t n = is_socket ? ::send(out.fd(), left.data(), left.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                    : ::write(out.fd(), left.data(), std::min(left.size(), out.at_once()));
         if (n < 0 && errno == ENOTSOCK) is_socket = false;
         if (n < 0 && (errno == EINTR || errno == ENOTSOCK)) continue;
-        if (n < 0 && (errno == EAGAIN || errno == ENOBUFS)) break;
+        refused = n < 0 && (errno == EAGAIN || errno == ENOBUFS);
+        if (refused) break;
         if (n <= 0) return text.size();
         done += static_cast<size_t>(n);
     }
@@ -108,7 +122,7 @@ void LogSink::State::run() {
     std::unique_lock lock(mutex);
     while (!ending && !drain()) {
         lock.unlock();
-        room(100);  // and then look whether there is an end
+        wait(100);  // and then look whether there is an end
         lock.lock();
     }
     running = false;
@@ -135,7 +149,7 @@ bool LogSink::flush(std::chrono::milliseconds longest) {
         const auto left =
             std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
         if (left.count() <= 0) return false;
-        state_->room(static_cast<int>(left.count()));
+        state_->wait(static_cast<int>(left.count()));
     }
 }
 

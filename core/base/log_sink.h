@@ -3,8 +3,8 @@
 // What can be written at once is. What can not, since the pipe, socket or terminal is full, waits in memory,
 // in order, for a thread that is there as long as something waits. Beyond `most` bytes lines are lost, and a
 // line says how many as soon as there is room again. So a reader that stops (a pager, a journal whose disk
-// hangs) stops nobody here. Regular files are always written at once: a disk that hangs holds up who logs to
-// a file on it.
+// hangs) stops nobody here (outlet.h). Regular files are always written at once: a disk that hangs holds up
+// who logs to a file on it.
 //
 // Threads: any.
 #pragma once
