@@ -6,6 +6,9 @@
 // hangs) stops nobody here (outlet.h). Regular files are always written at once: a disk that hangs holds up
 // who logs to a file on it.
 //
+// Lost, too, are lines that can not be written, since the disk is full or nobody is there to read: they are
+// not tried again, and no other line is glued to what was written of one.
+//
 // Threads: any.
 #pragma once
 #include <atomic>
@@ -35,7 +38,7 @@ class LogSink {
     void write(std::string_view line);
     // Waits until nothing waits any more, but no longer than that. False: something still does.
     bool flush(std::chrono::milliseconds longest);
-    uint64_t lost() const;
+    uint64_t lost() const;  // lines
 
     // For pthread_atfork(). The child begins with nothing that waits, which is the parent's to write.
     void before_fork();

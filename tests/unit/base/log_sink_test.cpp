@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pty.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -192,6 +193,7 @@ TEST_P(LogSinkTest, NobodyWaitsForAReaderThatIsGone) {
     EXPECT_TRUE(sink.flush(milliseconds(60'000)));
     sink.write("to nobody\n");
     EXPECT_TRUE(sink.flush(milliseconds(60'000)));
+    EXPECT_GT(sink.lost(), 0U);
     std::signal(SIGPIPE, before);
 }
 
@@ -237,6 +239,38 @@ TEST_P(LogSinkTest, AChildWritesItsOwnLinesAndNoneOfItsParents) {
 INSTANTIATE_TEST_SUITE_P(Each, LogSinkTest,
                          testing::Values(Kind::pipe, Kind::socket, Kind::terminal, Kind::locked_terminal),
                          [](const auto& end) { return std::string(name_of(end.param)); });
+
+// Of a file, as large as it may be.
+TEST(LogSinkFileTest, WhatAFullDiskDoesNotTakeIsCountedAndToldAndNoOtherLineIsGluedToIt) {
+    const auto before = std::signal(SIGXFSZ, SIG_IGN);
+    const int file = memfd_create("log", MFD_CLOEXEC);
+    ASSERT_GE(file, 0);
+    LogSink sink(file, &lost_line);
+    sink.write(numbered(0));
+    sink.write(numbered(1));
+    {
+        const Limit full(RLIMIT_FSIZE, 250);
+        sink.write(numbered(2));
+        sink.write(numbered(3));
+    }
+    EXPECT_EQ(sink.lost(), 2U);
+    sink.write(numbered(4));
+    std::string wanted =
+        numbered(0) + numbered(1) + numbered(2).substr(0, 50) + "\n" + lost_line(2) + numbered(4);
+    {
+        const Limit full(RLIMIT_FSIZE, wanted.size());
+        sink.write(numbered(5));
+        EXPECT_TRUE(sink.flush(milliseconds(60'000)));
+    }
+    EXPECT_EQ(sink.lost(), 3U);
+    EXPECT_TRUE(sink.flush(milliseconds(0)));
+    wanted += lost_line(1);
+    std::string found(2 * wanted.size(), '\0');
+    found.resize(static_cast<size_t>(std::max<ssize_t>(pread(file, found.data(), found.size(), 0), 0)));
+    EXPECT_EQ(found, wanted);
+    close(file);
+    std::signal(SIGXFSZ, before);
+}
 
 }  // namespace
 }  // namespace gorb::base::log_sink_test
