@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <list>
 #include <string>
 #include <unordered_map>
@@ -83,6 +84,7 @@ struct SocketPool::Impl {
     std::list<Group*> busy;     // the others
     Group* last = nullptr;      // most connections are of one
     size_t open = 0;
+    size_t most = SIZE_MAX;  // up to the next look, while something rests
     TimerId look = 0;
 };
 
@@ -171,6 +173,7 @@ void SocketPool::Impl::look_later() {
 
 // Closes what was not needed since the last look.
 void SocketPool::Impl::look_round() {
+    most = SIZE_MAX;
     for (auto next = resting.begin(); next != resting.end();) {
         Group& group = **next++;
         const size_t unused = std::min(group.least_free, group.free.size());
@@ -191,6 +194,19 @@ SocketPool::~SocketPool() {
 
 bool SocketPool::make_room() {
     return impl_->make_room();
+}
+
+// The number of one that was closed is the next one's, and a low number says nothing of how many there are.
+// Therefore one more than was made is closed where there are many, and after that one for each, until a look
+// finds out how it is by now.
+void SocketPool::made(int fd) {
+    if (fd >= many_) {
+        impl_->make_room();
+        impl_->make_room();
+        impl_->most = impl_->open;
+    } else if (impl_->open > impl_->most) {
+        impl_->make_room();
+    }
 }
 
 size_t SocketPool::sockets() const {

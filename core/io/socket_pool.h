@@ -60,11 +60,10 @@ class SocketPool {
 
     // Closes one that rests, for who finds no descriptor free. False: none rests.
     bool make_room();
-    // Somebody made a descriptor. Where that shows that most of this process's are in use, one that rests is
-    // closed: what is left is for those who can not ask for room.
-    void made(int fd) {
-        if (fd >= many_) make_room();
-    }
+    // Somebody made a descriptor. Where that shows that most of this process's are in use, what rests gives
+    // way, and the pool grows no more as long as something rests: what is left is for those who can not ask
+    // for room.
+    void made(int fd);
 
     size_t sockets() const;  // that are open, in use or not
     size_t kinds() const;    // of those
