@@ -143,7 +143,9 @@ std::string lost_line(uint64_t lost) {
     const LogField lines{"lines", std::to_string(lost)};
     return whole_line(
         LogLevel::warning,
-        log_line(LogLevel::warning, "lines of the log were lost: nobody read them in time", {&lines, 1}));
+        log_line(LogLevel::warning,
+                 "lines of the log were lost: nobody read them in time, or they could not be written",
+                 {&lines, 1}));
 }
 
 // Kept for good: threads may log while static objects are destroyed.

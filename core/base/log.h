@@ -54,7 +54,7 @@ inline void log_debug(std::string_view m, std::initializer_list<LogField> f = {}
 
 // Before the end: waits until all is written, but no longer than that. False: something is not.
 bool flush_log(std::chrono::milliseconds longest);
-// Lines that went lost since nobody read them in time.
+// Lines that went lost since nobody read them in time or they could not be written.
 uint64_t log_lines_lost();
 
 // The line without stamp and newline, as log() writes it. Pure.

@@ -8,7 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <deque>
+#include <cstdint>
+#include <list>
+#include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -52,10 +55,13 @@ void nobody_listens(void*, uint32_t) {}
 
 }  // namespace
 
+// There as long as a socket of it is.
 struct SocketPool::Group {
-    Kind kind;
+    const Kind* kind = nullptr;
     std::vector<int> free;  // the one used last at the end: what is not needed collects at the front
     size_t least_free = 0;  // since the last look
+    size_t used = 0;
+    std::list<Group*>::iterator place;  // in `resting` or `busy`
 };
 
 struct SocketPool::Impl {
@@ -65,24 +71,66 @@ struct SocketPool::Impl {
     base::Result<int> make(const Kind& kind);
     bool make_room();
     void close(int fd);
+    void put(Group& group, int fd);
+    int take(Group& group);
+    void close_oldest(Group& group, size_t count);
+    void forget_unused(Group& group);
     void look_later();
     void look_round();
 
     Loop& loop;
-    std::deque<Group> groups;
-    Group* last = nullptr;  // most connections are of one
+    std::unordered_map<Kind, Group, KindHash> groups;
+    std::list<Group*> resting;  // some of theirs are free; whose have been for longest first
+    std::list<Group*> busy;     // the others
+    Group* last = nullptr;      // most connections are of one
     size_t open = 0;
+    size_t most = SIZE_MAX;  // up to the next look, while something rests
     TimerId look = 0;
 };
 
 SocketPool::Group& SocketPool::Impl::group_of(const Kind& kind) {
-    if (last && last->kind == kind) return *last;
-    for (Group& group : groups) {
-        if (group.kind == kind) return *(last = &group);
+    if (last && *last->kind == kind) return *last;
+    const auto [there, made] = groups.try_emplace(kind);
+    Group& group = there->second;
+    if (made) {
+        group.kind = &there->first;
+        group.place = busy.insert(busy.end(), &group);
     }
-    Group& made = groups.emplace_back();
-    made.kind = kind;
-    return *(last = &made);
+    return *(last = &group);
+}
+
+// Rests from now on.
+void SocketPool::Impl::put(Group& group, int fd) {
+    if (group.free.empty()) resting.splice(resting.end(), busy, group.place);
+    group.free.push_back(fd);
+    look_later();
+}
+
+// The one of them that rested for the shortest time. There has to be one.
+int SocketPool::Impl::take(Group& group) {
+    const int fd = group.free.back();
+    group.free.pop_back();
+    group.least_free = std::min(group.least_free, group.free.size());
+    if (group.free.empty()) busy.splice(busy.end(), resting, group.place);
+    return fd;
+}
+
+// The group may be gone afterwards.
+void SocketPool::Impl::close_oldest(Group& group, size_t count) {
+    if (count == 0) return;
+    for (size_t i = 0; i < count; ++i) close(group.free[i]);
+    group.free.erase(group.free.begin(), group.free.begin() + static_cast<ptrdiff_t>(count));
+    group.least_free = std::min(group.least_free, group.free.size());
+    if (!group.free.empty()) return;
+    busy.splice(busy.end(), resting, group.place);
+    forget_unused(group);
+}
+
+void SocketPool::Impl::forget_unused(Group& group) {
+    if (group.used != 0 || !group.free.empty()) return;
+    if (last == &group) last = nullptr;
+    busy.erase(group.place);
+    groups.erase(groups.find(*group.kind));
 }
 
 base::Result<int> SocketPool::Impl::make(const Kind& kind) {
@@ -110,14 +158,9 @@ void SocketPool::Impl::close(int fd) {
 
 // Gives back a descriptor that nobody needs now.
 bool SocketPool::Impl::make_room() {
-    for (Group& group : groups) {
-        if (group.free.empty()) continue;
-        close(group.free.front());
-        group.free.erase(group.free.begin());
-        group.least_free = std::min(group.least_free, group.free.size());
-        return true;
-    }
-    return false;
+    if (resting.empty()) return false;
+    close_oldest(*resting.front(), 1);
+    return true;
 }
 
 void SocketPool::Impl::look_later() {
@@ -130,23 +173,22 @@ void SocketPool::Impl::look_later() {
 
 // Closes what was not needed since the last look.
 void SocketPool::Impl::look_round() {
-    bool any = false;
-    for (Group& group : groups) {
+    most = SIZE_MAX;
+    for (auto next = resting.begin(); next != resting.end();) {
+        Group& group = **next++;
         const size_t unused = std::min(group.least_free, group.free.size());
-        for (size_t i = 0; i < unused; ++i) close(group.free[i]);
-        group.free.erase(group.free.begin(), group.free.begin() + static_cast<ptrdiff_t>(unused));
-        group.least_free = group.free.size();
-        any = any || !group.free.empty();
+        group.least_free = group.free.size() - unused;
+        close_oldest(group, unused);
     }
-    if (any) look_later();
+    if (!resting.empty()) look_later();
 }
 
 SocketPool::SocketPool(Loop& loop) : impl_(std::make_unique<Impl>(loop)), many_(many_descriptors()) {}
 
 SocketPool::~SocketPool() {
     impl_->loop.cancel(impl_->look);
-    for (const Group& group : impl_->groups) {
-        for (const int fd : group.free) impl_->close(fd);
+    for (const Group* group : impl_->resting) {
+        for (const int fd : group->free) impl_->close(fd);
     }
 }
 
@@ -154,25 +196,57 @@ bool SocketPool::make_room() {
     return impl_->make_room();
 }
 
+// The number of one that was closed is the next one's, and a low number says nothing of how many there are.
+// Therefore one more than was made is closed where there are many, and after that one for each, until a look
+// finds out how it is by now.
+void SocketPool::made(int fd) {
+    if (fd >= many_) {
+        impl_->make_room();
+        impl_->make_room();
+        impl_->most = impl_->open;
+    } else if (impl_->open > impl_->most) {
+        impl_->make_room();
+    }
+}
+
 size_t SocketPool::sockets() const {
     return impl_->open;
+}
+
+size_t SocketPool::kinds() const {
+    return impl_->groups.size();
+}
+
+size_t SocketPool::KindHash::operator()(const Kind& kind) const {
+    uint64_t hash = base::hash_value(kind.way.source);
+    for (const uint64_t part :
+         {uint64_t{std::hash<std::string>{}(kind.way.interface)}, uint64_t{kind.way.fwmark},
+          uint64_t{kind.way.scope},
+          static_cast<uint64_t>(kind.af) * 4 + (kind.holds_ack ? 2 : 0) + (kind.few_syns ? 1 : 0)}) {
+        hash = (hash ^ part) * 0x9e3779b97f4a7c15ULL;
+        hash ^= hash >> 32;
+    }
+    return static_cast<size_t>(hash);
 }
 
 base::Result<SocketPool::Begun> SocketPool::connect(const Kind& kind, const base::Endpoint& peer,
                                                     Loop::EdgeFn fn, void* arg) {
     Group& group = impl_->group_of(kind);
+    ++group.used;
     const SocketAddress to(peer, kind.way.scope);
     Begun begun{{-1, &group}};
     if (!group.free.empty()) {
-        begun.socket.fd = group.free.back();
-        group.free.pop_back();
-        group.least_free = std::min(group.least_free, group.free.size());
+        begun.socket.fd = impl_->take(group);
         begun.error = connect_to(begun.socket.fd, to);
         if (spoiled(begun.error, kind.way)) impl_->close(std::exchange(begun.socket.fd, -1));
     }
     if (begun.socket.fd < 0) {
         auto made = impl_->make(kind);
-        if (!made) return base::fail(std::move(made.error()));
+        if (!made) {
+            --group.used;
+            impl_->forget_unused(group);
+            return base::fail(std::move(made.error()));
+        }
         begun.socket.fd = *made;
         this->made(*made);
         begun.error = connect_to(*made, to);
@@ -187,10 +261,14 @@ base::Result<SocketPool::Begun> SocketPool::connect(const Kind& kind, const base
 }
 
 void SocketPool::give(Socket socket) {
-    if (!serves_again(socket.group->kind.way) || disconnect(socket.fd) != 0) return impl_->close(socket.fd);
+    Group& group = *socket.group;
+    --group.used;
+    if (!serves_again(group.kind->way) || disconnect(socket.fd) != 0) {
+        impl_->close(socket.fd);
+        return impl_->forget_unused(group);
+    }
     impl_->loop.hand_edges(socket.fd, &nobody_listens, nullptr);
-    socket.group->free.push_back(socket.fd);
-    impl_->look_later();
+    impl_->put(group, socket.fd);
 }
 
 }  // namespace gorb::io

@@ -8,7 +8,8 @@
 // What of this holds on which kernel is in core/README.md.
 //
 // Threads: the loop's. Cost: a descriptor for each connection that ever stood at once; those not needed for
-// half a minute or so are closed, and so is one for each new one where descriptors are short.
+// half a minute or so are closed, and so is one for each new one where descriptors are short. A connection
+// costs the same however many kinds there are: each backend may be checked with a mark of its own.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -29,6 +30,9 @@ class SocketPool {
         bool few_syns = false;   // the kernel need not plan for more than two
         Way way;                 // source.port is 0: a port of its own can not serve many
         bool operator==(const Kind&) const = default;
+    };
+    struct KindHash {
+        size_t operator()(const Kind& kind) const;
     };
     struct Group;
     // One in use, until it is given back.
@@ -56,13 +60,13 @@ class SocketPool {
 
     // Closes one that rests, for who finds no descriptor free. False: none rests.
     bool make_room();
-    // Somebody made a descriptor. Where that shows that most of this process's are in use, one that rests is
-    // closed: what is left is for those who can not ask for room.
-    void made(int fd) {
-        if (fd >= many_) make_room();
-    }
+    // Somebody made a descriptor. Where that shows that most of this process's are in use, what rests gives
+    // way, and the pool grows no more as long as something rests: what is left is for those who can not ask
+    // for room.
+    void made(int fd);
 
     size_t sockets() const;  // that are open, in use or not
+    size_t kinds() const;    // of those
 
     static constexpr uint64_t rest_ns = 30'000'000'000;  // what was not needed for so long is closed
 

@@ -245,7 +245,8 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
     add_store(page, control.store(), snapshot->revision);
     add_reconciliation(page, control.totals(), not_applied);
     add_checks(page, control.health_counters());
-    add_one(page, "gorb_log_lines_lost_total", "Lines of the log that nobody read in time",
+    add_one(page, "gorb_log_lines_lost_total",
+            "Lines of the log that nobody read in time or that could not be written",
             static_cast<double>(base::log_lines_lost()), prometheus::MetricType::Counter);
     for (const auto& metric : metrics.read()) {
         page.push_back(

@@ -60,10 +60,17 @@ class Process(unittest.TestCase):
                 self.assertEqual(gorbd.terminate(), 0, gorbd.log())
 
     def test_a_log_that_nobody_reads_holds_up_nothing(self):
-        gorbd = self.enterContext(Gorbd("--driver", "memory", start=False))
         out, log = os.pipe()
-        self.addCleanup(os.close, out)
         fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
+        self.log_that_nobody_reads(out, log)
+
+    def test_a_terminal_that_nobody_reads_holds_up_nothing(self):
+        out, log = os.openpty()
+        self.log_that_nobody_reads(out, log)
+
+    def log_that_nobody_reads(self, out, log):
+        self.addCleanup(os.close, out)
+        gorbd = self.enterContext(Gorbd("--driver", "memory", start=False))
         gorbd.process = subprocess.Popen(gorbd.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
         os.close(log)
         said = ""

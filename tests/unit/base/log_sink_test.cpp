@@ -2,11 +2,16 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
@@ -27,15 +32,50 @@ std::string numbered(int i, size_t size = 100) {
     return line + "\n";
 }
 
-enum class Kind { pipe, socket };
+enum class Kind { pipe, socket, terminal, locked_terminal };
+
+const char* name_of(Kind kind) {
+    switch (kind) {
+        case Kind::pipe:
+            return "Pipe";
+        case Kind::socket:
+            return "Socket";
+        case Kind::terminal:
+            return "Terminal";
+        case Kind::locked_terminal:
+            break;
+    }
+    return "TerminalThatCanNotBeOpened";
+}
+
+// A limit of this process that is lower for a while.
+class Limit {
+  public:
+    Limit(int which, rlim_t lower, bool really = true) : which_(which) {
+        EXPECT_EQ(getrlimit(which_, &before_), 0);
+        rlimit now = before_;
+        if (really) now.rlim_cur = lower;
+        EXPECT_EQ(setrlimit(which_, &now), 0);
+    }
+    ~Limit() { EXPECT_EQ(setrlimit(which_, &before_), 0); }
+    Limit(const Limit&) = delete;
+    Limit& operator=(const Limit&) = delete;
+
+  private:
+    int which_;
+    rlimit before_{};
+};
 
 // Two ends of something that is full after some thousand bytes, and whose reader has stopped.
 class LogSinkTest : public testing::TestWithParam<Kind> {
   protected:
     LogSinkTest() {
+        alarm(60);  // who waits for a reader does not wait for ever
         if (GetParam() == Kind::pipe) {
             EXPECT_EQ(pipe2(ends_, O_CLOEXEC), 0);
             EXPECT_GT(fcntl(ends_[1], F_SETPIPE_SZ, 4096), 0);
+        } else if (terminal()) {
+            EXPECT_EQ(openpty(&ends_[0], &ends_[1], nullptr, nullptr, nullptr), 0);
         } else {
             EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends_), 0);
             const int small = 4096;
@@ -43,10 +83,16 @@ class LogSinkTest : public testing::TestWithParam<Kind> {
         }
     }
     ~LogSinkTest() override {
+        alarm(0);
         close(ends_[1]);
         if (ends_[0] >= 0) close(ends_[0]);
     }
+    static bool terminal() { return GetParam() == Kind::terminal || GetParam() == Kind::locked_terminal; }
     int in() const { return ends_[1]; }
+    LogSink sink_of(size_t most = size_t{1} << 20) const {
+        const Limit no_descriptor(RLIMIT_NOFILE, 0, GetParam() == Kind::locked_terminal);
+        return LogSink(in(), &lost_line, most);
+    }
     void hang_up() { close(std::exchange(ends_[0], -1)); }
     // So many lines; fewer when nothing comes for a long time.
     std::vector<std::string> read(size_t lines) {
@@ -61,9 +107,8 @@ class LogSinkTest : public testing::TestWithParam<Kind> {
             char bytes[4096];
             alarm(60);
             const ssize_t n = ::read(ends_[0], bytes, sizeof bytes);
-            alarm(0);
             if (n <= 0) break;
-            text_.append(bytes, static_cast<size_t>(n));
+            std::remove_copy(bytes, bytes + n, std::back_inserter(text_), '\r');  // which a terminal adds
         }
         return all;
     }
@@ -74,7 +119,7 @@ class LogSinkTest : public testing::TestWithParam<Kind> {
 };
 
 TEST_P(LogSinkTest, WhatThereIsRoomForIsThereAtOnce) {
-    LogSink sink(in(), &lost_line);
+    LogSink sink = sink_of();
     sink.write("a\n");
     sink.write("b\n");
     EXPECT_EQ(read(2), (std::vector<std::string>{"a", "b"}));
@@ -82,9 +127,10 @@ TEST_P(LogSinkTest, WhatThereIsRoomForIsThereAtOnce) {
 }
 
 TEST_P(LogSinkTest, AReaderThatStopsStopsNobodyAndMissesNothing) {
-    LogSink sink(in(), &lost_line);
+    LogSink sink = sink_of();
     for (int i = 0; i < 2000; ++i) sink.write(numbered(i));  // 200 kB
     EXPECT_FALSE(sink.flush(milliseconds(0)));
+    EXPECT_EQ(fcntl(in(), F_GETFL) & O_NONBLOCK, 0) << "it is others' too";
     const auto lines = read(2000);
     ASSERT_EQ(lines.size(), 2000U);
     for (int i = 0; i < 2000; ++i) EXPECT_EQ(lines[static_cast<size_t>(i)] + "\n", numbered(i));
@@ -95,7 +141,7 @@ TEST_P(LogSinkTest, AReaderThatStopsStopsNobodyAndMissesNothing) {
 }
 
 TEST_P(LogSinkTest, WhatIsTooMuchIsLostAndCounted) {
-    LogSink sink(in(), &lost_line, 50'000);
+    LogSink sink = sink_of(50'000);
     for (int i = 0; i < 2000; ++i) sink.write(numbered(i));
     const uint64_t lost = sink.lost();
     EXPECT_GT(lost, 1000U);
@@ -111,7 +157,7 @@ TEST_P(LogSinkTest, WhatIsTooMuchIsLostAndCounted) {
 }
 
 TEST_P(LogSinkTest, ALineThatIsLongerThanAllRoomIsWhole) {
-    LogSink sink(in(), &lost_line);
+    LogSink sink = sink_of();
     const std::string line = numbered(1, 300'000);
     sink.write(line);
     sink.write("next\n");
@@ -122,7 +168,7 @@ TEST_P(LogSinkTest, ALineThatIsLongerThanAllRoomIsWhole) {
 }
 
 TEST_P(LogSinkTest, LinesOfManyThreadsDoNotMix) {
-    LogSink sink(in(), &lost_line);
+    LogSink sink = sink_of();
     std::vector<std::thread> threads;
     threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
@@ -141,23 +187,24 @@ TEST_P(LogSinkTest, LinesOfManyThreadsDoNotMix) {
 
 TEST_P(LogSinkTest, NobodyWaitsForAReaderThatIsGone) {
     const auto before = std::signal(SIGPIPE, SIG_IGN);
-    LogSink sink(in(), &lost_line);
+    LogSink sink = sink_of();
     for (int i = 0; i < 1000; ++i) sink.write(numbered(i));
     hang_up();
     EXPECT_TRUE(sink.flush(milliseconds(60'000)));
     sink.write("to nobody\n");
     EXPECT_TRUE(sink.flush(milliseconds(60'000)));
+    EXPECT_GT(sink.lost(), 0U);
     std::signal(SIGPIPE, before);
 }
 
 TEST_P(LogSinkTest, AFlushWaitsNoLongerThanItWasTold) {
-    LogSink sink(in(), &lost_line);
+    LogSink sink = sink_of();
     for (int i = 0; i < 1000; ++i) sink.write(numbered(i));
     EXPECT_FALSE(sink.flush(milliseconds(20)));
 }
 
 TEST_P(LogSinkTest, AChildWritesItsOwnLinesAndNoneOfItsParents) {
-    LogSink sink(in(), &lost_line);
+    LogSink sink = sink_of();
     for (int i = 0; i < 1000; ++i) sink.write(numbered(i));
     sink.before_fork();
     const pid_t child = fork();
@@ -170,19 +217,60 @@ TEST_P(LogSinkTest, AChildWritesItsOwnLinesAndNoneOfItsParents) {
     std::string all, of_parent;
     for (const std::string& line : read(1001)) all += line + "\n";
     for (int i = 0; i < 1000; ++i) of_parent += numbered(i);
-    // It may stand in the middle of a line of the parent's, of which a part had been written.
     const std::string of_child = "from the child\n";
-    const size_t where = all.find(of_child);
-    ASSERT_NE(where, std::string::npos);
-    all.erase(where, of_child.size());
-    EXPECT_EQ(all, of_parent);
+    if (GetParam() == Kind::locked_terminal) {
+        // Byte by byte: it may stand anywhere.
+        std::string both = of_parent + of_child;
+        std::sort(both.begin(), both.end());
+        std::sort(all.begin(), all.end());
+        EXPECT_EQ(all, both);
+    } else {
+        // It may stand in the middle of a line of the parent's, of which a part had been written.
+        const size_t where = all.find(of_child);
+        ASSERT_NE(where, std::string::npos);
+        all.erase(where, of_child.size());
+        EXPECT_EQ(all, of_parent);
+    }
     int status = -1;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_EQ(status, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, LogSinkTest, testing::Values(Kind::pipe, Kind::socket),
-                         [](const auto& end) { return end.param == Kind::pipe ? "Pipe" : "Socket"; });
+INSTANTIATE_TEST_SUITE_P(Each, LogSinkTest,
+                         testing::Values(Kind::pipe, Kind::socket, Kind::terminal, Kind::locked_terminal),
+                         [](const auto& end) { return std::string(name_of(end.param)); });
+
+// Of a file, as large as it may be.
+TEST(LogSinkFileTest, WhatAFullDiskDoesNotTakeIsCountedAndToldAndNoOtherLineIsGluedToIt) {
+    const auto before = std::signal(SIGXFSZ, SIG_IGN);
+    const int file = memfd_create("log", MFD_CLOEXEC);
+    ASSERT_GE(file, 0);
+    LogSink sink(file, &lost_line);
+    sink.write(numbered(0));
+    sink.write(numbered(1));
+    {
+        const Limit full(RLIMIT_FSIZE, 250);
+        sink.write(numbered(2));
+        sink.write(numbered(3));
+    }
+    EXPECT_EQ(sink.lost(), 2U);
+    sink.write(numbered(4));
+    std::string wanted =
+        numbered(0) + numbered(1) + numbered(2).substr(0, 50) + "\n" + lost_line(2) + numbered(4);
+    {
+        const Limit full(RLIMIT_FSIZE, wanted.size());
+        sink.write(numbered(5));
+        EXPECT_TRUE(sink.flush(milliseconds(60'000)));
+    }
+    EXPECT_EQ(sink.lost(), 3U);
+    EXPECT_TRUE(sink.flush(milliseconds(0)));
+    wanted += lost_line(1);
+    std::string found(2 * wanted.size(), '\0');
+    found.resize(static_cast<size_t>(std::max<ssize_t>(pread(file, found.data(), found.size(), 0), 0)));
+    EXPECT_EQ(found, wanted);
+    close(file);
+    std::signal(SIGXFSZ, before);
+}
 
 }  // namespace
 }  // namespace gorb::base::log_sink_test

@@ -3,11 +3,14 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "io/conn.h"
+#include "io/timer_wheel.h"
 #include "net_fixture.h"
 
 namespace gorb::io::socket_pool_test {
@@ -222,6 +225,136 @@ TEST_P(SocketPoolTest, WhereMostDescriptorsAreInUseOneThatRestsMakesRoomForANewO
     setrlimit(RLIMIT_NOFILE, &before);
     ASSERT_TRUE(below && above);
     for (const auto& conn : {second, below, above}) (*conn)->close();
+}
+
+void nobody_listens(void*, uint32_t) {}
+
+SocketPool::Kind from(uint32_t host) {
+    SocketPool::Kind kind{AF_INET, true, true, {}};
+    kind.way.source.ip = ip_of("127.0.0.0");
+    for (size_t i = 0; i < 3; ++i) kind.way.source.ip.bytes[3 - i] = static_cast<uint8_t>(host >> (8 * i));
+    return kind;
+}
+
+// Connections of many kinds, each from a source of its own.
+class SocketPoolKindsTest : public testing::Test {
+  protected:
+    SocketPoolKindsTest() {
+        getrlimit(RLIMIT_NOFILE, &before_);
+        rlimit low = before_;
+        low.rlim_cur = 128;
+        setrlimit(RLIMIT_NOFILE, &low);
+    }
+    ~SocketPoolKindsTest() override { setrlimit(RLIMIT_NOFILE, &before_); }
+    SocketPool::Socket begin(SocketPool& sockets, const SocketPool::Kind& kind) {
+        auto begun = sockets.connect(kind, server.endpoint(), &nobody_listens, nullptr);
+        EXPECT_TRUE(begun) << begun.error().sentence;
+        return begun ? begun->socket : SocketPool::Socket{};
+    }
+    void use(SocketPool& sockets, const SocketPool::Kind& kind) { sockets.give(begin(sockets, kind)); }
+    void rest() {
+        clock.advance(SocketPool::rest_ns + TimerWheel::slot_ns);
+        loop.step();
+    }
+
+    const Listener server;
+    base::ManualClock clock{};
+    Loop loop{"test", &clock};
+
+  private:
+    rlimit before_{};
+};
+
+TEST_F(SocketPoolKindsTest, OfKindsWithoutASocketNothingIsKept) {
+    SocketPool sockets(loop);
+    const SocketPool::Socket held = begin(sockets, from(1));
+    for (uint32_t i = 2; i <= 20'000; ++i) use(sockets, from(i));
+    EXPECT_EQ(sockets.kinds(), sockets.sockets());
+    rest();
+    rest();
+    EXPECT_EQ(sockets.sockets(), 1U) << "the one in use";
+    EXPECT_EQ(sockets.kinds(), 1U);
+    sockets.give(held);
+    use(sockets, from(1));
+    EXPECT_EQ(sockets.sockets(), 1U);
+    rest();
+    rest();
+    EXPECT_EQ(sockets.kinds(), 0U);
+}
+
+TEST_F(SocketPoolKindsTest, WhatRestsLeavesAQuarterOfTheDescriptorsToOthersForGood) {
+    SocketPool sockets(loop);
+    for (uint32_t i = 1; i <= 1000; ++i) use(sockets, from(i));
+    EXPECT_GT(sockets.sockets(), 32U);
+    EXPECT_LE(open_descriptors(), 96U + 2);
+    for (uint32_t i = 1; i <= 2000; ++i) {
+        use(sockets, from(i));
+        if (i % 100 == 0) rest();
+    }
+    EXPECT_LE(open_descriptors(), 96U + 2) << "nor some more after each look";
+}
+
+TEST_F(SocketPoolKindsTest, OfWhatCanNotBeConnectedOrUsedAgainNothingIsKept) {
+    SocketPool sockets(loop);
+    SocketPool::Kind kind{AF_INET, true, true, {}};
+    kind.way.interface = "no-such-device";
+    EXPECT_FALSE(sockets.connect(kind, server.endpoint(), &nobody_listens, nullptr));
+    EXPECT_EQ(sockets.kinds(), 0U);
+    const Listener other("::1");
+    kind = {AF_INET6, true, true, {}};
+    kind.way.source.ip = ip_of("::1");
+    const auto begun = sockets.connect(kind, other.endpoint(), &nobody_listens, nullptr);
+    ASSERT_TRUE(begun) << begun.error().sentence;
+    EXPECT_EQ(sockets.kinds(), 1U);
+    sockets.give(begun->socket);
+    EXPECT_EQ(sockets.kinds(), 0U);
+}
+
+TEST_F(SocketPoolKindsTest, WhatHasRestedForLongestMakesRoom) {
+    SocketPool sockets(loop);
+    for (const uint32_t host : {1, 2, 3, 1}) use(sockets, from(host));
+    EXPECT_TRUE(sockets.make_room());
+    EXPECT_EQ(sockets.sockets(), 2U);
+    use(sockets, from(1));
+    use(sockets, from(3));
+    EXPECT_EQ(sockets.sockets(), 2U);
+    use(sockets, from(2));
+    EXPECT_EQ(sockets.sockets(), 3U) << "its own was closed";
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(sockets.make_room());
+    EXPECT_FALSE(sockets.make_room());
+}
+
+// What finds the sockets of one kind among those of many.
+TEST(SocketPoolKindHashTest, KindsThatDifferInOneThingAreNotLookedForInOnePlace) {
+    std::unordered_set<SocketPool::Kind, SocketPool::KindHash> kinds;
+    std::unordered_set<size_t> hashes;
+    const auto put = [&](const SocketPool::Kind& kind) {
+        kinds.insert(kind);
+        hashes.insert(SocketPool::KindHash{}(kind));
+    };
+    constexpr uint32_t many = 20'000;
+    for (uint32_t i = 1; i <= many; ++i) {
+        put(from(i));
+        SocketPool::Kind kind{AF_INET, true, true, {}};
+        kind.way.fwmark = i;
+        put(kind);
+        kind.way = {};
+        kind.way.interface = "veth" + std::to_string(i);
+        put(kind);
+        kind.way = {};
+        kind.way.scope = i;
+        put(kind);
+    }
+    for (const int af : {AF_INET, AF_INET6}) {
+        for (const bool holds_ack : {false, true}) {
+            for (const bool few_syns : {false, true}) put({af, holds_ack, few_syns, {}});
+        }
+    }
+    EXPECT_EQ(kinds.size(), 4 * many + 8);
+    EXPECT_EQ(hashes.size(), kinds.size());
+    size_t fullest = 0;
+    for (size_t i = 0; i < kinds.bucket_count(); ++i) fullest = std::max(fullest, kinds.bucket_size(i));
+    EXPECT_LE(fullest, 12U);
 }
 
 }  // namespace
