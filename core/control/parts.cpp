@@ -41,7 +41,7 @@ Parts::Parts(Makings makings)
       applier(*driver, clock),
       pulses(*makings.registry),
       identity(run_tag()),
-      drains(clock),
+      drains(clock, slots),
       weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
                       [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; },
                       // Else the next start would take it for one that has just come back, whatever the
