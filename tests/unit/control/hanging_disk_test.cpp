@@ -13,6 +13,7 @@
 
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
+#include "store/work_alone.h"
 #include "unit/control/objects.h"
 #include "unit/control/shared_table.h"
 
@@ -46,8 +47,21 @@ class HangingDatabase final : public store::Database {
     explicit HangingDatabase(Disk& disk) : disk_(&disk) {}
     base::Result<store::Loaded> load() override { return store::Loaded{}; }
     bool work() override {
-        const std::unique_lock at_it(working_, std::try_to_lock);
-        if (!at_it) return false;
+        return store::work_alone(
+            working_, [this] { return work_once(); }, [this] { return queued(); });
+    }
+    void write(store::Write, Done done) override { give(std::move(done)); }
+    void check_file(Done done) override { give(std::move(done)); }
+    bool lost() const override { return false; }
+    void rewrite(store::Loaded, Done done) override { give(std::move(done)); }
+    Status status() const override { return {}; }
+
+  private:
+    bool queued() {
+        const std::lock_guard lock(disk_->mutex);
+        return !waiting_.empty();
+    }
+    bool work_once() {
         std::unique_lock lock(disk_->mutex);
         if (waiting_.empty()) return false;
         const Done done = std::move(waiting_.front());
@@ -62,13 +76,6 @@ class HangingDatabase final : public store::Database {
         done({});
         return true;
     }
-    void write(store::Write, Done done) override { give(std::move(done)); }
-    void check_file(Done done) override { give(std::move(done)); }
-    bool lost() const override { return false; }
-    void rewrite(store::Loaded, Done done) override { give(std::move(done)); }
-    Status status() const override { return {}; }
-
-  private:
     void give(Done done) {
         const std::lock_guard lock(disk_->mutex);
         waiting_.push_back(std::move(done));
