@@ -163,6 +163,47 @@ TEST_F(HangingDiskTest, StopWaitsForWhatItHas) {
     EXPECT_EQ((*(*control->snapshot()->services.find("web"))->backends.find("b1"))->spec.weight, 50U);
 }
 
+// Says how often it was asked, which each turn does.
+class CountingClock final : public base::Clock {
+  public:
+    uint64_t now() const override {
+        ++asked;
+        return system.now();
+    }
+    int64_t wall() const override { return system.wall(); }
+
+    base::SystemClock system;
+    mutable std::atomic<uint64_t> asked{0};
+};
+
+// Rounds are due all the time, and none is begun any more.
+TEST_F(HangingDiskTest, StopTakesNoTurnsForWhatItDoesNotDoAnyMore) {
+    CountingClock clock;
+    Options options;
+    options.clock = &clock;
+    options.reconcile_period_ns = 1'000;
+    control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                                        std::make_unique<HangingDatabase>(disk));
+    ASSERT_TRUE(control->start());
+    disk.hang(true);
+    Answer held = submit(PutService{service("api", "10.0.0.2:80"), {}});
+    disk.wait_until_it_has_one();
+    std::thread stop([this] { control->stop(); });
+    const auto closed = [this] {
+        std::promise<bool> refused;
+        control->ownership([&refused](const base::Result<Ownership>& now) { refused.set_value(!now); });
+        return refused.get_future().get();
+    };
+    while (!closed()) {
+    }
+    const uint64_t before = clock.asked;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_LT(clock.asked - before, 500U);
+    disk.hang(false);
+    stop.join();
+    EXPECT_TRUE(held.get());
+}
+
 // However turns and writing meet, and whoever of the two does which.
 TEST_F(HangingDiskTest, ManyWritersAreAllAnsweredByTwoThreads) {
     std::vector<std::thread> writers;
