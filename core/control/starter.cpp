@@ -67,15 +67,15 @@ class Starter {
         note_vips(*now, held);
         p_->hold(std::move(held));
         std::vector<model::ServicePtr> some;
+        std::vector<std::pair<std::string, base::Ip>> vips;
         const auto bring = [&] {
+            p_->acquire_vips(vips);
+            vips.clear();
             counts.add(p_->sync.services(some, Sync::Why::start, &*table));
             some.clear();
         };
         now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
-            if (auto added = p_->vips.acquire_anyway(service->spec.key.vip.ip, begin); !added) {
-                base::log_error("the VIP could not be added",
-                                {{"service", service->spec.name}, {"error", added.error().sentence}});
-            }
+            vips.emplace_back(service->spec.name, service->spec.key.vip.ip);
             some.push_back(service);
             if (some.size() == brought_at_once) bring();
         });
