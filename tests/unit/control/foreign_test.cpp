@@ -75,6 +75,35 @@ class CountingTable final : public SharedTable {
     std::atomic<size_t>* asked_;
 };
 
+// Of a service of somebody else's no destinations can be read.
+class UnreadableTable final : public SharedTable {
+  public:
+    using SharedTable::SharedTable;
+    base::Result<std::vector<ipvs::DestRecord>> dests(const ipvs::ServiceKey& of) override {
+        if (of == key("10.9.0.1:80"))
+            return base::fail(base::Errc::refused, "others change faster than it can be read");
+        return SharedTable::dests(of);
+    }
+};
+
+TEST(ForeignStart, DoesNotReadWhatIsInServicesOfSomebodyElse) {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    plugin::Registry registry;
+    disk.content.revision = 7;
+    disk.content.services.push_back({service("web", vip1), 1, model::Origin::api, {}});
+    disk.content.leaving.push_back({service("", vip2).key, {}});
+    for (const char* vip : {"10.9.0.1:80", vip2})
+        ASSERT_TRUE(table.apply(std::vector{Op::add(reconcile::service_record(service("", vip)))}).back());
+    Control control(std::make_unique<UnreadableTable>(table), nullptr, registry, {},
+                    std::make_unique<FakeDatabase>(disk));
+    const auto started = control.start();
+    ASSERT_TRUE(started) << started.error().sentence;
+    EXPECT_TRUE(*table.service(key(vip1)));
+    EXPECT_FALSE(*table.service(key(vip2)));
+    EXPECT_TRUE(*table.service(key("10.9.0.1:80")));
+}
+
 // Each look is a reading of all of them.
 TEST_F(ForeignTest, OnlyANewBackendThatBeginsOutsideTheKernelIsLookedForThere) {
     std::atomic<size_t> asked{0};
