@@ -116,9 +116,15 @@ void Control::Impl::finish() {
 }
 
 void Control::Impl::release() {
-    if (auto released = parts.sync.release(*parts.store.snapshot()); !released) {
+    const auto stay = parts.sync.release(*parts.store.snapshot());
+    if (!stay) {
         base::log_error("not everything could be removed from the kernel",
-                        {{"error", released.error().sentence}});
+                        {{"error", stay.error().sentence}});
+    } else if (!stay->empty()) {
+        base::log_warning(
+            "removed from the kernel what this daemon made, but for virtual services that have somebody "
+            "else's destinations",
+            {{"services", std::to_string(stay->size())}, {"first", stay->front().text()}});
     } else {
         base::log_info("removed from the kernel what this daemon made");
     }

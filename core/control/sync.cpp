@@ -430,8 +430,9 @@ SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     return round.counts;
 }
 
-base::Status Sync::release(const model::Snapshot& now) {
+Result<std::vector<ipvs::ServiceKey>> Sync::release(const model::Snapshot& now) {
     base::Status first;
+    std::vector<ipvs::ServiceKey> stay;
     std::vector<Op> ops;
     const auto apply = [&] {
         if (ops.empty()) return;
@@ -460,10 +461,17 @@ base::Status Sync::release(const model::Snapshot& now) {
     apply();
     for (const ipvs::ServiceKey& key : keys) {
         const auto left = ports_.driver->dests(key);
-        if (left && left->empty()) ops.push_back(Op::remove(key));
+        if (!left) {
+            if (left.error().code != Errc::not_found && first) first = base::fail(left.error());
+        } else if (left->empty()) {
+            ops.push_back(Op::remove(key));
+        } else {
+            stay.push_back(key);
+        }
     }
     apply();
-    return first;
+    if (!first) return base::fail(first.error());
+    return stay;
 }
 
 std::vector<Drift> Sync::drift() const {

@@ -84,8 +84,9 @@ class Sync {
     const LeavingSet& held() const { return held_; }
     void let_go() { held_.clear(); }
     void let_go(const store::Leaving& entry) { held_.erase(entry); }
-    // Removes all that is ours; a service keeps standing while somebody else's destinations are in it.
-    base::Status release(const model::Snapshot& now);
+    // Removes all that is ours; a service keeps standing while somebody else's destinations are in it. Which
+    // do, or the first of what could not be looked at or removed.
+    base::Result<std::vector<ipvs::ServiceKey>> release(const model::Snapshot& now);
 
     // Services that the kernel refused, whose time for another attempt has come; the next such time
     // (monotonic ns, 0 for none).
