@@ -375,7 +375,10 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
         if (forgotten) p_->remember_health(put);
     }
     p_->store.commit(after(*p_->store.snapshot(), step));
-    if (applied.service) p_->records[r.service] = *applied.service;
+    if (applied.service) {
+        p_->records[r.service] = *applied.service;
+        p_->sync.made_at_last(r.service);
+    }
     p_->left(leaving_of(step));
     if (step.kind == Step::Kind::drop_service || rekeys(step)) p_->service_left(step.old_service->spec.key);
     if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);

@@ -93,6 +93,8 @@ class Sync {
     std::vector<std::string> due(uint64_t now) const;
     uint64_t next() const;
     void forget(const std::string& service);
+    // The kernel has taken it: if it had been refused, that is told.
+    void made_at_last(const std::string& service);
 
     // What the kernel said to the last attempt to make a service, "" when it took it. [any]
     std::string refused(const std::string& service) const;
@@ -125,7 +127,7 @@ class Sync {
     void not_made(std::string_view what, std::initializer_list<base::LogField> fields);
     void refuse(const std::string& service, const std::string& words);
     void unknown(const model::ServiceEntry& service, const std::string& words);
-    void made_at_last(const std::string& service);
+    void not_looked_at(const std::string& service, const std::string& words);
 
     Ports ports_;
     LeavingSet held_;  // some of what is leaving
