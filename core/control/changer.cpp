@@ -195,7 +195,7 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
         Item* item;
         Prepared prepared;
     };
-    std::vector<Work> works;
+    std::vector<Work> asked, works;
     std::vector<reconcile::Transaction> transactions;
     bool refused = false;
     const auto refuse = [&](Item& item, const base::Error& error) {
@@ -203,19 +203,24 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
         item.result = base::fail(error);
         refused = true;
     };
+    std::vector<base::Ip> vips;
     for (Item& item : batch->items) {
         if (item.result) continue;
         const Step& step = item.resolved.steps.front();
         const model::Service& service = step.old_service ? step.old_service->spec : step.service_row->spec;
-        Prepared prepared = prepare(step, service, known);
-        if (const auto& vip = prepared.vip_acquire) {
-            if (auto added = p_->vips.acquire(*vip); !added) {
-                refuse(item, added.error());
-                continue;
-            }
+        asked.push_back({&item, prepare(step, service, known)});
+        if (const auto& vip = asked.back().prepared.vip_acquire) vips.push_back(*vip);
+    }
+    const std::vector<base::Status> added = p_->vips.acquire(vips);
+    auto next = added.begin();
+    for (Work& work : asked) {
+        const base::Status vip = work.prepared.vip_acquire ? *next++ : base::Status{};
+        if (!vip) {
+            refuse(*work.item, vip.error());
+            continue;
         }
-        transactions.push_back(std::move(prepared.transaction));
-        works.push_back({&item, std::move(prepared)});
+        transactions.push_back(std::move(work.prepared.transaction));
+        works.push_back(std::move(work));
     }
     p_->vips.expect({});
     const std::vector<Result<reconcile::Applied>> applied = p_->applier.apply(transactions);
@@ -370,7 +375,10 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
         if (forgotten) p_->remember_health(put);
     }
     p_->store.commit(after(*p_->store.snapshot(), step));
-    if (applied.service) p_->records[r.service] = *applied.service;
+    if (applied.service) {
+        p_->records[r.service] = *applied.service;
+        p_->sync.made_at_last(r.service);
+    }
     p_->left(leaving_of(step));
     if (step.kind == Step::Kind::drop_service || rekeys(step)) p_->service_left(step.old_service->spec.key);
     if (step.kind == Step::Kind::put_service) p_->wanted(step.service_row->spec.key);
@@ -412,16 +420,12 @@ void Changer::apply_many(Item& item) {
     std::vector<model::BackendId> weighed;  // of other services, backends with another weight
     std::vector<std::pair<const Step*, Prepared>> done;
     done.reserve(r.steps.size());
+    std::vector<std::pair<std::string, base::Ip>> vips;
     for (const Step& step : r.steps) {
         const auto* service = now.services.find(step.service);
         const bool weighs = only_weighs(step);
         Prepared prepared = prepare(step, service ? (*service)->spec : step.service_row->spec, known);
-        if (prepared.vip_acquire) {
-            if (auto added = p_->vips.acquire_anyway(*prepared.vip_acquire, p_->clock.now()); !added) {
-                ++r.counts.refused;
-                log_change(base::LogLevel::error, "the VIP could not be added", r, added.error().sentence);
-            }
-        }
+        if (prepared.vip_acquire) vips.emplace_back(step.service, *prepared.vip_acquire);
         if (prepared.slot) {
             Slot slot = put_slot(step, std::move(*prepared.slot));
             slot.service = p_->slots.name_of(step.service);
@@ -441,6 +445,7 @@ void Changer::apply_many(Item& item) {
         now = after(now, step);
         done.emplace_back(&step, std::move(prepared));
     }
+    r.counts.refused += p_->acquire_vips(vips);
     p_->vips.expect({});
     p_->store.commit(std::move(now));
     // Services may have exchanged their keys: what one has left, another wants.

@@ -51,7 +51,7 @@ struct Control::Impl {
     void retry();
     void look_at_drains();
     void publish_totals();
-    uint64_t next_wake() const;
+    uint64_t next_wake(bool closed) const;
     void answer_schedulers(const std::function<void(Result<std::vector<std::string>>)>& done);
 
     const Options options;
@@ -75,7 +75,7 @@ void Control::Impl::run() {
         busy_since = parts.clock.now();
         turn(*content);
         busy_since = 0;
-        parts.inbox.end_turn(next_wake(), parts.clock.now(), parts.keeper.durable());
+        parts.inbox.end_turn(next_wake(content->closed), parts.clock.now(), parts.keeper.durable());
         while (parts.keeper.work() && !parts.inbox.filled()) {
         }
     }
@@ -116,9 +116,15 @@ void Control::Impl::finish() {
 }
 
 void Control::Impl::release() {
-    if (auto released = parts.sync.release(*parts.store.snapshot()); !released) {
+    const auto stay = parts.sync.release(*parts.store.snapshot());
+    if (!stay) {
         base::log_error("not everything could be removed from the kernel",
-                        {{"error", released.error().sentence}});
+                        {{"error", stay.error().sentence}});
+    } else if (!stay->empty()) {
+        base::log_warning(
+            "removed from the kernel what this daemon made, but for virtual services that have somebody "
+            "else's destinations",
+            {{"services", std::to_string(stay->size())}, {"first", stay->front().text()}});
     } else {
         base::log_info("removed from the kernel what this daemon made");
     }
@@ -130,12 +136,14 @@ void Control::Impl::health_changed(const health::Changed& change) {
     if (const Slot* slot = parts.slots.find(change.id)) parts.remember_health(*slot);
 }
 
-uint64_t Control::Impl::next_wake() const {
-    uint64_t at = base::earlier(parts.weights.next(), parts.drains.next());
+// Of what a turn does: at the end that is less.
+uint64_t Control::Impl::next_wake(bool closed) const {
+    uint64_t at = base::earlier(parts.weights.next(), changer.next());
+    if (closed) return at;
+    at = base::earlier(at, parts.drains.next());
     at = base::earlier(at, parts.sync.next());
     at = base::earlier(at, parts.vips.next());
     at = base::earlier(at, rounds.next());
-    at = base::earlier(at, changer.next());
     return base::earlier(at, parts.keeper.next());
 }
 
@@ -231,7 +239,7 @@ base::Status Control::start() {
                                                 {"refused", std::to_string(started->kernel.refused)},
                                                 {"kernel_us", std::to_string(started->kernel.ns / 1000)}});
     }
-    impl_->parts.inbox.end_turn(impl_->next_wake(), impl_->parts.clock.now(), false);
+    impl_->parts.inbox.end_turn(impl_->next_wake(false), impl_->parts.clock.now(), false);
     for (size_t i = 0; i < impl_->threads.size(); ++i) {
         impl_->threads[i] = std::thread([impl = impl_.get(), name = "control-" + std::to_string(i)] {
             pthread_setname_np(pthread_self(), name.c_str());

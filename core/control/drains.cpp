@@ -16,6 +16,13 @@ std::string left(const DrainView& view) {
            " inactive connections, " + std::to_string(view.templates) + " persistence templates";
 }
 
+// By address: all of a service may drain.
+base::Result<reconcile::Dests> read_dests(ipvs::Driver& driver, const model::Service& service) {
+    auto dests = driver.dests(reconcile::kernel_key(service.key));
+    if (!dests) return base::fail(std::move(dests.error()));
+    return reconcile::dests_of(std::move(*dests));
+}
+
 }  // namespace
 
 void Drains::follow(const std::string& service, const model::BackendEntry& backend) {
@@ -67,21 +74,25 @@ uint64_t Drains::next() const {
     return next_;
 }
 
-void Drains::count(Drain& drain, const base::Result<std::vector<ipvs::DestRecord>>& dests,
-                   const base::Endpoint& address) {
+void Drains::count(Drain& drain, const base::Result<reconcile::Dests>& dests,
+                   const model::BackendEntry& backend) {
     DrainView& view = drain.view;
     if (!dests) {
         view.trouble = dests.error().sentence;
         return;
     }
+    const auto found = dests->find(backend.spec.address);
+    if (found == dests->end() && slots_->published(backend.id).present) {
+        view.trouble = "somebody has removed the destination from the kernel";
+        return;
+    }
     view.trouble.clear();
     view.counted = true;
     view.active = view.inactive = view.templates = 0;
-    const auto found = std::ranges::find(*dests, address, &ipvs::DestRecord::address);
     if (found != dests->end()) {
-        view.active = found->active;
-        view.inactive = found->inactive;
-        view.templates = found->persistent;
+        view.active = found->second.active;
+        view.inactive = found->second.inactive;
+        view.templates = found->second.persistent;
     }
     const bool empty = view.active == 0 && view.inactive == 0 && view.templates == 0;
     if (empty && !view.finished) {
@@ -97,17 +108,16 @@ std::vector<Drains::Over> Drains::look(const model::Snapshot& now, ipvs::Driver&
     const uint64_t time = clock_->now();
     if (next_ == 0 || next_ > time) return over;
     next_ = time + period;
-    std::map<std::string, base::Result<std::vector<ipvs::DestRecord>>> read;  // by service
+    std::map<std::string, base::Result<reconcile::Dests>> read;  // by service
     for (auto& [id, drain] : drains_) {
         const auto* service = now.services.find(drain.service);
         const auto* backend = service ? (*service)->backends.find(drain.backend) : nullptr;
         if (!backend) continue;
         auto dests = read.find(drain.service);
         if (dests == read.end()) {
-            dests =
-                read.emplace(drain.service, driver.dests(reconcile::kernel_key((*service)->spec.key))).first;
+            dests = read.emplace(drain.service, read_dests(driver, (*service)->spec)).first;
         }
-        count(drain, dests->second, (*backend)->spec.address);
+        count(drain, dests->second, **backend);
 
         const model::Backend& spec = (*backend)->spec;
         const bool ends = drain.deadline > 0;

@@ -4,9 +4,11 @@
 // sends its client's new connections to a drained backend too, so a drain is over when all three are 0.
 // A drain's time counts from when it was set (model::BackendEntry::drain_since), by the monotonic clock while
 // gorbd runs; over a restart by the wall clock, of which a jump never makes it longer than it was set to.
+// A destination that gorb itself has taken out of the kernel has no connections. One that somebody else has
+// removed may have them still, and goes on with them when it is put back: its drain is not over by that.
 //
 // Threads: view() by any thread, everything else in the control's turns. Cost: one reading of the
-// destinations a second for each service that drains, nothing while none does.
+// destinations a second for each service that drains, and O(log n) for each drain; nothing while none does.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -17,8 +19,10 @@
 
 #include "base/clock.h"
 #include "base/guarded.h"
+#include "control/slots.h"
 #include "ipvs/driver.h"
 #include "model/snapshot.h"
+#include "reconcile/table.h"
 
 namespace gorb::control {
 
@@ -45,7 +49,7 @@ class Drains {
         uint64_t revision = 0;
     };
 
-    explicit Drains(const base::Clock& clock) : clock_(&clock) {}
+    Drains(const base::Clock& clock, const Slots& slots) : clock_(&clock), slots_(&slots) {}
 
     // Follows what a backend has become: begins, goes on with, or forgets its drain.
     void follow(const std::string& service, const model::BackendEntry& backend);
@@ -70,10 +74,10 @@ class Drains {
         uint32_t refusals = 0;
         DrainView view;
     };
-    void count(Drain& drain, const base::Result<std::vector<ipvs::DestRecord>>& dests,
-               const base::Endpoint& address);
+    void count(Drain& drain, const base::Result<reconcile::Dests>& dests, const model::BackendEntry& backend);
 
     const base::Clock* clock_;
+    const Slots* slots_;
     std::unordered_map<model::BackendId, Drain> drains_;
     uint64_t next_ = 0;
     base::Guarded<std::unordered_map<model::BackendId, DrainView>> published_;

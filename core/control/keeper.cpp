@@ -68,11 +68,23 @@ void Keeper::write(store::Write write, std::function<void(base::Status)> done) {
         return;
     }
     if (!debts_.empty()) pay();
-    send(std::move(write), [this, done = std::move(done)](const base::Status& status) {
-        // Written on top of what could not be taken back before it: taking that back now might undo this one.
-        if (status && in_arrears_) rewrite_at_ = clock_->now();
-        done(status);
-    });
+    // A change has no other health than that nothing is known of an address that is new.
+    std::vector<store::BackendName> moved;
+    for (const auto& [name, health] : write.health) {
+        ++moving_[name];
+        moved.push_back(name);
+    }
+    send(std::move(write),
+         [this, moved = std::move(moved), done = std::move(done)](const base::Status& status) {
+             for (const store::BackendName& name : moved) {
+                 if (--moving_[name] == 0) moving_.erase(name);
+                 if (status) forget_health(name);
+             }
+             // Written on top of what could not be taken back before it: taking that back now might undo this
+             // one.
+             if (status && in_arrears_) rewrite_at_ = clock_->now();
+             done(status);
+         });
 }
 
 base::Status Keeper::write_now(store::Write write) {
@@ -101,6 +113,34 @@ void Keeper::owe_health(const store::BackendName& name, const store::Health& hea
     if (!database_) return;
     health_.insert_or_assign(name, health);
     if (health_at_ == 0) health_at_ = clock_->now() + health_period;
+}
+
+void Keeper::forget_health(const store::BackendName& name) {
+    health_.erase(name);
+    health_sent_.erase(name);
+}
+
+void Keeper::send_health(uint64_t now) {
+    health_at_ = 0;
+    store::Write write;
+    for (auto at = health_.begin(); at != health_.end();) {
+        if (moving_.contains(at->first)) {
+            health_at_ = now + health_period;
+            ++at;
+            continue;
+        }
+        write.health.emplace_back(at->first, at->second);
+        health_sent_.insert(health_.extract(at++));
+    }
+    if (write.health.empty()) return;
+    sending_health_ = true;
+    send(std::move(write), [this](const base::Status& status) {
+        sending_health_ = false;
+        HealthMap sent = std::exchange(health_sent_, {});
+        if (status) return;
+        health_.merge(sent);  // what has become known since is newer
+        health_at_ = clock_->now() + std::min(longest_wait, base::second << std::min(failures_, 5U));
+    });
 }
 
 // A debt that can not be written comes back before all later ones. One of those that could is written again
@@ -184,24 +224,17 @@ void Keeper::look() {
     if (rewriting_) return;
     look_at_file(now);
     if (debts_at_ != 0 && debts_at_ <= now && paying_ == 0) pay();
-    if (health_at_ == 0 || health_at_ > now) return;
-    health_at_ = 0;
-    store::Write write;
-    for (auto& [name, health] : std::exchange(health_, {})) write.health.emplace_back(name, health);
-    send(write, [this, health = write.health](const base::Status& status) {
-        if (status) return;
-        // What has become known since is newer.
-        for (const auto& [name, state] : health) health_.emplace(name, state);
-        health_at_ = clock_->now() + std::min(longest_wait, base::second << std::min(failures_, 5U));
-    });
+    if (health_at_ != 0 && health_at_ <= now && !sending_health_) send_health(now);
 }
 
+// As look() goes: what it leaves for later, or what an answer is waited for, wakes nobody.
 uint64_t Keeper::next() const {
-    if (!database_) return 0;
+    if (!database_ || rewriting_) return 0;
+    if (must_rewrite(clock_->now())) return in_flight_ == 0 ? rewrite_at_ : 0;
     const uint64_t debts = paying_ > 0 ? 0 : debts_at_;
-    const uint64_t rewriting = in_flight_ == 0 ? rewrite_at_ : 0;
     const uint64_t file = looking_ ? 0 : file_at_;
-    return base::earlier(rewriting, rewriting_ ? 0 : base::earlier(file, base::earlier(debts, health_at_)));
+    const uint64_t health = sending_health_ ? 0 : health_at_;
+    return base::earlier(base::earlier(rewrite_at_, file), base::earlier(debts, health));
 }
 
 void Keeper::settle() {

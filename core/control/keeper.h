@@ -51,7 +51,7 @@ class Keeper {
     void owe_undo(store::Write write);
     // The newest of each backend counts.
     void owe_health(const store::BackendName& name, const store::Health& health);
-    void forget_health(const store::BackendName& name) { health_.erase(name); }
+    void forget_health(const store::BackendName& name);
 
     // Writes debts that are due, looks whether the file is still there, and makes a lost one anew.
     void look();
@@ -73,6 +73,7 @@ class Keeper {
     };
     void send(store::Write write, std::function<void(base::Status)> done);
     void pay();
+    void send_health(uint64_t now);
     bool must_rewrite(uint64_t now) const { return rewrite_at_ != 0 && rewrite_at_ <= now; }
     void rewrite();
     void failed(const base::Error& error);
@@ -90,7 +91,14 @@ class Keeper {
     size_t in_flight_ = 0;
     std::vector<Debt> debts_;  // ascending: what could not be written comes back to its place
     uint64_t last_debt_ = 0;
-    std::unordered_map<store::BackendName, store::Health, NameHash> health_;
+    // What is to be known of backends; what of that is on its way, by one write at a time: the disk may hang
+    // for long, and each backend may change in every second of that.
+    using HealthMap = std::unordered_map<store::BackendName, store::Health, NameHash>;
+    HealthMap health_, health_sent_;
+    bool sending_health_ = false;
+    // Backends that another address is being written for, and by how many writes. What is known of them is of
+    // the old one: it does not follow those.
+    std::unordered_map<store::BackendName, size_t, NameHash> moving_;
     size_t paying_ = 0;  // payments on their way
     bool rewriting_ = false;
     bool in_arrears_ = false;  // what was refused is still owed: later writes do not come after it

@@ -41,7 +41,7 @@ Parts::Parts(Makings makings)
       applier(*driver, clock),
       pulses(*makings.registry),
       identity(run_tag()),
-      drains(clock),
+      drains(clock, slots),
       weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
                       [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; },
                       // Else the next start would take it for one that has just come back, whatever the
@@ -150,8 +150,10 @@ void Parts::intend_vips(const std::vector<base::Ip>& addresses) {
 
 size_t Parts::look_at_vips() {
     const std::vector<base::Ip> lost = vips.lost();
-    for (const base::Ip& address : lost) {
-        const base::Status back = repair ? vips.put_back(address, clock.now()) : base::Status{};
+    const auto put_back = repair ? vips.put_back(lost, clock.now()) : std::vector<base::Status>(lost.size());
+    for (size_t i = 0; i < lost.size(); ++i) {
+        const base::Ip& address = lost[i];
+        const base::Status& back = put_back[i];
         const std::string what = !repair ? "drift: somebody has removed a VIP"
                                  : back  ? "drift repaired: somebody had removed a VIP"
                                          : "drift could not be repaired: somebody has removed a VIP";
@@ -165,15 +167,29 @@ size_t Parts::look_at_vips() {
 }
 
 void Parts::hold(LeavingSet entries) {
+    std::vector<std::pair<std::string, base::Ip>> wanted;
     for (const store::Leaving& entry : entries) {
         if (entry.backend) continue;
         held_vips.insert(entry.service);
-        if (auto added = vips.acquire_anyway(entry.service.vip.ip, clock.now()); !added) {
-            base::log_error("the VIP could not be added",
-                            {{"service", entry.service.text()}, {"error", added.error().sentence}});
-        }
+        wanted.emplace_back(entry.service.text(), entry.service.vip.ip);
     }
+    acquire_vips(wanted);
     sync.hold(std::move(entries));
+}
+
+size_t Parts::acquire_vips(const std::vector<std::pair<std::string, base::Ip>>& wanted) {
+    std::vector<base::Ip> addresses;
+    addresses.reserve(wanted.size());
+    for (const auto& [service, address] : wanted) addresses.push_back(address);
+    const std::vector<base::Status> added = vips.acquire_anyway(addresses, clock.now());
+    size_t refused = 0;
+    for (size_t i = 0; i < added.size(); ++i) {
+        if (added[i]) continue;
+        ++refused;
+        base::log_error("the VIP could not be added",
+                        {{"service", wanted[i].first}, {"error", added[i].error().sentence}});
+    }
+    return refused;
 }
 
 void Parts::release_held_vip(const model::ServiceKey& key) {

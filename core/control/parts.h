@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -67,6 +68,8 @@ struct Parts {
     void intend_vips(const std::vector<base::Ip>& addresses);
     // Puts back the VIPs that somebody removed, or says that they are gone: drift as in the table. How many.
     size_t look_at_vips();
+    // Services that there are in any case, by name, use these VIPs. How many could not be added.
+    size_t acquire_vips(const std::vector<std::pair<std::string, base::Ip>>& wanted);
     // These stay in the kernel although they are leaving, with the VIPs that they need (Sync::hold).
     void hold(LeavingSet entries);
     // All that the store should have.

@@ -166,7 +166,7 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
     const bool moves = !old || old->spec.address != wanted.address;
     // Of one that waits outside the kernel's table, nothing is added that could find somebody else's there:
     // that would be removed as ours.
-    const bool may_wait = model::effective_on_down(service->spec) == model::OnDown::remove;
+    const bool may_wait = model::absent_at_zero(service->spec);
     if (moves && may_wait && !adopt) {
         const Result<bool> foreign = present.foreign_backend(service->spec.key, wanted.address);
         if (!foreign) return base::fail(foreign.error());

@@ -59,7 +59,7 @@ class Starter {
     base::Result<SyncCounts> kernel(bool force) {
         const model::SnapshotPtr now = p_->store.snapshot();
         const uint64_t begin = p_->clock.now();
-        auto table = reconcile::read_table(*p_->driver);
+        auto table = read_ours(*now);
         if (!table) return base::fail(table.error());
         LeavingSet held = guard(*now, *table, force);
         SyncCounts counts;
@@ -67,15 +67,15 @@ class Starter {
         note_vips(*now, held);
         p_->hold(std::move(held));
         std::vector<model::ServicePtr> some;
+        std::vector<std::pair<std::string, base::Ip>> vips;
         const auto bring = [&] {
+            p_->acquire_vips(vips);
+            vips.clear();
             counts.add(p_->sync.services(some, Sync::Why::start, &*table));
             some.clear();
         };
         now->services.for_each([&](const std::string&, const model::ServicePtr& service) {
-            if (auto added = p_->vips.acquire_anyway(service->spec.key.vip.ip, begin); !added) {
-                base::log_error("the VIP could not be added",
-                                {{"service", service->spec.name}, {"error", added.error().sentence}});
-            }
+            vips.emplace_back(service->spec.name, service->spec.key.vip.ip);
             some.push_back(service);
             if (some.size() == brought_at_once) bring();
         });
@@ -120,6 +120,19 @@ class Starter {
     size_t backends() const { return backends_; }
 
   private:
+    // Of what is wanted or leaving. Whether what is foreign can be read is none of our business.
+    base::Result<reconcile::Table> read_ours(const model::Snapshot& now) const {
+        auto services = p_->driver->services();
+        if (!services) return base::fail(services.error());
+        std::erase_if(*services, [&](const ipvs::ServiceRecord& record) {
+            const model::ServiceKey key{static_cast<model::Protocol>(record.key.protocol), record.key.vip};
+            const auto leaves = p_->leaving.lower_bound({key, {}});
+            const bool leaving = leaves != p_->leaving.end() && leaves->service == key;
+            return !leaving && !now.by_key.find(key);
+        });
+        return reconcile::read_table(*p_->driver, std::move(*services));
+    }
+
     model::BackendPtr backend(const std::string* service, store::Loaded::BackendRow& row) {
         ++backends_;
         auto entry = std::make_shared<model::BackendEntry>();

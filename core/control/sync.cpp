@@ -368,9 +368,13 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, 
         for (const model::ServiceEntry* service : open) {
             const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
             if (const auto found = read(key, attempt == 0 ? table : nullptr, round); !found) {
-                // What would only be told of is left to the next round.
-                if (why != Why::drift || ports_.repair) refuse(service->spec.name, found.error().sentence);
-                if (why != Why::drift) unknown(*service, found.error().sentence);
+                const std::string& words = found.error().sentence;
+                if (why == Why::drift) {
+                    not_looked_at(service->spec.name, words);
+                } else {
+                    refuse(service->spec.name, words);
+                    unknown(*service, words);
+                }
                 ++round.counts.refused;
                 continue;
             }
@@ -430,8 +434,9 @@ SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     return round.counts;
 }
 
-base::Status Sync::release(const model::Snapshot& now) {
+Result<std::vector<ipvs::ServiceKey>> Sync::release(const model::Snapshot& now) {
     base::Status first;
+    std::vector<ipvs::ServiceKey> stay;
     std::vector<Op> ops;
     const auto apply = [&] {
         if (ops.empty()) return;
@@ -460,10 +465,17 @@ base::Status Sync::release(const model::Snapshot& now) {
     apply();
     for (const ipvs::ServiceKey& key : keys) {
         const auto left = ports_.driver->dests(key);
-        if (left && left->empty()) ops.push_back(Op::remove(key));
+        if (!left) {
+            if (left.error().code != Errc::not_found && first) first = base::fail(left.error());
+        } else if (left->empty()) {
+            ops.push_back(Op::remove(key));
+        } else {
+            stay.push_back(key);
+        }
     }
     apply();
-    return first;
+    if (!first) return base::fail(first.error());
+    return stay;
 }
 
 std::vector<Drift> Sync::drift() const {

@@ -84,14 +84,17 @@ class Sync {
     const LeavingSet& held() const { return held_; }
     void let_go() { held_.clear(); }
     void let_go(const store::Leaving& entry) { held_.erase(entry); }
-    // Removes all that is ours; a service keeps standing while somebody else's destinations are in it.
-    base::Status release(const model::Snapshot& now);
+    // Removes all that is ours; a service keeps standing while somebody else's destinations are in it. Which
+    // do, or the first of what could not be looked at or removed.
+    base::Result<std::vector<ipvs::ServiceKey>> release(const model::Snapshot& now);
 
     // Services that the kernel refused, whose time for another attempt has come; the next such time
     // (monotonic ns, 0 for none).
     std::vector<std::string> due(uint64_t now) const;
     uint64_t next() const;
     void forget(const std::string& service);
+    // The kernel has taken it: if it had been refused, that is told.
+    void made_at_last(const std::string& service);
 
     // What the kernel said to the last attempt to make a service, "" when it took it. [any]
     std::string refused(const std::string& service) const;
@@ -124,7 +127,7 @@ class Sync {
     void not_made(std::string_view what, std::initializer_list<base::LogField> fields);
     void refuse(const std::string& service, const std::string& words);
     void unknown(const model::ServiceEntry& service, const std::string& words);
-    void made_at_last(const std::string& service);
+    void not_looked_at(const std::string& service, const std::string& words);
 
     Ports ports_;
     LeavingSet held_;  // some of what is leaving

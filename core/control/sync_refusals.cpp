@@ -33,6 +33,12 @@ void Sync::unknown(const model::ServiceEntry& service, const std::string& words)
     });
 }
 
+// Nothing is known of it that was not known before, so it stays as it was shown: the next round looks again.
+void Sync::not_looked_at(const std::string& service, const std::string& words) {
+    not_made("virtual service could not be looked at, the next look at the kernel's table tries again",
+             {{"service", service}, {"error", words}});
+}
+
 void Sync::made_at_last(const std::string& service) {
     const auto at = refusals_.find(service);
     if (at == refusals_.end()) return;

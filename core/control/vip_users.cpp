@@ -31,11 +31,12 @@ void VipUsers::expect(const std::vector<base::Ip>& addresses) {
     if (!earlier_.empty() && retry_at_ == 0) retry_at_ = 1;  // what stayed for the last change may go
 }
 
-base::Status VipUsers::add(const base::Ip& address, Use& use) {
+base::Status VipUsers::add(const base::Ip& address, Use& use, Host& host) {
     // One of an earlier run, also if it was lost since (a boot), is used again: nobody is to release it as
     // unused.
     use.added = use.added || earlier_.erase(address) > 0;
-    auto added = table_->add(address);
+    const auto& there = host.addresses();
+    auto added = there ? table_->add(address, *there) : base::Result<bool>(base::fail(there.error()));
     use.missing = !added;
     if (!added) return base::fail(added.error());
     use.added = use.added || *added;
@@ -49,21 +50,30 @@ base::Status VipUsers::add(const base::Ip& address, Use& use) {
     return {};
 }
 
-base::Status VipUsers::take(const base::Ip& address) {
+base::Status VipUsers::take(const base::Ip& address, Host& host) {
     if (!table_) return {};
     Use& use = uses_[address];
-    return use.services++ == 0 || use.missing ? add(address, use) : base::Status{};
+    return use.services++ == 0 || use.missing ? add(address, use, host) : base::Status{};
 }
 
-base::Status VipUsers::acquire(const base::Ip& address) {
-    auto taken = take(address);
-    if (!taken) release(address);
+std::vector<base::Status> VipUsers::acquire(const std::vector<base::Ip>& addresses) {
+    Host host(table_.get());
+    std::vector<base::Status> taken;
+    taken.reserve(addresses.size());
+    for (const base::Ip& address : addresses) {
+        if (!taken.emplace_back(take(address, host))) release(address);
+    }
     return taken;
 }
 
-base::Status VipUsers::acquire_anyway(const base::Ip& address, uint64_t now) {
-    auto taken = take(address);
-    if (!taken && retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
+std::vector<base::Status> VipUsers::acquire_anyway(const std::vector<base::Ip>& addresses, uint64_t now) {
+    Host host(table_.get());
+    std::vector<base::Status> taken;
+    taken.reserve(addresses.size());
+    for (const base::Ip& address : addresses) {
+        if (!taken.emplace_back(take(address, host)) && retry_at_ == 0)
+            retry_at_ = now + retry_after(failures_++);
+    }
     return taken;
 }
 
@@ -80,12 +90,16 @@ std::vector<base::Ip> VipUsers::lost() {
     return out;
 }
 
-base::Status VipUsers::put_back(const base::Ip& address, uint64_t now) {
-    const auto it = uses_.find(address);
-    if (it == uses_.end()) return {};
-    it->second.lost = false;
-    auto added = add(address, it->second);
-    if (!added && retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
+std::vector<base::Status> VipUsers::put_back(const std::vector<base::Ip>& addresses, uint64_t now) {
+    Host host(table_.get());
+    std::vector<base::Status> added(addresses.size());
+    for (size_t i = 0; i < addresses.size(); ++i) {
+        const auto it = uses_.find(addresses[i]);
+        if (it == uses_.end()) continue;
+        it->second.lost = false;
+        added[i] = add(addresses[i], it->second, host);
+        if (!added[i] && retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
+    }
     return added;
 }
 
@@ -93,8 +107,9 @@ void VipUsers::look(uint64_t now) {
     if (retry_at_ == 0 || retry_at_ > now) return;
     retry_at_ = 0;
     bool left = false;
+    Host host(table_.get());
     for (auto& [address, use] : uses_) {
-        if (use.missing && !add(address, use)) left = true;
+        if (use.missing && !add(address, use, host)) left = true;
     }
     release_unused();
     left = left || retry_at_ != 0;

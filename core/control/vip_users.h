@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -43,10 +44,11 @@ class VipUsers {
     // before the next call.
     void expect(const std::vector<base::Ip>& addresses);
 
-    // One more service uses `address`. The first one adds it; where that fails, none does.
-    base::Status acquire(const base::Ip& address);
-    // The same for a service that there is in any case: what could not be added is tried again by look().
-    base::Status acquire_anyway(const base::Ip& address, uint64_t now);
+    // One more service uses each of these. The first one adds it; where that fails, none does. Those of many
+    // services at once: the host's addresses are read once for all of them.
+    std::vector<base::Status> acquire(const std::vector<base::Ip>& addresses);
+    // The same for services that there are in any case: what could not be added is tried again by look().
+    std::vector<base::Status> acquire_anyway(const std::vector<base::Ip>& addresses, uint64_t now);
     // One less. The last one removes it, if it was added here; where that fails it is tried again by look(),
     // the service is gone all the same.
     void release(const base::Ip& address);
@@ -57,8 +59,8 @@ class VipUsers {
     // until it is back; none where the addresses can not be read. What the host had by itself it may take
     // away.
     std::vector<base::Ip> lost();
-    // Such a one is added again; where that fails it is tried again by look().
-    base::Status put_back(const base::Ip& address, uint64_t now);
+    // Such ones are added again; where that fails it is tried again by look().
+    std::vector<base::Status> put_back(const std::vector<base::Ip>& addresses, uint64_t now);
 
     // Tries again what is missing, or is to be removed, and due. `now` and next() are monotonic ns, 0: never.
     void look(uint64_t now);
@@ -71,9 +73,22 @@ class VipUsers {
         bool missing = false;  // it could not be added yet
         bool lost = false;     // somebody removed it, which has been told
     };
+    // The addresses of this host, read when they are asked for first.
+    class Host {
+      public:
+        explicit Host(ipvs::VipTable* table) : table_(table) {}
+        const base::Result<std::set<base::Ip>>& addresses() {
+            if (!read_) read_ = table_->addresses();
+            return *read_;
+        }
+
+      private:
+        ipvs::VipTable* table_;
+        std::optional<base::Result<std::set<base::Ip>>> read_;
+    };
     // Counts a use and adds what is not there yet.
-    base::Status take(const base::Ip& address);
-    base::Status add(const base::Ip& address, Use& use);
+    base::Status take(const base::Ip& address, Host& host);
+    base::Status add(const base::Ip& address, Use& use, Host& host);
     void move(const std::vector<base::Ip>& added);
     void remove(const base::Ip& address);
 

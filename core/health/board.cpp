@@ -33,7 +33,7 @@ Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Pro
     const base::Endpoint address = model::checked_address(target.address, spec->pulse);
     const uint64_t hash = spread(health::hash_of(address) ^ spec->hash);
     const auto at = static_cast<uint32_t>((hash >> 32) % lanes_.size());
-    return {at, lanes_[at]->subscribe(address, spec, target.id, target.wants_ratio, past, wall)};
+    return {at, lanes_[at]->subscribe(address, spec, target.id, past, wall)};
 }
 
 namespace {
@@ -95,7 +95,7 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
         const bool same_thing =
             found->service.view() == target.service && address_of(*found) == target.address;
         if (found->name.view() != target.backend) found->name = Text(target.backend);
-        if (same_thing && specs == specs_before && found->wants_ratio == target.wants_ratio) return {};
+        if (same_thing && specs == specs_before) return {};
         kept = same_thing;
     } else {
         uint32_t at = 0;
@@ -113,7 +113,6 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     }
     Record& r = *found;
     r.service = shard.services.of(target.service);
-    r.wants_ratio = target.wants_ratio;
 
     // A pulse of a type that was there before goes on from where that one is.
     std::vector<std::optional<size_t>> from(specs.size());
@@ -148,8 +147,7 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     r.state = sum.state;
     r.share = static_cast<uint8_t>(sum.share);
     r.ratio = static_cast<float>(sum.ratio);
-    Effect effect{
-        fresh ? State::unknown : state_before, r.state, fresh ? 100 : share_before, r.share, false, false};
+    Effect effect{fresh ? State::unknown : state_before, r.state, fresh ? 100 : share_before, r.share, false};
     // Of another address nothing is known to whoever has put it: that a probe which others have already is up
     // is news, even where the one before was up as well.
     const bool news = effect.state_changed() || r.state != State::unknown;
@@ -205,10 +203,8 @@ Board::Sum Board::sum_of(const Record& r) const {
 // Takes over what its checks are now.
 Board::Effect Board::work_out(Record& r, uint64_t now, int64_t wall) {
     const Sum sum = sum_of(r);
-    Effect effect{r.state, sum.state, r.share, sum.share, false, false};
-    const auto ratio = static_cast<float>(sum.ratio);
-    effect.ratio_changed = r.wants_ratio && ratio != r.ratio;
-    r.ratio = ratio;
+    Effect effect{r.state, sum.state, r.share, sum.share, false};
+    r.ratio = static_cast<float>(sum.ratio);
     r.share = static_cast<uint8_t>(sum.share);
     if (effect.state_changed()) {
         r.state = sum.state;
@@ -216,7 +212,7 @@ Board::Effect Board::work_out(Record& r, uint64_t now, int64_t wall) {
         r.since_wall = wall;
         ++r.changes;
     }
-    if (effect.state_changed() || effect.share != effect.share_before || effect.ratio_changed) {
+    if (effect.state_changed() || effect.share != effect.share_before) {
         effect.tell = !std::exchange(r.pending, true);
         r.pending_state |= effect.state_changed();
     }

@@ -36,8 +36,7 @@ class Board {
     struct Effect {
         State before{}, after{};
         uint32_t share_before = 100, share = 100;
-        bool ratio_changed = false;  // and it wants to know
-        bool tell = false;           // collect() has something new, and nobody was told to call it yet
+        bool tell = false;  // collect() has something new, and nobody was told to call it yet
         bool state_changed() const { return before != after; }
     };
 
@@ -77,7 +76,6 @@ class Board {
         uint32_t changes = 0;
         uint8_t share = 100;
         State state = State::unknown;
-        bool wants_ratio = false;
         bool pending = false;        // something is to be told
         bool pending_state = false;  // and that is a change of state
 

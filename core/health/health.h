@@ -24,7 +24,6 @@ struct Target {
     base::Endpoint address;
     model::PulseList pulses;
     std::vector<std::shared_ptr<const plugin::Config>> args;  // one for each pulse; nullptr: its defaults
-    bool wants_ratio = false;  // Changed is also told when nothing but the ratio is another
     // What an earlier run knew: a probe that is new begins with it instead of with what the pulse says.
     State known = State::unknown;
     uint8_t known_share = 100;  // CheckView::share

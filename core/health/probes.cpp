@@ -19,7 +19,7 @@ uint64_t Probes::hash_of(const base::Endpoint& address, const Spec& spec) {
 }
 
 Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spec, model::BackendId id,
-                               bool wants_ratio, const Past* past, int64_t wall) {
+                               const Past* past, int64_t wall) {
     const auto hash = static_cast<uint32_t>(hash_of(address, *spec));
     std::unique_lock lock(mutex_);
     // Address and spec do not change while a record stands in the table.
@@ -29,7 +29,6 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         std::lock_guard record_lock(lock_of(slot));
         Record& r = records_[slot];
         r.seldom().more.push_back(id);
-        r.wants_ratio |= wants_ratio;
         return slot;
     }
     if (free_.empty()) {
@@ -75,7 +74,6 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         r.spec = spec;
         r.address = address;
         r.subscriber = id;
-        r.wants_ratio = wants_ratio;
         r.alive = true;
     }
     commands_.push_back({slot, true});
@@ -230,7 +228,6 @@ Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, ui
     effect.trouble_began =
         result.verdict == plugin::Verdict::unknown && !(r.checked && r.verdict == plugin::Verdict::unknown);
 
-    const double ratio = r.wants_ratio ? r.standing.ratio() : 0;
     const Why why = count(r.standing, r.damped(), pulse, result.verdict, now);
     switch (result.verdict) {
         case plugin::Verdict::pass:
@@ -245,7 +242,6 @@ Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, ui
             ++r.unknowns;
             break;
     }
-    effect.ratio_changed = r.wants_ratio && ratio != r.standing.ratio();
     if (r.reason.view() != result.reason) r.reason = texts_.of(result.reason);
     if (r.warning().view() != result.warning) r.seldom().warning = texts_.of(result.warning);
     r.checked = true;

@@ -39,10 +39,10 @@ class Probes {
 
     // What a new probe takes over from another one.
     struct Past;
-    // The backend's probe of that address and spec, shared with all who have the same. `wants_ratio`: an
-    // effect is told when only the ratio is another. `past`: what a new one begins with.
-    Slot subscribe(const base::Endpoint& address, const SpecPtr& spec, model::BackendId id, bool wants_ratio,
-                   const Past* past, int64_t wall);
+    // The backend's probe of that address and spec, shared with all who have the same. `past`: what a new one
+    // begins with.
+    Slot subscribe(const base::Endpoint& address, const SpecPtr& spec, model::BackendId id, const Past* past,
+                   int64_t wall);
     void unsubscribe(Slot slot, model::BackendId id);
 
     // ---- of a probe that the caller subscribes to
@@ -90,11 +90,10 @@ class Probes {
         bool gone = false;  // nobody subscribes any more; nothing was done
         State before{}, after{};
         bool share_changed = false;
-        bool ratio_changed = false;  // and a subscriber wants to know
         bool trouble_began = false;  // this result is UNKNOWN and the one before was not
         Sign sign_before{}, sign{};
         bool state_changed() const { return before != after; }
-        bool concerns() const { return state_changed() || share_changed || ratio_changed || trouble_began; }
+        bool concerns() const { return state_changed() || share_changed || trouble_began; }
     };
     // Counts the result of the check that was started at `started`.
     Effect record(Slot slot, const Result& result, uint64_t tick, uint64_t started, uint64_t now,
@@ -129,7 +128,7 @@ class Probes {
         uint8_t share = 100;
         plugin::Verdict verdict{};
         Sign told = Sign::none;  // by an effect
-        bool checked = false, alive = false, wants_ratio = false;
+        bool checked = false, alive = false;
         bool taken_over = false;  // the state, and no check has said why yet
 
         uint64_t held(uint64_t now) const;

@@ -42,7 +42,7 @@ class RouteVipTable final : public VipTable {
         : socket_(std::move(socket)), interface_(std::move(interface)) {}
 
     base::Result<std::set<base::Ip>> addresses() override;
-    base::Result<bool> add(const base::Ip& address) override;
+    base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>& there) override;
     base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>& addresses) override;
     base::Status remove(const base::Ip& address) override;
     // Its number now; an interface that was made anew has another one. Errc::not_found.
@@ -122,12 +122,10 @@ base::Result<Address> RouteVipTable::make(const base::Ip& address, int index) co
     return out;
 }
 
-base::Result<bool> RouteVipTable::add(const base::Ip& address) {
+base::Result<bool> RouteVipTable::add(const base::Ip& address, const std::set<base::Ip>& there) {
     if (!address) return base::fail(base::Errc::invalid, "no address to add to " + interface_);
     const std::string what = "add VIP " + address.text() + " to " + interface_;
-    const auto there = addresses();
-    if (!there) return base::fail(there.error());
-    if (there->contains(address)) return false;
+    if (there.contains(address)) return false;
     const auto index = interface_index();
     if (!index) return base::fail(index.error());
     const auto wanted = make(address, *index);

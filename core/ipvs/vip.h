@@ -17,8 +17,9 @@ class VipTable {
     virtual ~VipTable() = default;
     // Those that the interfaces of this host have, all of them.
     virtual base::Result<std::set<base::Ip>> addresses() = 0;
-    // true: added now. false: some interface of this host has the address already, nothing was changed.
-    virtual base::Result<bool> add(const base::Ip& address) = 0;
+    // `there`: what addresses() has just given, read once for all that are to be added. true: added now.
+    // false: it is there, or this interface has got it since; nothing was changed.
+    virtual base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>& there) = 0;
     // Those of `addresses` that this interface has not and another one has, as /32 or /128, become this
     // one's: each is added here before it is removed there. Which ones they were. Of one that both have, the
     // other is somebody else's.

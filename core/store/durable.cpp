@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "store/opening.h"
+#include "store/work_alone.h"
 
 namespace gorb::store {
 namespace {
@@ -97,6 +98,11 @@ void Durable::submit(Job job) {
     queue_.push_back(std::move(job));
 }
 
+bool Durable::queued() {
+    const std::lock_guard lock(queue_lock_);
+    return !queue_.empty();
+}
+
 // What was submitted is to be done next. false: there is nothing to do.
 bool Durable::fetch() {
     const std::lock_guard lock(queue_lock_);
@@ -110,8 +116,11 @@ bool Durable::fetch() {
 }
 
 bool Durable::work() {
-    const std::unique_lock at_it(working_, std::try_to_lock);
-    if (!at_it) return false;
+    return work_alone(
+        working_, [this] { return work_some(); }, [this] { return queued(); });
+}
+
+bool Durable::work_some() {
     // Apart from the transaction that made it due, so that nobody waits for it who was answered.
     if (wal_pages_ >= checkpoint_pages) {
         const std::lock_guard lock(io_);

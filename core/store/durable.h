@@ -49,6 +49,8 @@ class Durable final : public Database {
     using Answers = std::vector<base::Status>;
 
     void submit(Job job);
+    bool queued();
+    bool work_some();
     bool fetch();
     void write_some();
     // Does jobs from the front of `work_` and says how many: one for each answer. The answers are good only

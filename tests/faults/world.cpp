@@ -102,10 +102,10 @@ class Interface final : public ipvs::VipTable {
         all.insert(addresses_->added.begin(), addresses_->added.end());
         return all;
     }
-    base::Result<bool> add(const base::Ip& address) override {
+    base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>& there) override {
         if (random_() % 100 < addresses_->failing)
             return base::fail(base::Errc::unavailable, "the interface is busy");
-        if (addresses_->hosts.contains(address)) return false;
+        if (there.contains(address)) return false;
         return addresses_->added.insert(address).second;
     }
     base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>&) override { return {}; }

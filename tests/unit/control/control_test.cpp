@@ -23,7 +23,7 @@ class FakeVips final : public ipvs::VipTable {
     std::set<base::Ip> present;
     int os_error = 0;
     base::Result<std::set<base::Ip>> addresses() override { return present; }
-    base::Result<bool> add(const base::Ip& address) override {
+    base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>&) override {
         if (os_error) return base::fail(Errc::refused, "no", os_error);
         return present.insert(address).second;
     }

@@ -46,7 +46,8 @@ TEST(DrainClockTest, ADrainTakesItsTimeHoweverTheTimeOfDayJumps) {
             ASSERT_TRUE(status);
         ASSERT_TRUE(driver.set_counters(record.key, dest.address, 1, 0));  // a connection that stays
 
-        Drains drains(clock);
+        const Slots slots;
+        Drains drains(clock, slots);
         drains.follow("web", entry);
         clock.off = jump;
         clock.steady.advance(29 * second);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -59,6 +60,81 @@ struct ForeignTest : testing::Test {
         return at == dests->end() ? -1 : static_cast<int>(at->weight);
     }
 };
+
+// Counts who asks for destinations.
+class CountingTable final : public SharedTable {
+  public:
+    CountingTable(ipvs::MemoryDriver& table, std::atomic<size_t>& asked)
+        : SharedTable(table), asked_(&asked) {}
+    base::Result<std::vector<ipvs::DestRecord>> dests(const ipvs::ServiceKey& key) override {
+        ++*asked_;
+        return SharedTable::dests(key);
+    }
+
+  private:
+    std::atomic<size_t>* asked_;
+};
+
+// Of a service of somebody else's no destinations can be read.
+class UnreadableTable final : public SharedTable {
+  public:
+    using SharedTable::SharedTable;
+    base::Result<std::vector<ipvs::DestRecord>> dests(const ipvs::ServiceKey& of) override {
+        if (of == key("10.9.0.1:80"))
+            return base::fail(base::Errc::refused, "others change faster than it can be read");
+        return SharedTable::dests(of);
+    }
+};
+
+TEST(ForeignStart, DoesNotReadWhatIsInServicesOfSomebodyElse) {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    plugin::Registry registry;
+    disk.content.revision = 7;
+    disk.content.services.push_back({service("web", vip1), 1, model::Origin::api, {}});
+    disk.content.leaving.push_back({service("", vip2).key, {}});
+    for (const char* vip : {"10.9.0.1:80", vip2})
+        ASSERT_TRUE(table.apply(std::vector{Op::add(reconcile::service_record(service("", vip)))}).back());
+    Control control(std::make_unique<UnreadableTable>(table), nullptr, registry, {},
+                    std::make_unique<FakeDatabase>(disk));
+    const auto started = control.start();
+    ASSERT_TRUE(started) << started.error().sentence;
+    EXPECT_TRUE(*table.service(key(vip1)));
+    EXPECT_FALSE(*table.service(key(vip2)));
+    EXPECT_TRUE(*table.service(key("10.9.0.1:80")));
+}
+
+// Each look is a reading of all of them.
+TEST_F(ForeignTest, OnlyANewBackendThatBeginsOutsideTheKernelIsLookedForThere) {
+    std::atomic<size_t> asked{0};
+    Options options;
+    options.reconcile_period_ns = 0;
+    control =
+        std::make_unique<Control>(std::make_unique<CountingTable>(table, asked), nullptr, registry, options);
+    ASSERT_TRUE(control->start());
+    model::Service wrr = service("wrr", "10.0.0.3:80"), dh = service("dh", "10.0.0.4:80");
+    wrr.scheduler = "wrr";
+    wrr.pool.on_down = model::OnDown::remove;
+    dh.scheduler = "dh";
+    ASSERT_TRUE(submit(*control, PutService{wrr, {}}).get());
+    ASSERT_TRUE(submit(*control, PutService{dh, {}}).get());
+    asked = 0;
+    const auto put = [&](const std::string& service, int n) {
+        const std::string number = std::to_string(n);
+        return submit(*control, PutBackend{service, backend("b" + number, "10.1.0." + number + ":80"), {}})
+            .get();
+    };
+    for (int n = 1; n <= 100; ++n) ASSERT_TRUE(put("wrr", n));
+    EXPECT_EQ(asked, 0U);
+    ASSERT_TRUE(put("dh", 1));
+    EXPECT_GT(asked, 0U);
+    // What somebody else has there is found all the same, when it is to be made.
+    const auto record = reconcile::dest_record(backend("", "10.1.0.200:80"), 33);
+    for (const char* vip : {"10.0.0.3:80", "10.0.0.4:80"})
+        ASSERT_TRUE(table.apply(std::vector{Op::add(key(vip), record)}).back());
+    EXPECT_EQ(put("wrr", 200).error().code, base::Errc::exists);
+    EXPECT_EQ(put("dh", 200).error().code, base::Errc::exists);
+}
 
 TEST_F(ForeignTest, ServicesThatExchangeTheirKeysTakeNothingOver) {
     model::Config config = now();

@@ -25,7 +25,9 @@ class SharedVips final : public ipvs::VipTable {
   public:
     explicit SharedVips(std::set<base::Ip>& present) : present_(&present) {}
     base::Result<std::set<base::Ip>> addresses() override { return *present_; }
-    base::Result<bool> add(const base::Ip& address) override { return present_->insert(address).second; }
+    base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>&) override {
+        return present_->insert(address).second;
+    }
     base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>&) override { return {}; }
     base::Status remove(const base::Ip& address) override {
         present_->erase(address);

@@ -13,6 +13,7 @@
 
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
+#include "store/work_alone.h"
 #include "unit/control/objects.h"
 #include "unit/control/shared_table.h"
 
@@ -46,8 +47,21 @@ class HangingDatabase final : public store::Database {
     explicit HangingDatabase(Disk& disk) : disk_(&disk) {}
     base::Result<store::Loaded> load() override { return store::Loaded{}; }
     bool work() override {
-        const std::unique_lock at_it(working_, std::try_to_lock);
-        if (!at_it) return false;
+        return store::work_alone(
+            working_, [this] { return work_once(); }, [this] { return queued(); });
+    }
+    void write(store::Write, Done done) override { give(std::move(done)); }
+    void check_file(Done done) override { give(std::move(done)); }
+    bool lost() const override { return false; }
+    void rewrite(store::Loaded, Done done) override { give(std::move(done)); }
+    Status status() const override { return {}; }
+
+  private:
+    bool queued() {
+        const std::lock_guard lock(disk_->mutex);
+        return !waiting_.empty();
+    }
+    bool work_once() {
         std::unique_lock lock(disk_->mutex);
         if (waiting_.empty()) return false;
         const Done done = std::move(waiting_.front());
@@ -62,13 +76,6 @@ class HangingDatabase final : public store::Database {
         done({});
         return true;
     }
-    void write(store::Write, Done done) override { give(std::move(done)); }
-    void check_file(Done done) override { give(std::move(done)); }
-    bool lost() const override { return false; }
-    void rewrite(store::Loaded, Done done) override { give(std::move(done)); }
-    Status status() const override { return {}; }
-
-  private:
     void give(Done done) {
         const std::lock_guard lock(disk_->mutex);
         waiting_.push_back(std::move(done));
@@ -154,6 +161,47 @@ TEST_F(HangingDiskTest, StopWaitsForWhatItHas) {
     back.join();
     EXPECT_TRUE(held.get());
     EXPECT_EQ((*(*control->snapshot()->services.find("web"))->backends.find("b1"))->spec.weight, 50U);
+}
+
+// Says how often it was asked, which each turn does.
+class CountingClock final : public base::Clock {
+  public:
+    uint64_t now() const override {
+        ++asked;
+        return system.now();
+    }
+    int64_t wall() const override { return system.wall(); }
+
+    base::SystemClock system;
+    mutable std::atomic<uint64_t> asked{0};
+};
+
+// Rounds are due all the time, and none is begun any more.
+TEST_F(HangingDiskTest, StopTakesNoTurnsForWhatItDoesNotDoAnyMore) {
+    CountingClock clock;
+    Options options;
+    options.clock = &clock;
+    options.reconcile_period_ns = 1'000;
+    control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                                        std::make_unique<HangingDatabase>(disk));
+    ASSERT_TRUE(control->start());
+    disk.hang(true);
+    Answer held = submit(PutService{service("api", "10.0.0.2:80"), {}});
+    disk.wait_until_it_has_one();
+    std::thread stop([this] { control->stop(); });
+    const auto closed = [this] {
+        std::promise<bool> refused;
+        control->ownership([&refused](const base::Result<Ownership>& now) { refused.set_value(!now); });
+        return refused.get_future().get();
+    };
+    while (!closed()) {
+    }
+    const uint64_t before = clock.asked;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_LT(clock.asked - before, 500U);
+    disk.hang(false);
+    stop.join();
+    EXPECT_TRUE(held.get());
 }
 
 // However turns and writing meet, and whoever of the two does which.

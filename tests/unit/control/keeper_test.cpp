@@ -1,4 +1,4 @@
-// In which order what is owed to the store gets there, when the disk refuses some of it.
+// In which order what is owed to the store gets there, when the disk refuses some of it or holds it up.
 #include "control/keeper.h"
 
 #include <gtest/gtest.h>
@@ -28,6 +28,20 @@ store::Write change() {
     write.drop_services.emplace_back("web");
     return write;
 }
+
+store::Health health(store::Health::State state) {
+    store::Health out;
+    out.state = state;
+    return out;
+}
+// The backend gets another address.
+store::Write move(const store::BackendName& name) {
+    store::Write write = change();
+    write.health.emplace_back(name, store::Health{});
+    return write;
+}
+using store::Health;
+const store::BackendName b1{"web", "b1"}, b2{"web", "b2"};
 
 // One thread: what the database has answered is seen by turn().
 struct KeeperTest : testing::Test {
@@ -102,6 +116,112 @@ TEST_F(KeeperTest, AChangeThatIsWrittenWhileAnEarlierDebtIsOwedMakesTheFileAnew)
     disk.release();
     turn();
     keeper.look();
+    EXPECT_EQ(disk.rewritten, 1U);
+}
+
+// A disk that hangs for an hour has one write of it, and not 3,600.
+TEST_F(KeeperTest, HealthIsOneWriteAtATimeAndThenTheNewest) {
+    disk.hold();
+    for (int i = 0; i < 10; ++i) {
+        keeper.owe_health(b1, health(i % 2 ? Health::State::down : Health::State::up));
+        if (i > 0) keeper.owe_health(b2, health(Health::State::up));
+        pay_the_rest();
+        ASSERT_EQ(disk.queued(), 1U);
+        ASSERT_TRUE(keeper.next() == 0 || keeper.next() > clock.now());
+    }
+    disk.release();
+    turn();
+    pay_the_rest();
+    ASSERT_EQ(disk.written.size(), 2U);
+    ASSERT_EQ(disk.written[0].health.size(), 1U);
+    EXPECT_EQ(disk.written[0].health[0].second.state, Health::State::up);
+    ASSERT_EQ(disk.written[1].health.size(), 2U);
+    for (const auto& [name, known] : disk.written[1].health)
+        EXPECT_EQ(known.state, name == b1 ? Health::State::down : Health::State::up);
+    pay_the_rest();
+    EXPECT_EQ(disk.written.size(), 2U);
+}
+
+TEST_F(KeeperTest, WhatWasKnownOfAnAddressIsNotWrittenAfterTheChangeThatGivesTheBackendAnother) {
+    disk.hold();
+    keeper.owe_health(b1, health(Health::State::up));
+    keeper.owe_health(b2, health(Health::State::up));
+    keeper.write(move(b1), [](const base::Status&) {});
+    pay_the_rest();  // that of others does not wait: there may always be some change on its way
+    ASSERT_EQ(disk.queued(), 2U);
+    disk.release();
+    turn();
+    pay_the_rest();
+    ASSERT_EQ(disk.written.size(), 2U);
+    ASSERT_EQ(disk.written[1].health.size(), 1U);
+    EXPECT_EQ(disk.written[1].health[0].first, b2);
+}
+
+TEST_F(KeeperTest, WhatIsKnownOfAnAddressIsWrittenAfterAChangeOfItThatWasRefused) {
+    disk.hold();
+    keeper.owe_health(b1, health(Health::State::up));
+    keeper.write(move(b1), [](const base::Status&) {});
+    disk.refuse(base::fail(base::Errc::no_space, "the disk is full"));
+    disk.release();
+    turn();
+    disk.refuse({});
+    pay_the_rest();
+    ASSERT_EQ(disk.written.size(), 1U);
+    EXPECT_EQ(disk.written[0].health[0].second.state, Health::State::up);
+}
+
+TEST_F(KeeperTest, HealthThatIsForgottenWhileItIsOnItsWayDoesNotComeBackWhenThatIsRefused) {
+    disk.hold();
+    keeper.owe_health(b1, health(Health::State::up));
+    keeper.owe_health(b2, health(Health::State::up));
+    pay_the_rest();
+    keeper.forget_health(b1);
+    disk.refuse(base::fail(base::Errc::no_space, "the disk is full"));
+    disk.release();
+    turn();
+    disk.refuse({});
+    clock.advance(60 * base::second);
+    pay_the_rest();
+    ASSERT_EQ(disk.written.size(), 1U);
+    ASSERT_EQ(disk.written[0].health.size(), 1U);
+    EXPECT_EQ(disk.written[0].health[0].first, b2);
+}
+
+TEST_F(KeeperTest, AtTheEndHealthIsWrittenThatWaitedForWhatWasOnItsWay) {
+    disk.hold();
+    keeper.owe_health(b1, health(Health::State::up));
+    pay_the_rest();
+    keeper.owe_health(b1, health(Health::State::down));
+    keeper.settle();
+    disk.release();
+    turn();
+    ASSERT_FALSE(keeper.busy());
+    keeper.look();  // as Control does until there is nothing more on its way
+    turn();
+    EXPECT_FALSE(keeper.busy());
+    ASSERT_EQ(disk.written.size(), 2U);
+    EXPECT_EQ(disk.written[1].health[0].second.state, Health::State::down);
+}
+
+TEST_F(KeeperTest, ALostFileThatWaitsForWhatIsOnItsWayWakesNobody) {
+    disk.hold();
+    keeper.write(change(), [](const base::Status&) {});
+    keeper.write(change(), [](const base::Status&) {});
+    disk.lost = true;
+    disk.refuse(base::fail(base::Errc::unavailable, "it is lost"));
+    disk.release_first();
+    turn();
+    keeper.owe(note());
+    keeper.owe_health(b1, health(Health::State::up));
+    pay_the_rest();
+    ASSERT_EQ(disk.rewritten, 0U);
+    EXPECT_EQ(keeper.next(), 0U) << "the answer will";
+    disk.release();
+    turn();
+    EXPECT_LE(keeper.next(), clock.now());
+    EXPECT_NE(keeper.next(), 0U);
+    keeper.look();
+    turn();
     EXPECT_EQ(disk.rewritten, 1U);
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 
 namespace gorb::control::vip_users_test {
@@ -13,19 +15,21 @@ struct Interface {
     std::set<base::Ip> others;     // of the host's other interfaces
     std::set<base::Ip> not_taken;  // as those of IPv6 where that is off
     bool refuses = false;
+    size_t read = 0;  // so often
 };
 class FakeTable final : public ipvs::VipTable {
   public:
     explicit FakeTable(Interface& interface) : interface_(&interface) {}
     base::Result<std::set<base::Ip>> addresses() override {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
+        ++interface_->read;
         std::set<base::Ip> all = interface_->has;
         all.insert(interface_->others.begin(), interface_->others.end());
         return all;
     }
-    base::Result<bool> add(const base::Ip& address) override {
+    base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>& there) override {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
-        return !interface_->others.contains(address) && interface_->has.insert(address).second;
+        return !there.contains(address) && interface_->has.insert(address).second;
     }
     base::Result<std::vector<base::Ip>> move_here(const std::vector<base::Ip>& addresses) override {
         if (interface_->refuses) return base::fail(base::Errc::refused, "no");
@@ -67,7 +71,7 @@ struct VipUsersTest : testing::Test {
 
 TEST_F(VipUsersTest, OneThatSomebodyRemovedIsLostOnceAndCanBePutBack) {
     note(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
     interface.has.clear();
     interface.refuses = true;
@@ -75,7 +79,7 @@ TEST_F(VipUsersTest, OneThatSomebodyRemovedIsLostOnceAndCanBePutBack) {
     interface.refuses = false;
     EXPECT_EQ(users.lost(), std::vector{vip});
     EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
-    ASSERT_TRUE(users.put_back(vip, 1));
+    ASSERT_TRUE(users.put_back({vip}, 1).front());
     EXPECT_TRUE(interface.has.contains(vip));
     EXPECT_TRUE(noted.contains(vip));
     interface.has.clear();
@@ -84,12 +88,41 @@ TEST_F(VipUsersTest, OneThatSomebodyRemovedIsLostOnceAndCanBePutBack) {
     EXPECT_FALSE(noted.contains(vip));
 }
 
+TEST_F(VipUsersTest, ForManyAtOnceTheAddressesOfTheHostAreReadOnce) {
+    std::vector<base::Ip> some, more;
+    for (int i = 1; i <= 100; ++i) {
+        some.push_back(*base::Ip::parse("10.0.1." + std::to_string(i)));
+        more.push_back(*base::Ip::parse("10.0.2." + std::to_string(i)));
+    }
+    const auto all = [](const std::vector<base::Status>& of) {
+        return of.size() == 100 && std::ranges::all_of(of, [](const base::Status& s) { return bool(s); });
+    };
+    EXPECT_TRUE(all(users.acquire(some)));
+    EXPECT_EQ(interface.read, 1U);
+    EXPECT_TRUE(all(users.acquire_anyway(more, 1)));
+    EXPECT_EQ(interface.read, 2U);
+    EXPECT_TRUE(all(users.acquire(some))) << "nothing is to be added";
+    EXPECT_EQ(interface.read, 2U);
+    EXPECT_EQ(interface.has.size(), 200U);
+    interface.has.clear();
+    ASSERT_EQ(users.lost().size(), 200U);
+    interface.read = 0;
+    EXPECT_TRUE(all(users.put_back(some, 1)));
+    EXPECT_EQ(interface.read, 1U);
+    interface.refuses = true;
+    EXPECT_FALSE(users.put_back(more, 1).back());
+    interface.refuses = false;
+    users.look(users.next());
+    EXPECT_EQ(interface.read, 2U);
+    EXPECT_EQ(interface.has.size(), 200U);
+}
+
 TEST_F(VipUsersTest, OneThatCanNotBePutBackIsTriedAgain) {
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     interface.has.clear();
     ASSERT_EQ(users.lost(), std::vector{vip});
     interface.refuses = true;
-    EXPECT_FALSE(users.put_back(vip, 1));
+    EXPECT_FALSE(users.put_back({vip}, 1).front());
     EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
     interface.refuses = false;
     ASSERT_GT(users.next(), 0U);
@@ -100,7 +133,7 @@ TEST_F(VipUsersTest, OneThatCanNotBePutBackIsTriedAgain) {
 
 TEST_F(VipUsersTest, WhatTheHostHadByItselfItMayTakeAway) {
     interface.has.insert(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     interface.has.clear();
     EXPECT_EQ(users.lost(), std::vector<base::Ip>{});
 }
@@ -110,7 +143,7 @@ TEST_F(VipUsersTest, OnlyWhatHasToBeAddedIsMissing) {
                    used = *base::Ip::parse("10.0.0.4");
     interface.has.insert(there);
     users.remember({earlier});
-    ASSERT_TRUE(users.acquire(used));
+    ASSERT_TRUE(users.acquire({used}).front());
     EXPECT_EQ(users.missing({there, earlier, used, vip}), std::vector{vip});
     interface.refuses = true;
     EXPECT_TRUE(users.missing({vip}).empty());
@@ -121,8 +154,8 @@ TEST_F(VipUsersTest, OnesThatAnEarlierRunAddedToAnotherInterfaceAreMoved) {
     interface.others = {vip, unused, hosts};
     noted = {vip, unused};
     users.remember({vip, unused});
-    ASSERT_TRUE(users.acquire(vip));
-    ASSERT_TRUE(users.acquire(hosts));
+    ASSERT_TRUE(users.acquire({vip}).front());
+    ASSERT_TRUE(users.acquire({hosts}).front());
     EXPECT_EQ(interface.has, (std::set{vip, unused}));
     users.release_unused();
     users.release(hosts);
@@ -144,7 +177,7 @@ TEST_F(VipUsersTest, OneThatCanNotBeMovedKeepsNoOtherOneWhereItIs) {
 
 TEST_F(VipUsersTest, OneThatIsNotedGoesWithItsLastService) {
     note(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(noted.contains(vip));
     users.release(vip);
     EXPECT_TRUE(interface.has.empty());
@@ -154,14 +187,14 @@ TEST_F(VipUsersTest, OneThatIsNotedGoesWithItsLastService) {
 TEST_F(VipUsersTest, OneThatIsNotedAndCanNotBeAddedIsNotNotedAnyMore) {
     note(vip);
     interface.refuses = true;
-    EXPECT_FALSE(users.acquire(vip));
+    EXPECT_FALSE(users.acquire({vip}).front());
     EXPECT_TRUE(noted.empty());
 }
 
 TEST_F(VipUsersTest, OneThatIsNotedAndAddedLaterStaysNotedUntilThen) {
     note(vip);
     interface.refuses = true;
-    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    EXPECT_FALSE(users.acquire_anyway({vip}, 1).front());
     EXPECT_TRUE(noted.contains(vip));
     interface.refuses = false;
     users.look(users.next());
@@ -173,15 +206,15 @@ TEST_F(VipUsersTest, OneThatIsNotedAndAddedLaterStaysNotedUntilThen) {
 TEST_F(VipUsersTest, OneThatTheHostGetsInTheMeantimeIsTheHosts) {
     note(vip);
     interface.has.insert(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(noted.empty());
     users.release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
 }
 
 TEST_F(VipUsersTest, TheFirstServiceAddsAndTheLastRemoves) {
-    ASSERT_TRUE(users.acquire(vip));
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
+    ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(noted.contains(vip));
     users.release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
@@ -192,7 +225,7 @@ TEST_F(VipUsersTest, TheFirstServiceAddsAndTheLastRemoves) {
 
 TEST_F(VipUsersTest, WhatTheHostHasAlreadyStays) {
     interface.has.insert(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_FALSE(noted.contains(vip));
     users.release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
@@ -200,7 +233,7 @@ TEST_F(VipUsersTest, WhatTheHostHasAlreadyStays) {
 
 TEST_F(VipUsersTest, ARefusalWithoutAServiceIsNoUse) {
     interface.refuses = true;
-    EXPECT_FALSE(users.acquire(vip));
+    EXPECT_FALSE(users.acquire({vip}).front());
     interface.refuses = false;
     users.look(100 * base::second);
     EXPECT_EQ(users.next(), 0U);
@@ -209,7 +242,7 @@ TEST_F(VipUsersTest, ARefusalWithoutAServiceIsNoUse) {
 
 TEST_F(VipUsersTest, WhatAServiceThatIsThereMissesIsTriedAgain) {
     interface.refuses = true;
-    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    EXPECT_FALSE(users.acquire_anyway({vip}, 1).front());
     const uint64_t at = users.next();
     ASSERT_GT(at, 1U);
     users.look(at - 1);
@@ -226,9 +259,9 @@ TEST_F(VipUsersTest, WhatAServiceThatIsThereMissesIsTriedAgain) {
 
 TEST_F(VipUsersTest, AServiceForWhichItCouldNotBeAddedIsAUserAllTheSame) {
     interface.refuses = true;
-    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    EXPECT_FALSE(users.acquire_anyway({vip}, 1).front());
     interface.refuses = false;
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(interface.has.contains(vip));
     users.release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
@@ -240,7 +273,7 @@ TEST_F(VipUsersTest, OneOfAnEarlierRunIsUsedAgainOrReleased) {
     const base::Ip other = *base::Ip::parse("10.0.0.2");
     interface.has = {vip, other};
     users.remember({vip, other});
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     users.release_unused();
     EXPECT_EQ(interface.has, std::set<base::Ip>{vip});
     users.release(vip);
@@ -251,7 +284,7 @@ TEST_F(VipUsersTest, OneOfAnEarlierRunThatIsWantedIsNotReleasedWhateverTheInterf
     interface.has = {vip};
     interface.refuses = true;
     users.remember({vip});
-    EXPECT_FALSE(users.acquire_anyway(vip, 1));
+    EXPECT_FALSE(users.acquire_anyway({vip}, 1).front());
     users.release_unused();
     EXPECT_TRUE(interface.has.contains(vip));
     interface.refuses = false;
@@ -263,7 +296,7 @@ TEST_F(VipUsersTest, OneOfAnEarlierRunThatIsWantedIsNotReleasedWhateverTheInterf
 // A host that keeps a VIP answers for it, and nothing is behind it.
 TEST_F(VipUsersTest, OneThatCouldNotBeRemovedIsRemovedLater) {
     note(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     interface.refuses = true;
     users.release(vip);
     EXPECT_TRUE(noted.contains(vip));
@@ -281,12 +314,12 @@ TEST_F(VipUsersTest, OneThatCouldNotBeRemovedIsRemovedLater) {
 
 TEST_F(VipUsersTest, OneThatCouldNotBeRemovedAndIsWantedAgainGoesWithItsLastService) {
     note(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     interface.refuses = true;
     users.release(vip);
     interface.refuses = false;
     EXPECT_TRUE(users.missing({vip}).empty());
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     users.look(users.next());
     EXPECT_TRUE(interface.has.contains(vip));
     users.release(vip);
@@ -297,7 +330,7 @@ TEST_F(VipUsersTest, OneThatCouldNotBeRemovedAndIsWantedAgainGoesWithItsLastServ
 // Its note would be written after it was added: a crash in between would leave it behind.
 TEST_F(VipUsersTest, OneThatAChangeCountsOnDoesNotGoWhileThatIsWritten) {
     note(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     ASSERT_TRUE(users.missing({vip}).empty());
     users.expect({vip});
     users.release(vip);
@@ -305,7 +338,7 @@ TEST_F(VipUsersTest, OneThatAChangeCountsOnDoesNotGoWhileThatIsWritten) {
     users.release_unused();
     EXPECT_TRUE(interface.has.contains(vip));
     EXPECT_TRUE(noted.contains(vip));
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     users.expect({});
     users.look(users.next());
     EXPECT_TRUE(interface.has.contains(vip));
@@ -316,7 +349,7 @@ TEST_F(VipUsersTest, OneThatAChangeCountsOnDoesNotGoWhileThatIsWritten) {
 
 TEST_F(VipUsersTest, OneThatAChangeCountedOnGoesWhenTheChangeIsRefused) {
     note(vip);
-    ASSERT_TRUE(users.acquire(vip));
+    ASSERT_TRUE(users.acquire({vip}).front());
     users.expect({vip});
     users.release(vip);
     users.expect({});

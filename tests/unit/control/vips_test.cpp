@@ -24,6 +24,7 @@ struct Interface {
     std::set<base::Ip> has;
     std::map<base::Ip, bool> noted_first;
     Disk* disk = nullptr;
+    size_t read = 0;  // so often
 
     bool noted(const base::Ip& address) const {
         const std::lock_guard lock(disk->mutex);
@@ -35,8 +36,11 @@ struct Interface {
 class Vips final : public ipvs::VipTable {
   public:
     explicit Vips(Interface& interface) : interface_(&interface) {}
-    base::Result<std::set<base::Ip>> addresses() override { return interface_->has; }
-    base::Result<bool> add(const base::Ip& address) override {
+    base::Result<std::set<base::Ip>> addresses() override {
+        ++interface_->read;
+        return interface_->has;
+    }
+    base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>&) override {
         interface_->noted_first[address] = interface_->noted(address);
         return interface_->has.insert(address).second;
     }
@@ -147,6 +151,24 @@ TEST_F(VipsTest, OneWhoseServiceTheKernelRefusedIsGoneAndNotNoted) {
     ASSERT_FALSE(run(PutService{service("web", "10.0.0.1:80"), {}}));
     EXPECT_TRUE(interface.has.empty());
     EXPECT_FALSE(noted_at_the_end("10.0.0.1"));
+}
+
+TEST_F(VipsTest, ManyAreAddedWithFewLooksAtWhatTheHostHas) {
+    model::Config config;
+    disk.content.revision = 7;
+    for (int n = 0; n < 300; ++n) {
+        const std::string name = "s" + std::to_string(1000 + n);
+        const std::string address = std::to_string(n / 100) + "." + std::to_string(1 + n % 100) + ":80";
+        disk.content.services.push_back({service(name, "10.0." + address), 1, model::Origin::api, {}});
+        config.services.push_back({service(name, "10.9." + address), {}});
+    }
+    start();
+    EXPECT_EQ(interface.has.size(), 300U);
+    EXPECT_LE(interface.read, 4U);
+    interface.read = 0;
+    ASSERT_TRUE(run(PutConfig{config, {}, true}));
+    EXPECT_EQ(interface.has.size(), 300U);
+    EXPECT_LE(interface.read, 3U);
 }
 
 // Killed after it was added, and before or after its service was made: what the next start finds on disk is

@@ -359,24 +359,6 @@ TEST_F(EnginePolicy, AWindowIsNamedAsTheReason) {
         << view(1).because;
 }
 
-TEST_F(EnginePolicy, WhoWantsTheRatioIsToldOfIt) {
-    Target wanting = target(1);
-    wanting.wants_ratio = true;
-    engine->put(wanting);
-    engine->put(like(target(1), 2));
-    pass_time(2 * s);
-    all_told();
-    world.answer("b1", failing());
-    pass_time(1 * s);
-    const auto changes = all_told();
-    ASSERT_EQ(changes.size(), 1U) << "the one that shares the probe does not care";
-    EXPECT_EQ(changes[0].id, 1U);
-    EXPECT_EQ(changes[0].state, State::up);
-    EXPECT_LT(changes[0].ratio, 1);
-    EXPECT_NEAR(changes[0].ratio, view(1).ratio, 1e-6);
-    EXPECT_EQ(changes[0].reason, "connection refused");
-}
-
 TEST_F(EnginePolicy, JitterMovesEachCheckAndNoneIsLost) {
     engine->put(with(target(1), [](auto& p) { p.jitter = 20; }));
     pass_time(200 * s);

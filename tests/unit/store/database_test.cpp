@@ -4,9 +4,16 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <mutex>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/json.h"
+#include "store/work_alone.h"
 #include "unit/store/store_helpers.h"
 
 namespace gorb::store::database_test {
@@ -283,6 +290,46 @@ TEST(Database, ManyWritersShareTransactions) {
     EXPECT_EQ(status.writes, 801U);
     EXPECT_EQ(status.transactions, 2U);
     EXPECT_EQ(status.trouble, "");
+}
+
+// It has seen that there is nothing, and has not let go yet.
+TEST(WorkAlone, WhatIsGivenToAThreadThatIsAboutToGoIsDoneByIt) {
+    std::mutex working, lock;
+    std::deque<int> queue;
+    std::vector<int> done;
+    std::function<void()> before_it_goes;
+    const std::function<bool()> work = [&] {
+        const auto some = [&] {
+            {
+                const std::lock_guard held(lock);
+                if (!queue.empty()) {
+                    done.push_back(queue.front());
+                    queue.pop_front();
+                    return true;
+                }
+            }
+            if (before_it_goes) std::exchange(before_it_goes, nullptr)();
+            return false;
+        };
+        return work_alone(working, some, [&] {
+            const std::lock_guard held(lock);
+            return !queue.empty();
+        });
+    };
+    before_it_goes = [&] {
+        std::thread other([&] {
+            {
+                const std::lock_guard held(lock);
+                queue.push_back(7);
+            }
+            while (work()) {
+            }
+        });
+        other.join();
+    };
+    while (work()) {
+    }
+    EXPECT_EQ(done, std::vector{7});
 }
 
 TEST(Database, OneTransactionIsBounded) {
