@@ -464,6 +464,9 @@ void Changer::apply_many(Item& item) {
         const size_t some = std::min(left.size(), applied_at_once);
         counts.add(p_->sync.services(left.first(some), Sync::Why::change, table ? &*table : nullptr));
         left = left.subspan(some);
+        // The kernel takes 10 to 25 ms for each service that gets another scheduler. What comes along is not
+        // stuck.
+        p_->busy_since = p_->clock.now();
     }
     counts.add(p_->sync.leave(*then));
     if (!weighed.empty()) {

@@ -61,7 +61,6 @@ struct Control::Impl {
     ipvs::Info info;
     std::optional<std::vector<std::string>> schedulers;
     base::Guarded<Totals> totals;
-    std::atomic<uint64_t> busy_since{0};
     bool finishing = false;
     std::array<std::thread, 2> threads;
 };
@@ -72,9 +71,9 @@ struct Control::Impl {
 // between.
 void Control::Impl::run() {
     while (auto content = parts.inbox.take()) {
-        busy_since = parts.clock.now();
+        parts.busy_since = parts.clock.now();
         turn(*content);
-        busy_since = 0;
+        parts.busy_since = 0;
         parts.inbox.end_turn(next_wake(content->closed), parts.clock.now(), parts.keeper.durable());
         while (parts.keeper.work() && !parts.inbox.filled()) {
         }
@@ -429,7 +428,7 @@ void Control::schedulers(const std::function<void(Result<std::vector<std::string
 }
 
 uint64_t Control::busy_since() const {
-    return impl_->busy_since;
+    return impl_->parts.busy_since;
 }
 
 }  // namespace gorb::control

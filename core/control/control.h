@@ -145,8 +145,8 @@ class Control {
     const ipvs::Info& driver_info() const;                                            // [any] as of the start
     // Asked of the kernel on first use, then remembered. `done` gets the names. [any]
     void schedulers(const std::function<void(base::Result<std::vector<std::string>>)>& done);
-    // For a watchdog: is the control answering? Since when (monotonic ns) its present turn lasts, 0
-    // when idle. [any]
+    // For a watchdog: is the control answering? Since when (monotonic ns) its present turn, or the present
+    // part of a change of many, lasts, 0 when idle. [any]
     uint64_t busy_since() const;
 
   private:

@@ -100,6 +100,7 @@ struct Parts {
     const bool repair;  // of drift; false: it is only told
     // Why backends that were there at the start are not checked, as those whose plugin is gone. [any]
     base::Guarded<std::unordered_map<model::BackendId, std::string>> unchecked;
+    std::atomic<uint64_t> busy_since{0};  // Control::busy_since() [any]
     uint64_t last_revision = 0;
     model::BackendId last_id = 0;
 

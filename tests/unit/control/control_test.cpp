@@ -266,5 +266,40 @@ TEST(Slots, OneThatComesUpCameBackUnlessItServedAllAlong) {
     EXPECT_EQ(taken_over.member.since, 9U);
 }
 
+// As one that changes the scheduler of thousands, each of which takes the kernel some milliseconds.
+TEST(ControlTurn, AChangeOfManyThatComesAlongIsNoneThatIsStuck) {
+    base::ManualClock clock;
+    plugin::Registry registry;
+    auto* driver = new ipvs::MemoryDriver;
+    Options options;
+    options.clock = &clock;
+    options.reconcile_period_ns = 0;
+    Control control(std::unique_ptr<ipvs::Driver>(driver), nullptr, registry, options);
+    ASSERT_TRUE(control.start());
+    model::Config config;
+    const auto put = [&] {
+        auto done = std::make_shared<std::promise<base::Result<Outcome>>>();
+        control.submit(PutConfig{config, {}, false},
+                       [done](base::Result<Outcome> r) { done->set_value(std::move(r)); });
+        return done->get_future().get();
+    };
+    for (int i = 0; i < 2'000; ++i) {
+        const std::string vip = "10.0." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250) + ":80";
+        config.services.push_back({ControlTest::service("s" + std::to_string(i), vip), {}});
+    }
+    ASSERT_TRUE(put());
+    const uint64_t begin = clock.now();
+    uint64_t longest = 0;
+    driver->set_hook([&](const Op&, uint64_t) {
+        clock.advance(20'000'000);
+        longest = std::max(longest, clock.now() - control.busy_since());
+        return 0;
+    });
+    for (model::ConfigService& service : config.services) service.spec.scheduler = "wlc";
+    ASSERT_TRUE(put());
+    EXPECT_GE(clock.now() - begin, 40 * base::second);
+    EXPECT_LT(longest, 10 * base::second);
+}
+
 }  // namespace
 }  // namespace gorb::control::control_test
