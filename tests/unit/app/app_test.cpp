@@ -230,6 +230,14 @@ TEST(Arguments, WhatIsOnOrOffMayBeSaidAsGoHasIt) {
     EXPECT_EQ(read_arguments({"-f=false", "-v=0"})->options, (Options{{"gorbd.flush-on-start", "false"}}));
     EXPECT_EQ(read_arguments({"--check-config=false"})->action, Action::run);
     EXPECT_NE(read_arguments({"-f=perhaps"}).error().sentence.find("true or false"), std::string::npos);
+    // The last one wins.
+    EXPECT_EQ(read_arguments({"-f", "-f=false"})->options, (Options{{"gorbd.flush-on-start", "false"}}));
+    EXPECT_EQ(read_arguments({"-f=false", "-f"})->options, (Options{{"gorbd.flush-on-start", "true"}}));
+    EXPECT_EQ(read_arguments({"-f", "--flush"})->options, (Options{{"gorbd.flush-on-start", "true"}}));
+    EXPECT_EQ(read_arguments({"-v", "-v=false"})->options, Options{});
+    EXPECT_FALSE(read_arguments({"--force", "--force=0"})->force);
+    EXPECT_TRUE(read_arguments({"--force=0", "--force"})->force);
+    EXPECT_EQ(read_arguments({"--plugins", "--plugins=false"})->action, Action::run);
 }
 
 TEST(Arguments, UpstreamFlagsWithoutMeaningSayWhatToDoInstead) {
