@@ -78,14 +78,15 @@ std::future<void> declare(control::Control& control, const Settings& settings, b
         if (!status) tell_declared(status.error());
         answered->set_value();
     };
-    auto config = read_declared(settings.declared, document_defaults(settings));
-    if (!config) {
-        answer(base::fail(config.error()));
+    auto declared = read_declared(settings.declared, document_defaults(settings));
+    if (!declared) {
+        answer(base::fail(declared.error()));
     } else {
-        control.submit(control::Declare{std::move(*config), force},
-                       [answer](const base::Result<control::Outcome>& outcome) {
-                           answer(outcome ? base::Status{} : base::fail(outcome.error()));
-                       });
+        control.submit(
+            control::Declare{std::move(declared->config), force},
+            [files = std::move(declared->files), answer](const base::Result<control::Outcome>& outcome) {
+                answer(outcome ? base::Status{} : base::fail(with_files(outcome.error(), files)));
+            });
     }
     return answered->get_future();
 }

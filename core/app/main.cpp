@@ -91,11 +91,11 @@ int list_plugins(const app::Settings& settings) {
 // The declarative files with the pulses of their backends.
 base::Status check_declared(const app::Settings& settings, const plugin::Registry& registry) {
     if (settings.declared.empty()) return {};
-    const auto config = app::read_declared(settings.declared, app::document_defaults(settings));
-    if (!config) return base::fail(config.error());
-    auto pulses = app::check_pulses(*config, registry);
-    if (!pulses) pulses.error().sentence = settings.declared.string() + ": " + pulses.error().sentence;
-    return pulses;
+    const auto declared = app::read_declared(settings.declared, app::document_defaults(settings));
+    if (!declared) return base::fail(declared.error());
+    const auto pulses = app::check_pulses(declared->config, registry);
+    if (!pulses) return base::fail(app::with_files(pulses.error(), declared->files));
+    return {};
 }
 
 int check_config(const app::Settings& settings) {
