@@ -1,13 +1,12 @@
 #include "app/daemon.h"
 
 #include <atomic>
-#include <future>
 #include <mutex>
 #include <thread>
 
-#include "app/declared.h"
 #include "app/installation.h"
 #include "app/plugin_options.h"
+#include "app/reloader.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
@@ -65,32 +64,6 @@ std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
     return std::chrono::ceil<std::chrono::milliseconds>(d);
 }
 
-void tell_declared(const base::Error& error) {
-    base::log_error("the declarative files are not applied, all stays as it is", {{"error", error.sentence}});
-    for (const base::Fault& fault : error.faults)
-        base::log_error("declarative files", {{"field", fault.pointer}, {"problem", fault.what}});
-}
-
-// Reads the declarative files and makes their services so; the log says why when they are not.
-std::future<void> declare(control::Control& control, const Settings& settings, bool force) {
-    const auto answered = std::make_shared<std::promise<void>>();
-    const auto answer = [answered](const base::Status& status) {
-        if (!status) tell_declared(status.error());
-        answered->set_value();
-    };
-    auto declared = read_declared(settings.declared, document_defaults(settings));
-    if (!declared) {
-        answer(base::fail(declared.error()));
-    } else {
-        control.submit(
-            control::Declare{std::move(declared->config), force},
-            [files = std::move(declared->files), answer](const base::Result<control::Outcome>& outcome) {
-                answer(outcome ? base::Status{} : base::fail(with_files(outcome.error(), files)));
-            });
-    }
-    return answered->get_future();
-}
-
 }  // namespace
 
 // In the order they are built; destroyed the other way round, after ~Daemon has stopped what runs.
@@ -109,8 +82,7 @@ struct Daemon::Parts {
     std::unique_ptr<ipvs::Driver> own_reader;  // for those who look at the table
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
-    // Applies the declarative files; empty: there are none.
-    std::function<std::future<void>(bool force)> declared;
+    std::shared_ptr<Reloader> declared;  // null: there are no declarative files
 
     void stop();
 };
@@ -227,8 +199,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         return base::fail(started.error());
     }
     if (!settings.declared.empty()) {
-        p.declared = [&p, settings](bool force) { return declare(*p.control, settings, force); };
-        p.declared(settings.force).wait();
+        p.declared = std::make_shared<Reloader>(*p.control, settings);
+        p.declared->apply(settings.force);
     }
     p.server->start();
 
@@ -246,6 +218,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
 void Daemon::Parts::stop() {
     stopping = true;
     server->stop();
+    if (declared) declared->close();
     control->stop();
     watchdog.reset();
     for (const auto& loop : loops) loop->stop();
@@ -254,8 +227,7 @@ void Daemon::Parts::stop() {
 }
 
 void Daemon::reload() {
-    // --force was said of the start.
-    if (parts_->declared) static_cast<void>(parts_->declared(false));
+    if (parts_->declared) parts_->declared->ask();
 }
 
 Daemon::~Daemon() {
