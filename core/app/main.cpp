@@ -13,6 +13,7 @@
 #include "app/daemon.h"
 #include "app/deadline.h"
 #include "app/declared.h"
+#include "app/end_of_start.h"
 #include "app/import.h"
 #include "app/installation.h"
 #include "app/notify.h"
@@ -33,7 +34,6 @@ constexpr int exit_usage = 2;    // command line or configuration
 // The kernel's table is in its final state long before: what may take so long is a plugin that does not
 // return.
 constexpr std::chrono::seconds shutdown_limit{10};
-constexpr std::chrono::seconds log_patience{1};  // at the end, with a reader of the log that has stopped
 
 int complain(const base::Error& error, int status) {
     std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
@@ -131,7 +131,7 @@ int done(const base::Status& status) {
     return status ? 0 : complain(status.error(), exit_failure);
 }
 
-// Blocked in every thread, so that only wait_for_end() sees them.
+// Blocked in every thread, so that only EndOfStart and wait_for_end() see them.
 sigset_t block_signals() {
     sigset_t signals;
     sigemptyset(&signals);
@@ -170,7 +170,10 @@ int run(const app::Settings& settings) {
     base::log_info("gorbd is starting",
                    {{"version", app::version()},
                     {"config", settings.config.empty() ? "none" : settings.config.string()}});
-    auto daemon = app::Daemon::start(settings);
+    auto daemon = [&] {
+        const app::EndOfStart end_of_start;
+        return app::Daemon::start(settings);
+    }();
     if (!daemon) return complain(daemon.error(), exit_failure);
     app::notify_ready((*daemon)->status());
     const int signal = wait_for_end(signals, **daemon);
@@ -179,13 +182,13 @@ int run(const app::Settings& settings) {
     {
         const app::Deadline deadline(shutdown_limit, [] {
             base::log_error("a plugin holds up the end: leaving without it");
-            base::flush_log(log_patience);
+            base::flush_log(app::log_patience);
             std::_Exit(exit_failure);
         });
         daemon->reset();
     }
     base::log_info("stopped");
-    base::flush_log(log_patience);
+    base::flush_log(app::log_patience);
     return 0;
 }
 

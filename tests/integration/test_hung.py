@@ -1,4 +1,4 @@
-"""A disk that hangs: what goes on."""
+"""A disk that hangs: what goes on, and how gorbd still ends."""
 import json
 import signal
 import tempfile
@@ -73,6 +73,18 @@ class HungDisk(unittest.TestCase):
         gorbd.process.send_signal(signal.SIGHUP)
         gorbd.wait_for("/service", lambda names: names == ["dns", "web"], "both are there")
         self.ends_at_once(gorbd)
+
+    def test_a_start_that_is_held_up_ends_when_it_is_told_to(self):
+        for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")):
+            for options in (["--config", self.config], ["--state-directory", self.disk / f"state-{name}"]):
+                self.hang()
+                gorbd = self.daemon(*options, start=False).start(listening=False)
+                self.wait_for_waiting()
+                began = time.monotonic()
+                self.assertEqual(gorbd.terminate(number), 0, gorbd.log())
+                self.assertLess(time.monotonic() - began, 5 * SLOW)
+                self.assertIn(name, gorbd.log())
+                self.go_on()
 
 
 if __name__ == "__main__":
