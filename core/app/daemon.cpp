@@ -1,5 +1,6 @@
 #include "app/daemon.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -29,7 +30,8 @@ using base::Result;
 
 namespace {
 
-constexpr uint64_t control_stuck_after = 30 * base::second;
+// What is blocked for so long does not go on by itself.
+constexpr uint64_t stuck_after = 30 * base::second;
 
 Result<std::unique_ptr<ipvs::Driver>> open_driver(DriverKind kind) {
     if (kind == DriverKind::memory) {
@@ -64,6 +66,11 @@ std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
     return std::chrono::ceil<std::chrono::milliseconds>(d);
 }
 
+// Since when a turn lasts too long, as busy_since() tells.
+bool stuck(uint64_t busy_since, uint64_t now, uint64_t limit) {
+    return busy_since != 0 && now >= busy_since + limit;
+}
+
 }  // namespace
 
 // In the order they are built; destroyed the other way round, after ~Daemon has stopped what runs.
@@ -82,9 +89,14 @@ struct Daemon::Parts {
     std::unique_ptr<ipvs::Driver> own_reader;  // for those who look at the table
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
+    uint64_t blocked_after = 0;          // ns: when a loop is
     std::shared_ptr<Reloader> declared;  // null: there are no declarative files
 
     void stop();
+    size_t loops_blocked() const;
+    // Of the first loop whose turn has taken this long, "" when there is none.
+    std::string loop_blocked_for(uint64_t limit) const;
+    std::string stuck_control() const;
 };
 
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -180,14 +192,15 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     context.not_ready = [&p]() -> std::string {
         if (p.stopping) return "gorbd is stopping";
         const health::Suspicion suspicion = p.engine->suspicion();
-        return suspicion.frozen ? "weights are frozen: " + suspicion.why : "";
+        if (suspicion.frozen) return "weights are frozen: " + suspicion.why;
+        return p.loop_blocked_for(p.blocked_after);
     };
     context.not_healthy = [&p]() -> std::string {
-        const uint64_t since = p.control->busy_since();
-        if (since == 0 || p.clock.now() < since + control_stuck_after) return "";
-        return "the control has been busy with one turn for " +
-               std::to_string((p.clock.now() - since) / base::second) + " s";
+        if (std::string control = p.stuck_control(); !control.empty()) return control;
+        return p.loop_blocked_for(stuck_after);
     };
+    p.blocked_after = static_cast<uint64_t>(settings.blocked_after.count());
+    context.loops_blocked = [&p] { return p.loops_blocked(); };
     auto server = rest::Server::listen(*address, limits, rest::make_api(context));
     if (!server) return base::fail(server.error());
     p.server = std::move(*server);
@@ -226,6 +239,32 @@ void Daemon::Parts::stop() {
     threads.clear();
 }
 
+size_t Daemon::Parts::loops_blocked() const {
+    return static_cast<size_t>(std::ranges::count_if(
+        loops, [&](const auto& loop) { return stuck(loop->busy_since(), clock.now(), blocked_after); }));
+}
+
+std::string Daemon::Parts::loop_blocked_for(uint64_t limit) const {
+    for (const auto& loop : loops) {
+        const uint64_t since = loop->busy_since();
+        const uint64_t now = clock.now();
+        if (!stuck(since, now, limit)) continue;
+        const char* activity = loop->activity();
+        return loop->name() + " does no checks: it has been blocked for " +
+               std::to_string((now - since) / base::second) + " s in " +
+               (activity ? activity : "gorbd itself");
+    }
+    return "";
+}
+
+std::string Daemon::Parts::stuck_control() const {
+    const uint64_t since = control->busy_since();
+    const uint64_t now = clock.now();
+    if (!stuck(since, now, stuck_after)) return "";
+    return "the control has been busy with one turn for " + std::to_string((now - since) / base::second) +
+           " s";
+}
+
 void Daemon::reload() {
     if (parts_->declared) parts_->declared->ask();
 }
@@ -242,11 +281,10 @@ Daemon::~Daemon() {
 }
 
 std::string Daemon::not_alive() const {
-    const uint64_t since = parts_->control->busy_since();
-    if (since != 0 && parts_->clock.now() > since + control_stuck_after) return "the control is stuck";
-    const uint64_t rest = parts_->server->loop().busy_since();
-    if (rest != 0 && parts_->clock.now() > rest + control_stuck_after) return "the REST server is stuck";
-    return "";
+    if (std::string control = parts_->stuck_control(); !control.empty()) return control;
+    if (stuck(parts_->server->loop().busy_since(), parts_->clock.now(), stuck_after))
+        return "the REST server is stuck";
+    return parts_->loop_blocked_for(stuck_after);
 }
 
 std::string Daemon::status() const {

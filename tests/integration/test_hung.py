@@ -1,4 +1,4 @@
-"""A disk that hangs: what goes on, and how gorbd still ends."""
+"""A disk or a plugin that hangs: what goes on, who is told, and how gorbd still ends."""
 import json
 import signal
 import tempfile
@@ -85,6 +85,37 @@ class HungDisk(unittest.TestCase):
                 self.assertLess(time.monotonic() - began, 5 * SLOW)
                 self.assertIn(name, gorbd.log())
                 self.go_on()
+
+
+class HungPlugin(unittest.TestCase):
+    """A plugin that does not return from a call on the loop of the checks."""
+
+    def test_a_loop_that_is_blocked_is_told_to_whoever_asks(self):
+        manager = ServiceManager(self)
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        config = folder / "gorb.ini"
+        config.write_text(f"[plugins]\ndirectories = {BUILD}/tests/faulty/hangs\n[health]\nblocked-after = 200ms\n")
+        env = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "1000000"}
+        gorbd = self.enterContext(Gorbd("--driver", "memory", "--config", config, env=env))
+        self.assertIn("\ngorb_check_loops_blocked 0\n", gorbd.get("/metrics").text)
+        self.assertEqual(gorbd.get("/readyz").status, 200)
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.put("/service/web/b1", {"address": "10.1.0.1", "port": 80, "pulse": {"type": "hangs"}})
+        wait_until("/readyz says so", lambda: gorbd.get("/readyz").status == 503)
+        self.assertIn("hangs", gorbd.get("/readyz").text)
+        self.assertIn("\ngorb_check_loops_blocked 1\n", gorbd.get("/metrics").text)
+        # A stall that is short is no reason to be ended.
+        self.assertEqual(gorbd.get("/healthz").status, 200)
+        manager.wait_for("WATCHDOG=1")
+
+        def unhealthy():
+            manager.forget()  # it would have to wait for a service manager that does not read
+            return gorbd.get("/healthz").status == 503
+
+        wait_until("/healthz says so", unhealthy, 60)
+        self.assertIn("hangs", gorbd.get("/healthz").text)
+        wait_until("the service manager is not told that all is well",
+                   lambda: "not telling the service manager that all is well" in gorbd.log())
 
 
 if __name__ == "__main__":
