@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <mutex>
 #include <thread>
 
+#include "app/deadline.h"
+#include "app/end_of_start.h"
 #include "app/installation.h"
 #include "app/plugin_options.h"
 #include "app/reloader.h"
@@ -32,6 +35,9 @@ namespace {
 
 // What is blocked for so long does not go on by itself.
 constexpr uint64_t stuck_after = 30 * base::second;
+// For each part of the end: what takes so long is a disk or the kernel that hangs, or a plugin that does not
+// return.
+constexpr std::chrono::seconds end_limit{10};
 
 Result<std::unique_ptr<ipvs::Driver>> open_driver(DriverKind kind) {
     if (kind == DriverKind::memory) {
@@ -62,6 +68,13 @@ control::Options control_options(const Settings& settings) {
     return options;
 }
 
+// What holds up the end is left as it is.
+void leave(const char* part) {
+    base::log_error("leaving without what holds up the end", {{"stopping", part}});
+    base::flush_log(log_patience);
+    std::_Exit(EXIT_FAILURE);
+}
+
 std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
     return std::chrono::ceil<std::chrono::milliseconds>(d);
 }
@@ -90,9 +103,10 @@ struct Daemon::Parts {
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
     uint64_t blocked_after = 0;          // ns: when a loop is
+    bool releases = false;               // at the end, what it made from the kernel
     std::shared_ptr<Reloader> declared;  // null: there are no declarative files
 
-    void stop();
+    void stop(Deadline& end);
     size_t loops_blocked() const;
     // Of the first loop whose turn has taken this long, "" when there is none.
     std::string loop_blocked_for(uint64_t limit) const;
@@ -200,6 +214,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         return p.loop_blocked_for(stuck_after);
     };
     p.blocked_after = static_cast<uint64_t>(settings.blocked_after.count());
+    p.releases = settings.release_on_exit;
     context.loops_blocked = [&p] { return p.loops_blocked(); };
     auto server = rest::Server::listen(*address, limits, rest::make_api(context));
     if (!server) return base::fail(server.error());
@@ -208,7 +223,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     for (const auto& loop : p.loops) p.threads.emplace_back([&loop] { loop->run(); });
     p.watchdog = std::make_unique<io::Watchdog>(std::move(watched), settings.blocked_after.count());
     if (auto started = p.control->start(); !started) {
-        parts->stop();
+        Deadline end(end_limit, leave);
+        parts->stop(end);
         return base::fail(started.error());
     }
     if (!settings.declared.empty()) {
@@ -228,12 +244,18 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
-void Daemon::Parts::stop() {
+void Daemon::Parts::stop(Deadline& end) {
     stopping = true;
+    end.begin("the REST server");
     server->stop();
     if (declared) declared->close();
+    // A large table takes a while to be removed from the kernel, which is one turn. Who waits for a disk has
+    // none.
+    end.begin("the control: the disk of the store, or the kernel, does not answer",
+              [this] { return releases && control->busy_since() != 0; });
     control->stop();
     watchdog.reset();
+    end.begin("the loops of the checks: a plugin does not return");
     for (const auto& loop : loops) loop->stop();
     for (std::thread& thread : threads) thread.join();
     threads.clear();
@@ -271,7 +293,9 @@ void Daemon::reload() {
 
 Daemon::~Daemon() {
     Parts& p = *parts_;
-    p.stop();
+    Deadline end(end_limit, leave);
+    p.stop(end);
+    end.begin("what has been stopped: a plugin does not return");
     // The engine's instances belong to the loops, the control's answers to the server: in that order.
     p.server.reset();
     p.engine.reset();

@@ -3,15 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 
 #include "app/arguments.h"
 #include "app/daemon.h"
-#include "app/deadline.h"
 #include "app/declared.h"
 #include "app/end_of_start.h"
 #include "app/import.h"
@@ -31,9 +28,6 @@ using namespace gorb;
 
 constexpr int exit_failure = 1;  // the daemon could not start
 constexpr int exit_usage = 2;    // command line or configuration
-// The kernel's table is in its final state long before: what may take so long is a plugin that does not
-// return.
-constexpr std::chrono::seconds shutdown_limit{10};
 
 int complain(const base::Error& error, int status) {
     std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
@@ -179,14 +173,7 @@ int run(const app::Settings& settings) {
     const int signal = wait_for_end(signals, **daemon);
     base::log_info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
     app::notify_stopping();
-    {
-        const app::Deadline deadline(shutdown_limit, [] {
-            base::log_error("a plugin holds up the end: leaving without it");
-            base::flush_log(app::log_patience);
-            std::_Exit(exit_failure);
-        });
-        daemon->reset();
-    }
+    daemon->reset();
     base::log_info("stopped");
     base::flush_log(app::log_patience);
     return 0;

@@ -1,6 +1,7 @@
 """A disk or a plugin that hangs: what goes on, who is told, and how gorbd still ends."""
 import json
 import signal
+import socket
 import tempfile
 import time
 import unittest
@@ -86,6 +87,23 @@ class HungDisk(unittest.TestCase):
                 self.assertIn(name, gorbd.log())
                 self.go_on()
 
+    def test_a_disk_that_hangs_at_the_end_is_said_to(self):
+        gorbd = self.daemon("--state-directory", self.disk / "state")
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        self.hang()
+        with socket.create_connection(gorbd.address) as client:
+            body = json.dumps({"address": "10.0.0.2", "port": 80})
+            client.sendall("PUT /service/more HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                           f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            self.wait_for_waiting()
+            gorbd.process.send_signal(signal.SIGTERM)
+            self.assertEqual(gorbd.ended(30), 1, gorbd.log())
+        self.assertIn("store", gorbd.log().split("leaving without")[1])
+        self.assertNotIn("plugin", gorbd.log().split("leaving without")[1])
+        self.go_on()
+        gorbd.start()
+        self.assertIn("web", gorbd.get("/service").json)
+
 
 class HungPlugin(unittest.TestCase):
     """A plugin that does not return from a call on the loop of the checks."""
@@ -116,6 +134,9 @@ class HungPlugin(unittest.TestCase):
         self.assertIn("hangs", gorbd.get("/healthz").text)
         wait_until("the service manager is not told that all is well",
                    lambda: "not telling the service manager that all is well" in gorbd.log())
+        gorbd.process.send_signal(signal.SIGTERM)
+        self.assertEqual(gorbd.ended(30), 1, gorbd.log())
+        self.assertIn("loops", gorbd.log().split("leaving without")[1])
 
 
 if __name__ == "__main__":
