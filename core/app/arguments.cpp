@@ -89,11 +89,15 @@ const Flag* find_flag(const std::string& name) {
     return nullptr;
 }
 
-// Every spelling becomes "--long" or "--long=value". A setting that is said not to be so ("-f=false") goes to
-// `off`.
-Result<std::vector<std::string>> normalise(const std::vector<std::string>& words,
-                                           std::vector<std::string>& off) {
-    std::vector<std::string> out;
+struct Word {
+    std::string text;            // "--long" or "--long=value"
+    const Flag* flag = nullptr;  // whose it is
+    bool off = false;            // it is said not to be so: "-f=false"
+};
+
+// Every spelling becomes one. Of what is so or not the last word counts, as Go reads flags.
+Result<std::vector<Word>> normalise(const std::vector<std::string>& words) {
+    std::vector<Word> out;
     for (size_t i = 0; i < words.size(); ++i) {
         const std::string& word = words[i];
         if (word.size() < 2 || word[0] != '-') {
@@ -110,21 +114,21 @@ Result<std::vector<std::string>> normalise(const std::vector<std::string>& words
         const Flag* flag = find_flag(name);
         if (!flag) return base::fail(Errc::invalid, "unknown option \"" + word + "\"; see gorbd --help");
         std::string normal = std::string("--") + flag->name;
-        if (equals != std::string::npos && !*flag->value) {
-            bool yes = false;
-            if (!Poco::NumberParser::tryParseBool(word.substr(equals + 1), yes))
+        bool yes = true;
+        if (!*flag->value) {
+            if (equals != std::string::npos &&
+                !Poco::NumberParser::tryParseBool(word.substr(equals + 1), yes))
                 return base::fail(Errc::invalid, "\"" + word + "\": it takes no value but true or false");
-            if (!yes && *flag->key) off.emplace_back(flag->key);
-            if (!yes) continue;
+            std::erase_if(out, [&](const Word& before) { return before.flag == flag; });
         } else if (equals != std::string::npos) {
             normal += word.substr(equals);
-        } else if (*flag->value) {
+        } else {
             if (++i == words.size()) {
                 return base::fail(Errc::invalid, "option \"" + word + "\" needs a value: " + flag->value);
             }
             normal += "=" + words[i];
         }
-        out.push_back(std::move(normal));
+        out.push_back({std::move(normal), flag, !yes});
     }
     return out;
 }
@@ -157,17 +161,19 @@ Poco::Util::OptionSet option_set() {
 }  // namespace
 
 Result<Arguments> read_arguments(const std::vector<std::string>& words) {
-    std::vector<std::string> off;
-    auto normal = normalise(words, off);
+    auto normal = normalise(words);
     if (!normal) return base::fail(normal.error());
     const Poco::Util::OptionSet set = option_set();
     Poco::Util::OptionProcessor processor(set);
     processor.setUnixStyle(true);
     Arguments arguments;
-    for (std::string& key : off) arguments.options.emplace_back(std::move(key), "false");
     std::string plugin_dirs;
     std::string asked;  // the option that says what is to be done
-    for (const std::string& word : *normal) {
+    for (const auto& [word, flag, off] : *normal) {
+        if (off) {
+            if (*flag->key) arguments.options.emplace_back(flag->key, "false");
+            continue;
+        }
         std::string name;
         std::string value;
         try {
@@ -199,8 +205,7 @@ Result<Arguments> read_arguments(const std::vector<std::string>& words) {
         if (name == "help") arguments.action = Action::help;
         if (name == "verbose") arguments.options.emplace_back("gorbd.log-level", "debug");
         if (name == "plugin-dir") plugin_dirs += (plugin_dirs.empty() ? "" : ":") + value;
-        const Flag* flag = find_flag(name);
-        if (flag && *flag->key) arguments.options.emplace_back(flag->key, *flag->value ? value : "true");
+        if (*flag->key) arguments.options.emplace_back(flag->key, *flag->value ? value : "true");
     }
     if (!plugin_dirs.empty()) arguments.options.emplace_back("plugins.directories", plugin_dirs);
     return arguments;

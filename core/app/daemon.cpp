@@ -1,13 +1,16 @@
 #include "app/daemon.h"
 
+#include <algorithm>
 #include <atomic>
-#include <future>
+#include <cstdlib>
 #include <mutex>
 #include <thread>
 
-#include "app/declared.h"
+#include "app/deadline.h"
+#include "app/end_of_start.h"
 #include "app/installation.h"
 #include "app/plugin_options.h"
+#include "app/reloader.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
@@ -30,7 +33,11 @@ using base::Result;
 
 namespace {
 
-constexpr uint64_t control_stuck_after = 30 * base::second;
+// What is blocked for so long does not go on by itself.
+constexpr uint64_t stuck_after = 30 * base::second;
+// For each part of the end: what takes so long is a disk or the kernel that hangs, or a plugin that does not
+// return.
+constexpr std::chrono::seconds end_limit{10};
 
 Result<std::unique_ptr<ipvs::Driver>> open_driver(DriverKind kind) {
     if (kind == DriverKind::memory) {
@@ -61,33 +68,20 @@ control::Options control_options(const Settings& settings) {
     return options;
 }
 
+// What holds up the end is left as it is.
+void leave(const char* part) {
+    base::log_error("leaving without what holds up the end", {{"stopping", part}});
+    base::flush_log(log_patience);
+    std::_Exit(EXIT_FAILURE);
+}
+
 std::chrono::milliseconds ms(std::chrono::nanoseconds d) {
     return std::chrono::ceil<std::chrono::milliseconds>(d);
 }
 
-void tell_declared(const base::Error& error) {
-    base::log_error("the declarative files are not applied, all stays as it is", {{"error", error.sentence}});
-    for (const base::Fault& fault : error.faults)
-        base::log_error("declarative files", {{"field", fault.pointer}, {"problem", fault.what}});
-}
-
-// Reads the declarative files and makes their services so; the log says why when they are not.
-std::future<void> declare(control::Control& control, const Settings& settings, bool force) {
-    const auto answered = std::make_shared<std::promise<void>>();
-    const auto answer = [answered](const base::Status& status) {
-        if (!status) tell_declared(status.error());
-        answered->set_value();
-    };
-    auto config = read_declared(settings.declared, document_defaults(settings));
-    if (!config) {
-        answer(base::fail(config.error()));
-    } else {
-        control.submit(control::Declare{std::move(*config), force},
-                       [answer](const base::Result<control::Outcome>& outcome) {
-                           answer(outcome ? base::Status{} : base::fail(outcome.error()));
-                       });
-    }
-    return answered->get_future();
+// Since when a turn lasts too long, as busy_since() tells.
+bool stuck(uint64_t busy_since, uint64_t now, uint64_t limit) {
+    return busy_since != 0 && now >= busy_since + limit;
 }
 
 }  // namespace
@@ -108,10 +102,15 @@ struct Daemon::Parts {
     std::unique_ptr<ipvs::Driver> own_reader;  // for those who look at the table
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
-    // Applies the declarative files; empty: there are none.
-    std::function<std::future<void>(bool force)> declared;
+    uint64_t blocked_after = 0;          // ns: when a loop is
+    bool releases = false;               // at the end, what it made from the kernel
+    std::shared_ptr<Reloader> declared;  // null: there are no declarative files
 
-    void stop();
+    void stop(Deadline& end);
+    size_t loops_blocked() const;
+    // Of the first loop whose turn has taken this long, "" when there is none.
+    std::string loop_blocked_for(uint64_t limit) const;
+    std::string stuck_control() const;
 };
 
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -207,14 +206,16 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     context.not_ready = [&p]() -> std::string {
         if (p.stopping) return "gorbd is stopping";
         const health::Suspicion suspicion = p.engine->suspicion();
-        return suspicion.frozen ? "weights are frozen: " + suspicion.why : "";
+        if (suspicion.frozen) return "weights are frozen: " + suspicion.why;
+        return p.loop_blocked_for(p.blocked_after);
     };
     context.not_healthy = [&p]() -> std::string {
-        const uint64_t since = p.control->busy_since();
-        if (since == 0 || p.clock.now() < since + control_stuck_after) return "";
-        return "the control has been busy with one turn for " +
-               std::to_string((p.clock.now() - since) / base::second) + " s";
+        if (std::string control = p.stuck_control(); !control.empty()) return control;
+        return p.loop_blocked_for(stuck_after);
     };
+    p.blocked_after = static_cast<uint64_t>(settings.blocked_after.count());
+    p.releases = settings.release_on_exit;
+    context.loops_blocked = [&p] { return p.loops_blocked(); };
     auto server = rest::Server::listen(*address, limits, rest::make_api(context));
     if (!server) return base::fail(server.error());
     p.server = std::move(*server);
@@ -222,12 +223,13 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     for (const auto& loop : p.loops) p.threads.emplace_back([&loop] { loop->run(); });
     p.watchdog = std::make_unique<io::Watchdog>(std::move(watched), settings.blocked_after.count());
     if (auto started = p.control->start(); !started) {
-        parts->stop();
+        Deadline end(end_limit, leave);
+        parts->stop(end);
         return base::fail(started.error());
     }
     if (!settings.declared.empty()) {
-        p.declared = [&p, settings](bool force) { return declare(*p.control, settings, force); };
-        p.declared(settings.force).wait();
+        p.declared = std::make_shared<Reloader>(*p.control, settings);
+        p.declared->apply(settings.force);
     }
     p.server->start();
 
@@ -242,24 +244,58 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
-void Daemon::Parts::stop() {
+void Daemon::Parts::stop(Deadline& end) {
     stopping = true;
+    end.begin("the REST server");
     server->stop();
+    if (declared) declared->close();
+    // A large table takes a while to be removed from the kernel, which is one turn. Who waits for a disk has
+    // none.
+    end.begin("the control: the disk of the store, or the kernel, does not answer",
+              [this] { return releases && control->busy_since() != 0; });
     control->stop();
     watchdog.reset();
+    end.begin("the loops of the checks: a plugin does not return");
     for (const auto& loop : loops) loop->stop();
     for (std::thread& thread : threads) thread.join();
     threads.clear();
 }
 
+size_t Daemon::Parts::loops_blocked() const {
+    return static_cast<size_t>(std::ranges::count_if(
+        loops, [&](const auto& loop) { return stuck(loop->busy_since(), clock.now(), blocked_after); }));
+}
+
+std::string Daemon::Parts::loop_blocked_for(uint64_t limit) const {
+    for (const auto& loop : loops) {
+        const uint64_t since = loop->busy_since();
+        const uint64_t now = clock.now();
+        if (!stuck(since, now, limit)) continue;
+        const char* activity = loop->activity();
+        return loop->name() + " does no checks: it has been blocked for " +
+               std::to_string((now - since) / base::second) + " s in " +
+               (activity ? activity : "gorbd itself");
+    }
+    return "";
+}
+
+std::string Daemon::Parts::stuck_control() const {
+    const uint64_t since = control->busy_since();
+    const uint64_t now = clock.now();
+    if (!stuck(since, now, stuck_after)) return "";
+    return "the control has been busy with one turn for " + std::to_string((now - since) / base::second) +
+           " s";
+}
+
 void Daemon::reload() {
-    // --force was said of the start.
-    if (parts_->declared) static_cast<void>(parts_->declared(false));
+    if (parts_->declared) parts_->declared->ask();
 }
 
 Daemon::~Daemon() {
     Parts& p = *parts_;
-    p.stop();
+    Deadline end(end_limit, leave);
+    p.stop(end);
+    end.begin("what has been stopped: a plugin does not return");
     // The engine's instances belong to the loops, the control's answers to the server: in that order.
     p.server.reset();
     p.engine.reset();
@@ -269,11 +305,10 @@ Daemon::~Daemon() {
 }
 
 std::string Daemon::not_alive() const {
-    const uint64_t since = parts_->control->busy_since();
-    if (since != 0 && parts_->clock.now() > since + control_stuck_after) return "the control is stuck";
-    const uint64_t rest = parts_->server->loop().busy_since();
-    if (rest != 0 && parts_->clock.now() > rest + control_stuck_after) return "the REST server is stuck";
-    return "";
+    if (std::string control = parts_->stuck_control(); !control.empty()) return control;
+    if (stuck(parts_->server->loop().busy_since(), parts_->clock.now(), stuck_after))
+        return "the REST server is stuck";
+    return parts_->loop_blocked_for(stuck_after);
 }
 
 std::string Daemon::status() const {

@@ -1,6 +1,7 @@
 // The composition root: builds every room from the settings, connects, starts and stops them in order.
 //
-// Threads: main only. While it runs there are: control, rest, N loops, their watchdog, and workers on demand.
+// Threads: main only. While it runs there are: control, rest, N loops, their watchdog, and on demand workers
+// and one that reads the declarative files.
 #pragma once
 #include <memory>
 

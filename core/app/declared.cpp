@@ -77,11 +77,11 @@ Result<Document> read_document(const std::filesystem::path& file, const model::D
     return Document{std::move(*config), blank};
 }
 
-Result<model::Config> read_declared(const std::filesystem::path& folder, const model::Defaults& defaults) {
+Result<Declared> read_declared(const std::filesystem::path& folder, const model::Defaults& defaults) {
     const auto files = files_of(folder);
     if (!files) return base::fail(files.error());
     model::Config all;
-    std::map<std::string, std::filesystem::path> names;
+    Files names;
     std::map<model::ServiceKey, Place> keys;
     for (const std::filesystem::path& file : *files) {
         const auto text = text_of(file);
@@ -105,7 +105,22 @@ Result<model::Config> read_declared(const std::filesystem::path& folder, const m
         }
     }
     std::ranges::sort(all.services, {}, [](const model::ConfigService& s) { return s.spec.name; });
-    return all;
+    return Declared{std::move(all), std::move(names)};
+}
+
+base::Error with_files(base::Error error, const Files& files) {
+    constexpr std::string_view services = "/services/";
+    bool named = false;
+    for (base::Fault& fault : error.faults) {
+        if (!fault.pointer.starts_with(services)) continue;
+        const std::string name = fault.pointer.substr(services.size());
+        const auto file = files.find(name.substr(0, name.find('/')));
+        if (file == files.end()) continue;
+        fault.pointer = file->second.string() + ": " + fault.pointer;
+        named = true;
+    }
+    // Its sentence is that of the first fault.
+    return named ? base::faults_error(std::move(error.faults)) : error;
 }
 
 base::Status check_pulses(const model::Config& config, const plugin::Registry& registry) {

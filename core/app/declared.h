@@ -1,6 +1,7 @@
 // Whole desired states from files: those of --import, and the folder of declarative files.
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "app/settings.h"
@@ -26,8 +27,15 @@ base::Result<Document> read_document(const std::filesystem::path& file, const mo
 // Every *.json of `folder` but hidden ones, in the order of their names, as one state. A service that is in
 // two files, or two services of one address, port and protocol, are errors as well. Errors name file and
 // pointer, and nothing is half read.
-base::Result<model::Config> read_declared(const std::filesystem::path& folder,
-                                          const model::Defaults& defaults);
+using Files = std::map<std::string, std::filesystem::path>;  // by the services that are in them
+struct Declared {
+    model::Config config;
+    Files files;
+};
+base::Result<Declared> read_declared(const std::filesystem::path& folder, const model::Defaults& defaults);
+
+// The error with the file before the pointer of each fault of one of their services.
+base::Error with_files(base::Error error, const Files& files);
 
 // Are all pulses of loaded plugins, with arguments that these take? Faults as those of read_config().
 base::Status check_pulses(const model::Config& config, const plugin::Registry& registry);

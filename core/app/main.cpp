@@ -3,16 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
 
 #include "app/arguments.h"
 #include "app/daemon.h"
-#include "app/deadline.h"
 #include "app/declared.h"
+#include "app/end_of_start.h"
 #include "app/import.h"
 #include "app/installation.h"
 #include "app/notify.h"
@@ -30,10 +28,6 @@ using namespace gorb;
 
 constexpr int exit_failure = 1;  // the daemon could not start
 constexpr int exit_usage = 2;    // command line or configuration
-// The kernel's table is in its final state long before: what may take so long is a plugin that does not
-// return.
-constexpr std::chrono::seconds shutdown_limit{10};
-constexpr std::chrono::seconds log_patience{1};  // at the end, with a reader of the log that has stopped
 
 int complain(const base::Error& error, int status) {
     std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
@@ -91,11 +85,11 @@ int list_plugins(const app::Settings& settings) {
 // The declarative files with the pulses of their backends.
 base::Status check_declared(const app::Settings& settings, const plugin::Registry& registry) {
     if (settings.declared.empty()) return {};
-    const auto config = app::read_declared(settings.declared, app::document_defaults(settings));
-    if (!config) return base::fail(config.error());
-    auto pulses = app::check_pulses(*config, registry);
-    if (!pulses) pulses.error().sentence = settings.declared.string() + ": " + pulses.error().sentence;
-    return pulses;
+    const auto declared = app::read_declared(settings.declared, app::document_defaults(settings));
+    if (!declared) return base::fail(declared.error());
+    const auto pulses = app::check_pulses(declared->config, registry);
+    if (!pulses) return base::fail(app::with_files(pulses.error(), declared->files));
+    return {};
 }
 
 int check_config(const app::Settings& settings) {
@@ -131,7 +125,7 @@ int done(const base::Status& status) {
     return status ? 0 : complain(status.error(), exit_failure);
 }
 
-// Blocked in every thread, so that only wait_for_end() sees them.
+// Blocked in every thread, so that only EndOfStart and wait_for_end() see them.
 sigset_t block_signals() {
     sigset_t signals;
     sigemptyset(&signals);
@@ -170,22 +164,18 @@ int run(const app::Settings& settings) {
     base::log_info("gorbd is starting",
                    {{"version", app::version()},
                     {"config", settings.config.empty() ? "none" : settings.config.string()}});
-    auto daemon = app::Daemon::start(settings);
+    auto daemon = [&] {
+        const app::EndOfStart end_of_start;
+        return app::Daemon::start(settings);
+    }();
     if (!daemon) return complain(daemon.error(), exit_failure);
     app::notify_ready((*daemon)->status());
     const int signal = wait_for_end(signals, **daemon);
     base::log_info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
     app::notify_stopping();
-    {
-        const app::Deadline deadline(shutdown_limit, [] {
-            base::log_error("a plugin holds up the end: leaving without it");
-            base::flush_log(log_patience);
-            std::_Exit(exit_failure);
-        });
-        daemon->reset();
-    }
+    daemon->reset();
     base::log_info("stopped");
-    base::flush_log(log_patience);
+    base::flush_log(app::log_patience);
     return 0;
 }
 

@@ -34,16 +34,16 @@ void read_settings(ObjectReader& doc, Mode mode, Backend& b) {
         b.upper_threshold = static_cast<uint32_t>(*n);
     if (const auto n = doc.integer("lower-threshold", 0, max_threshold))
         b.lower_threshold = static_cast<uint32_t>(*n);
-    read_flag(doc, "backup", mode, false, b.backup);
-    if (reset(doc, "admin", mode)) {
+    read_flag(doc, "backup", false, b.backup);
+    if (is_null(doc, "admin")) {
         b.admin = Admin::ready;
     } else {
         read_word(doc, "admin", {Admin::ready, Admin::drain, Admin::maint}, admin_text, b.admin);
     }
     base::Nanos drain_timeout = b.drain_timeout;
-    read_duration(doc, "drain-timeout", mode, base::Nanos(0), drain_timeout);
+    read_duration(doc, "drain-timeout", base::Nanos(0), drain_timeout);
     b.drain_timeout = drain_time(drain_timeout);
-    if (reset(doc, "drain-then", mode)) {
+    if (is_null(doc, "drain-then")) {
         b.drain_then = DrainThen::maint;
     } else {
         read_word(doc, "drain-then", {DrainThen::maint, DrainThen::remove}, drain_then_text, b.drain_then);

@@ -53,15 +53,10 @@ bool is_null(ObjectReader& doc, std::string_view name) {
     return value && value->isEmpty();
 }
 
-bool reset(ObjectReader& doc, std::string_view name, Mode mode) {
-    return mode == Mode::patch && is_null(doc, name);
-}
-
-void read_duration(ObjectReader& doc, std::string_view name, Mode mode, base::Nanos fallback,
-                   base::Nanos& to) {
+void read_duration(ObjectReader& doc, std::string_view name, base::Nanos fallback, base::Nanos& to) {
     const auto value = doc.any(name);
     if (!value) return;
-    if (reset(doc, name, mode)) {
+    if (is_null(doc, name)) {
         to = fallback;
         return;
     }
@@ -84,11 +79,11 @@ std::string percent_text(uint32_t percent) {
     return std::to_string(percent) + "%";
 }
 
-void read_percent(ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
-                  uint32_t max, uint32_t& to) {
+void read_percent(ObjectReader& doc, std::string_view name, uint32_t fallback, uint32_t min, uint32_t max,
+                  uint32_t& to) {
     const auto value = doc.any(name);
     if (!value) return;
-    if (reset(doc, name, mode)) {
+    if (is_null(doc, name)) {
         to = fallback;
         return;
     }
@@ -109,17 +104,17 @@ void read_percent(ObjectReader& doc, std::string_view name, Mode mode, uint32_t 
     to = static_cast<uint32_t>(percent);
 }
 
-void read_whole(ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
-                uint32_t max, uint32_t& to) {
-    if (reset(doc, name, mode)) {
+void read_whole(ObjectReader& doc, std::string_view name, uint32_t fallback, uint32_t min, uint32_t max,
+                uint32_t& to) {
+    if (is_null(doc, name)) {
         to = fallback;
     } else if (const auto n = doc.integer(name, min, max)) {
         to = static_cast<uint32_t>(*n);
     }
 }
 
-void read_flag(ObjectReader& doc, std::string_view name, Mode mode, bool fallback, bool& to) {
-    if (reset(doc, name, mode)) {
+void read_flag(ObjectReader& doc, std::string_view name, bool fallback, bool& to) {
+    if (is_null(doc, name)) {
         to = fallback;
     } else if (const auto flag = doc.boolean(name)) {
         to = *flag;

@@ -17,26 +17,23 @@ namespace gorb::model {
 // Whether what the document leaves out has its default or its present value.
 enum class Mode { create, patch };
 
-// A member that is reset to its default by null in a PATCH (RFC 7396). True: so it was.
-bool reset(base::ObjectReader& doc, std::string_view name, Mode mode);
-
 // "", or null: what clients with upstream gorb's types send for a text, or an object, that they do not set.
 bool left_out(base::ObjectReader& doc, std::string_view name);
 bool is_null(base::ObjectReader& doc, std::string_view name);
 
-// The readers of one member below leave `to` as it is where the document has none, give it `fallback` for a
-// null in a PATCH, and make a fault of what they can not read.
+// The readers of one member below leave `to` as it is where the document has none, give it `fallback` for
+// null, which in a PATCH resets it (RFC 7396) and elsewhere is what is not set, and make a fault of what they
+// can not read.
 
 // A duration text or whole seconds, at most 24 h of those.
-void read_duration(base::ObjectReader& doc, std::string_view name, Mode mode, base::Nanos fallback,
-                   base::Nanos& to);
+void read_duration(base::ObjectReader& doc, std::string_view name, base::Nanos fallback, base::Nanos& to);
 // "10%" or 10, within min..max.
-void read_percent(base::ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
+void read_percent(base::ObjectReader& doc, std::string_view name, uint32_t fallback, uint32_t min,
                   uint32_t max, uint32_t& to);
 std::string percent_text(uint32_t percent);  // "10%"
-void read_whole(base::ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t min,
-                uint32_t max, uint32_t& to);
-void read_flag(base::ObjectReader& doc, std::string_view name, Mode mode, bool fallback, bool& to);
+void read_whole(base::ObjectReader& doc, std::string_view name, uint32_t fallback, uint32_t min, uint32_t max,
+                uint32_t& to);
+void read_flag(base::ObjectReader& doc, std::string_view name, bool fallback, bool& to);
 // One of the words that `text_of` gives for `all`, in any case. True: there was a good one.
 template <class E>
 bool read_word(base::ObjectReader& doc, std::string_view name, std::initializer_list<E> all,

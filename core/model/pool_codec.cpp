@@ -7,18 +7,20 @@ using base::ObjectReader;
 
 constexpr base::Nanos default_slow_start = std::chrono::seconds(60);
 
-void read_recovery(ObjectReader& doc, Mode mode, PoolPolicy& pool) {
+void read_recovery(ObjectReader& doc, PoolPolicy& pool) {
     const PoolPolicy fallback;
-    bool given = false;
-    if (reset(doc, "recovery", mode)) {
-        given = true;
+    // Either says something of the other only where it is more than null.
+    const bool unnamed = is_null(doc, "recovery");
+    const bool untimed = is_null(doc, "slow-start");
+    if (unnamed || (untimed && !doc.has("recovery"))) {
         pool.recovery = fallback.recovery;
-    } else {
-        given = read_word(doc, "recovery", {Recovery::immediate, Recovery::ramp, Recovery::history},
-                          recovery_text, pool.recovery);
+        pool.slow_start = fallback.slow_start;
     }
-    const bool timed = doc.has("slow-start");
-    read_duration(doc, "slow-start", mode, fallback.slow_start, pool.slow_start);
+    const bool given =
+        !unnamed && read_word(doc, "recovery", {Recovery::immediate, Recovery::ramp, Recovery::history},
+                              recovery_text, pool.recovery);
+    const bool timed = doc.has("slow-start") && !untimed;
+    read_duration(doc, "slow-start", fallback.slow_start, pool.slow_start);
     if (timed && !given) {
         pool.recovery = pool.slow_start > base::Nanos(0) ? Recovery::ramp : Recovery::immediate;
     } else if (given && !timed) {
@@ -28,11 +30,11 @@ void read_recovery(ObjectReader& doc, Mode mode, PoolPolicy& pool) {
             pool.slow_start = default_slow_start;
         }
     }
-    read_percent(doc, "slow-start-least", mode, fallback.slow_start_least, 1, 100, pool.slow_start_least);
+    read_percent(doc, "slow-start-least", fallback.slow_start_least, 1, 100, pool.slow_start_least);
 }
 
-void read_fallback(ObjectReader& doc, Mode mode, PoolPolicy& pool) {
-    if (reset(doc, "fallback", mode)) {
+void read_fallback(ObjectReader& doc, PoolPolicy& pool) {
+    if (is_null(doc, "fallback")) {
         pool.refuse_fallback = false;
     } else if (const auto text = doc.text("fallback")) {
         const std::string word = lower(*text);
@@ -46,19 +48,19 @@ void read_fallback(ObjectReader& doc, Mode mode, PoolPolicy& pool) {
 
 }  // namespace
 
-void read_pool(ObjectReader& doc, Mode mode, PoolPolicy& pool) {
+void read_pool(ObjectReader& doc, PoolPolicy& pool) {
     const PoolPolicy fallback;
-    if (reset(doc, "on-down", mode)) {
+    if (is_null(doc, "on-down")) {
         pool.on_down = fallback.on_down;
     } else {
         read_word(doc, "on-down", {OnDown::weight_zero, OnDown::remove}, on_down_text, pool.on_down);
     }
-    read_fallback(doc, mode, pool);
-    read_recovery(doc, mode, pool);
-    read_whole(doc, "quorum", mode, fallback.quorum, 1, max_quorum, pool.quorum);
-    read_whole(doc, "hysteresis", mode, fallback.hysteresis, 0, max_quorum, pool.hysteresis);
-    read_percent(doc, "panic-threshold", mode, fallback.panic_threshold, 0, 100, pool.panic_threshold);
-    read_percent(doc, "max-down", mode, fallback.max_down, 0, 100, pool.max_down);
+    read_fallback(doc, pool);
+    read_recovery(doc, pool);
+    read_whole(doc, "quorum", fallback.quorum, 1, max_quorum, pool.quorum);
+    read_whole(doc, "hysteresis", fallback.hysteresis, 0, max_quorum, pool.hysteresis);
+    read_percent(doc, "panic-threshold", fallback.panic_threshold, 0, 100, pool.panic_threshold);
+    read_percent(doc, "max-down", fallback.max_down, 0, 100, pool.max_down);
 }
 
 void write_pool(base::JsonWriter& out, const PoolPolicy& pool) {

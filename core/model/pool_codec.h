@@ -8,7 +8,7 @@ namespace gorb::model {
 
 // On top of what `pool` holds. `slow-start` alone means recovery "ramp"; "ramp" alone a slow start of 60 s;
 // another recovery ends a slow start.
-void read_pool(base::ObjectReader& doc, Mode mode, PoolPolicy& pool);
+void read_pool(base::ObjectReader& doc, PoolPolicy& pool);
 
 // Members of the object that is open. What is as by default is left out.
 void write_pool(base::JsonWriter& out, const PoolPolicy& pool);

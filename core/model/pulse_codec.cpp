@@ -14,23 +14,22 @@ using Poco::Dynamic::Var;
 // Less than a document may have, so that what was written beside `type` can be written inside `args`.
 constexpr size_t max_arg_levels = 16;
 
-void read_count(ObjectReader& doc, std::string_view name, Mode mode, uint32_t fallback, uint32_t most,
-                uint32_t& to) {
-    if (reset(doc, name, mode)) {
+void read_count(ObjectReader& doc, std::string_view name, uint32_t fallback, uint32_t most, uint32_t& to) {
+    if (is_null(doc, name)) {
         to = fallback;
     } else if (const auto n = doc.integer(name, 1, most)) {
         to = static_cast<uint32_t>(*n);
     }
 }
 
-void read_backoff(ObjectReader& doc, Mode mode, Backoff& to) {
-    if (reset(doc, "backoff", mode)) {
+void read_backoff(ObjectReader& doc, Backoff& to) {
+    if (is_null(doc, "backoff")) {
         to = {};
         return;
     }
     auto inner = doc.object("backoff");
     if (!inner) return;
-    if (reset(*inner, "factor", mode)) {
+    if (is_null(*inner, "factor")) {
         to.factor = Backoff{}.factor;
     } else if (const auto value = inner->any("factor")) {
         if (value->type() == typeid(double) || value->type() == typeid(Poco::Int64)) {
@@ -39,47 +38,47 @@ void read_backoff(ObjectReader& doc, Mode mode, Backoff& to) {
             inner->fault("factor", "must be a number from 1 to 10, such as 2");
         }
     }
-    read_duration(*inner, "max", mode, Backoff{}.max, to.max);
+    read_duration(*inner, "max", Backoff{}.max, to.max);
     inner->finish();
 }
 
-void read_window(ObjectReader& doc, Mode mode, Window& to) {
-    if (reset(doc, "window", mode)) {
+void read_window(ObjectReader& doc, Window& to) {
+    if (is_null(doc, "window")) {
         to = {};
         return;
     }
     auto inner = doc.object("window");
     if (!inner) return;
-    read_count(*inner, "failures", Mode::create, 0, max_window, to.failures);
-    read_count(*inner, "of", Mode::create, 0, max_window, to.of);
+    read_count(*inner, "failures", 0, max_window, to.failures);
+    read_count(*inner, "of", 0, max_window, to.of);
     if (to.of == 0) inner->fault("of", "is missing; it must be a whole number from 1 to 100");
     inner->finish();
 }
 
-void read_damping(ObjectReader& doc, Mode mode, Damping& to) {
-    if (reset(doc, "damping", mode)) {
+void read_damping(ObjectReader& doc, Damping& to) {
+    if (is_null(doc, "damping")) {
         to = {};
         return;
     }
     auto inner = doc.object("damping");
     if (!inner) return;
     const Damping fallback;
-    read_duration(*inner, "hold", mode, fallback.hold, to.hold);
-    read_duration(*inner, "max", mode, fallback.max, to.max);
-    read_duration(*inner, "forget", mode, fallback.forget, to.forget);
+    read_duration(*inner, "hold", fallback.hold, to.hold);
+    read_duration(*inner, "max", fallback.max, to.max);
+    read_duration(*inner, "forget", fallback.forget, to.forget);
     inner->finish();
 }
 
-void read_initial(ObjectReader& doc, Mode mode, Initial& to) {
-    if (reset(doc, "initial", mode)) {
+void read_initial(ObjectReader& doc, Initial& to) {
+    if (is_null(doc, "initial")) {
         to = PulseSpec{}.initial;
     } else {
         read_word(doc, "initial", {Initial::unknown, Initial::up, Initial::down}, initial_text, to);
     }
 }
 
-void read_ip(ObjectReader& doc, const char* name, Mode mode, const char* what, base::Ip& to) {
-    if (reset(doc, name, mode)) {
+void read_ip(ObjectReader& doc, const char* name, const char* what, base::Ip& to) {
+    if (is_null(doc, name)) {
         to = {};
     } else if (const auto text = doc.text(name)) {
         if (const auto ip = base::Ip::parse(*text)) {
@@ -90,15 +89,15 @@ void read_ip(ObjectReader& doc, const char* name, Mode mode, const char* what, b
     }
 }
 
-void read_way(ObjectReader& doc, Mode mode, PulseSpec& pulse) {
-    read_ip(doc, "address", mode, "", pulse.address);
-    read_ip(doc, "source", mode, " of this machine", pulse.source);
-    if (reset(doc, "interface", mode)) {
+void read_way(ObjectReader& doc, PulseSpec& pulse) {
+    read_ip(doc, "address", "", pulse.address);
+    read_ip(doc, "source", " of this machine", pulse.source);
+    if (is_null(doc, "interface")) {
         pulse.interface.clear();
     } else if (auto text = doc.text("interface")) {
         pulse.interface = std::move(*text);
     }
-    if (reset(doc, "fwmark", mode)) {
+    if (is_null(doc, "fwmark")) {
         pulse.fwmark = 0;
     } else if (const auto mark = doc.integer("fwmark", 0, UINT32_MAX)) {
         pulse.fwmark = static_cast<uint32_t>(*mark);
@@ -153,18 +152,18 @@ void read_pulse(ObjectReader doc, Mode mode, PulseSpec& pulse) {
         if (type != pulse.type) pulse.args.clear();  // they were another plugin's
         pulse.type = std::move(type);
     }
-    if (!left_out(doc, "interval")) read_duration(doc, "interval", mode, fallback.interval, pulse.interval);
-    read_duration(doc, "timeout", mode, fallback.timeout, pulse.timeout);
-    read_duration(doc, "fast-interval", mode, fallback.fast_interval, pulse.fast_interval);
-    read_duration(doc, "down-interval", mode, fallback.down_interval, pulse.down_interval);
-    read_backoff(doc, mode, pulse.backoff);
-    read_percent(doc, "jitter", mode, fallback.jitter, 0, 50, pulse.jitter);
-    read_count(doc, "rise", mode, fallback.rise, max_rise_fall, pulse.rise);
-    read_count(doc, "fall", mode, fallback.fall, max_rise_fall, pulse.fall);
-    read_window(doc, mode, pulse.window);
-    read_damping(doc, mode, pulse.damping);
-    read_initial(doc, mode, pulse.initial);
-    read_way(doc, mode, pulse);
+    if (!left_out(doc, "interval")) read_duration(doc, "interval", fallback.interval, pulse.interval);
+    read_duration(doc, "timeout", fallback.timeout, pulse.timeout);
+    read_duration(doc, "fast-interval", fallback.fast_interval, pulse.fast_interval);
+    read_duration(doc, "down-interval", fallback.down_interval, pulse.down_interval);
+    read_backoff(doc, pulse.backoff);
+    read_percent(doc, "jitter", fallback.jitter, 0, 50, pulse.jitter);
+    read_count(doc, "rise", fallback.rise, max_rise_fall, pulse.rise);
+    read_count(doc, "fall", fallback.fall, max_rise_fall, pulse.fall);
+    read_window(doc, pulse.window);
+    read_damping(doc, pulse.damping);
+    read_initial(doc, pulse.initial);
+    read_way(doc, pulse);
     read_args(doc, mode, pulse.args);
 }
 

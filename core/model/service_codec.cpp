@@ -161,12 +161,12 @@ void read_netmask(ObjectReader& doc, Service& s) {
 // ---- the whole
 
 // Everything but the key, on top of what `s` holds.
-void read_settings(ObjectReader& doc, Mode mode, Service& s) {
+void read_settings(ObjectReader& doc, Service& s) {
     if (const auto method = doc.text("method"); method && !method->empty()) s.scheduler = lower(*method);
     read_flags(doc, s);
     read_persistence(doc, s);
     read_netmask(doc, s);
-    read_pool(doc, mode, s.pool);
+    read_pool(doc, s.pool);
     doc.finish();
 }
 
@@ -229,7 +229,7 @@ Service read_service(std::string name, ObjectReader& doc, const Defaults& defaul
     }
     s.key.protocol = read_protocol(doc).value_or(Protocol::tcp);
     s.netmask = static_cast<uint8_t>(s.key.vip.ip.bits());
-    read_settings(doc, Mode::create, s);
+    read_settings(doc, s);
     check(doc, s);
     return s;
 }
@@ -252,7 +252,7 @@ base::Result<Service> read_service_settings(const ServiceKey& key, std::string_v
     Service s;
     s.key = key;
     s.netmask = static_cast<uint8_t>(key.vip.ip.bits());
-    read_settings(doc, Mode::create, s);
+    read_settings(doc, s);
     check(doc, s);
     return result(std::move(s), std::move(faults));
 }
@@ -270,7 +270,7 @@ base::Result<Service> patch_service(const Service& now, std::string_view body) {
     if (const auto port = read_port(doc); port && *port != now.key.vip.port) doc.fault("port", refusal);
     if (const auto p = read_protocol(doc); p && *p != now.key.protocol) doc.fault("protocol", refusal);
     Service s = now;
-    read_settings(doc, Mode::patch, s);
+    read_settings(doc, s);
     check(doc, s);
     return result(std::move(s), std::move(faults));
 }

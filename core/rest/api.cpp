@@ -172,7 +172,8 @@ void Api::metrics(Call&& call) {
     on_worker(call.respond, [this] {
         Response out;
         out.content_type = metrics_content_type;
-        out.body = metrics_page(context_.control, context_.metrics, context_.version);
+        out.body = metrics_page(context_.control, context_.metrics, context_.version,
+                                context_.loops_blocked ? context_.loops_blocked() : 0);
         return out;
     });
 }

@@ -33,6 +33,8 @@ struct Context {
     std::function<std::string()> not_ready, not_healthy;
     // Origins (RFC 6454, 6.2) of the web pages that may change something.
     std::vector<std::string> web_origins = {};
+    // How many loops of checks are blocked now; empty function: none ever is.
+    std::function<size_t()> loops_blocked = {};
 };
 
 // A handler for rest::Server. Never throws; a defect of ours answers 500 and is logged.

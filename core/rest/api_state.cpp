@@ -25,13 +25,16 @@ void Api::get_config(Call&& call) {
 void Api::put_config(Call&& call) {
     const Responder respond = call.respond;
     on_worker_later(respond, [this, call = std::make_shared<Call>(std::move(call))] {
+        std::string note;
         auto put = model::read_config(call->request->body, defaults())
-                       .map([force = call->query.force](model::Config&& config) {
+                       .map([&, force = call->query.force](model::Config&& config) {
+                           note = note_on_removed(*context_.control.snapshot(), config);
                            return control::PutConfig{std::move(config), {}, force};
                        });
-        change(std::move(*call), std::move(put), [this](const control::Outcome& o) {
-            Response out = json_response(256, [&](base::JsonWriter& w) {
-                write_counts(w, o.counts, context_.control.etag(o.snapshot->revision));
+        change(std::move(*call), std::move(put), [this, note](const control::Outcome& o) {
+            Response out = json_response(512, [&](base::JsonWriter& w) {
+                write_counts(w, o.counts, context_.control.etag(o.snapshot->revision),
+                             o.counts.removed > 0 ? note : "");
             });
             out.etag = context_.control.etag(o.snapshot->revision);
             return out;

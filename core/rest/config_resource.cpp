@@ -1,7 +1,9 @@
 #include "rest/config_resource.h"
 
+#include <algorithm>
+
 #include "base/clock.h"
-#include "model/config.h"
+#include "control/words.h"
 
 namespace gorb::rest {
 namespace {
@@ -21,11 +23,39 @@ void write_config(base::JsonWriter& out, const model::Snapshot& snapshot) {
     out.EndObject();
 }
 
-void write_counts(base::JsonWriter& out, const control::Counts& counts, const std::string& etag) {
+std::string note_on_removed(const model::Snapshot& now, const model::Config& config) {
+    std::string first, sentence;
+    size_t count = 0;
+    const auto goes = [&](const model::ServiceEntry& service, const std::string& what) {
+        if (count++ > 0) return;
+        first = what;
+        sentence = control::comes_back(service).value_or("");
+    };
+    now.services.for_each([&](const std::string& name, const model::ServicePtr& service) {
+        if (!control::comes_back(*service)) return;
+        const auto by_name = [](const model::ConfigService& s) -> const std::string& { return s.spec.name; };
+        const auto stays = std::ranges::lower_bound(config.services, name, {}, by_name);
+        if (stays == config.services.end() || stays->spec.name != name) {
+            goes(*service, control::words(name));
+            return;
+        }
+        service->backends.for_each([&](const std::string& backend, const model::BackendPtr&) {
+            if (!std::ranges::binary_search(stays->backends, backend, {}, &model::Backend::name))
+                goes(*service, control::words(name, backend));
+        });
+    });
+    if (count == 0) return "";
+    if (count > 1) first += " (and " + std::to_string(count - 1) + " more)";
+    return first + ": " + sentence;
+}
+
+void write_counts(base::JsonWriter& out, const control::Counts& counts, const std::string& etag,
+                  const std::string& note) {
     out.StartObject();
     base::member(out, "etag", etag);
     counts_of(out, counts);
     base::member(out, "refused", counts.refused);
+    if (!note.empty()) base::member(out, "note", note);
     out.EndObject();
 }
 

@@ -67,7 +67,7 @@ void ConnTable::start() {
 }
 
 void ConnTable::add(int fd, std::string peer) {
-    const bool crowded = size() - queues_[lingering].size() >= limits_.connections && !close_longest_idle();
+    const bool crowded = size() - queues_[lingering].size() >= limits_.connections && !make_room();
     const auto index = static_cast<size_t>(fd);
     if (index >= conns_.size()) conns_.resize(std::max(index + 1, conns_.size() * 2));
     GORB_CHECK(!conns_[index]);
@@ -81,20 +81,25 @@ void ConnTable::add(int fd, std::string peer) {
     settle(conn);
 }
 
-bool ConnTable::close_longest_idle() {
+bool ConnTable::make_room() {
     int left = idle_candidates;
     for (Conn* conn : queues_[idle]) {
         // Whose request has come but was not yet read is not idle.
         int unread = 0;
         if (ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0) {
-            if (--left == 0) return false;
+            if (--left == 0) break;
             continue;
         }
         base::log_debug("idle connection closed to make room", {{"peer", conn->session.peer()}});
         close(*conn);
         return true;
     }
-    return false;
+    if (queues_[abandoned].empty()) return false;
+    Conn& conn = *queues_[abandoned].front();
+    base::log_debug("connection closed to make room: its client sends no more, and the answer does not come",
+                    {{"peer", conn.session.peer()}});
+    close(conn);
+    return true;
 }
 
 void ConnTable::on_events(Conn& conn, uint32_t events) {
@@ -159,7 +164,7 @@ void ConnTable::settle(Conn& conn) {
         // A large answer has its time for each part of it.
         place(conn, writing, conn.flushes + conn.taken / std::max<size_t>(limits_.body_bytes, 1));
     } else if (session.waiting()) {
-        place(conn, handling, session.requests());
+        place(conn, conn.eof ? abandoned : handling, session.requests());
     } else {
         // So has a large body.
         place(conn, session.reading() ? reading : idle, (session.requests() << 16) + session.progress());
@@ -220,7 +225,8 @@ void ConnTable::place(Conn& conn, Line line, uint64_t epoch) {
     conn.line = line;
     conn.epoch = epoch;
     conn.since = loop_.now();
-    if (line != handling) arm(conn.since + static_cast<uint64_t>(patience(line).count()));
+    if (line != handling && line != abandoned)
+        arm(conn.since + static_cast<uint64_t>(patience(line).count()));
 }
 
 // The conversation is over and the client has been sent everything.
@@ -352,7 +358,7 @@ void ConnTable::finish(std::chrono::milliseconds grace, std::function<void()> do
     for (const Queue& queue : queues_) {
         for (const Conn* conn : queue) conn->wire->shut();
     }
-    for (const Line line : {idle, reading, handling, writing, lingering}) {
+    for (const Line line : {idle, reading, handling, abandoned, writing, lingering}) {
         // settle() may close the connection or move it to another line.
         const std::vector<Conn*> waiting(queues_[line].begin(), queues_[line].end());
         for (Conn* conn : waiting) {

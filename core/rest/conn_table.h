@@ -32,19 +32,22 @@ class ConnTable final : private AnswerTaker {
     ConnTable& operator=(const ConnTable&) = delete;
 
     void start();  // before the loop runs
-    // Takes the connected, non-blocking socket. Over the limit the connection idle for longest goes, or this
-    // one is told to.
+    // Takes the connected, non-blocking socket. Over the limit another goes (make_room()), or this one is
+    // told to.
     void add(int fd, std::string peer);
-    // false: none is idle.
-    bool close_longest_idle();
+    // Closes the connection that has been idle for longest; where none is, the one whose client has for
+    // longest sent no more than a request that has no answer yet: most such clients have given up, and while
+    // a disk hangs their number only grows. false: there is neither.
+    bool make_room();
     // Lets requests under way be answered for up to `grace`, calls `done` when there are none left.
     void finish(std::chrono::milliseconds grace, std::function<void()> done);
     void close_all();                                                      // when the loop runs no more
     size_t size() const { return size_.load(std::memory_order_relaxed); }  // [any]
 
   private:
-    // What a connection waits for.
-    enum Line : uint8_t { idle, reading, handling, writing, lingering, lines };
+    // What a connection waits for. `abandoned` is `handling` after the client has finished sending, by
+    // closing its end above all.
+    enum Line : uint8_t { idle, reading, handling, abandoned, writing, lingering, lines };
     struct Conn;
     using Queue = std::list<Conn*>;
 

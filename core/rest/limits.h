@@ -10,10 +10,10 @@
 namespace gorb::rest {
 
 struct Limits {
-    size_t body_bytes = 1 << 20;     // 413 above it, but for what takes_large() says
-    size_t header_bytes = 16 << 10;  // 431 above it: request line and headers together
-    size_t line_bytes = 8 << 10;     // 414 above it: the request line
-    size_t connections = 4096;       // above it the connection idle for longest is closed, else 503 and close
+    size_t body_bytes = 1 << 20;             // 413 above it, but for what takes_large() says
+    size_t header_bytes = 16 << 10;          // 431 above it: request line and headers together
+    size_t line_bytes = 8 << 10;             // 414 above it: the request line
+    size_t connections = 4096;               // above it ConnTable::make_room(), else 503 and close
     std::chrono::milliseconds idle{60'000};  // keep-alive without a request
     // From a request's first byte to its last: 408. Of a larger body, for each body_bytes of it.
     std::chrono::milliseconds request{10'000};

@@ -119,8 +119,9 @@ struct Rows {
                        const BackendStatus& now) {
         const health::View view = now.health.value_or(health::View());
         const double left =
-            now.drain ? static_cast<double>(now.drain->active + now.drain->inactive + now.drain->templates)
-                      : no_line;
+            now.drain && now.drain->counted
+                ? static_cast<double>(now.drain->active + now.drain->inactive + now.drain->templates)
+                : no_line;
         backends.push_back(
             {&service,
              &backend.spec,
@@ -220,7 +221,7 @@ void add_reconciliation(std::vector<Family>& page, const control::Totals& totals
 }  // namespace
 
 std::string metrics_page(const control::Control& control, const plugin::Metrics& metrics,
-                         const std::string& version) {
+                         const std::string& version, size_t loops_blocked) {
     const auto& driver = control.driver_info();
     std::vector<Family> page;
     page.push_back(family("gorb_build_info", "Version of gorb and its driver; always 1"));
@@ -245,6 +246,9 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
     add_store(page, control.store(), snapshot->revision);
     add_reconciliation(page, control.totals(), not_applied);
     add_checks(page, control.health_counters());
+    add_one(page, "gorb_check_loops_blocked",
+            "Loops of checks that are blocked now: nothing is checked there",
+            static_cast<double>(loops_blocked));
     add_one(page, "gorb_log_lines_lost_total",
             "Lines of the log that nobody read in time or that could not be written",
             static_cast<double>(base::log_lines_lost()), prometheus::MetricType::Counter);

@@ -10,7 +10,8 @@ namespace gorb::rest {
 
 inline constexpr std::string_view metrics_content_type = "text/plain; version=0.0.4; charset=utf-8";
 
+// `loops_blocked`: how many loops of checks are.
 std::string metrics_page(const control::Control& control, const plugin::Metrics& metrics,
-                         const std::string& version);
+                         const std::string& version, size_t loops_blocked);
 
 }  // namespace gorb::rest

@@ -146,8 +146,8 @@ bool Server::Impl::accept_one() {
 }
 
 // We have no descriptor, and perhaps a client is waiting for one: the kernel says the same when nobody is
-// there. Giving up the reserve shows who it is. An idle connection makes room for him; else he is at least
-// told.
+// there. Giving up the reserve shows who it is. An idle connection makes room for him, or one that was given
+// up; else he is at least told.
 bool Server::Impl::out_of_descriptors() {
     if (reserve >= 0) {
         close(reserve);
@@ -155,7 +155,7 @@ bool Server::Impl::out_of_descriptors() {
         const int fd = accept_next(from);
         const bool nobody = fd < 0 && errno == EAGAIN;
         if (fd >= 0) complain();
-        const bool room = fd >= 0 && table.close_longest_idle();
+        const bool room = fd >= 0 && table.make_room();
         if (fd >= 0 && !room) turn_away(fd);
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (room) table.add(fd, endpoint_of(from).text());
@@ -165,7 +165,7 @@ bool Server::Impl::out_of_descriptors() {
         if (reserve >= 0 && nobody) return false;
     } else {
         complain();
-        table.close_longest_idle();
+        table.make_room();
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     // Nothing helps: the listener stays readable, so look away for a moment instead of spinning.

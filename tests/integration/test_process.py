@@ -23,6 +23,13 @@ class ServiceManager:
         self.socket = case.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         self.socket.bind(str(self.path))
 
+    def forget(self):
+        """What it was told so far."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.socket.recv(4096)
+
     def wait_for(self, word, seconds=10):
         self.socket.settimeout(seconds * SLOW)
         for _ in range(100):

@@ -1,13 +1,14 @@
 """The command line's actions on the store, and declarative files: what they do, and what is said of what they can not."""
 import json
 import os
+import signal
 import sqlite3
 import stat
 import tempfile
 import unittest
 from pathlib import Path
 
-from gorbd import run_gorbd
+from gorbd import Gorbd, run_gorbd, wait_until
 
 WEB = {"services": {"web": {"address": "10.0.0.1", "port": 80,
                             "backends": {"b1": {"address": "10.1.0.1", "port": 80},
@@ -163,6 +164,27 @@ class Declared(unittest.TestCase):
         status, said = self.check(a=document)
         self.assertEqual(status, 2)
         self.assertIn("/services/web/backends/b1/pulse/args", said)
+
+    def test_the_file_of_a_wrong_pulse_is_named(self):
+        def document(name, n, pulse):
+            return {"services": {name: {"address": f"10.0.0.{n}", "port": 80, "backends": {
+                "b1": {"address": "10.1.0.1", "port": 80, "pulse": pulse}}}}}
+
+        pulses = {"type": "http", "pth": "/"}
+        files = {"a": document("web", 1, {"type": "http", "path": "/"}), "b": document("dns", 2, pulses),
+                 "c": document("old", 3, pulses)}
+        status, said = self.check(**files)
+        self.assertEqual(status, 2)
+        for name, service in (("b", "dns"), ("c", "old")):
+            self.assertIn(f"{self.folder}/declared/{name}.json: /services/{service}/backends/b1/pulse", said)
+        # A start and SIGHUP say the same in the log.
+        with Gorbd("--driver", "memory", "--config", self.config) as gorbd:
+            for times in (1, 2):
+                wait_until("the log names the files", lambda: all(
+                    gorbd.log().count(f"{name}.json: /services/{service}/backends/b1/pulse") >= times
+                    for name, service in (("b", "dns"), ("c", "old"))))
+                gorbd.process.send_signal(signal.SIGHUP)
+            self.assertEqual(gorbd.get("/service").json, [])
 
     def test_a_missing_folder_is_said(self):
         self.config.write_text(f"[store]\ndeclared = {self.folder}/missing\n")

@@ -29,6 +29,15 @@ struct Pulse : Base {
         run.pass("at last");
     }
 };
+#elif defined(FAULT_HANGS)
+// The same for ever.
+struct Pulse : Base {
+    [[maybe_unused]] static constexpr const char* name = "hangs";
+    using Base::Base;
+    void start(const Run&) {
+        for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+};
 #elif defined(FAULT_SILENT)
 // Never answers.
 struct Pulse : Base {

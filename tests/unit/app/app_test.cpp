@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -229,6 +230,14 @@ TEST(Arguments, WhatIsOnOrOffMayBeSaidAsGoHasIt) {
     EXPECT_EQ(read_arguments({"-f=true"})->options, (Options{{"gorbd.flush-on-start", "true"}}));
     EXPECT_EQ(read_arguments({"-f=false", "-v=0"})->options, (Options{{"gorbd.flush-on-start", "false"}}));
     EXPECT_EQ(read_arguments({"--check-config=false"})->action, Action::run);
+    // The last one wins.
+    EXPECT_EQ(read_arguments({"-f", "-f=false"})->options, (Options{{"gorbd.flush-on-start", "false"}}));
+    EXPECT_EQ(read_arguments({"-f=false", "-f"})->options, (Options{{"gorbd.flush-on-start", "true"}}));
+    EXPECT_EQ(read_arguments({"-f", "--flush"})->options, (Options{{"gorbd.flush-on-start", "true"}}));
+    EXPECT_EQ(read_arguments({"-v", "-v=false"})->options, Options{});
+    EXPECT_FALSE(read_arguments({"--force", "--force=0"})->force);
+    EXPECT_TRUE(read_arguments({"--force=0", "--force"})->force);
+    EXPECT_EQ(read_arguments({"--plugins", "--plugins=false"})->action, Action::run);
     EXPECT_NE(read_arguments({"-f=perhaps"}).error().sentence.find("true or false"), std::string::npos);
 }
 
@@ -301,13 +310,36 @@ TEST(Arguments, HelpNamesEveryOption) {
     }
 }
 
-TEST(Deadline, IsCalledOnlyWhenTheScopeTakesTooLong) {
-    std::promise<void> called;
+TEST(Deadline, IsCalledOnlyWhenAPartTakesTooLong) {
+    std::promise<std::string> called;
     {
-        const Deadline late(std::chrono::milliseconds(1), [&] { called.set_value(); });
-        ASSERT_EQ(called.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+        Deadline late(std::chrono::milliseconds(1), [&](const char* part) { called.set_value(part); });
+        late.begin("a part");
+        auto told = called.get_future();
+        ASSERT_EQ(told.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+        EXPECT_EQ(told.get(), "a part");
     }
-    const Deadline in_time(std::chrono::hours(1), [] { FAIL(); });
+    Deadline in_time(std::chrono::hours(1), [](const char*) { FAIL(); });
+    in_time.begin("a part");
+    in_time.begin("the next");
+}
+
+// The removal of a large table at the end is long, and no reason to leave in its middle.
+TEST(Deadline, APartThatMovesMayTakeLonger) {
+    std::promise<std::string> called;
+    std::promise<void> asked_often;
+    std::atomic<int> asked = 0;
+    Deadline late(std::chrono::milliseconds(1), [&](const char* part) { called.set_value(part); });
+    late.begin("it moves", [&] {
+        if (++asked == 5) asked_often.set_value();
+        return true;
+    });
+    auto told = called.get_future();
+    ASSERT_EQ(asked_often.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    EXPECT_EQ(told.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+    late.begin("it is stuck", [] { return false; });
+    ASSERT_EQ(told.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    EXPECT_EQ(told.get(), "it is stuck");
 }
 
 TEST(Installation, TheLoopbackInterfaceHasItsAddress) {

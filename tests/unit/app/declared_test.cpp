@@ -36,15 +36,35 @@ TEST_F(DeclaredTest, AllFilesTogetherAreOneState) {
     write("30.json~", "not read");
     const auto read = read_declared(folder, {});
     ASSERT_TRUE(read) << read.error().sentence;
-    ASSERT_EQ(read->services.size(), 2U);
-    EXPECT_EQ(read->services[0].spec.name, "a");
-    EXPECT_EQ(read->services[1].spec.name, "web");
-    EXPECT_EQ(count_text(*read), "2 virtual services, 1 backend");
+    ASSERT_EQ(read->config.services.size(), 2U);
+    EXPECT_EQ(read->config.services[0].spec.name, "a");
+    EXPECT_EQ(read->config.services[1].spec.name, "web");
+    EXPECT_EQ(count_text(read->config), "2 virtual services, 1 backend");
+    EXPECT_EQ(read->files, (Files{{"a", folder / "20.json"}, {"web", folder / "10.json"}}));
 }
 
 TEST_F(DeclaredTest, AnEmptyFolderIsTheEmptyState) {
     ASSERT_TRUE(read_declared(folder, {}));
-    EXPECT_TRUE(read_declared(folder, {})->services.empty());
+    EXPECT_TRUE(read_declared(folder, {})->config.services.empty());
+}
+
+TEST_F(DeclaredTest, AFaultThatIsFoundLaterNamesItsFileToo) {
+    const Files files{{"web", "/d/10.json"}, {"dns", "/d/20.json"}};
+    const base::Error error =
+        with_files(base::faults_error({{"/services/dns/backends/b1/pulse/args/pth", "is unknown"},
+                                       {"/services/web", "is in the way"},
+                                       {"/services/other/port", "is wrong"},
+                                       {"", "is wrong"}}),
+                   files);
+    EXPECT_EQ(error.code, base::Errc::invalid);
+    EXPECT_TRUE(error.sentence.starts_with("/d/20.json: /services/dns/backends/b1/pulse/args/pth is unknown"))
+        << error.sentence;
+    ASSERT_EQ(error.faults.size(), 4U);
+    EXPECT_EQ(error.faults[1].pointer, "/d/10.json: /services/web");
+    EXPECT_EQ(error.faults[2].pointer, "/services/other/port");
+    EXPECT_EQ(error.faults[3].pointer, "");
+    const base::Error other{base::Errc::stale, "it is too much", {}, 0};
+    EXPECT_EQ(with_files(other, files).sentence, other.sentence);
 }
 
 TEST_F(DeclaredTest, AFaultNamesFileAndPointer) {
@@ -112,7 +132,7 @@ TEST_F(DeclaredTest, PulsesOfPluginsThatAreNotLoadedArePointedTo) {
     write("10.json", R"({"services": {"web": {"address": "10.0.0.1", "port": 80, "backends": {
                          "b1": {"address": "10.1.0.1", "port": 80, "pulse": {"type": "nonsense"}}}}}})");
     const plugin::Registry none;
-    const auto checked = check_pulses(*read_declared(folder, {}), none);
+    const auto checked = check_pulses(read_declared(folder, {})->config, none);
     ASSERT_FALSE(checked);
     EXPECT_EQ(checked.error().faults.at(0).pointer, "/services/web/backends/b1/pulse/type");
     EXPECT_TRUE(check_pulses({}, none));

@@ -129,8 +129,9 @@ TEST(ReadBackend, IntervalAndTimeoutAreDurationsOrSeconds) {
     EXPECT_EQ(interval("\"250ms\""), 250ms);
     EXPECT_EQ(interval("\"1 minutes\""), 1min);
     EXPECT_EQ(interval("5"), 5s);
+    EXPECT_EQ(interval("null"), PulseSpec{}.interval);
     for (const char* bad :
-         {"\"5\"", "\"0s\"", "\"9ms\"", "\"25h\"", "0", "-5", "1.5", "86401", "null", "\"-5s\"", "{}"}) {
+         {"\"5\"", "\"0s\"", "\"9ms\"", "\"25h\"", "0", "-5", "1.5", "86401", "\"-5s\"", "{}"}) {
         EXPECT_EQ(pointers_of(backend(with_key("\"pulse\": {\"interval\": " + std::string(bad) + "}"))),
                   "/pulse/interval")
             << bad;

@@ -304,11 +304,17 @@ TEST(ReadService, ASlowStartIsARampAndARampHasOne) {
     EXPECT_EQ(pool(R"("recovery": "ramp")").slow_start, 60s);
     EXPECT_EQ(pointers_of(service(with_key(R"("recovery": "immediate", "slow-start": "30s")"))),
               "/slow-start");
+    // null is as left out.
+    EXPECT_EQ(pool(R"("recovery": null, "slow-start": "30s")"), pool(R"("slow-start": "30s")"));
+    EXPECT_EQ(pool(R"("recovery": "ramp", "slow-start": null)"), pool(R"("recovery": "ramp")"));
+    EXPECT_EQ(pool(R"("recovery": null, "slow-start": null)"), PoolPolicy{});
     const auto ramp = service(with_key(R"("slow-start": "30s")")).value();
     EXPECT_EQ(patch_service(ramp, R"({"recovery": "history"})").value().pool.slow_start, 0s);
     EXPECT_EQ(patch_service(ramp, R"({"slow-start": null})").value().pool, PoolPolicy{});
     EXPECT_EQ(patch_service(ramp, R"({"slow-start": "5s"})").value().pool.slow_start, 5s);
     EXPECT_EQ(patch_service(ramp, R"({"recovery": null})").value().pool, PoolPolicy{});
+    EXPECT_EQ(patch_service(ramp, R"({"recovery": null, "slow-start": null})").value().pool, PoolPolicy{});
+    EXPECT_EQ(patch_service(ramp, R"({"recovery": null, "slow-start": "5s"})").value().pool.slow_start, 5s);
 }
 
 }  // namespace

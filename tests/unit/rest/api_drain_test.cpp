@@ -1,11 +1,16 @@
 // DELETE ?drain=: what has connections goes when they have ended.
 #include <gmock/gmock.h>
 
+#include <cerrno>
+
 #include "model/config.h"
 #include "unit/rest/api_kernel_fixture.h"
 
 namespace gorb::rest::api_drain_test {
 namespace {
+
+using testing::HasSubstr;
+using testing::Not;
 
 struct DrainTest : KernelTest {
     void connections(int backend, uint32_t active) {
@@ -95,6 +100,33 @@ TEST_F(DrainTest, ADeletionOfWhatADeclarativeFileHasSaysThatItComesBack) {
     // What is of no file does not.
     ASSERT_EQ(call("PUT", "/service/other", R"({"address":"10.0.0.2","port":80})").status, 200);
     EXPECT_FALSE(json(call("DELETE", "/service/other")).has("note"));
+    // So does what a whole configuration leaves out, be it a service or a backend.
+    const std::string web = R"("web":{"address":"10.0.0.1","port":80,"backends":{"b1":)"
+                            R"({"address":"10.1.0.1","port":8080},"b3":{"address":"10.1.0.3","port":8080})";
+    const std::string other = R"("other":{"address":"10.0.0.2","port":80})";
+    const auto put = [&](const std::string& services) {
+        return call("PUT", "/config?force=true", R"({"services":{)" + services + "}}");
+    };
+    const auto less = put(web + "}}," + other);
+    EXPECT_EQ(json(less)["removed"], 1);
+    EXPECT_TRUE(says(less)) << less.body;
+    EXPECT_FALSE(json(put(web + "}}," + other)).has("note"));
+    EXPECT_FALSE(json(put(web + "}}")).has("note"));  // other
+    declare();
+    EXPECT_TRUE(says(put(other)));
+}
+
+TEST_F(DrainTest, ConnectionsThatCanNotBeCountedAreNotSaidToBeNone) {
+    make_web_up(1);
+    connections(1, 3);
+    driver->fail_reads(EIO);
+    ASSERT_EQ(call("PATCH", "/service/web/b1", R"({"admin":"drain"})").status, 200);
+    wait_for("/service/web/b1", [](const Json& b) { return b.has("drain") && b["drain"].has("trouble"); });
+    EXPECT_FALSE(json(get("/service/web/b1"))["drain"].has("active"));
+    EXPECT_THAT(get("/metrics").body, Not(HasSubstr("\ngorb_service_backend_draining_connections{")));
+    driver->fail_reads(0);
+    EXPECT_TRUE(page_has(R"(host="10.1.0.1",port="8080"} 3)"));
+    EXPECT_THAT(get("/metrics").body, HasSubstr("\ngorb_service_backend_draining_connections{"));
 }
 
 TEST_F(DrainTest, TheTimeOfADrainEnds) {

@@ -90,6 +90,22 @@ std::vector<std::string> OpenApi::dangling() const {
     return out;
 }
 
+std::vector<std::string> OpenApi::nullable(const std::string& schema) const {
+    std::vector<std::string> out;
+    const auto says = [](const Value& value) {
+        return value.HasMember("nullable") && value["nullable"].IsTrue();
+    };
+    each_member(document_["components"]["schemas"][schema.c_str()]["properties"],
+                [&](const char* name, const Value& value) {
+                    bool may_be = says(value);
+                    if (value.HasMember("oneOf")) {
+                        for (const auto& one : value["oneOf"].GetArray()) may_be = may_be || says(one);
+                    }
+                    if (may_be) out.emplace_back(name);
+                });
+    return out;
+}
+
 std::string OpenApi::mismatch(const Value& schema, const std::string& body) const {
     rapidjson::Document json;
     if (json.Parse(body.data(), body.size()).HasParseError()) return "is no JSON: " + body;

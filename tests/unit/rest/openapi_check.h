@@ -32,6 +32,9 @@ class OpenApi {
     // "" when the contract declares such a request body.
     std::string wrong_with_body(const std::string& operation, const std::string& body) const;
 
+    // The members of a schema of this name that may be null.
+    std::vector<std::string> nullable(const std::string& schema) const;
+
     // Every "$ref" of the document that leads nowhere.
     std::vector<std::string> dangling() const;
 

@@ -298,6 +298,41 @@ TEST_F(ServerTest, OverTheLimitWithNobodyIdleTheNewcomerIsTold) {
     EXPECT_EQ(a.reply().status, 200);
 }
 
+// A disk that hangs: clients give up on their changes, and others still want to know how gorbd is.
+TEST_F(ServerTest, OverTheLimitThoseWhoGaveUpWaitingMakeRoom) {
+    Limits limits;
+    limits.connections = 2;
+    start(limits);
+    for (size_t n = 1; n <= limits.connections; ++n) {
+        Client gives_up = client();
+        gives_up.get("/later");
+        ASSERT_TRUE(kept(n));
+    }
+    // Until the server has read that they have gone the newcomer may be told to come again.
+    EXPECT_TRUE(eventually([&] {
+        Client c = client();
+        c.get("/a");
+        return c.reply().status == 200;
+    }));
+    // The answers come in the end, to nobody.
+    for (size_t n = 0; n < limits.connections; ++n) take_kept()({.body = "{}"});
+    EXPECT_TRUE(eventually([&] { return server_->connections() == 0; }));
+}
+
+TEST_F(ServerTest, WhoFinishesSendingBeforeTheAnswerGetsItWhileThereIsRoom) {
+    start();
+    Client half = client();
+    half.get("/later");
+    half.finish_sending();
+    ASSERT_TRUE(kept(1));
+    Client other = client();
+    other.get("/a");
+    EXPECT_EQ(other.reply().status, 200);
+    take_kept()({.body = "late"});
+    EXPECT_EQ(half.reply().body, "late");
+    EXPECT_EQ(half.end(), Ended::finished);
+}
+
 TEST_F(ServerTest, ShortLivedConnectionsLeaveNothingBehind) {
     start();
     for (int i = 0; i < 300; ++i) {

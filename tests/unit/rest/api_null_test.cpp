@@ -1,0 +1,77 @@
+// null in a whole document, as Go writes what is not set: where the contract declares it, it is taken.
+#include <gtest/gtest.h>
+
+#include "unit/rest/api_fixture.h"
+
+namespace gorb::rest::api_null_test {
+namespace {
+
+// "\"quorum\":null,\"max-down\":null"
+std::string nulls(const std::vector<std::string>& names) {
+    std::string out;
+    for (const std::string& name : names) out += (out.empty() ? "\"" : ",\"") + name + "\":null";
+    return out;
+}
+
+struct ApiNullTest : ApiTest {
+    const std::string service = R"("address":"10.0.0.1","port":80)";
+    const std::string backend = R"("address":"10.1.0.1","port":80)";
+};
+
+TEST_F(ApiNullTest, OfAServiceItIsTheDefault) {
+    const auto names = contract.nullable("ServiceDocument");
+    ASSERT_GT(names.size(), 5U);
+    for (const std::string& name : names) {
+        const auto put = call("PUT", "/service/web", "{" + service + "," + nulls({name}) + "}");
+        EXPECT_EQ(put.status, 200) << put.body;
+    }
+    // All at once, in place of something else.
+    ASSERT_EQ(call("PUT", "/service/web", "{" + service + R"(,"quorum":3,"slow-start":"30s"})", "*").status,
+              200);
+    const auto put = call("PUT", "/service/web", "{" + service + "," + nulls(names) + "}", "*");
+    ASSERT_EQ(put.status, 200) << put.body;
+    const Json options = json(put)["options"];
+    for (const std::string& name : names) EXPECT_FALSE(options.has(name.c_str())) << name;
+}
+
+TEST_F(ApiNullTest, OfABackendAndItsPulseItIsTheDefault) {
+    make_web();
+    const auto of_backend = contract.nullable("BackendDocument"),
+               of_pulse = contract.nullable("PulseDocument");
+    ASSERT_GT(of_backend.size(), 3U);
+    ASSERT_GT(of_pulse.size(), 10U);
+    std::vector<std::string> bodies;
+    for (const std::string& name : of_backend) bodies.push_back("{" + backend + "," + nulls({name}) + "}");
+    for (const std::string& name : of_pulse)
+        bodies.push_back("{" + backend + R"(,"pulse":{"type":"tcp",)" + nulls({name}) + "}}");
+    bodies.push_back("{" + backend + "," + nulls(of_backend) + R"(,"pulse":{)" + nulls(of_pulse) + "}}");
+    for (const std::string& body : bodies) {
+        const auto put = call("PUT", "/service/web/b1", body);
+        EXPECT_EQ(put.status, 200) << body << " " << put.body;
+    }
+    const auto patched = call("PATCH", "/service/web/b1", R"({"pulse":{)" + nulls(of_pulse) + "}}");
+    EXPECT_EQ(patched.status, 200) << patched.body;
+}
+
+TEST_F(ApiNullTest, OfAWholeConfigurationItIsTheDefault) {
+    for (const std::string& name : contract.nullable("ConfigServiceDocument")) {
+        const auto put =
+            call("PUT", "/config", R"({"services":{"web":{)" + service + "," + nulls({name}) + "}}}");
+        EXPECT_EQ(put.status, 200) << put.body;
+    }
+}
+
+TEST_F(ApiNullTest, OfWhatHasToBeThereItIsAFault) {
+    EXPECT_EQ(pointers(call("PUT", "/service/web", R"({"address":"10.0.0.1","port":null})")), "/port");
+    EXPECT_EQ(pointers(call("PUT", "/service/web", R"({"address":null,"port":80})")), "/address");
+    make_web();
+    EXPECT_EQ(pointers(call("PUT", "/service/web/b1",
+                            "{" + backend + R"(,"pulse":{"window":{"failures":3,"of":null}}})")),
+              "/pulse/window/of");
+    EXPECT_EQ(pointers(call("PUT", "/service/web/b1",
+                            "{" + backend + R"(,"pulse":{"window":{"failures":null,"of":5}}})")),
+              "/pulse/window/failures");
+}
+
+}  // namespace
+}  // namespace gorb::rest::api_null_test
