@@ -459,6 +459,10 @@ int32_t push(void* p, const gorb_push* report, gorb_error* error) {
         std::snprintf(error->text, sizeof error->text, "not seven");
         return -EINVAL;
     }
+    if (report->share == 8) {
+        std::snprintf(error->text, sizeof error->text, "%zu bytes of detail", report->detail.len);
+        return -EINVAL;
+    }
     if (probe.run && probe.self->pulse->recheck(probe.self->host, probe.run) == 0) probe.self->count("asked");
     return 0;
 }
