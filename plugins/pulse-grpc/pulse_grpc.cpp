@@ -91,8 +91,8 @@ class GrpcPulse final : private ConnectionEvents {
         }
         try {
             connection_.open(options);
-        } catch (...) {
-            shared_.shortage.met(peer_, host_.now());
+        } catch (const Error& e) {
+            shared_.shortage.met(peer_, host_.now(), e.number());
             throw;
         }
     }

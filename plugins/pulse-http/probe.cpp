@@ -1,6 +1,7 @@
 #include "probe.h"
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <utility>
@@ -97,11 +98,13 @@ void Probe::connect() {
     reused_ = false;
     gorb_error why{};
     // Without a deadline of its own: it may outlive the run.
+    errno = 0;
     conn_ = instance_.net().open(instance_.host().c(), &options, &events, this, &why);
     if (!conn_) {
+        const int err = errno;
         clear();
-        instance_.shortage.met(peer_, instance_.host().now());
-        return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection"));
+        instance_.shortage.met(peer_, instance_.host().now(), err);
+        return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection", err));
     }
     phase_ = Phase::connecting;
 }

@@ -246,7 +246,7 @@ void start_connection(Probe& probe, uint64_t deadline) {
         return;
     }
     probe.conn = self.net->open(self.host, &options, &conn_events, &probe, &error);
-    if (!probe.conn) probe.report(GORB_UNKNOWN, error.text);
+    if (const int err = errno; !probe.conn) probe.report(GORB_UNKNOWN, error.text, err);
 }
 
 void start_odd_report(Probe& probe) {

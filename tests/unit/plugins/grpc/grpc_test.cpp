@@ -243,6 +243,21 @@ TEST(PulseGrpc, AServerThatHangsUpAfterEachCallDoesNotCauseChecksWithoutEnd) {
     EXPECT_EQ(grpc.host.rechecks().size(), 1u);
 }
 
+TEST(PulseGrpc, OnlyAWantOfPortsOrDescriptorsForbidsToKeepAConnection) {
+    for (const auto& [err, kept] :
+         {std::pair(ENETUNREACH, true), {ENOENT, true}, {0, true}, {EADDRNOTAVAIL, false}, {EMFILE, false}}) {
+        const KeepServer server(100);
+        Instance grpc("grpc");
+        const auto probe = grpc.pulse.add(address("127.0.0.1", server.server.port()), keep);
+        grpc.host.fail_open = "not now";
+        grpc.host.fail_open_errno = err;
+        EXPECT_EQ(grpc.pulse.run(probe)->code, err);
+        grpc.host.fail_open = "";
+        EXPECT_EQ(grpc.pulse.run(probe)->verdict, GORB_PASS);
+        EXPECT_EQ(!grpc.host.held().empty(), kept) << err;
+    }
+}
+
 TEST(PulseGrpc, ACheckThatIsCancelledLeavesNoConnection) {
     const Server server([](Peer& peer) { peer.wait_for_end(); });
     Instance grpc("grpc");
