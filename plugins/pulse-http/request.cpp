@@ -44,7 +44,7 @@ void Request::check_path(std::string_view path, std::string_view method) {
 }
 
 void Request::check_host(std::string_view host) {
-    pulse_match::check_authority("host", host);
+    pulse_match::authority("host", host);
 }
 
 void Request::check_body(std::string_view body) {

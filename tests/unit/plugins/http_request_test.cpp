@@ -100,7 +100,7 @@ TEST(HttpRequest, APathBeginsWithASlash) {
 
 TEST(HttpRequest, AHostIsANameOrAddressWithAPortAtMost) {
     for (const char* good :
-         {"example.org", "example.org:8080", "[::1]:80", "[::1]", "2001:db8::1", "10.0.0.1", "a_b"})
+         {"example.org", "example.org:8080", "[::1]:80", "[::1]", "2001:db8::1", "::1", "10.0.0.1", "a_b"})
         EXPECT_FALSE(refused([&] { Request::check_host(good); })) << good;
     for (const char* bad :
          {"", "http://x", "user@x", "x?y", "x#y", "a,b", ":80", "[::1", "[]:80", "[::1]80", "a:b:c",

@@ -58,6 +58,14 @@ TEST(PulseHttp, ChecksOverIpv6WithTheAddressInBrackets) {
     Instance http("http");
     EXPECT_EQ(http.run(server.port(), {}, "::1").verdict, GORB_PASS);
     EXPECT_THAT(server.request(), HasSubstr("\r\nHost: [::1]:" + std::to_string(server.port()) + "\r\n"));
+    for (const auto& [host, sent] : {std::pair("::1", "[::1]"),
+                                     {"2001:db8::1", "[2001:db8::1]"},
+                                     {"fe80::1%eth0", "[fe80::1]"},
+                                     {"[::1]:81", "[::1]:81"}}) {
+        const HttpServer one(ok, true);
+        EXPECT_EQ(http.run(one.port(), {{"host", host}}, "::1").verdict, GORB_PASS);
+        EXPECT_THAT(one.request(), HasSubstr(std::string("\r\nHost: ") + sent + "\r\n"));
+    }
 }
 
 TEST(PulseHttp, ChecksAnotherPortWhenToldTo) {

@@ -88,6 +88,8 @@ TEST(PulseGrpc, TheAuthorityIsTheOneGivenOrTheBackends) {
     const size_t plain = asked({}, ""), named = asked({}, "a-much-longer-name.of-a-backend.example");
     EXPECT_GT(named, plain);
     EXPECT_NE(asked({{"authority", "x"}}, ""), plain);
+    const size_t brackets = asked({{"authority", "[2001:db8::1]"}}, "");
+    EXPECT_EQ(asked({{"authority", "2001:db8::1"}}, ""), brackets) << "they are put around it";
 }
 
 TEST(PulseGrpc, WhatTheServerDoesWrongFailsWithItsWords) {
