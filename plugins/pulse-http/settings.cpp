@@ -58,7 +58,6 @@ Settings Settings::read(const Config& config) {
     request.method = config.text("method").value_or("GET");
     request.path = config.text("path").value_or("/");
     request.agent = "gorb/" GORB_VERSION;
-    Request::check_method(request.method);
     Request::check_path(request.path, request.method);
     if (const auto host = config.text("host")) host_name = pulse_match::authority("host", *host);
     if (const auto json = config.json("headers")) request.extra = ExtraHeaders::parse(*json);
