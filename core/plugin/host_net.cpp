@@ -189,13 +189,14 @@ base::Status Host::open_connection(Connection& connection, const gorb_conn_optio
 gorb_conn* Host::net_open(const gorb_host* host, const gorb_conn_options* options,
                           const gorb_conn_events* events, void* arg, gorb_error* error) {
     Host& self = of(host);
-    const auto refuse = [error](std::string_view why) {
+    const auto refuse = [error](std::string_view why, int code) {
         explain(error, why);
+        errno = code;
         return nullptr;
     };
     if (self.refuse_thread("gorb.net/1 open"))
-        return refuse("connections are opened on the loop's thread only");
-    if (const std::string wrong = wrong_with(options, events); !wrong.empty()) return refuse(wrong);
+        return refuse("connections are opened on the loop's thread only", EPERM);
+    if (const std::string wrong = wrong_with(options, events); !wrong.empty()) return refuse(wrong, EINVAL);
 
     if (!self.first_free_) {
         Connection& made = *self.connections_.emplace_back(std::make_shared<Connection>());
@@ -204,7 +205,7 @@ gorb_conn* Host::net_open(const gorb_host* host, const gorb_conn_options* option
     }
     Connection& connection = *self.first_free_;
     if (auto opened = self.open_connection(connection, *options); !opened)
-        return refuse(opened.error().sentence);
+        return refuse(opened.error().sentence, opened.error().os_error);
     self.first_free_ = connection.next_free;
     if (!self.first_free_) self.last_free_ = nullptr;
     connection.on_opened = events->opened;

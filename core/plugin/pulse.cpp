@@ -403,8 +403,10 @@ base::Status PulseInstance::push(Probe* probe, const PushReport& push) {
                               "\" finds out by itself and takes no reports; the pulse \"ttl\" does");
     }
     const Impl::Inside inside(impl);
+    // No more of it than is shown: a plugin may keep it for each of its targets.
+    const std::string detail = clean_text(push.detail, detail_limit);
     const gorb_push raw = {sizeof(gorb_push), static_cast<uint32_t>(push.verdict), push.share, push.code,
-                           to_c(push.detail)};
+                           to_c(detail)};
     gorb_error error{};
     int32_t answer = 0;
     if (!impl.host.call(Doing::push, [&] { answer = impl.ops.push(probe->plugin_probe, &raw, &error); })) {

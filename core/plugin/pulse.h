@@ -51,7 +51,7 @@ struct PushReport {
     Verdict verdict = Verdict::pass;  // or fail
     uint32_t share = 100;
     int32_t code = 0;
-    std::string detail;
+    std::string detail;  // of any length; the plugin gets it as a Report would show it
 };
 
 class PulseInstance {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <gorb/sdk/values.hpp>
 #include <map>
@@ -42,7 +43,7 @@ class Places {
     std::atomic<uint64_t> taken_{0};
 };
 
-// Whom no connection could be opened to for want of something of ours, mostly a port to connect from: of
+// Whom no connection could be opened to for want of a port to connect from, or a descriptor: of
 // those that are kept to the same address and port each holds one, and where there are more targets than
 // ports (pulses that differ in a path, on one address) the rest would never have any.
 //
@@ -51,7 +52,10 @@ class Shortage {
   public:
     static constexpr uint64_t lasts = 600'000'000'000;  // ns
 
-    void met(const gorb_addr& peer, uint64_t now) {
+    // A connection to it could not be opened, with this errno. What is no want of ports or descriptors is no
+    // reason.
+    void met(const gorb_addr& peer, uint64_t now, int err) {
+        if (err != EADDRNOTAVAIL && err != EMFILE && err != ENFILE) return;
         if (until_.size() >= most_) {
             for (auto it = until_.begin(); it != until_.end();)
                 it = it->second <= now ? until_.erase(it) : std::next(it);

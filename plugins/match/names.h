@@ -26,17 +26,21 @@ inline bool is_plain_name(std::string_view text) {
            text.find_first_of("/?#@,\\\"<>") == std::string_view::npos;
 }
 
+// An IPv6 address, with a zone or without.
+inline bool is_bare_ipv6(std::string_view text) {
+    return is_address(text.substr(0, text.find('%')), AF_INET6);
+}
+
 // "name", "name:port", "[address]:port"; an IPv6 address without brackets and port as well.
 inline bool is_authority(std::string_view text) {
     if (!is_plain_name(text)) return false;
+    if (is_bare_ipv6(text)) return true;
     const bool bracket = text.front() == '[';
     const size_t end = text.find(bracket ? ']' : ':');
     if (end == std::string_view::npos) return !bracket;
     if (end == (bracket ? 1 : 0)) return false;
     std::string_view rest = text.substr(end + (bracket ? 1 : 0));
     if (rest.empty()) return true;
-    if (!bracket && rest.find(':', 1) != std::string_view::npos)
-        return is_address(text.substr(0, text.find('%')), AF_INET6);
     if (rest.front() != ':') return false;
     rest.remove_prefix(1);
     unsigned port = 0;
@@ -44,12 +48,15 @@ inline bool is_authority(std::string_view text) {
     return error == std::errc() && after == rest.data() + rest.size() && port >= 1 && port <= 65535;
 }
 
+// As it is sent: an IPv6 address in brackets and without a zone, which means something on this machine only.
 // Throws sdk::Error in the option's name.
-inline void check_authority(const std::string& option, std::string_view text) {
+inline std::string authority(const std::string& option, std::string_view text) {
     if (!is_authority(text))
         throw gorb::sdk::Error("\"" + option +
                                "\" must be a name or address (IPv6 in brackets), with a port at most, of " +
                                std::to_string(longest_name) + " visible ASCII characters at most");
+    if (is_bare_ipv6(text)) return "[" + std::string(text.substr(0, text.find('%'))) + "]";
+    return std::string(text);
 }
 
 // Of "tls-name": no certificate is for a name with a port.

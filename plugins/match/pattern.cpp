@@ -4,7 +4,9 @@
 #include <pcre2.h>
 
 #include <algorithm>
+#include <charconv>
 #include <gorb/sdk/values.hpp>
+#include <vector>
 
 #include "match/share.h"
 #include "match/text.h"
@@ -36,6 +38,69 @@ PCRE2_SPTR units(std::string_view text) {
     return reinterpret_cast<PCRE2_SPTR>(text.empty() ? "" : text.data());
 }
 
+// ---- what a search costs ----
+//
+// PCRE2's own limit is one for each place where a match may begin, and does not count what a single-character
+// repeat (`[a-z]+`) goes over: a search of 64 KiB could take seconds within it. Hence it calls us before
+// each part of the expression, and this is counted, with the way since the call before.
+
+constexpr uint64_t bytes_a_step = 16;  // go by as quickly as one part is tried
+
+// What a part of the expression may have looked at when it fails, for then nothing tells how far it came.
+using Reach = uint16_t;
+constexpr Reach none = 0, of_a_group = UINT16_MAX;
+
+Reach reach_of(std::string_view part) {
+    if (part.starts_with("(?P=") || part.starts_with("\\k") || part.starts_with("\\g") ||
+        (part.size() > 1 && part[0] == '\\' && part[1] >= '1' && part[1] <= '9'))
+        return of_a_group;  // a reference compares what the group has matched
+    const size_t brace = part.rfind('{');
+    Reach count = none;  // ".{1000}"; PCRE2 refuses more than 65535
+    if (brace != std::string_view::npos)
+        std::from_chars(part.data() + brace + 1, part.data() + part.size(), count);
+    return count;
+}
+
+struct Parts {
+    std::string_view source;
+    std::vector<Reach> reach;  // of the part that begins at this character
+};
+
+int note_part(pcre2_callout_enumerate_block* block, void* arg) {
+    auto& parts = *static_cast<Parts*>(arg);
+    if (block->pattern_position < parts.source.size())
+        parts.reach[block->pattern_position] =
+            reach_of(parts.source.substr(block->pattern_position, block->next_item_length));
+    return 0;
+}
+
+struct Meter {
+    const std::vector<Reach>& reach;
+    uint64_t bytes = 0;  // each part that is tried counts as bytes_a_step
+    size_t at = 0;
+
+    uint64_t steps() const { return bytes / bytes_a_step; }
+};
+
+size_t longest_group(const pcre2_callout_block& block) {
+    size_t longest = 0;
+    for (uint32_t i = 1; i < block.capture_top; ++i) {
+        const PCRE2_SIZE begin = block.offset_vector[2 * i], end = block.offset_vector[2 * i + 1];
+        if (begin != PCRE2_UNSET && begin < end) longest = std::max(longest, end - begin);
+    }
+    return longest;
+}
+
+int count_part(pcre2_callout_block* block, void* arg) {
+    auto& meter = *static_cast<Meter*>(arg);
+    const size_t at = block->current_position, part = block->pattern_position;
+    meter.bytes += bytes_a_step + (at > meter.at ? at - meter.at : meter.at - at);
+    meter.at = at;
+    if (part < meter.reach.size() && meter.reach[part] != none)
+        meter.bytes += meter.reach[part] == of_a_group ? longest_group(*block) : meter.reach[part];
+    return meter.steps() > Pattern::most_steps ? PCRE2_ERROR_CALLOUT : 0;
+}
+
 }  // namespace
 
 struct Pattern::Regex {
@@ -43,6 +108,7 @@ struct Pattern::Regex {
     MatchContext limits;
     bool anchored = false;     // matches at the beginning or not at all
     uint32_t share_group = 0;  // the number of the group of that name; 0: none
+    std::vector<Reach> reach;
 };
 
 Pattern::Pattern(std::string shown) : shown_(std::move(shown)) {}
@@ -70,8 +136,9 @@ Pattern Pattern::regex(std::string_view source, std::string_view what) {
     PCRE2_SIZE at = 0;
     auto regex = std::make_unique<Regex>();
     // Bytes, not characters: what a server sends need not be UTF-8.
-    regex->code.reset(pcre2_compile(units(source), source.size(), PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &error,
-                                    &at, context.get()));
+    regex->code.reset(pcre2_compile(units(source), source.size(),
+                                    PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_AUTO_CALLOUT, &error, &at,
+                                    context.get()));
     if (!regex->code) {
         PCRE2_UCHAR words[128] = "";
         pcre2_get_error_message(error, words, sizeof words);
@@ -85,6 +152,9 @@ Pattern Pattern::regex(std::string_view source, std::string_view what) {
     uint32_t options = 0;
     pcre2_pattern_info(regex->code.get(), PCRE2_INFO_ALLOPTIONS, &options);
     regex->anchored = (options & PCRE2_ANCHORED) != 0;
+    Parts parts{source, std::vector<Reach>(source.size(), none)};
+    pcre2_callout_enumerate(regex->code.get(), note_part, &parts);
+    regex->reach = std::move(parts.reach);
     regex->limits = made(MatchContext(pcre2_match_context_create(nullptr)));
     pcre2_set_match_limit(regex->limits.get(), most_steps);
     pcre2_set_heap_limit(regex->limits.get(), most_heap / 1024);
@@ -117,20 +187,31 @@ Pattern::Searched Pattern::search(std::string_view text, size_t from, bool last)
 Pattern::Searched Pattern::search_regex(std::string_view text, size_t from, bool last) const {
     const uint32_t group = regex_->share_group;
     const MatchData data = made(MatchData(pcre2_match_data_create(group + 1, nullptr)));
-    const int rc = pcre2_match(regex_->code.get(), units(text), text.size(), std::min(from, text.size()),
-                               last ? 0 : PCRE2_PARTIAL_SOFT, data.get(), regex_->limits.get());
+    const MatchContext context = made(MatchContext(pcre2_match_context_copy(regex_->limits.get())));
+    from = std::min(from, text.size());
+    Meter meter{regex_->reach, 0, from};
+    pcre2_set_callout(context.get(), count_part, &meter);
+    const int rc = pcre2_match(regex_->code.get(), units(text), text.size(), from,
+                               last ? 0 : PCRE2_PARTIAL_SOFT, data.get(), context.get());
     const PCRE2_SIZE* where = pcre2_get_ovector_pointer(data.get());
+    Searched out;
+    out.steps = meter.steps();
     if (rc >= 0) {
-        Searched out{Outcome::found, std::max(where[0], where[1])};  // \K may turn them round
+        out.outcome = Outcome::found;
+        out.end = std::max(where[0], where[1]);  // \K may turn them round
         if (group == 0) return out;
         const PCRE2_SIZE begin = where[2 * group], end = where[2 * group + 1];
         if (begin != PCRE2_UNSET && begin < end) out.share = text.substr(begin, end - begin);
-        return out;
+    } else if (rc == PCRE2_ERROR_PARTIAL) {
+        out.from = regex_->anchored ? 0 : where[0];
+    } else if (rc != PCRE2_ERROR_NOMATCH) {
+        out.outcome = Outcome::too_hard;
+    } else if (last || regex_->anchored) {
+        out.outcome = Outcome::never;
+    } else {
+        out.from = text.size();  // no match begins in what has come
     }
-    if (rc == PCRE2_ERROR_PARTIAL) return {Outcome::not_yet, 0, regex_->anchored ? 0 : where[0]};
-    if (rc != PCRE2_ERROR_NOMATCH) return {Outcome::too_hard, 0, 0};
-    if (last || regex_->anchored) return {Outcome::never, 0, 0};
-    return {Outcome::not_yet, 0, text.size()};  // no match begins in what has come
+    return out;
 }
 
 Search::Outcome Search::look(std::string_view text, bool last) {
@@ -139,10 +220,9 @@ Search::Outcome Search::look(std::string_view text, bool last) {
     from_ = searched.from;
     end_ = searched.end;
     share_ = searched.share;
-    constexpr uint32_t freely = 256;
-    const bool again =
-        pattern_->is_regex() && from_ < text.size();  // the next look sees the same bytes once more
-    if (again && ++tries_ > freely) next_ = text.size() + text.size() / 16;
+    steps_ += searched.steps;
+    constexpr uint64_t freely = 4 * Pattern::most_steps;
+    next_ = text.size() + text.size() * (std::max(steps_, freely) - freely) / freely;
     return searched.outcome;
 }
 

@@ -33,14 +33,9 @@ class GrpcPulse final : private ConnectionEvents {
           interface_(target.interface()) {
         if (settings_->port) peer_.port = settings_->port;
         if (!settings_->authority.empty()) return;
-        // The backend's name is no more trusted than an argument: what is no name is not used.
-        const std::string_view given = target.host_name();
-        const auto odd = [](char c) { return c <= 0x20 || c >= 0x7f || c == '/' || c == '@'; };
         gorb_addr plain = peer_;
         plain.scope = 0;  // a zone means something on this machine only
-        const bool usable = !given.empty() && std::none_of(given.begin(), given.end(), odd);
-        authority_ = usable ? std::string(given) + ":" + std::to_string(peer_.port) : with_port(plain);
-        tls_name_ = usable ? std::string(given) : "";
+        authority_ = with_port(plain);
     }
 
     ~GrpcPulse() { drop(); }
@@ -83,7 +78,7 @@ class GrpcPulse final : private ConnectionEvents {
         options.interface = interface_;
         if (settings_->tls) {
             options.flags = settings_->verify ? GORB_TLS_VERIFY : 0;
-            options.tls_name = settings_->tls_name.empty() ? tls_name_ : settings_->tls_name;
+            options.tls_name = settings_->tls_name;
             options.tls_alpn = "h2";
             options.tls_ca = settings_->ca;
             options.tls_cert = settings_->cert;
@@ -91,8 +86,8 @@ class GrpcPulse final : private ConnectionEvents {
         }
         try {
             connection_.open(options);
-        } catch (...) {
-            shared_.shortage.met(peer_, host_.now());
+        } catch (const Error& e) {
+            shared_.shortage.met(peer_, host_.now(), e.number());
             throw;
         }
     }
@@ -208,7 +203,7 @@ class GrpcPulse final : private ConnectionEvents {
     bool kept_ = false;                          // this check goes over a connection of an earlier one
     bool asked_ = false, asked_before_ = false;  // the next check, and this one, come of a connection's end
     const std::string interface_;
-    std::string authority_, tls_name_;
+    std::string authority_;  // where the settings have none
 };
 
 }  // namespace

@@ -16,10 +16,7 @@ constexpr size_t longest_service = 1024;
 // Without a port and an address's brackets.
 std::string_view name_of(std::string_view authority) {
     if (!authority.empty() && authority.front() == '[') return authority.substr(1, authority.find(']') - 1);
-    const size_t colon = authority.find(':');
-    const bool port =
-        colon != std::string_view::npos && authority.find(':', colon + 1) == std::string_view::npos;
-    return port ? authority.substr(0, colon) : authority;
+    return authority.substr(0, authority.find(':'));
 }
 
 std::string file_of(const Config& config, const char* option) {
@@ -61,10 +58,8 @@ Settings Settings::read(const Config& config) {
     if (out.service.size() > longest_service)
         throw Error("\"service\" is longer than " + std::to_string(longest_service) + " bytes");
     out.message = encode_request(out.service);
-    if (const auto authority = config.text("authority")) {
-        pulse_match::check_authority("authority", *authority);
-        out.authority = *authority;
-    }
+    if (const auto authority = config.text("authority"))
+        out.authority = pulse_match::authority("authority", *authority);
     out.port = static_cast<uint16_t>(config.integer("port").value_or(0));
     out.keep_alive = config.boolean("keep-alive").value_or(false);
     read_tls(config, out);

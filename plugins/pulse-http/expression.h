@@ -1,7 +1,10 @@
 // A regular expression (RE2) that is searched for in what a server sent.
 //
 // Threads: one at a time. Errors: compile() throws gorb::sdk::Error with a sentence.
-// Cost: time linear in the text whatever the expression and the text are, memory at most about 2 MiB.
+// Cost: time linear in the text, at the worst (the states of the expression have no room in the memory) some
+// 1 ns for each byte and each instruction of the expression; memory at most about 2 MiB. Roads not taken: to
+// refuse large expressions, for [\pL]{1,50} has 67,000 instructions and is quick; more memory, which each of
+// many different expressions could take, and which only puts off the worst.
 #pragma once
 #include <memory>
 #include <optional>

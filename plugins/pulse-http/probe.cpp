@@ -1,7 +1,7 @@
 #include "probe.h"
 
 #include <array>
-#include <cstring>
+#include <cerrno>
 #include <ctime>
 #include <utility>
 
@@ -20,12 +20,6 @@ namespace {
 
 constexpr int request_timeout = 408;
 
-std::unique_ptr<char[]> copy_of(std::string_view text) {
-    auto copy = std::make_unique<char[]>(text.size() + 1);
-    std::memcpy(copy.get(), text.data(), text.size());
-    return copy;
-}
-
 }  // namespace
 
 Probe::Probe(Instance& instance, const gorb::sdk::Target& target)
@@ -33,16 +27,6 @@ Probe::Probe(Instance& instance, const gorb::sdk::Target& target)
       shared_(instance.take(target)),
       peer_(target.address()),
       turn_(instance.next_turn()) {
-    try {
-        const std::string_view name = target.host_name();
-        if (!name.empty() && !shared_.settings.own_host && name != gorb::sdk::to_string(peer_)) {
-            Request::check_host(name);  // the backend's name is no more trusted than an argument
-            name_ = copy_of(name);
-        }
-    } catch (...) {
-        instance_.give(shared_);
-        throw;
-    }
     if (shared_.settings.port != 0) peer_.port = shared_.settings.port;
 }
 
@@ -97,11 +81,13 @@ void Probe::connect() {
     reused_ = false;
     gorb_error why{};
     // Without a deadline of its own: it may outlive the run.
+    errno = 0;
     conn_ = instance_.net().open(instance_.host().c(), &options, &events, this, &why);
     if (!conn_) {
+        const int err = errno;
         clear();
-        instance_.shortage.met(peer_, instance_.host().now());
-        return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection"));
+        instance_.shortage.met(peer_, instance_.host().now(), err);
+        return answer(Result::unknown(why.text[0] ? why.text : "the host opens no connection", err));
     }
     phase_ = Phase::connecting;
 }
@@ -127,7 +113,7 @@ std::string_view Probe::request() {
     if (shared_.settings.own_host) return text.before;
     std::string& out = instance_.scratch;
     out = text.before;
-    append_default_host(out, name_ ? name_.get() : "", peer_, shared_.settings.usual_port());
+    append_default_host(out, peer_, shared_.settings.usual_port());
     return out += text.after;
 }
 

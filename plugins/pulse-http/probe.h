@@ -67,10 +67,9 @@ class Probe {
     Shared& shared_;
     gorb_conn* conn_ = nullptr;
     std::unique_ptr<ReplyReader>
-        reader_;                    // of a reply that is none for QuickReply, while asking and draining
-    std::unique_ptr<char[]> name_;  // for the Host header; nullptr: the address
-    gorb::sdk::Run run_;            // the newest
-    gorb_timer timer_ = 0;          // at the run's deadline, for what goes on after its answer
+        reader_;            // of a reply that is none for QuickReply, while asking and draining
+    gorb::sdk::Run run_;    // the newest
+    gorb_timer timer_ = 0;  // at the run's deadline, for what goes on after its answer
     uint64_t idle_since_ = 0;
     int64_t not_after_ = 0;  // of the server's certificate, Unix seconds
     gorb_addr peer_;

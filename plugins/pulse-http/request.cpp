@@ -5,8 +5,6 @@
 #include <charconv>
 #include <gorb/sdk/values.hpp>
 
-#include "match/names.h"
-
 namespace pulse_http {
 namespace {
 
@@ -26,12 +24,6 @@ void append_number(std::string& out, unsigned number) {
 
 }  // namespace
 
-void Request::check_method(std::string_view method) {
-    const bool good = !method.empty() && method.size() <= 16 &&
-                      std::all_of(method.begin(), method.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
-    if (!good) throw gorb::sdk::Error("\"method\" must be a word of capital letters, such as GET");
-}
-
 void Request::check_path(std::string_view path, std::string_view method) {
     if (path == "*" && method == "OPTIONS") return;
     if (path.empty() || path.front() != '/') throw gorb::sdk::Error("\"path\" must begin with /");
@@ -41,10 +33,6 @@ void Request::check_path(std::string_view path, std::string_view method) {
         throw gorb::sdk::Error("\"path\" has blanks, control or non-ASCII characters: write them as %XX");
     if (path.find('#') != std::string_view::npos)
         throw gorb::sdk::Error("\"path\" has a fragment (#...), which is never sent to a server");
-}
-
-void Request::check_host(std::string_view host) {
-    pulse_match::check_authority("host", host);
 }
 
 void Request::check_body(std::string_view body) {
@@ -68,11 +56,8 @@ Request::Text Request::text() const {
     return out;
 }
 
-void append_default_host(std::string& out, std::string_view name, const gorb_addr& peer, uint16_t usual) {
-    const size_t begin = out.size();
-    if (!name.empty()) {
-        out += name;
-    } else if (peer.family == 4) {  // what nearly every check has, without inet_ntop()'s printf()
+void append_default_host(std::string& out, const gorb_addr& peer, uint16_t usual) {
+    if (peer.family == 4) {  // what nearly every check has, without inet_ntop()'s printf()
         std::array<char, 16> text{};
         size_t size = 0;
         for (size_t i = 0; i < 4; ++i) {
@@ -86,13 +71,7 @@ void append_default_host(std::string& out, std::string_view name, const gorb_add
     } else {
         gorb_addr unscoped = peer;
         unscoped.scope = 0;  // a zone means something on this machine only
-        out += gorb::sdk::to_string(unscoped);
-    }
-    const bool plain = name.empty() && peer.family == 4;
-    if (!plain && out.find(':', begin) != std::string::npos && out[begin] != '[') {
-        out.resize(std::min(out.find('%', begin), out.size()));
-        out.insert(begin, 1, '[');
-        out += ']';
+        out += '[' + gorb::sdk::to_string(unscoped) + ']';
     }
     if (peer.port == usual) return;
     out += ':';

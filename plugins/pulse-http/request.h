@@ -21,9 +21,7 @@ struct Request {
     static constexpr size_t most_body = 64 * 1024;
 
     // Each throws gorb::sdk::Error with a sentence.
-    static void check_method(std::string_view method);
     static void check_path(std::string_view path, std::string_view method);
-    static void check_host(std::string_view host);
     static void check_body(std::string_view body);
 
     // What stands before and behind the Host header's value, which may differ between targets: request line;
@@ -35,8 +33,8 @@ struct Request {
     Text text() const;
 };
 
-// The Host header when none is given: `name` if there is one, else the address ("[2001:db8::1]", without a
-// zone); the port follows unless it is `usual` (80, or 443 for https). Appended to `out`.
-void append_default_host(std::string& out, std::string_view name, const gorb_addr& peer, uint16_t usual);
+// The Host header when none is given: the address ("[2001:db8::1]", without a zone); the port follows unless
+// it is `usual` (80, or 443 for https). Appended to `out`.
+void append_default_host(std::string& out, const gorb_addr& peer, uint16_t usual);
 
 }  // namespace pulse_http

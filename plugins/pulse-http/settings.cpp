@@ -15,9 +15,7 @@ std::string_view name_of(std::string_view host) {
         const size_t end = host.find(']');
         return host.substr(1, end == std::string_view::npos ? end : end - 1);
     }
-    const size_t colon = host.find(':');
-    const bool port = colon != std::string_view::npos && host.find(':', colon + 1) == std::string_view::npos;
-    return port ? host.substr(0, colon) : host;
+    return host.substr(0, host.find(':'));
 }
 
 std::string file_of(const Config& config, const char* name) {
@@ -60,12 +58,8 @@ Settings Settings::read(const Config& config) {
     request.method = config.text("method").value_or("GET");
     request.path = config.text("path").value_or("/");
     request.agent = "gorb/" GORB_VERSION;
-    Request::check_method(request.method);
     Request::check_path(request.path, request.method);
-    if (const auto host = config.text("host")) {
-        Request::check_host(*host);
-        host_name = *host;
-    }
+    if (const auto host = config.text("host")) host_name = pulse_match::authority("host", *host);
     if (const auto json = config.json("headers")) request.extra = ExtraHeaders::parse(*json);
     if (const auto body = config.text("body")) {
         Request::check_body(*body);

@@ -20,14 +20,14 @@ bool is_address(const std::string& name) {
 }  // namespace
 
 Talk::Talk(const Host& host, std::shared_ptr<const Conversation> conversation, Connection::Options route,
-           std::string_view name, Over over)
+           Over over)
     : conversation_(std::move(conversation)),
       dialogue_(conversation_->script),
       connection_(host, *this),
       over_(std::move(over)) {
     route.transport = conversation_->tls ? GORB_TLS : GORB_TCP;
     if (conversation_->tls) {
-        route.tls_name = conversation_->tls_name.empty() ? std::string(name) : conversation_->tls_name;
+        route.tls_name = conversation_->tls_name;
         // No name was given: the certificate has to be the address's.
         if (route.tls_name.empty() && conversation_->verify) route.tls_name = to_string(route.peer);
         if (!conversation_->verify && is_address(route.tls_name)) route.tls_name.clear();
@@ -103,7 +103,6 @@ TalkCheck::TalkCheck(Shared& shared, const Target& target, uint16_t port,
     : shared_(shared),
       route_(shared.route(target)),
       peer_(target.address()),
-      name_(is_address(std::string(target.host_name())) ? "" : target.host_name()),
       conversation_(std::move(conversation)) {
     if (port != 0) peer_.port = port;
 }
@@ -115,7 +114,7 @@ void TalkCheck::start(const Run& run) {
     route.fwmark = route_.fwmark;
     route.interface = route_.interface;
     talk_.reset();
-    talk_ = std::make_unique<Talk>(shared_.host(), conversation_, std::move(route), name_,
+    talk_ = std::make_unique<Talk>(shared_.host(), conversation_, std::move(route),
                                    [this, run](const Result& result) {
                                        talk_.reset();
                                        run.report(result);

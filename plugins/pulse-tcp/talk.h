@@ -19,10 +19,10 @@ class Talk final : private gorb::sdk::ConnectionEvents {
     // Told once, as the last thing: it may destroy the Talk. Not told when the Talk is destroyed before.
     using Over = std::function<void(const gorb::sdk::Result&)>;
 
-    // `route` has the addresses and the like; what the conversation says is added. `name` is that of the
-    // backend, for TLS, "" for none. Throws sdk::Error for trouble of our own.
+    // `route` has the addresses and the like; what the conversation says is added. Throws
+    // sdk::Error for trouble of our own.
     Talk(const gorb::sdk::Host& host, std::shared_ptr<const Conversation> conversation,
-         gorb::sdk::Connection::Options route, std::string_view name, Over over);
+         gorb::sdk::Connection::Options route, Over over);
     // The deadline: it is told how far it has come.
     void expire() { closed(-ETIMEDOUT); }
 
@@ -58,7 +58,6 @@ class TalkCheck {
     const Shared& shared_;
     const Route& route_;
     gorb_addr peer_;
-    const std::string name_;
     const std::shared_ptr<const Conversation> conversation_;
     std::unique_ptr<Talk> talk_;  // of the run that is open
 };

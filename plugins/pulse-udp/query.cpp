@@ -43,20 +43,23 @@ Query::Query(const Host& host, const Exchange& exchange, Connection::Options rou
       connection_(host, *this),
       timer_(host),
       over_(std::move(over)),
-      started_(host.now()),
-      end_(std::max(run.deadline(), started_)),
-      given_(end_ - started_) {
-    if (exchange.step.expect) {
-        every_ = (end_ - started_) / static_cast<uint64_t>(exchange.tries);
-    } else {
-        end_ = std::min(end_, started_ + static_cast<uint64_t>(exchange.wait.count()));
-    }
+      end_(run.deadline()),
+      given_(end_ - std::min(end_, host.now())) {
     route.transport = GORB_UDP;
     connection_.open(route);
 }
 
+// Times count from here: since the start the loop may have stood still, when no error could be heard.
 void Query::opened() {
-    timer_.at(every_ ? std::min(end_, started_ + every_) : end_, [this] { due(); });
+    const uint64_t now = host_.now();
+    if (now >= end_) return silence();
+    if (exchange_.step.expect) {
+        every_ = (end_ - now) / static_cast<uint64_t>(exchange_.tries);
+    } else {
+        end_ = std::min(end_, now + static_cast<uint64_t>(exchange_.wait.count()));
+        given_ = std::chrono::nanoseconds(end_ - now);
+    }
+    timer_.at(every_ ? std::min(end_, now + every_) : end_, [this] { due(); });
     send();
 }
 
@@ -79,10 +82,11 @@ void Query::due() {
 }
 
 void Query::silence() {
+    if (sent_ == 0) return over(Result::unknown("nothing was sent within " + in_words(given_), EAGAIN));
     if (exchange_.step.expect)
         return over(
             Result::fail("no answer within " + in_words(given_) + " (" + tries(sent_) + ")", ETIMEDOUT));
-    over(Result::pass("no ICMP error within " + in_words(std::chrono::nanoseconds(end_ - started_))));
+    over(Result::pass("no ICMP error within " + in_words(given_)));
 }
 
 size_t Query::received(std::string_view datagram) {

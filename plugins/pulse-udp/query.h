@@ -47,10 +47,10 @@ class Query final : private gorb::sdk::ConnectionEvents {
     gorb::sdk::Connection connection_;
     gorb::sdk::Timer timer_;
     Over over_;
-    uint64_t started_, end_;  // when the verdict of silence is due
-    uint64_t every_ = 0;      // between two tries
+    uint64_t end_;        // when the verdict of silence is due
+    uint64_t every_ = 0;  // between two tries
     int64_t sent_ = 0;
-    std::chrono::nanoseconds given_;  // by the run: its timeout
+    std::chrono::nanoseconds given_;  // for an answer or an error to come
 };
 
 }  // namespace pulse_udp

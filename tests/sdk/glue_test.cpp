@@ -324,5 +324,18 @@ TEST(Blocking, BusyWorkersAreUnknown) {
     EXPECT_EQ(pulse.run(probe)->verdict, GORB_FAIL) << "and the next run works";
 }
 
+TEST(Blocking, WorkThatCanNotBeGivenIsUnknownAtEachRun) {
+    FakeHost host;
+    host.without(GORB_SERVICE_WORK);
+    PulseRunner pulse(host, Pulse<HangingPulse>::table);
+    auto* probe = pulse.add(somewhere);
+    for (int i = 0; i < 2; ++i) {
+        const auto report = pulse.wait(pulse.start(probe), std::chrono::milliseconds(100));
+        ASSERT_TRUE(report) << i;
+        EXPECT_EQ(report->verdict, GORB_UNKNOWN);
+        EXPECT_NE(report->detail.find(GORB_SERVICE_WORK), std::string::npos) << report->detail;
+    }
+}
+
 }  // namespace
 }  // namespace gorb::sdk

@@ -15,7 +15,7 @@ import layout  # noqa: E402
 
 
 # The end of a struct that grows.
-LAST = """    gorb_str detail;                    /* "" for none                                          */
+LAST = """    gorb_str detail;                    /* at most 256 bytes of UTF-8, "" for none              */
 } gorb_push;"""
 
 

@@ -333,7 +333,14 @@ TEST_F(ConnectionTest, WhatIcmpSaysOfADatagramIsToldByTheEndAndNotBySend) {
 
 TEST_F(ConnectionTest, OurOwnTroubleIsThrownByOpen) {
     fake.fail_open = "no descriptor";
-    EXPECT_THROW(open(), Error);
+    fake.fail_open_errno = EMFILE;
+    try {
+        open();
+        ADD_FAILURE() << "opened";
+    } catch (const Error& e) {
+        EXPECT_STREQ(e.what(), "no descriptor");
+        EXPECT_EQ(e.number(), EMFILE);
+    }
     EXPECT_FALSE(connection.is_open());
 }
 

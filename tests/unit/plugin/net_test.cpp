@@ -1,4 +1,6 @@
 // gorb.net/1 of ABI 1.1 as a plugin sees it: TLS, probes, and options of an older SDK.
+#include <sys/resource.h>
+
 #include <cerrno>
 
 #include "unit/plugin/pulse_fixture.h"
@@ -61,6 +63,20 @@ TEST_F(PulseTest, AProbeOfAClosedPortIsRefused) {
         EXPECT_EQ(report.verdict, Verdict::fail);
         EXPECT_EQ(report.code, -ECONNREFUSED);
     }
+}
+
+TEST_F(PulseTest, AConnectionThatCanNotBeOpenedIsToldInWordsAndByItsErrno) {
+    instance = make().value();
+    rlimit before{};
+    getrlimit(RLIMIT_NOFILE, &before);
+    const rlimit none = {0, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    const Report short_of = check("connect", at(1));
+    setrlimit(RLIMIT_NOFILE, &before);
+    EXPECT_EQ(short_of.verdict, Verdict::unknown);
+    EXPECT_THAT(short_of.detail, testing::HasSubstr("no free file descriptor"));
+    EXPECT_EQ(short_of.code, EMFILE);
+    EXPECT_EQ(check("connect", at(0)).code, EINVAL);
 }
 
 TEST_F(PulseTest, OptionsOfAnOlderSdkAreReadAsFarAsTheyGo) {

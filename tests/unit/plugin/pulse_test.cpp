@@ -335,6 +335,19 @@ TEST_F(PulseTest, APushIsAnsweredWithThePluginsWords) {
     EXPECT_THAT(threw.error().sentence, HasSubstr("push threw"));
 }
 
+TEST_F(PulseTest, OfAPushsDetailAPluginGetsAsMuchAsIsShown) {
+    instance = make().value();
+    auto* probe = add("never").value();
+    PushReport report;
+    report.share = 8;  // the puppet says how much it got
+    report.detail = "short";
+    EXPECT_EQ(instance->push(probe, report).error().sentence, "5 bytes of detail");
+    report.detail = "a";
+    while (report.detail.size() < 100000) report.detail += "\u00e9";
+    EXPECT_EQ(instance->push(probe, report).error().sentence, "255 bytes of detail")
+        << "cut at the end of a character";
+}
+
 // Both workers are held: the job of a check that then ends was never begun.
 TEST_F(PulseTest, ACheckWhoseJobStillWaitsForAWorkerHasNotBegun) {
     std::promise<void> go;

@@ -244,6 +244,30 @@ TEST(PulseHttpAlive, AfterAFailureTheConnectionIsFresh) {
     EXPECT_EQ(server.connections(), 2u);
 }
 
+TEST(PulseHttpAlive, OnlyAWantOfPortsOrDescriptorsForbidsToKeepAConnection) {
+    for (const auto& [err, kept] : {std::pair(ENETUNREACH, true),
+                                    {ENOENT, true},
+                                    {0, true},
+                                    {EADDRNOTAVAIL, false},
+                                    {EMFILE, false},
+                                    {ENFILE, false}}) {
+        const KeepServer server(&always_ok);
+        Checked http(server.port());
+        http.host.fail_open = "not now";
+        http.host.fail_open_errno = err;
+        const Report report = http.check();
+        EXPECT_EQ(report.verdict, GORB_UNKNOWN);
+        EXPECT_EQ(report.code, err);
+        http.host.fail_open = "";
+        EXPECT_EQ(http.check().verdict, GORB_PASS);
+        EXPECT_EQ(http.kept(), kept) << err;
+        if (kept) continue;
+        http.host.loop().advance(std::chrono::minutes(10));
+        EXPECT_EQ(http.check().verdict, GORB_PASS);
+        EXPECT_TRUE(http.kept()) << err;
+    }
+}
+
 TEST(PulseHttpAlive, AReplyThatSaysCloseIsNotKept) {
     const KeepServer server([](size_t, size_t, const std::string&) {
         return KeepServer::closing(KeepServer::ok("ok", "Connection: close\r\n"));

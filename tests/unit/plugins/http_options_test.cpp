@@ -224,17 +224,15 @@ TEST(PulseHttpOptions, TargetsWithEqualArgumentsShareThemAndOthersDoNot) {
     Instance http("http");
     const Values ok = {{"expect-body", "ok"}}, other = {{"expect-body", "other"}};
     auto* first = http.pulse.add(address("127.0.0.1", server.port()), ok);
-    auto* second = http.pulse.add(address("127.0.0.1", server.port()), ok, "web.example");
+    auto* second = http.pulse.add(address("127.0.0.1", server.port()), ok);
     auto* third = http.pulse.add(address("127.0.0.1", server.port()), other);
     http.pulse.remove(first);
     EXPECT_EQ(http.pulse.run(second)->verdict, GORB_PASS);
-    EXPECT_THAT(server.request(), HasSubstr("\r\nHost: web.example:"));
     http.pulse.remove(second);
     EXPECT_EQ(http.pulse.run(third)->verdict, GORB_FAIL);
     auto* again = http.pulse.add(address("127.0.0.1", server.port()), ok);
     http.pulse.remove(third);
     EXPECT_EQ(http.pulse.run(again)->verdict, GORB_PASS);
-    EXPECT_THAT(server.request(), HasSubstr("\r\nHost: 127.0.0.1:"));
 }
 
 }  // namespace

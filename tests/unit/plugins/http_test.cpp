@@ -40,24 +40,19 @@ TEST(PulseHttp, SendsMethodPathAndHostAsTold) {
     EXPECT_THAT(server.request(), StartsWith("OPTIONS /a?b=c HTTP/1.1\r\nHost: shop.example.org\r\n"));
 }
 
-TEST(PulseHttp, TheBackendsNameIsTheHost) {
-    const HttpServer server(ok);
-    Instance http("http");
-    http.run(server.port(), {}, "127.0.0.1", "web1.example.org");
-    EXPECT_THAT(server.request(),
-                HasSubstr("\r\nHost: web1.example.org:" + std::to_string(server.port()) + "\r\n"));
-}
-
-TEST(PulseHttp, ANameThatWouldMakeALineIsRefused) {
-    Instance http("http");
-    EXPECT_THROW(http.pulse.add(address("127.0.0.1", 80), {}, "a\r\nX: y"), std::runtime_error);
-}
-
 TEST(PulseHttp, ChecksOverIpv6WithTheAddressInBrackets) {
     const HttpServer server(ok, true);
     Instance http("http");
     EXPECT_EQ(http.run(server.port(), {}, "::1").verdict, GORB_PASS);
     EXPECT_THAT(server.request(), HasSubstr("\r\nHost: [::1]:" + std::to_string(server.port()) + "\r\n"));
+    for (const auto& [host, sent] : {std::pair("::1", "[::1]"),
+                                     {"2001:db8::1", "[2001:db8::1]"},
+                                     {"fe80::1%eth0", "[fe80::1]"},
+                                     {"[::1]:81", "[::1]:81"}}) {
+        const HttpServer one(ok, true);
+        EXPECT_EQ(http.run(one.port(), {{"host", host}}, "::1").verdict, GORB_PASS);
+        EXPECT_THAT(one.request(), HasSubstr(std::string("\r\nHost: ") + sent + "\r\n"));
+    }
 }
 
 TEST(PulseHttp, ChecksAnotherPortWhenToldTo) {

@@ -26,8 +26,8 @@ class Instance {
     }
     // One whole check. A check that is not answered is a failure here, and UNKNOWN.
     gorb::testing::Report run(uint16_t port, const gorb::testing::Values& args = {},
-                              const std::string& ip = "127.0.0.1", const std::string& name = "") {
-        const auto report = pulse.run(pulse.add(gorb::testing::address(ip, port), args, name));
+                              const std::string& ip = "127.0.0.1") {
+        const auto report = pulse.run(pulse.add(gorb::testing::address(ip, port), args));
         EXPECT_TRUE(report.has_value()) << "no answer";
         return report.value_or(gorb::testing::Report{});
     }

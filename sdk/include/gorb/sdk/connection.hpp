@@ -5,6 +5,7 @@
 #define GORB_SDK_CONNECTION_HPP
 #include <gorb/sdk/host.hpp>
 
+#include <cerrno>
 #include <optional>
 #include <string>
 
@@ -74,9 +75,10 @@ class Connection {
         raw.tls_cert = str(options.tls_cert);
         raw.tls_key = str(options.tls_key);
         gorb_error why{};
+        errno = 0;
         conn_ = net_.open(host_.c(), &raw, &events, this, &why);
         if (conn_) return;
-        if (why.text[0]) throw Error(why.text);  // of which trouble, only the words tell
+        if (const int err = errno; why.text[0]) throw Error(why.text, err);
         throw Error("the host opens no connection", EAGAIN);
     }
     // Copied, sent in order. 0 or a negative errno.

@@ -223,7 +223,6 @@ class BlockingPulse {
 
         static void next(const std::shared_ptr<State>& state) {
             const Run run = std::exchange(state->waiting, Run());
-            state->busy = true;
             auto work = [state, run] {
                 Result result;
                 try {
@@ -241,9 +240,12 @@ class BlockingPulse {
                 state->busy = false;
                 if (state->waiting.id()) next(state);
             };
-            if (submit(state->host, work, finished)) return;
-            state->busy = false;
-            run.unknown("all workers are busy", EAGAIN);
+            try {
+                state->busy = submit(state->host, work, finished);
+                if (!state->busy) run.unknown("all workers are busy", EAGAIN);
+            } catch (const Error& e) {
+                run.unknown(e.what(), e.number());
+            }
         }
     };
     std::shared_ptr<State> state_;

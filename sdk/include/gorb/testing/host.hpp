@@ -67,6 +67,7 @@ class FakeHost {
     // ---- faults that a test orders ----
     void without(const std::string& service_id) { missing_.insert(service_id); }  // before create()
     std::string fail_open;      // not empty: the next connections are refused with these words
+    int fail_open_errno = 0;    // and this errno
     int fail_connect = 0;       // an errno: the next connections end with it instead of being made
     std::string fail_tls;       // not empty: the next TLS handshakes end with -EPROTO and these words
     bool stall_tls = false;     // the next TLS handshakes never end
@@ -288,7 +289,7 @@ class FakeHost {
         if (options->transport < GORB_TCP || options->transport > GORB_TLS) why = "unknown transport";
         if ((options->flags & GORB_CONN_PROBE) && options->transport != GORB_TCP)
             why = "GORB_CONN_PROBE is for TCP only";
-        if (!why.empty()) return sdk::explain(error, why), nullptr;
+        if (!why.empty()) return sdk::explain(error, why), errno = host.fail_open_errno, nullptr;
         host.handles_.push_back({&host, nullptr, {}, false});
         Handle& handle = host.handles_.back();
         auto conn = std::make_shared<FakeConn>(

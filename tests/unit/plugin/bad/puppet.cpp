@@ -246,7 +246,7 @@ void start_connection(Probe& probe, uint64_t deadline) {
         return;
     }
     probe.conn = self.net->open(self.host, &options, &conn_events, &probe, &error);
-    if (!probe.conn) probe.report(GORB_UNKNOWN, error.text);
+    if (const int err = errno; !probe.conn) probe.report(GORB_UNKNOWN, error.text, err);
 }
 
 void start_odd_report(Probe& probe) {
@@ -457,6 +457,10 @@ int32_t push(void* p, const gorb_push* report, gorb_error* error) {
     probe.self->count("pushes");
     if (report->share == 7) {
         std::snprintf(error->text, sizeof error->text, "not seven");
+        return -EINVAL;
+    }
+    if (report->share == 8) {
+        std::snprintf(error->text, sizeof error->text, "%zu bytes of detail", report->detail.len);
         return -EINVAL;
     }
     if (probe.run && probe.self->pulse->recheck(probe.self->host, probe.run) == 0) probe.self->count("asked");

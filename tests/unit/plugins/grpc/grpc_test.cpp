@@ -75,19 +75,19 @@ TEST(PulseGrpc, TheAuthorityIsTheOneGivenOrTheBackends) {
         peer.wait_for_end();
     });
     Instance grpc("grpc");
-    const auto asked = [&](const Values& args, const std::string& name) {
+    const auto asked = [&](const Values& args) {
         {
             const std::lock_guard<std::mutex> lock(mutex);
             seen.clear();
         }
-        EXPECT_EQ(grpc.run(server.port(), args, "127.0.0.1", name).verdict, GORB_PASS);
+        EXPECT_EQ(grpc.run(server.port(), args).verdict, GORB_PASS);
         const std::lock_guard<std::mutex> lock(mutex);
         return seen.size();
     };
     // Compressed on the wire; what differs is the length.
-    const size_t plain = asked({}, ""), named = asked({}, "a-much-longer-name.of-a-backend.example");
-    EXPECT_GT(named, plain);
-    EXPECT_NE(asked({{"authority", "x"}}, ""), plain);
+    EXPECT_NE(asked({{"authority", "x"}}), asked({}));
+    const size_t brackets = asked({{"authority", "[2001:db8::1]"}});
+    EXPECT_EQ(asked({{"authority", "2001:db8::1"}}), brackets) << "they are put around it";
 }
 
 TEST(PulseGrpc, WhatTheServerDoesWrongFailsWithItsWords) {
@@ -241,6 +241,21 @@ TEST(PulseGrpc, AServerThatHangsUpAfterEachCallDoesNotCauseChecksWithoutEnd) {
     EXPECT_EQ(grpc.pulse.run(probe)->verdict, GORB_PASS);  // the check that was asked for
     EXPECT_TRUE(grpc.host.loop().run_until(closed));
     EXPECT_EQ(grpc.host.rechecks().size(), 1u);
+}
+
+TEST(PulseGrpc, OnlyAWantOfPortsOrDescriptorsForbidsToKeepAConnection) {
+    for (const auto& [err, kept] :
+         {std::pair(ENETUNREACH, true), {ENOENT, true}, {0, true}, {EADDRNOTAVAIL, false}, {EMFILE, false}}) {
+        const KeepServer server(100);
+        Instance grpc("grpc");
+        const auto probe = grpc.pulse.add(address("127.0.0.1", server.server.port()), keep);
+        grpc.host.fail_open = "not now";
+        grpc.host.fail_open_errno = err;
+        EXPECT_EQ(grpc.pulse.run(probe)->code, err);
+        grpc.host.fail_open = "";
+        EXPECT_EQ(grpc.pulse.run(probe)->verdict, GORB_PASS);
+        EXPECT_EQ(!grpc.host.held().empty(), kept) << err;
+    }
 }
 
 TEST(PulseGrpc, ACheckThatIsCancelledLeavesNoConnection) {

@@ -380,6 +380,30 @@ TEST(PulseIcmp, WhatTheNetworkDropsFailsInTime) {
     });
 }
 
+// The kernel keeps what it can not send yet, at the cost of the socket that all share.
+TEST(PulseIcmp, ManyDeadHostsOnALinkOfOursHarmNoOther) {
+    const int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), size = 1 << 20;
+    const bool may = setsockopt(probe, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) == 0;
+    close(probe);
+    if (!may) GTEST_SKIP() << "needs CAP_NET_ADMIN of the machine, for SO_SNDBUFFORCE";
+    const DeadLink link;
+    with_both([](const std::string& kind) {
+        Icmp icmp(kind);
+        std::vector<gorb_run> dead;
+        for (int i = 1; i <= 100; ++i)
+            dead.push_back(icmp.pulse.start(
+                icmp.pulse.add(address("10.90.0." + std::to_string(i), 0), {{"count", "20"}})));
+        icmp.host.loop().advance(milliseconds(4800));
+        const Report well = icmp.run("127.0.0.1");
+        EXPECT_EQ(well.verdict, GORB_PASS) << well.detail;
+        icmp.host.loop().advance(seconds(1));
+        for (const gorb_run run : dead) {
+            const Report report = icmp.wait(run);
+            ASSERT_EQ(report.verdict, GORB_FAIL) << report.detail;
+        }
+    });
+}
+
 TEST(PulseIcmp, AnErrorOfOneTargetHarmsNoOther) {
     with_both([](const std::string& kind) {
         const Router router;

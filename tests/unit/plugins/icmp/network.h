@@ -122,6 +122,21 @@ class Responder {
     std::thread thread_;
 };
 
+// A link on which 10.90.0.0/24 is and nobody answers to ARP.
+class DeadLink {
+  public:
+    DeadLink() {
+        sh("ip link add dead0 type veth peer name dead1; ip address add 10.90.0.254/24 dev dead0; ip link "
+           "set "
+           "dead0 up; ip link set dead1 up");
+    }
+    ~DeadLink() {
+        if (std::system("ip link delete dead0") != 0) ADD_FAILURE() << "dead0 could not be deleted";
+    }
+    DeadLink(const DeadLink&) = delete;
+    DeadLink& operator=(const DeadLink&) = delete;
+};
+
 // A router behind a veth, 10.77.0.1 and fd77::1; we are 10.77.0.2 and fd77::2, and it is the way to
 // everything. It prohibits 10.78.0.0/24 and fd78::/64, finds 10.79.0.0/24 and fd79::/64 unreachable, has no
 // route to 10.81.0.0/24, and drops what is for 10.80.0.0/24 without a word. 10.77.0.9 is nobody.

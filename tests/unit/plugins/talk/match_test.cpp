@@ -152,7 +152,41 @@ TEST(MatchPattern, CatastrophicRegexesEndAtTheirLimit) {
     }
 }
 
-TEST(MatchPattern, AReplyInVeryManyPiecesIsLookedAtAFewHundredTimes) {
+TEST(MatchPattern, ASearchEndsAtItsLimitWhereverAMatchMayBeginAndWhateverRepeatsItsPartsHave) {
+    const std::string a = std::string(29999, 'a'), all(65536, 'a');
+    struct Case {
+        const char* source;
+        std::string reply;
+    };
+    for (const auto& [source, reply] :
+         {Case{"a.*[bc]", std::string(4096, 'a')}, Case{"a.*[bc]", all}, Case{"[a-z]+[0-9]", all},
+          Case{"(*NO_START_OPT)(*NO_AUTO_POSSESS)[a-z]++[0-9]", all}, Case{"(?C1)[a-z]+(?C2)[0-9]", all},
+          Case{"(?<=b[a-z]{100})a", all},
+          Case{"(?x) (?: [a-z] {30000} # a lot \n | [0-9] ) q", a + "!" + a + "!"},
+          Case{"^(.{30000}).*?\\1", a + "b" + all.substr(0, 35000)},
+          Case{"^(?<n>.{30000}).*?\\k<n>", a + "b" + all.substr(0, 35000)},
+          Case{"^(?<n>.{30000}).*?(?P=n)", a + "b" + all.substr(0, 35000)}}) {
+        const Pattern pattern = Pattern::regex(source, what);
+        const auto searched = pattern.search(reply, 0, false);
+        EXPECT_EQ(searched.outcome, Outcome::too_hard) << source;
+        EXPECT_LE(searched.steps, 2 * Pattern::most_steps) << source;
+    }
+}
+
+TEST(MatchPattern, OneLookAtAllThatMayComeIsNotTooHard) {
+    const std::string end = "END" + std::string(65533, 'y');
+    std::string lines;
+    while (lines.size() < 65000) lines += "hello dear world, and so on\r\n";
+    lines += "status=17\r\n";
+    for (const auto& [source, reply] :
+         {std::pair("(?s)^.*END", end), std::pair("(?s)END.*$", end),
+          std::pair("(?m)^status=[0-9]+\r$", lines), std::pair("(?i)STATUS=(?:[0-9]{2})+", lines),
+          std::pair("(?s).{60000}.*status=(1)7", lines)}) {
+        EXPECT_EQ(Pattern::regex(source, what).search(reply, 0, true).outcome, Outcome::found) << source;
+    }
+}
+
+TEST(MatchPattern, AReplyInVeryManyPiecesTakesNoMoreThanTwentySearches) {
     const Pattern pattern = Pattern::regex("(?s)a.*b", what);  // has to begin anew with each piece
     Search search(pattern);
     const std::string reply = "a" + std::string(65534, 'x') + "b";
@@ -162,9 +196,20 @@ TEST(MatchPattern, AReplyInVeryManyPiecesIsLookedAtAFewHundredTimes) {
     while (at < reply.size() && outcome == Outcome::not_yet)
         outcome = search.look(std::string_view(reply).substr(0, at++), false);
     EXPECT_EQ(outcome, Outcome::not_yet);
+    EXPECT_LE(search.steps(), 20 * Pattern::most_steps);
     EXPECT_EQ(search.look(reply, true), Outcome::found) << "the last look is always a whole one";
     EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5))
         << "65,000 looks would take minutes";
+}
+
+TEST(MatchPattern, AnOrdinaryReplyIsLookedAtWithEachOfItsPieces) {
+    const Pattern pattern = Pattern::regex("^(220-.*\r\n)*220 .*\r\n", what);
+    std::string reply;
+    for (int i = 0; i < 20; ++i) reply += "220-mail.example.org says a lot\r\n";
+    reply += "220 ready\r\n";
+    size_t size = 0;
+    EXPECT_EQ(byte_by_byte(pattern, reply + "more", size), Outcome::found);
+    EXPECT_EQ(size, reply.size());
 }
 
 TEST(MatchPattern, WrongPatternsAreRefusedInWords) {

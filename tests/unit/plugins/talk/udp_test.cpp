@@ -151,6 +151,25 @@ TEST(PulseUdp, SilenceNeverLastsLongerThanTheTimeout) {
     EXPECT_EQ(check.report().detail, "no ICMP error within 200ms");
 }
 
+TEST(PulseUdp, WhileTheLoopStandsStillNoSilenceIsHeard) {
+    UdpServer server(silent);
+    Instance udp("udp");
+    auto* probe = udp.pulse.add(address("127.0.0.1", server.port()), {{"send", "ping"}});
+    const gorb_run late = udp.pulse.start(probe, seconds(10));
+    udp.host.loop().stand_still(seconds(2));
+    EXPECT_TRUE(udp.host.loop().run_until([&] { return server.seen().size() == 1; }));
+    udp.host.loop().advance(milliseconds(990));
+    EXPECT_TRUE(udp.host.run_open(late)) << "the datagram went out less than a second ago";
+    udp.host.loop().advance(milliseconds(10));
+    EXPECT_EQ(udp.pulse.wait(late)->detail, "no ICMP error within 1s");
+    // And where it stood still until the end.
+    const gorb_run never = udp.pulse.start(probe, seconds(3));
+    udp.host.loop().stand_still(seconds(4));
+    const auto report = udp.pulse.wait(never);
+    EXPECT_EQ(report->verdict, GORB_UNKNOWN);
+    EXPECT_EQ(report->detail, "nothing was sent within 3s");
+}
+
 TEST(PulseUdp, WithoutAnExpectationAnyAnswerPassesAtOnce) {
     const UdpServer server(answers("whatever"));
     Instance udp("udp");
