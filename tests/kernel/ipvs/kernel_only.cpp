@@ -321,7 +321,7 @@ TEST(KernelVip, WithoutCapabilityItSaysSo) {
         const auto vips = open_vip_table("lo");
         ASSERT_TRUE(ok(vips));
         ASSERT_EQ(setresuid(65534, 65534, 65534), 0);
-        EXPECT_EQ((*vips)->add(ip("192.0.2.1")).error().code, base::Errc::forbidden);
+        EXPECT_EQ((*vips)->add(ip("192.0.2.1"), {}).error().code, base::Errc::forbidden);
     });
 }
 

@@ -371,7 +371,7 @@ TEST(Installation, AVipIsNotTheAddressOfAnInterface) {
         ASSERT_TRUE(has_only("2001:db8::1", 64));
         auto vips = ipvs::open_vip_table("lo");
         ASSERT_TRUE(vips) << vips.error().sentence;
-        ASSERT_TRUE((*vips)->add(*base::Ip::parse("2001:db8::80")));
+        ASSERT_TRUE((*vips)->add(*base::Ip::parse("2001:db8::80"), *(*vips)->addresses()));
         EXPECT_EQ(interface_address("lo"), base::Ip::parse("2001:db8::1").value());
     });
     EXPECT_NE(static_cast<int>(ran), static_cast<int>(ipvs::InNamespace::failed)) << "see above";
