@@ -20,10 +20,6 @@ using base::Result;
 namespace {
 
 constexpr size_t batch_limit = 512;
-// Services that are brought into the kernel in one go.
-constexpr size_t applied_at_once = 256;
-// So many are read one by one, more with one look at all services of the kernel.
-constexpr size_t read_one_by_one = 8;
 // A change that asks after so many services is better served by one look at all that the kernel has.
 constexpr size_t look_at_all = 64;
 
@@ -457,17 +453,7 @@ void Changer::apply_many(Item& item) {
     std::vector<model::ServicePtr> services;
     services.reserve(touched.size());
     for (const std::string& name : touched) services.push_back(*then->services.find(name));
-    SyncCounts counts;
-    std::optional<reconcile::Table> table;
-    if (services.size() > read_one_by_one) table = p_->sync.read(services, counts.ns);
-    for (std::span<const model::ServicePtr> left = services; !left.empty();) {
-        const size_t some = std::min(left.size(), applied_at_once);
-        counts.add(p_->sync.services(left.first(some), Sync::Why::change, table ? &*table : nullptr));
-        left = left.subspan(some);
-        // The kernel takes 10 to 25 ms for each service that gets another scheduler. What comes along is not
-        // stuck.
-        p_->busy_since = p_->clock.now();
-    }
+    SyncCounts counts = p_->bring(services);
     counts.add(p_->sync.leave(*then));
     if (!weighed.empty()) {
         const uint64_t begin = p_->clock.now();

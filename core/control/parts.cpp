@@ -1,5 +1,7 @@
 #include "control/parts.h"
 
+#include <algorithm>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -190,6 +192,23 @@ size_t Parts::acquire_vips(const std::vector<std::pair<std::string, base::Ip>>& 
                         {{"service", wanted[i].first}, {"error", added[i].error().sentence}});
     }
     return refused;
+}
+
+SyncCounts Parts::bring(std::span<const model::ServicePtr> services) {
+    // So many in one go; and so many are read one by one, more with one look at all services of the kernel.
+    constexpr size_t at_once = 256, read_one_by_one = 8;
+    SyncCounts counts;
+    std::optional<reconcile::Table> table;
+    if (services.size() > read_one_by_one) table = sync.read(services, counts.ns);
+    while (!services.empty()) {
+        const size_t some = std::min(services.size(), at_once);
+        counts.add(sync.services(services.first(some), Sync::Why::change, table ? &*table : nullptr));
+        services = services.subspan(some);
+        // The kernel takes 10 to 25 ms for each service that gets another scheduler. What comes along is not
+        // stuck.
+        busy_since = clock.now();
+    }
+    return counts;
 }
 
 void Parts::release_held_vip(const model::ServiceKey& key) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -70,6 +71,8 @@ struct Parts {
     size_t look_at_vips();
     // Services that there are in any case, by name, use these VIPs. How many could not be added.
     size_t acquire_vips(const std::vector<std::pair<std::string, base::Ip>>& wanted);
+    // A change has made these services what they are: makes the kernel so.
+    SyncCounts bring(std::span<const model::ServicePtr> services);
     // These stay in the kernel although they are leaving, with the VIPs that they need (Sync::hold).
     void hold(LeavingSet entries);
     // All that the store should have.

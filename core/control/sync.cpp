@@ -368,13 +368,9 @@ SyncCounts Sync::services(std::span<const model::ServicePtr> services, Why why, 
         for (const model::ServiceEntry* service : open) {
             const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
             if (const auto found = read(key, attempt == 0 ? table : nullptr, round); !found) {
-                const std::string& words = found.error().sentence;
-                if (why == Why::drift) {
-                    not_looked_at(service->spec.name, words);
-                } else {
-                    refuse(service->spec.name, words);
-                    unknown(*service, words);
-                }
+                // What would only be told of is left to the next round.
+                if (why != Why::drift || ports_.repair) refuse(service->spec.name, found.error().sentence);
+                if (why != Why::drift) unknown(*service, found.error().sentence);
                 ++round.counts.refused;
                 continue;
             }

@@ -127,7 +127,6 @@ class Sync {
     void not_made(std::string_view what, std::initializer_list<base::LogField> fields);
     void refuse(const std::string& service, const std::string& words);
     void unknown(const model::ServiceEntry& service, const std::string& words);
-    void not_looked_at(const std::string& service, const std::string& words);
 
     Ports ports_;
     LeavingSet held_;  // some of what is leaving

@@ -18,7 +18,8 @@ void Sync::refuse(const std::string& service, const std::string& words) {
     refusal.words = words;
     refusal.retry_at = ports_.clock->now() + retry_after(refusal.attempts);
     if (refusal.attempts++ == 0) {
-        not_made("virtual service could not be made, trying again", {{"service", service}, {"error", words}});
+        not_made("virtual service could not be made or looked at, trying again",
+                 {{"service", service}, {"error", words}});
         ports_.events->add({0, ports_.clock->wall(), "refused", service, "", "", words});
     }
     shown_.with([&](auto& map) { map[service] = words; });
@@ -31,12 +32,6 @@ void Sync::unknown(const model::ServiceEntry& service, const std::string& words)
         slot.trouble.change().not_applied = words;
         ports_.slots->publish(slot);
     });
-}
-
-// Nothing is known of it that was not known before, so it stays as it was shown: the next round looks again.
-void Sync::not_looked_at(const std::string& service, const std::string& words) {
-    not_made("virtual service could not be looked at, the next look at the kernel's table tries again",
-             {{"service", service}, {"error", words}});
 }
 
 void Sync::made_at_last(const std::string& service) {

@@ -38,8 +38,8 @@ class Install(unittest.TestCase):
         installed = {file.stem for file in self.prefix.glob("lib*/**/gorb/plugins/*.so")}
         self.assertGreater(len(installed), 5)
         self.assertEqual({page.parent.name for page in docs.glob("plugins/*/README.md")}, installed)
-        for page in (docs / "README.md", *docs.glob("plugins/*/README.md")):
-            for link in re.findall(r"\]\(((?:plugins/|\.\./)[^)#]*)", page.read_text()):
+        for page in (docs / "README.md", docs / "plugins/README.md", *docs.glob("plugins/*/README.md")):
+            for link in re.findall(r"\]\(((?:plugins/|pulse-|\.\./)[^)#]*)", page.read_text()):
                 self.assertTrue((page.parent / link).is_file(), f"{page}: {link}")
 
     def test_a_configuration_that_can_not_be_looked_at_is_not_taken_for_none(self):

@@ -247,22 +247,6 @@ TEST_F(RefusedTest, ADeletionTakesNothingOfWhatIsKnownOfHealth) {
     EXPECT_EQ(known(), store::Health::State::up);
 }
 
-TEST_F(RefusedTest, AServiceThatARoundCouldNotLookAtIsAsAppliedAsItWas) {
-    start();
-    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80")}));
-    table.fail_reads(EIO);
-    testing::internal::CaptureStderr();
-    EXPECT_EQ(round().refused, 1U);
-    const std::string log = testing::internal::GetCapturedStderr();
-    table.fail_reads(0);
-    EXPECT_EQ(control->refused("web"), "");
-    EXPECT_EQ(weight("b1").not_applied, "");
-    for (const Event& event : control->events(0)) EXPECT_NE(event.kind, "refused");
-    EXPECT_NE(log.find("could not be looked at"), std::string::npos) << log;
-    EXPECT_EQ(log.find("could not be made"), std::string::npos) << log;
-    EXPECT_EQ(round().refused, 0U);
-}
-
 TEST_F(RefusedTest, AServiceThatIsMadeAtAnotherAddressIsNotRefusedAnyMore) {
     start();
     refuse(Op::Kind::add_service, ENOMEM);

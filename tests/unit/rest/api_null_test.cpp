@@ -41,6 +41,7 @@ TEST_F(ApiNullTest, OfABackendAndItsPulseItIsTheDefault) {
     ASSERT_GT(of_backend.size(), 3U);
     ASSERT_GT(of_pulse.size(), 10U);
     std::vector<std::string> bodies;
+    bodies.reserve(of_backend.size() + of_pulse.size() + 1);
     for (const std::string& name : of_backend) bodies.push_back("{" + backend + "," + nulls({name}) + "}");
     for (const std::string& name : of_pulse)
         bodies.push_back("{" + backend + R"(,"pulse":{"type":"tcp",)" + nulls({name}) + "}}");

@@ -153,7 +153,9 @@ TEST(MatchPattern, CatastrophicRegexesEndAtTheirLimit) {
 }
 
 TEST(MatchPattern, ASearchEndsAtItsLimitWhereverAMatchMayBeginAndWhateverRepeatsItsPartsHave) {
-    const std::string a = std::string(29999, 'a'), all(65536, 'a');
+    const std::string all(65536, 'a'), half = all.substr(0, 29999);
+    std::string halves = half;
+    halves.append("!").append(half).append("!");
     struct Case {
         const char* source;
         std::string reply;
@@ -161,11 +163,10 @@ TEST(MatchPattern, ASearchEndsAtItsLimitWhereverAMatchMayBeginAndWhateverRepeats
     for (const auto& [source, reply] :
          {Case{"a.*[bc]", std::string(4096, 'a')}, Case{"a.*[bc]", all}, Case{"[a-z]+[0-9]", all},
           Case{"(*NO_START_OPT)(*NO_AUTO_POSSESS)[a-z]++[0-9]", all}, Case{"(?C1)[a-z]+(?C2)[0-9]", all},
-          Case{"(?<=b[a-z]{100})a", all},
-          Case{"(?x) (?: [a-z] {30000} # a lot \n | [0-9] ) q", a + "!" + a + "!"},
-          Case{"^(.{30000}).*?\\1", a + "b" + all.substr(0, 35000)},
-          Case{"^(?<n>.{30000}).*?\\k<n>", a + "b" + all.substr(0, 35000)},
-          Case{"^(?<n>.{30000}).*?(?P=n)", a + "b" + all.substr(0, 35000)}}) {
+          Case{"(?<=b[a-z]{100})a", all}, Case{"(?x) (?: [a-z] {30000} # a lot \n | [0-9] ) q", halves},
+          Case{"^(.{30000}).*?\\1", half + "b" + all.substr(0, 35000)},
+          Case{"^(?<n>.{30000}).*?\\k<n>", half + "b" + all.substr(0, 35000)},
+          Case{"^(?<n>.{30000}).*?(?P=n)", half + "b" + all.substr(0, 35000)}}) {
         const Pattern pattern = Pattern::regex(source, what);
         const auto searched = pattern.search(reply, 0, false);
         EXPECT_EQ(searched.outcome, Outcome::too_hard) << source;
