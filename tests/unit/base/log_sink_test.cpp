@@ -141,6 +141,7 @@ TEST_P(LogSinkTest, AReaderThatStopsStopsNobodyAndMissesNothing) {
 }
 
 TEST_P(LogSinkTest, WhatIsTooMuchIsLostAndCounted) {
+    if (terminal()) GTEST_SKIP() << "it makes room when the kernel gets to it, also between two lines";
     LogSink sink = sink_of(50'000);
     for (int i = 0; i < 2000; ++i) sink.write(numbered(i));
     const uint64_t lost = sink.lost();

@@ -283,9 +283,9 @@ TEST(ControlTurn, AChangeOfManyThatComesAlongIsNoneThatIsStuck) {
                        [done](base::Result<Outcome> r) { done->set_value(std::move(r)); });
         return done->get_future().get();
     };
-    for (int i = 0; i < 2'000; ++i) {
+    for (int i = 0; i < 2'000; ++i) {  // in the order of their names, as a Config is
         const std::string vip = "10.0." + std::to_string(i / 250) + "." + std::to_string(1 + i % 250) + ":80";
-        config.services.push_back({ControlTest::service("s" + std::to_string(i), vip), {}});
+        config.services.push_back({ControlTest::service("s" + std::to_string(10'000 + i), vip), {}});
     }
     ASSERT_TRUE(put());
     const uint64_t begin = clock.now();
