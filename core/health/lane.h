@@ -87,8 +87,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     struct Pushed {
         size_t check = 0;  // the next one
         bool taken = false;
-        base::Status
-            refused;  // what the first one said that did not take it, of those that take any if it can be
+        // What the first one said that did not take it, of those that take any if it can be.
+        base::Status refused;
     };
     void push(model::BackendId id, plugin::PushReport report, PushDone done, Pushed so_far);
     void push_here(model::BackendId id, const plugin::PushReport& report, const PushDone& done,
