@@ -124,10 +124,12 @@ base::Result<int64_t> read_version(Connection& file, const std::string& path, co
     }
     auto version = number(file, "PRAGMA user_version", path);
     if (version && *version > schema.version) {
-        return base::fail(base::Errc::unsupported,
-                          path + " was written by a newer gorbd (schema " + std::to_string(*version) +
-                              ", this one knows up to " + std::to_string(schema.version) +
-                              "): install that version again, or `gorbd --restore` a copy from before it");
+        return base::fail(
+            base::Errc::unsupported,
+            path + " was written by a newer gorbd (schema " + std::to_string(*version) +
+                ", this one knows up to " + std::to_string(schema.version) +
+                "): install that version again, or `gorbd --restore` a copy from before it, such as "
+                "gorb.db.schema-N, which an upgrade leaves beside the database");
     }
     const int64_t oldest = schema.steps.empty() ? schema.version : schema.steps.front().from;
     if (version && *version < oldest)

@@ -28,9 +28,21 @@ class Install(unittest.TestCase):
         program = next(line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart="))
         self.assertEqual(Path(program), self.prefix / "sbin/gorbd")
         self.assertTrue(os.access(program, os.X_OK))
-        page = next(line.removeprefix("Documentation=file:") for line in unit.splitlines() if line.startswith("Documentation="))
-        self.assertTrue(Path(page).is_file(), page)
+        pages = next(line.removeprefix("Documentation=") for line in unit.splitlines() if line.startswith("Documentation=")).split()
+        self.assertEqual(len(pages), 2)
+        for page in pages:
+            self.assertTrue(Path(page.removeprefix("file:")).is_file(), page)
         self.assertNotIn("@", unit)
+
+    def test_links_of_the_installed_pages_lead_to_installed_pages(self):
+        self.install()
+        docs, links = self.prefix / "share/doc/gorb", 0
+        # Of those about the source only that they are there.
+        for page in (docs / "README.md", docs / "SECURITY.md", *docs.glob("packaging/*.md"), docs / "plugins/README.md", docs / "sdk/README.md"):
+            for link in re.findall(r"\]\(((?!https?:)[^)#]+)", page.read_text()):
+                self.assertTrue((page.parent / link).is_file(), f"{page}: {link}")
+                links += 1
+        self.assertGreater(links, 20)
 
     def test_the_pages_of_plugins_are_where_the_installed_pages_look_for_them(self):
         self.install()

@@ -99,6 +99,14 @@ class Readme(unittest.TestCase):
         real = self.gorbd.get("/service/web/b1").json
         self.assertEqual(members(json.loads(text)), members(real))
 
+    def test_what_is_to_be_watched_can_be(self):
+        self.gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        self.gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 1, "pulse": {"type": "none"}})
+        told = set(re.findall(r"^(gorb_\w+)", self.gorbd.get("/metrics").text, re.MULTILINE))
+        named = set(re.findall(r"\bgorb_\w+", (ROOT / "packaging" / "OPERATING.md").read_text()))
+        self.assertGreater(len(named), 10)
+        self.assertEqual(named - told, set())
+
     def test_what_others_have_can_be_had_as_it_is_said(self):
         """Each object in a last column of plugins/README.md, put into what it is said to be for."""
         tried = 0
