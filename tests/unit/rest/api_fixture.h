@@ -33,8 +33,13 @@ struct ApiTest : testing::Test {
     Handler api;
     std::optional<base::Ip> default_address;
     std::string not_ready, not_healthy;
-    const OpenApi contract;
+    const OpenApi& contract = judge();
     const Router router{api_routes()};
+
+    static const OpenApi& judge() {
+        static const OpenApi one;
+        return one;
+    }
 
     ApiTest() : ApiTest({}, nullptr) {}
     ApiTest(const control::Options& options, std::unique_ptr<store::Database> database) {

@@ -106,17 +106,24 @@ std::vector<std::string> OpenApi::nullable(const std::string& schema) const {
     return out;
 }
 
-std::string OpenApi::mismatch(const Value& schema, const std::string& body) const {
-    rapidjson::Document json;
-    if (json.Parse(body.data(), body.size()).HasParseError()) return "is no JSON: " + body;
+const rapidjson::SchemaDocument& OpenApi::compiled(const Value& schema) const {
+    const std::lock_guard held(compiling_);
+    auto& kept = compiled_[&schema];
+    if (kept) return *kept;
     // The components beside the schema, where its references look for them.
     rapidjson::Document root(rapidjson::kObjectType);
     auto& allocator = root.GetAllocator();
     root.AddMember("components", Value(document_["components"], allocator), allocator);
     root.AddMember("allOf", Value(rapidjson::kArrayType).PushBack(Value(schema, allocator), allocator),
                    allocator);
-    const rapidjson::SchemaDocument compiled(root);
-    rapidjson::SchemaValidator validator(compiled);
+    kept = std::make_unique<rapidjson::SchemaDocument>(root);
+    return *kept;
+}
+
+std::string OpenApi::mismatch(const Value& schema, const std::string& body) const {
+    rapidjson::Document json;
+    if (json.Parse(body.data(), body.size()).HasParseError()) return "is no JSON: " + body;
+    rapidjson::SchemaValidator validator(compiled(schema));
     if (json.Accept(validator)) return "";
     rapidjson::StringBuffer where;
     validator.GetInvalidDocumentPointer().StringifyUriFragment(where);

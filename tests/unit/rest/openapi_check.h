@@ -1,9 +1,11 @@
 // The contract in openapi.json, as a judge of requests and answers.
 #pragma once
 #include <rapidjson/document.h>
+#include <rapidjson/schema.h>
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,6 +14,7 @@
 
 namespace gorb::rest {
 
+// From any thread.
 class OpenApi {
   public:
     OpenApi();
@@ -42,10 +45,14 @@ class OpenApi {
     void add(const std::string& method, const char* path, const rapidjson::Value& methods,
              const rapidjson::Value& document);
     const rapidjson::Value& resolved(const rapidjson::Value& value) const;
+    const rapidjson::SchemaDocument& compiled(const rapidjson::Value& schema) const;
     std::string mismatch(const rapidjson::Value& schema, const std::string& body) const;
 
     rapidjson::Document document_;
     std::map<std::string, Operation> operations_;
+    // By the schema's place in the document: making one anew for each answer was most of these tests' time.
+    mutable std::mutex compiling_;
+    mutable std::map<const rapidjson::Value*, std::unique_ptr<rapidjson::SchemaDocument>> compiled_;
 };
 
 }  // namespace gorb::rest
