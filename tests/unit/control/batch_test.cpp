@@ -142,12 +142,19 @@ struct Dice {
     }
 };
 
+// Each takes four threads, of which a sanitizer's are ten times as slow to make.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t seeds = 200;
+#else
+constexpr uint64_t seeds = 2'000;
+#endif
+
 TEST(Batches, ChangesThatComeTogetherEndAsIfTheyHadComeOneByOne) {
     base::set_log_level(base::LogLevel::error);
     plugin::Registry registry;
     registry.load({GORB_PLUGINS});
     size_t changed = 0, refused = 0;
-    for (uint64_t seed = 1; seed <= 2'000; ++seed) {
+    for (uint64_t seed = 1; seed <= seeds; ++seed) {
         Dice dice{std::mt19937_64(seed)};
         std::vector<Change> changes;
         for (uint64_t i = 0; i < 3; ++i) {
@@ -183,8 +190,8 @@ TEST(Batches, ChangesThatComeTogetherEndAsIfTheyHadComeOneByOne) {
         }
     }
     base::set_log_level(base::LogLevel::info);
-    EXPECT_GT(changed, 10'000U);
-    EXPECT_GT(refused, 5'000U);
+    EXPECT_GT(changed, seeds * 5);
+    EXPECT_GT(refused, seeds * 5 / 2);
 }
 
 TEST(Batches, BackendsOfOneServiceThatComeTogetherAreOneBatch) {
