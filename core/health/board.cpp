@@ -120,7 +120,13 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     std::vector<Ref> refs;
     for (size_t i = 0; i < specs.size(); ++i) {
         std::optional<Probes::Past> past;
-        if (from[i]) past = lane(before[*from[i]]).past(before[*from[i]].slot);
+        if (from[i]) {
+            const Ref& ref = before[*from[i]];
+            past = lane(ref).past(ref.slot);
+            // One host is not well or ill for another.
+            if (lane(ref).address(ref.slot).ip != model::checked_address(target.address, specs[i]->pulse).ip)
+                past->told = Probes::Sign::none;
+        }
         if (fresh && target.known != State::unknown) past = known_from_before(target, wall);
         refs.push_back(subscribe(target, specs[i], past ? &*past : nullptr, wall));
     }

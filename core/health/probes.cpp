@@ -66,6 +66,7 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
             r.share = past->share;
             r.verdict = past->verdict;
             r.checked = past->checked;
+            r.told = past->told;
         }
         if (spec->pulse.damping.hold.count() > 0) {
             Damped& damped = r.seldom().damped.emplace();
@@ -75,6 +76,7 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         r.address = address;
         r.subscriber = id;
         r.alive = true;
+        if (r.told != Sign::none) takes_over_(address, *spec, r.told);
     }
     commands_.push_back({slot, true});
     const bool first = commands_.size() == 1;
@@ -162,15 +164,15 @@ Probes::Past Probes::past(Slot slot) const {
     std::lock_guard lock(lock_of(slot));
     const Record& r = records_[slot];
     const Damped* damped = r.damped();
-    return {r.standing,  damped ? std::optional(*damped) : std::nullopt,
-            r.passes,    r.failures,
-            r.unknowns,  r.since_wall,
-            r.last_wall, r.latency_ns,
-            r.reason,    r.because,
-            r.warning(), r.code,
-            r.changes,   r.share,
-            r.verdict,   r.checked,
-            r.taken_over};
+    return {r.standing,   damped ? std::optional(*damped) : std::nullopt,
+            r.passes,     r.failures,
+            r.unknowns,   r.since_wall,
+            r.last_wall,  r.latency_ns,
+            r.reason,     r.because,
+            r.warning(),  r.code,
+            r.changes,    r.share,
+            r.verdict,    r.checked,
+            r.taken_over, r.told};
 }
 
 SpecPtr Probes::spec(Slot slot) const {
