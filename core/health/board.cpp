@@ -46,6 +46,8 @@ Probes::Past known_from_before(const Target& target, int64_t wall) {
     past.because = Text(target.pulses.size() > 1 ? "all checks together were so before gorbd was started"
                                                  : "known from before gorbd was started");
     past.taken_over = true;
+    // Where all fail now that were up, it is as suspicious as without the restart between.
+    if (target.known == State::up) past.told = Probes::Sign::good;
     return past;
 }
 

@@ -103,6 +103,21 @@ TEST_F(EngineSuspicion, WhenAllTargetsAreGoneThereIsNothingToSuspect) {
     EXPECT_EQ(engine->suspicion().why, "none of the targets is left");
 }
 
+// A restart during an outage, or an outage of the time in which gorbd was away.
+TEST_F(EngineSuspicion, WhatWasKnownToBeUpBeforeTheStartAndFailsIsSuspiciousBeforeAnyFalls) {
+    world.answer_all(failing());
+    put_all([](auto id) {
+        Target t = one(id);
+        t.known = State::up;
+        return t;
+    });
+    pass_time(1 * s);
+    EXPECT_TRUE(frozen());
+    for (const auto& batch : told) {
+        for (const Changed& change : batch) EXPECT_EQ(change.state, State::up);
+    }
+}
+
 // What failed before the wave is no part of it because it is asked in another way.
 TEST_F(EngineSuspicion, WhoWasDownForLongIsNotNewlyIllForBeingAskedInAnotherWay) {
     world.answer_all(failing());
