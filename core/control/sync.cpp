@@ -114,8 +114,8 @@ void Sync::remember_quorum(const model::ServiceEntry& service, const reconcile::
     bool asked = false, serves = false;
     service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         const health::Member& member = ports_.slots->find(backend->id)->member;
-        const bool would_serve = member.backup && member.admin == model::Admin::ready &&
-                                 member.configured > 0 && member.state == health::State::up;
+        const bool would_serve =
+            member.backup && health::eligible(member) && member.state == health::State::up;
         if (!would_serve) return;
         const auto dest = found.find(backend->spec.address);
         asked = asked || dest != found.end() || model::absent_at_zero(service.spec);

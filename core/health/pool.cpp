@@ -15,11 +15,6 @@ using model::Recovery;
 constexpr uint64_t ramp_steps = 50;
 constexpr uint64_t shortest_step = 500'000'000;  // ns
 
-// Could it serve, as far as its operator is concerned?
-bool eligible(const Member& m) {
-    return m.admin == Admin::ready && m.configured > 0;
-}
-
 bool keeps(const Member& m) {
     return m.state == State::unknown && m.before > 0;
 }
@@ -77,6 +72,10 @@ void limit_down(const model::PoolPolicy& policy, std::span<const Member> members
 }
 
 }  // namespace
+
+bool eligible(const Member& m) {
+    return m.admin == Admin::ready && m.configured > 0 && (m.share > 0 || m.state != State::up);
+}
 
 std::string_view pool_state_text(PoolState state) {
     switch (state) {
@@ -222,6 +221,12 @@ Cause unhindered(const Assessment& pool) {
         d.present = model::effective_on_down(service, traits) != model::OnDown::remove;
         return d;
     }
+    if (m.share == 0) {  // asks for no traffic at all, which every scheduler understands
+        d.cause = m.held ? Cause::held : Cause::share;
+        d.share = 0;
+        d.present = !absent_at_zero;
+        return d;
+    }
     d.cause = unhindered(pool);
     if (pool.panic) {
         d.effective = whole;
@@ -235,12 +240,7 @@ Cause unhindered(const Assessment& pool) {
     if (traits.scales()) d.share = std::min<uint8_t>(m.share, 100);
 
     const uint64_t asked = uint64_t{whole} * d.health * d.ramp * d.share / 1'000'000;
-    d.effective = static_cast<uint32_t>(std::clamp<uint64_t>(asked, m.share ? 1 : 0, model::max_weight));
-    if (m.share == 0) {  // asks for no traffic at all, which every scheduler understands
-        d.share = 0;
-        d.effective = 0;
-        d.present = !absent_at_zero;
-    }
+    d.effective = static_cast<uint32_t>(std::clamp<uint64_t>(asked, 1, model::max_weight));
     if (d.share < 100) d.cause = Cause::share;
     if (d.health < 100) d.cause = Cause::history;
     if (d.ramp < 100) d.cause = Cause::ramp;

@@ -41,9 +41,13 @@ enum class PoolState : uint8_t {
 };
 std::string_view pool_state_text(PoolState state);
 
+// Could it serve, as far as its operator is concerned, and itself: who is up and asks for no share of its
+// weight counts for nothing, like who has none.
+bool eligible(const Member& member);
+
 // How many of which kind there are among the members: what can be kept up to date one member at a time.
 struct Headcount {
-    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // ready, with a weight
+    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // eligible()
     uint32_t primaries_down = 0, backups_down = 0;
     uint32_t lent = 0;  // of which nothing is known, and that serve for max-down
 
@@ -62,7 +66,7 @@ struct Assessment {
     PoolState state = PoolState::down;
     bool quorum_met = false;
     bool panic = false;
-    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // ready, with a weight
+    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // eligible()
     uint32_t divisor = 1;   // of all weights, for a table of slots
     uint32_t slot_sum = 0;  // what they add up to then
     uint32_t kept = 0;      // down ones that max-down keeps in service

@@ -136,6 +136,29 @@ TEST(Pool, AShareScalesTheWeightAndLeavesAtLeastOne) {
     }
 }
 
+TEST(Pool, WhoAsksForNoShareCountsForNothing) {
+    const model::Service web = service();
+    Member unwilling = up(1);
+    unwilling.share = 0;
+    Whole w = look(web, {unwilling, backup(up(2))});
+    EXPECT_EQ(w.weights(), (Weights{0, 100}));
+    EXPECT_EQ(w.pool.state, PoolState::degraded);
+    EXPECT_EQ(w.decisions[0].cause, Cause::share);
+    EXPECT_EQ(look(web, {unwilling}).pool.state, PoolState::down);
+    EXPECT_EQ(look(web, {unwilling, up(2)}).pool.state, PoolState::up);
+
+    // Nor is it up, or out, for panic and max-down, and panic does not overrule it.
+    model::Service of = service();
+    of.pool.panic_threshold = 50;
+    w = look(of, {unwilling, up(2), down(3)});
+    EXPECT_FALSE(w.pool.panic);
+    w = look(of, {unwilling, down(2)});
+    EXPECT_EQ(w.weights(), (Weights{0, 100}));
+    of.pool.panic_threshold = 0;
+    of.pool.max_down = 50;
+    EXPECT_EQ(look(of, {unwilling, up(2), down(3), down(4)}).weights(), (Weights{0, 100, 0, 100}));
+}
+
 TEST(Pool, ARampIsLinearFromTheLeastShareAndTellsItsNextStep) {
     model::Service of = service();
     of.pool.recovery = Recovery::ramp;
@@ -438,6 +461,7 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             m.backup = below(4) == 0;
             m.admin = below(6) == 0 ? static_cast<Admin>(1 + below(2)) : Admin::ready;
             m.back_since = below(2) ? (900 + below(100)) * s : 0;
+            if (below(4) == 0) m.share = static_cast<uint8_t>(below(3) * 50);
         }
         const bool was = below(2);
         const Whole w = look(of, members, 1000 * s, was);
@@ -459,8 +483,9 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             if (m.backup && w.pool.quorum_met) {
                 ASSERT_EQ(d.effective, 0U);
             }
-            const bool serving =
-                m.admin == Admin::ready && m.configured > 0 && (!m.backup || !w.pool.quorum_met);
+            const bool unwilling = m.share == 0 && m.state == State::up;
+            const bool serving = m.admin == Admin::ready && m.configured > 0 && !unwilling &&
+                                 (!m.backup || !w.pool.quorum_met);
             if (serving && m.state == State::up) {
                 ASSERT_GT(d.effective, 0U);
             }
