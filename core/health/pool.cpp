@@ -233,9 +233,11 @@ Cause unhindered(const Assessment& pool) {
         return d;
     }
 
-    if (m.back_since > 0 && policy.recovery == Recovery::history && traits.ramps())
+    // While dead ones have to serve with all of their weight, nobody who is up gets less than that.
+    const bool recovers = m.back_since > 0 && pool.kept == 0 && traits.ramps();
+    if (recovers && policy.recovery == Recovery::history)
         d.health = static_cast<uint8_t>(std::lround(std::clamp(m.ratio, 0.0F, 1.0F) * 100));
-    if (m.back_since > 0 && policy.recovery == Recovery::ramp && traits.ramps())
+    if (recovers && policy.recovery == Recovery::ramp)
         d.ramp = static_cast<uint8_t>(ramp_percent(policy, m.back_since, now));
     if (traits.scales()) d.share = std::min<uint8_t>(m.share, 100);
 

@@ -440,6 +440,20 @@ TEST(Pool, MaxDownLetsThoseGoThatWentFirstAndKeepsTheOthers) {
     EXPECT_EQ(look(of, {late, early, up(4)}).weights(), (Weights{100, 100, 100}));
 }
 
+TEST(Pool, WhoIsUpGetsNoLessThanTheDeadThatMaxDownKeeps) {
+    model::Service of = service();
+    of.pool.max_down = 50;
+    of.pool.slow_start = 60s;
+    Member returned = up(1);
+    returned.back_since = 1000 * s;
+    returned.ratio = 0.5;
+    for (const Recovery recovery : {Recovery::ramp, Recovery::history}) {
+        of.pool.recovery = recovery;
+        EXPECT_EQ(look(of, {returned, down(2), down(3), down(4)}).weights(), (Weights{100, 0, 0, 100}));
+        EXPECT_LT(look(of, {returned, up(2), up(3), down(4)}).weights()[0], 100U) << "as ever";
+    }
+}
+
 TEST(Pool, RandomPoolsKeepTheRules) {
     std::mt19937_64 random(7);
     const auto below = [&](uint64_t n) { return random() % n; };
