@@ -175,6 +175,10 @@ Cause unhindered(const Assessment& pool) {
     const model::PoolPolicy& policy = service.pool;
     const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
     const bool absent_at_zero = model::absent_at_zero(service, traits);
+    // One that is out for being down stays so: back with a weight of 0 it would get the clients that its
+    // templates still bind to it.
+    const bool removed = model::effective_on_down(service, traits) == model::OnDown::remove;
+    const bool stays_out = removed && m.out && m.state != State::up;
     Decision d;
     // Whatever else is in the way of its weight. In maintenance nobody asks.
     if (m.state != State::up && m.admin != Admin::maint) d.health = 0;
@@ -182,11 +186,7 @@ Cause unhindered(const Assessment& pool) {
         const bool asked = m.admin != Admin::ready;
         if (asked) d.admin = 0;
         d.cause = !asked ? Cause::zero : m.admin == Admin::drain ? Cause::drain : Cause::maint;
-        // One that served keeps its connections, at the price of the clients that are hashed to it. One that
-        // is out for being down stays so: back with a weight of 0 it would get the clients that its templates
-        // still bind to it.
-        const bool stays_out = m.out && m.state != State::up &&
-                               model::effective_on_down(service, traits) == model::OnDown::remove;
+        // One that served keeps its connections, at the price of the clients that are hashed to it.
         d.present = !stays_out && (!absent_at_zero || (serves(m) && d.cause != Cause::maint));
         return d;
     }
@@ -194,7 +194,7 @@ Cause unhindered(const Assessment& pool) {
     if (m.backup && !pool.backups_serve()) {
         d.pool = 0;
         d.cause = Cause::standby;
-        d.present = !absent_at_zero;
+        d.present = !absent_at_zero && !stays_out && !(removed && m.state == State::down);
         return d;
     }
     // Fail open, for those of which nothing is known as well: they are no worse than those that are down.
@@ -218,7 +218,7 @@ Cause unhindered(const Assessment& pool) {
             return d;
         }
         d.cause = Cause::down;
-        d.present = model::effective_on_down(service, traits) != model::OnDown::remove;
+        d.present = !removed;
         return d;
     }
     if (m.share == 0) {  // asks for no traffic at all, which every scheduler understands

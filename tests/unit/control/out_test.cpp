@@ -49,6 +49,13 @@ struct OutTest : testing::Test {
         apply(Op::add(key(vip), reconcile::dest_record(spec, weight)));
     }
     void apply(const Op& op) { ASSERT_TRUE(table.apply(std::vector{op}).front()); }
+    void becomes(const std::string& name, health::State state) {
+        const auto snapshot = control->snapshot();
+        const auto id = (*(*snapshot->services.find("web"))->backends.find(name))->id;
+        const health::Changed change{id, state, 100, 1, ++since_, ""};
+        control->health_changed({&change, 1});
+        ASSERT_TRUE(look(*control));
+    }
     // "b1 100, b2 0" of 10.1.0.1, 10.1.0.2; what is not there is left out.
     std::string weights() {
         auto dests = *table.dests(key(vip));
@@ -66,6 +73,9 @@ struct OutTest : testing::Test {
         spec.admin = admin;
         return spec;
     }
+
+  private:
+    uint64_t since_ = 1;
 };
 
 TEST_F(OutTest, AStartLeavesTheConnectionsOfWhoIsInMaintenanceOrDrained) {
@@ -91,6 +101,25 @@ TEST_F(OutTest, AStartBringsNobodyBackWhoWasOut) {
     has(one("3"), 100);
     start();
     EXPECT_EQ(weights(), "b3 100");
+}
+
+// Persistence would bind clients to it.
+TEST_F(OutTest, ABackupThatIsDownIsNotBroughtBackWhenThePrimaryIsUpAgain) {
+    model::Backend backup = one("2");
+    backup.backup = true;
+    stored(one("1"), store::Health::State::up);
+    stored(backup, store::Health::State::up);
+    start();
+    becomes("b1", health::State::down);
+    EXPECT_EQ(weights(), "b2 100");
+    becomes("b2", health::State::down);
+    EXPECT_EQ(weights(), "");
+    becomes("b1", health::State::up);
+    EXPECT_EQ(weights(), "b1 100");
+    becomes("b2", health::State::up);
+    EXPECT_EQ(weights(), "b1 100, b2 0");
+    becomes("b2", health::State::down);
+    EXPECT_EQ(weights(), "b1 100") << "while it stands by";
 }
 
 }  // namespace

@@ -352,6 +352,24 @@ TEST(Pool, WhoIsOutForBeingDownStaysOutWhateverIsAskedOfIt) {
     }
 }
 
+TEST(Pool, ABackupThatIsDownIsOutWhetherItIsCalledOrNot) {
+    for (const model::OnDown on_down : {OnDown::weight_zero, OnDown::remove}) {
+        model::Service of = service();
+        of.pool.on_down = on_down;
+        const bool stays = on_down == OnDown::weight_zero;
+        Member forgotten = backup(member(4, State::unknown));
+        forgotten.out = true;
+        for (const Member& primary : {up(1), down(1)}) {
+            const Whole w = look(of, {primary, backup(up(2)), backup(down(3)), forgotten});
+            EXPECT_TRUE(w.decisions[1].present);
+            EXPECT_EQ(w.decisions[2].present, stays);
+            if (primary.state == State::up) {
+                EXPECT_EQ(w.decisions[3].present, stays);
+            }
+        }
+    }
+}
+
 TEST(Pool, BackupsThatWaitDoNotCountForMaxDown) {
     model::Service of = service();
     of.pool.quorum = 3;
