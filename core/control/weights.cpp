@@ -120,7 +120,7 @@ void Weights::suspect(const health::Suspicion& suspicion, const model::Snapshot&
 
 health::Member Weights::seen(const Slot& slot) const {
     health::Member member = slot.member;
-    member.out = slot.backend && !slot.present;
+    member.out = !slot.present;
     if (held(suspicion_, slot)) {
         member.state = slot.state_before;
         member.since = slot.since_before;

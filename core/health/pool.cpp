@@ -186,8 +186,9 @@ Cause unhindered(const Assessment& pool) {
         const bool asked = m.admin != Admin::ready;
         if (asked) d.admin = 0;
         d.cause = !asked ? Cause::zero : m.admin == Admin::drain ? Cause::drain : Cause::maint;
-        // One that served keeps its connections, at the price of the clients that are hashed to it.
-        d.present = !stays_out && (!absent_at_zero || (serves(m) && d.cause != Cause::maint));
+        // One that served keeps its connections, at the price of the clients that are hashed to it; who is
+        // out has none.
+        d.present = !stays_out && (!absent_at_zero || (serves(m) && !m.out && d.cause != Cause::maint));
         return d;
     }
     const uint32_t whole = whole_weight(pool, m);

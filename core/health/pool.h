@@ -30,7 +30,7 @@ struct Member {
     bool backup = false;
     bool held = false;  // it is down, and counts as what it was, since gorbd suspects itself
     bool lent = false;  // what it has of `before` max-down alone has given it: it counts as none that is up
-    bool out = false;   // it is not in the kernel now
+    bool out = false;   // it is not in the kernel now, as nobody is who is new
     State state = State::unknown;
 };
 

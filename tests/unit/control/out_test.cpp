@@ -122,5 +122,62 @@ TEST_F(OutTest, ABackupThatIsDownIsNotBroughtBackWhenThePrimaryIsUpAgain) {
     EXPECT_EQ(weights(), "b1 100") << "while it stands by";
 }
 
+// To dh a weight of 0 is a place that its clients go to, and get no answer.
+struct SwallowTest : OutTest {
+    void SetUp() override {
+        web.scheduler = "dh";
+        web.pool.on_down = model::OnDown::weight_zero;
+        stored(one("1"), store::Health::State::up);
+        start();
+    }
+    void put(const model::Backend& spec) {
+        ASSERT_TRUE(submit(*control, PutBackend{"web", spec, {}, false}).get());
+    }
+    void ask(const std::string& what) {
+        ASSERT_TRUE(submit(*control, PatchBackend{"web", "b2", what, {}}).get());
+    }
+};
+
+TEST_F(SwallowTest, WhoIsDrainedFromTheBeginningIsNotBroughtInByItsFirstPass) {
+    put(one("2", model::Admin::drain));
+    EXPECT_EQ(weights(), "b1 100");
+    becomes("b2", health::State::up);
+    EXPECT_EQ(weights(), "b1 100");
+    ask(R"({"admin": "ready"})");
+    EXPECT_EQ(weights(), "b1 100, b2 100");
+    ask(R"({"admin": "drain"})");
+    EXPECT_EQ(weights(), "b1 100, b2 0") << "which served";
+}
+
+TEST_F(SwallowTest, NorIsOneThatBeginsUp) {
+    model::Backend spec = one("2", model::Admin::drain);
+    std::vector<model::PulseSpec> pulses(spec.pulses.begin(), spec.pulses.end());
+    pulses[0].initial = model::Initial::up;
+    spec.pulses = model::PulseList(pulses);
+    put(spec);
+    EXPECT_EQ(weights(), "b1 100");
+}
+
+TEST_F(SwallowTest, NorIsOneThatIsDrainedAfterItsMaintenance) {
+    put(one("2"));
+    becomes("b2", health::State::up);
+    ask(R"({"admin": "maint"})");
+    EXPECT_EQ(weights(), "b1 100");
+    ask(R"({"admin": "drain"})");
+    becomes("b2", health::State::up);
+    EXPECT_EQ(weights(), "b1 100");
+}
+
+TEST_F(SwallowTest, AStartLeavesWhoIsDrainedAndUp) {
+    put(one("2"));
+    becomes("b2", health::State::up);
+    ask(R"({"admin": "drain"})");
+    ASSERT_EQ(weights(), "b1 100, b2 0");
+    stored(one("2", model::Admin::drain), store::Health::State::up);
+    control.reset();
+    start();
+    EXPECT_EQ(weights(), "b1 100, b2 0");
+}
+
 }  // namespace
 }  // namespace gorb::control::out_test

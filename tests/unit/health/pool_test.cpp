@@ -333,6 +333,27 @@ TEST(Pool, NothingSwallowsClientsWithAWeightOfZero) {
     }
 }
 
+TEST(Pool, WhoIsOutIsNotBroughtBackToSwallowClients) {
+    model::Service refused = service("mh");
+    refused.pool.on_down = OnDown::remove;
+    refused.pool.refuse_fallback = true;
+    Member drained = up(1), none = up(2);
+    drained.admin = Admin::drain;
+    none.configured = 0;
+    for (const model::Service& of : {service("dh"), refused}) {
+        for (Member m : {drained, none}) {
+            EXPECT_TRUE(look(of, {m}).decisions[0].present) << "its connections go on";
+            m.out = true;
+            EXPECT_FALSE(look(of, {m}).decisions[0].present);
+        }
+        Member ready = up(3);
+        ready.out = true;
+        EXPECT_TRUE(look(of, {ready}).decisions[0].present);
+    }
+    drained.out = true;
+    EXPECT_TRUE(look(service("wrr"), {drained}).decisions[0].present);
+}
+
 TEST(Pool, WhoIsOutForBeingDownStaysOutWhateverIsAskedOfIt) {
     model::Service of = service();
     for (const model::OnDown on_down : {OnDown::weight_zero, OnDown::remove}) {
