@@ -23,6 +23,10 @@ bool serves(const Member& m) {
     return m.state == State::up || (keeps(m) && !m.lent);
 }
 
+bool asks_for_part(const Member& m) {
+    return m.state == State::up && m.share > 0 && m.share < 100;
+}
+
 uint64_t ns(base::Nanos t) {
     return static_cast<uint64_t>(std::max<int64_t>(t.count(), 0));
 }
@@ -90,23 +94,34 @@ std::string_view pool_state_text(PoolState state) {
 }
 
 namespace {
-enum Kind : uint8_t { kind_eligible = 1, kind_backup = 2, kind_serves = 4, kind_down = 8, kind_lent = 16 };
+// Slot::counted has six bits for it.
+enum Kind : uint8_t {
+    kind_eligible = 1,
+    kind_backup = 2,
+    kind_what = 4 | 8,  // one of
+    kind_serves = 4,
+    kind_down = 8,
+    kind_lent = 4 | 8,
+    kind_shares = 16,
+};
 }  // namespace
 
 uint8_t Headcount::kind(const Member& m) {
     if (!eligible(m)) return 0;
-    return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | (serves(m) ? kind_serves : 0) |
-                                (m.state == State::down ? kind_down : 0) |
-                                (keeps(m) && m.lent ? kind_lent : 0));
+    const int what = serves(m) ? kind_serves : m.state == State::down ? kind_down : keeps(m) ? kind_lent : 0;
+    return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | what |
+                                (asks_for_part(m) ? kind_shares : 0));
 }
 
 void Headcount::count(uint8_t kind, uint32_t one) {
     if (kind == 0) return;
     const bool backup = kind & kind_backup;
     (backup ? backups : primaries) += one;
-    if (kind & kind_serves) (backup ? backups_up : primaries_up) += one;
-    if (kind & kind_down) (backup ? backups_down : primaries_down) += one;
-    if (kind & kind_lent) lent += one;
+    const uint8_t what = kind & kind_what;
+    if (what == kind_serves) (backup ? backups_up : primaries_up) += one;
+    if (what == kind_down) (backup ? backups_down : primaries_down) += one;
+    if (what == kind_lent) lent += one;
+    if (kind & kind_shares) shares += one;
 }
 
 bool counts(const model::Service& service) {
@@ -120,6 +135,7 @@ Assessment assess(const model::Service& service, const Headcount& tally, const b
     a.primaries_up = tally.primaries_up;
     a.backups = tally.backups;
     a.backups_up = tally.backups_up;
+    if (!model::scheduler_traits(service.scheduler).scales()) a.idle_shares = tally.shares;
     if (was_met && *was_met) {
         a.quorum_met = a.primaries_up + policy.hysteresis >= policy.quorum;
     } else {
@@ -146,7 +162,9 @@ Assessment assess(const model::Service& service, std::span<const Member> members
         if (divisor == 0) return a;
         a.divisor = divisor;
         for (const Member& m : members) {
-            if (eligible(m)) a.slot_sum += m.configured / divisor;
+            if (!eligible(m)) continue;
+            a.slot_sum += m.configured / divisor;
+            if (asks_for_part(m) && m.configured == divisor) ++a.idle_shares;
         }
     }
     return a;
@@ -242,8 +260,15 @@ Cause unhindered(const Assessment& pool) {
         d.ramp = static_cast<uint8_t>(ramp_percent(policy, m.back_since, now));
     if (traits.scales()) d.share = std::min<uint8_t>(m.share, 100);
 
-    const uint64_t asked = uint64_t{whole} * d.health * d.ramp * d.share / 1'000'000;
-    d.effective = static_cast<uint32_t>(std::clamp<uint64_t>(asked, 1, model::max_weight));
+    const auto rounded = [](uint64_t weight) {
+        return static_cast<uint32_t>(std::clamp<uint64_t>(weight, 1, model::max_weight));
+    };
+    const uint64_t all = uint64_t{whole} * d.health * d.ramp;
+    d.effective = rounded(all * d.share / 1'000'000);
+    if (m.share < 100 && d.effective == rounded(all / 10'000)) {
+        d.share = 100;
+        d.idle_share = true;
+    }
     if (d.share < 100) d.cause = Cause::share;
     if (d.health < 100) d.cause = Cause::history;
     if (d.ramp < 100) d.cause = Cause::ramp;

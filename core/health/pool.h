@@ -49,7 +49,8 @@ bool eligible(const Member& member);
 struct Headcount {
     uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // eligible()
     uint32_t primaries_down = 0, backups_down = 0;
-    uint32_t lent = 0;  // of which nothing is known, and that serve for max-down
+    uint32_t lent = 0;    // of which nothing is known, and that serve for max-down
+    uint32_t shares = 0;  // up, and asking for a part of their weight
 
     // What a member is counted as; 0: as nothing.
     static uint8_t kind(const Member& member);
@@ -67,9 +68,10 @@ struct Assessment {
     bool quorum_met = false;
     bool panic = false;
     uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // eligible()
-    uint32_t divisor = 1;   // of all weights, for a table of slots
-    uint32_t slot_sum = 0;  // what they add up to then
-    uint32_t kept = 0;      // down ones that max-down keeps in service
+    uint32_t divisor = 1;      // of all weights, for a table of slots
+    uint32_t slot_sum = 0;     // what they add up to then
+    uint32_t kept = 0;         // down ones that max-down keeps in service
+    uint32_t idle_shares = 0;  // of those that ask for a part of their weight, by which nothing changes
     // The last one, by (since, id), that may go; who went down after it stays.
     uint64_t last_out_since = UINT64_MAX;
     model::BackendId last_out = UINT64_MAX;
@@ -107,6 +109,8 @@ struct Decision {
     uint32_t effective = 0;  // weight for the kernel
     Cause cause = Cause::unchecked;
     bool present = true;  // false: the destination is to be removed from the kernel
+    // Its pulse asks for a part of the weight, and by the scheduler or for rounding it gets all of it.
+    bool idle_share = false;
     // The factors, per cent.
     uint8_t admin = 100, health = 100, ramp = 100, share = 100, pool = 100;
     bool operator==(const Decision&) const = default;
@@ -120,7 +124,8 @@ uint64_t next_step(const model::Service& service, const Member& member, uint64_t
 // In words, for GET and the log: "down: connection refused (3 failures in a row)". "" for Cause::none.
 std::string words(const model::Service& service, const Decision& decision, const std::string& because);
 
-// The reason of each factor that is not 100 %, in words; "" where it is.
+// The reason of each factor that is not 100 %, in words; "" where it is. Of a share also why it makes no
+// difference.
 struct FactorWords {
     std::string admin, health, ramp, share, pool;
 };
