@@ -103,6 +103,7 @@ enum Kind : uint8_t {
     kind_down = 8,
     kind_lent = 4 | 8,
     kind_shares = 16,
+    kind_held = 32,
 };
 }  // namespace
 
@@ -110,7 +111,7 @@ uint8_t Headcount::kind(const Member& m) {
     if (!eligible(m)) return 0;
     const int what = serves(m) ? kind_serves : m.state == State::down ? kind_down : keeps(m) ? kind_lent : 0;
     return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | what |
-                                (asks_for_part(m) ? kind_shares : 0));
+                                (asks_for_part(m) ? kind_shares : 0) | (m.held ? kind_held : 0));
 }
 
 void Headcount::count(uint8_t kind, uint32_t one) {
@@ -122,6 +123,11 @@ void Headcount::count(uint8_t kind, uint32_t one) {
     if (what == kind_down) (backup ? backups_down : primaries_down) += one;
     if (what == kind_lent) lent += one;
     if (kind & kind_shares) shares += one;
+    if ((kind & kind_held) && what == kind_serves && !backup) held += one;
+}
+
+uint32_t quorum_regained(const model::PoolPolicy& policy, uint32_t primaries) {
+    return std::max(policy.quorum, std::min(policy.quorum + policy.hysteresis, primaries));
 }
 
 bool counts(const model::Service& service) {
@@ -135,13 +141,12 @@ Assessment assess(const model::Service& service, const Headcount& tally, const b
     a.primaries_up = tally.primaries_up;
     a.backups = tally.backups;
     a.backups_up = tally.backups_up;
+    a.held = tally.held;
     if (!model::scheduler_traits(service.scheduler).scales()) a.idle_shares = tally.shares;
     if (was_met && *was_met) {
         a.quorum_met = a.primaries_up + policy.hysteresis >= policy.quorum;
     } else {
-        // All that there are is always enough to come back, as far as hysteresis is concerned.
-        const uint32_t regain = was_met ? policy.quorum + policy.hysteresis : policy.quorum;
-        a.quorum_met = a.primaries_up >= std::max(policy.quorum, std::min(regain, a.primaries));
+        a.quorum_met = a.primaries_up >= (was_met ? quorum_regained(policy, a.primaries) : policy.quorum);
     }
     const size_t up = serving(tally, a), of = known(tally, a);
     a.panic = policy.panic_threshold > 0 && of > 0 && up * 100 < of * policy.panic_threshold;
@@ -249,6 +254,7 @@ Cause unhindered(const Assessment& pool) {
     d.cause = unhindered(pool);
     if (pool.panic) {
         d.effective = whole;
+        if (m.held) d.cause = Cause::held;
         return d;
     }
 

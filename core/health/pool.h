@@ -51,6 +51,7 @@ struct Headcount {
     uint32_t primaries_down = 0, backups_down = 0;
     uint32_t lent = 0;    // of which nothing is known, and that serve for max-down
     uint32_t shares = 0;  // up, and asking for a part of their weight
+    uint32_t held = 0;    // primaries that count as up since gorbd suspects itself
 
     // What a member is counted as; 0: as nothing.
     static uint8_t kind(const Member& member);
@@ -70,6 +71,7 @@ struct Assessment {
     uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // eligible()
     uint32_t divisor = 1;      // of all weights, for a table of slots
     uint32_t slot_sum = 0;     // what they add up to then
+    uint32_t held = 0;         // of primaries_up: down, and held as what they were
     uint32_t kept = 0;         // down ones that max-down keeps in service
     uint32_t idle_shares = 0;  // of those that ask for a part of their weight, by which nothing changes
     // The last one, by (since, id), that may go; who went down after it stays.
@@ -86,6 +88,10 @@ Assessment assess(const model::Service& service, std::span<const Member> members
 Assessment assess(const model::Service& service, const Headcount& tally, const bool* was_met);
 bool counts(const model::Service& service);
 
+// So many primaries must be up for a quorum that was lost: all that there are is always enough to come back,
+// as far as hysteresis is concerned.
+uint32_t quorum_regained(const model::PoolPolicy& policy, uint32_t primaries);
+
 // Why a weight is what it is.
 enum class Cause : uint8_t {
     none,       // nothing is in its way
@@ -98,7 +104,7 @@ enum class Cause : uint8_t {
     before,     // no check has counted yet: it keeps what it had in the kernel
     standby,    // a backup, and the primaries make the quorum
     panic,      // not up, but too many are down: it serves
-    kept,       // down, but max-down of the pool is out already: it serves
+    kept,       // down, but no more may be out (max-down): it serves
     held,       // down, but gorbd suspects itself: it serves as it did
     ramp,       // it came back a short time ago
     history,    // its last checks were not all good

@@ -70,14 +70,17 @@ std::string words(const model::Service& service, const Decision& d, const std::s
             return (because.empty() ? "no check has finished yet" : "no check has counted yet: " + because) +
                    "; until then it keeps the weight it had in the kernel";
         case Cause::standby:
-            return "a backup, and the primaries make the quorum of " + std::to_string(service.pool.quorum);
+            return "a backup, and the primaries make the quorum of " + std::to_string(service.pool.quorum) +
+                   (service.pool.hysteresis > 0
+                        ? ", or have not lost it (hysteresis " + std::to_string(service.pool.hysteresis) + ")"
+                        : "");
         case Cause::panic:
             return with("not up, but it serves, because fewer than " + percent(service.pool.panic_threshold) +
                             " of the backends are up (panic-threshold)",
                         because);
         case Cause::kept:
-            return with("down, but it serves, because " + percent(service.pool.max_down) +
-                            " of the backends are out already (max-down)",
+            return with("down, but it serves, because no more may be out (max-down " +
+                            percent(service.pool.max_down) + ")",
                         because);
         case Cause::held:
             return with("down, but it keeps its weight, because gorbd suspects its own machine (GET /readyz)",
@@ -170,9 +173,18 @@ std::vector<std::string> pool_warnings(const model::Service& service, const Asse
 }
 
 std::string pool_words(const model::Service& service, const Assessment& pool) {
+    const model::PoolPolicy& policy = service.pool;
     std::string text = std::to_string(pool.primaries_up) + " of " +
-                       count(pool.primaries, "primary is", "primaries are") + " up, the quorum is " +
-                       std::to_string(service.pool.quorum);
+                       count(pool.primaries, "primary is", "primaries are") + " up, ";
+    if (pool.held > 0) text += "of which " + count(pool.held, "is", "are") + " held (GET /readyz), ";
+    text += "the quorum is " + std::to_string(policy.quorum);
+    const std::string hysteresis = " (hysteresis " + std::to_string(policy.hysteresis) + ")";
+    if (pool.quorum_met && pool.primaries_up < policy.quorum)
+        text += " and not lost until fewer than " + std::to_string(policy.quorum - policy.hysteresis) +
+                " are up" + hysteresis;
+    if (!pool.quorum_met && pool.primaries_up >= policy.quorum)
+        text +=
+            " and reached again at " + std::to_string(quorum_regained(policy, pool.primaries)) + hysteresis;
     if (pool.backups_serve() && pool.backups_up > 0)
         text += "; " + count(pool.backups_up, "backup serves", "backups serve");
     if (pool.panic) text += "; all serve, because too few are up (panic-threshold)";

@@ -85,5 +85,66 @@ TEST(PoolWords, AWeightOfWhichThereIsNoPartSaysSo) {
         "that its pulse asks for a part of the weight has no effect: there is no less than the 1 it has");
 }
 
+std::vector<Member> primaries(uint32_t up, uint32_t all) {
+    std::vector<Member> members(all);
+    for (uint32_t i = 0; i < all; ++i) {
+        members[i].id = i + 1;
+        members[i].configured = 100;
+        members[i].state = i < up ? State::up : State::down;
+    }
+    return members;
+}
+
+TEST(PoolWords, WhatHysteresisWantsIsSaid) {
+    model::Service service;
+    service.pool.quorum = 3;
+    service.pool.hysteresis = 1;
+    const auto look = [&](uint32_t up, uint32_t all, bool was_met) {
+        return pool_words(service, assess(service, primaries(up, all), &was_met));
+    };
+    EXPECT_EQ(look(2, 4, true),
+              "2 of 4 primaries are up, the quorum is 3 and not lost until fewer than 2 are up "
+              "(hysteresis 1)");
+    EXPECT_EQ(look(3, 4, false),
+              "3 of 4 primaries are up, the quorum is 3 and reached again at 4 (hysteresis 1)");
+    EXPECT_EQ(look(4, 4, false), "4 of 4 primaries are up, the quorum is 3");
+    EXPECT_EQ(look(1, 4, true), "1 of 4 primaries are up, the quorum is 3");
+    const Decision standby{.cause = Cause::standby};
+    EXPECT_EQ(words(service, standby, ""),
+              "a backup, and the primaries make the quorum of 3, or have not lost it (hysteresis 1)");
+}
+
+TEST(PoolWords, ThoseThatAFreezeHoldsAreCounted) {
+    const model::Service service;
+    std::vector<Member> members = primaries(3, 4);
+    EXPECT_EQ(pool_words(service, assess(service, members, nullptr)),
+              "3 of 4 primaries are up, the quorum is 1");
+    members[0].held = members[1].held = true;
+    members[3].held = true;  // it was down before as well
+    EXPECT_EQ(pool_words(service, assess(service, members, nullptr)),
+              "3 of 4 primaries are up, of which 2 are held (GET /readyz), the quorum is 1");
+}
+
+TEST(PoolWords, WhoIsHeldInAPanicSaysSo) {
+    model::Service service;
+    service.pool.panic_threshold = 80;
+    std::vector<Member> members = primaries(2, 4);
+    members[0].held = true;
+    const Assessment pool = assess(service, members, nullptr);
+    ASSERT_TRUE(pool.panic);
+    EXPECT_EQ(decide(service, pool, members[0], 1).cause, Cause::held);
+    EXPECT_EQ(decide(service, pool, members[0], 1).effective, 100U);
+    EXPECT_EQ(decide(service, pool, members[1], 1).cause, Cause::none);
+}
+
+TEST(PoolWords, WhoMaxDownKeepsIsNotToldOfOthersThatAreOut) {
+    model::Service service;
+    service.pool.max_down = 10;
+    const std::vector<Member> members = primaries(3, 4);
+    const Decision d = decide(service, assess(service, members, nullptr), members[3], 1);
+    EXPECT_EQ(words(service, d, "connection refused"),
+              "down, but it serves, because no more may be out (max-down 10 %): connection refused");
+}
+
 }  // namespace
 }  // namespace gorb::health::pool_words_test
