@@ -146,6 +146,7 @@ CheckView Probes::view(Slot slot, uint64_t now) const {
     v.shared = 1 + static_cast<uint32_t>(r.others());
     if (const Damped* d = r.damped()) v.recent_falls = d->falls_at(pulse.damping, now);
     v.held_ns = r.held(now);
+    v.because += window_words(r.standing, pulse);
     if (v.held_ns) v.because += held_words(v.held_ns);
     v.interval_ns = interval_of(r.standing, pulse, v.held_ns && r.standing.passes >= pulse.rise).ns;
     return v;
@@ -156,6 +157,7 @@ std::string Probes::words(Slot slot, uint64_t now, bool last) const {
     const Record& r = records_[slot];
     if (last) return std::string(r.reason.view());
     std::string words(r.because.view());
+    words += window_words(r.standing, r.spec->pulse);
     if (const uint64_t held = r.held(now)) words += held_words(held);
     return words;
 }
