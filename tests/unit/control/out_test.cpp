@@ -103,6 +103,15 @@ TEST_F(OutTest, AStartBringsNobodyBackWhoWasOut) {
     EXPECT_EQ(weights(), "b3 100");
 }
 
+TEST_F(OutTest, WhatIsTakenOverToBeInMaintenanceKeepsItsConnections) {
+    stored(one("1"), store::Health::State::up);
+    start();
+    const model::Backend taken_over = one("2", model::Admin::maint);
+    has(taken_over, 50);
+    ASSERT_TRUE(submit(*control, PutBackend{"web", taken_over, {}, true}).get());
+    EXPECT_EQ(weights(), "b1 100, b2 0");
+}
+
 // Persistence would bind clients to it.
 TEST_F(OutTest, ABackupThatIsDownIsNotBroughtBackWhenThePrimaryIsUpAgain) {
     model::Backend backup = one("2");
