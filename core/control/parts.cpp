@@ -47,7 +47,7 @@ Parts::Parts(Makings makings)
       weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
                       [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; },
                       // Else the next start would take it for one that has just come back, whatever the
-                      // service's slow-start is by then.
+                      // service's slow-start is by then, or for up when its fall is believed.
                       [this](const Slot& slot) { remember_health(slot); }}),
       sync({driver.get(), &slots, &weights, &records, &leaving, &events, &clock,
             [this](const store::Leaving& entry) {
@@ -91,8 +91,10 @@ store::Health Parts::health_of(const Slot& slot) const {
     const auto wall = [&](uint64_t at) {
         return at == 0 ? 0 : clock.wall() - static_cast<int64_t>(clock.now()) + static_cast<int64_t>(at);
     };
-    return {stored(slot.member.state), wall(slot.member.since), wall(slot.member.back_since),
-            slot.member.share};
+    // A fall that a freeze holds back is none for the next start either: it would take every weight to 0, and
+    // with nobody well it could suspect nothing.
+    const health::Member member = weights.seen(slot);
+    return {stored(member.state), wall(member.since), wall(member.back_since), member.share};
 }
 
 void Parts::remember_health(const Slot& slot) {

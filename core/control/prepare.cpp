@@ -101,6 +101,7 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
     const bool moves = !old || old->spec.address != spec.address;
     const Slot was = old ? *known.slot(id) : Slot{};
     Slot slot = slot_for(id, spec, old, was, known.now);
+    if (moves && step.adopt) slot.present = true;  // or it is seen when it is made
     slot.decision = known.decide(service, slot);
     slot.present = slot.decision.present;
     ipvs::DestRecord record = reconcile::dest_record(spec, slot.decision.effective);

@@ -41,9 +41,13 @@ void set_state(Slot& slot, health::State state, uint64_t since) {
         return as == health::State::up ||
                (as == health::State::unknown && slot.member.before > 0 && !slot.member.lent);
     };
-    // A fall that never became a weight is none to come back from.
+    // A fall that never became a weight is none to come back from: a freeze held it back, or max-down had it
+    // serve on, asked in another way meanwhile or not.
+    const health::State was = slot.member.state;
+    const bool kept = was == health::State::down && slot.decision.cause == health::Cause::kept;
+    const bool lent = was == health::State::unknown && slot.member.before > 0 && slot.member.lent;
     const bool never_fell =
-        slot.held && slot.member.state == health::State::down && served(slot.state_before);
+        kept || lent || (slot.held && was == health::State::down && served(slot.state_before));
     slot.held = false;
     slot.state_before = std::exchange(slot.member.state, state);
     slot.since_before = std::exchange(slot.member.since, since);

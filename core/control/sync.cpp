@@ -114,8 +114,8 @@ void Sync::remember_quorum(const model::ServiceEntry& service, const reconcile::
     bool asked = false, serves = false;
     service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         const health::Member& member = ports_.slots->find(backend->id)->member;
-        const bool would_serve = member.backup && member.admin == model::Admin::ready &&
-                                 member.configured > 0 && member.state == health::State::up;
+        const bool would_serve =
+            member.backup && health::eligible(member) && member.state == health::State::up;
         if (!would_serve) return;
         const auto dest = found.find(backend->spec.address);
         asked = asked || dest != found.end() || model::absent_at_zero(service.spec);
@@ -130,7 +130,10 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     const auto found = round.found.find(key);
     if (found != round.found.end() && round.why != Why::drift) {
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            keep_weight(*ports_.slots->find(backend->id), found->second.dests);
+            Slot& slot = *ports_.slots->find(backend->id);
+            keep_weight(slot, found->second.dests);
+            // At a start nothing else says who is out (Member::out): it must not take away who is not.
+            slot.present = found->second.dests.contains(backend->spec.address);
         });
     }
     if (found != round.found.end() && round.why == Why::start) remember_quorum(service, found->second.dests);

@@ -107,13 +107,20 @@ void Weights::gone(const Slot& slot) {
 }
 
 void Weights::suspect(const health::Suspicion& suspicion, const model::Snapshot& now) {
-    suspicion_ = suspicion;
-    now.services.for_each([&](const std::string& name, const model::ServicePtr&) { mark(name); });
+    const health::Suspicion before = std::exchange(suspicion_, suspicion);
+    now.services.for_each([&](const std::string& name, const model::ServicePtr& service) {
+        mark(name);
+        service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            const Slot* slot = slots_->find(backend->id);
+            const bool other = slot && held(before, *slot) != held(suspicion, *slot);
+            if (other && ports_.remember) ports_.remember(*slot);
+        });
+    });
 }
 
 health::Member Weights::seen(const Slot& slot) const {
     health::Member member = slot.member;
-    member.out = slot.backend && !slot.present;
+    member.out = !slot.present;
     if (held(suspicion_, slot)) {
         member.state = slot.state_before;
         member.since = slot.since_before;
@@ -204,7 +211,7 @@ void Weights::bring_up_to_date(const model::Service& service, Slot& slot) const 
     // Nothing is left to recover from: from now on it is one that was here all along.
     if (at == 0 && member.state == health::State::up && !recalls(service, member, now)) {
         slot.member.back_since = 0;
-        if (ports_.recovered) ports_.recovered(slot);
+        if (ports_.remember) ports_.remember(slot);
     }
     return at;
 }

@@ -41,8 +41,9 @@ class Weights {
         std::function<ipvs::ServiceRecord(const model::Service&)> record_of;
         // Of a backend, now; for the words of the log and for weights by history.
         std::function<std::optional<health::View>(model::BackendId)> health_of;
-        // A backend that came back has nothing left to recover from.
-        std::function<void(const Slot&)> recovered = nullptr;
+        // What a backend counts as is to be remembered anew: it has nothing left to recover from, or a freeze
+        // has begun or ended.
+        std::function<void(const Slot&)> remember = nullptr;
     };
     Weights(Slots& slots, Ports ports) : slots_(&slots), ports_(std::move(ports)) {}
 
@@ -61,6 +62,9 @@ class Weights {
     void health_changed(const health::Changed& change);
     // The engine suspects this machine: what fell since `since` keeps its weight until it thaws.
     void suspect(const health::Suspicion& suspicion, const model::Snapshot& now);
+
+    // What a backend counts as: what it is, or what it was where a freeze holds back its fall.
+    health::Member seen(const Slot& slot) const;
 
     // What a backend's weight should be, by the last look at its service. For changes that are being
     // prepared.
@@ -92,7 +96,6 @@ class Weights {
     struct Batch;
     struct Changes;
 
-    health::Member seen(const Slot& slot) const;
     void reassess(const model::ServiceEntry& service, uint64_t now, Batch* batch);
     bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, Batch& batch);
     void bring_up_to_date(const model::Service& service, Slot& slot) const;

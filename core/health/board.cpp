@@ -36,6 +36,13 @@ Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Pro
     return {at, lanes_[at]->subscribe(address, spec, target.id, past, wall)};
 }
 
+void Board::unsubscribe(std::span<const Ref> refs, model::BackendId id) {
+    for (size_t i = 0; i < refs.size(); ++i) {
+        const auto before = refs.first(i);
+        if (std::ranges::find(before, refs[i]) == before.end()) lane(refs[i]).unsubscribe(refs[i].slot, id);
+    }
+}
+
 namespace {
 
 Probes::Past known_from_before(const Target& target, int64_t wall) {
@@ -46,6 +53,8 @@ Probes::Past known_from_before(const Target& target, int64_t wall) {
     past.because = Text(target.pulses.size() > 1 ? "all checks together were so before gorbd was started"
                                                  : "known from before gorbd was started");
     past.taken_over = true;
+    // Where all fail now that were up, it is as suspicious as without the restart between.
+    if (target.known == State::up) past.told = Probes::Sign::good;
     return past;
 }
 
@@ -120,11 +129,21 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     std::vector<Ref> refs;
     for (size_t i = 0; i < specs.size(); ++i) {
         std::optional<Probes::Past> past;
-        if (from[i]) past = lane(before[*from[i]]).past(before[*from[i]].slot);
+        if (from[i]) {
+            const Ref& ref = before[*from[i]];
+            past = lane(ref).past(ref.slot);
+            // One host is not well or ill for another.
+            if (lane(ref).address(ref.slot).ip != model::checked_address(target.address, specs[i]->pulse).ip)
+                past->told = Probes::Sign::none;
+        }
         if (fresh && target.known != State::unknown) past = known_from_before(target, wall);
-        refs.push_back(subscribe(target, specs[i], past ? &*past : nullptr, wall));
+        // Of equal pulses of its own it has one probe, and is one of those that share it.
+        const auto same =
+            std::ranges::find(specs.begin(), specs.begin() + static_cast<ptrdiff_t>(i), specs[i]);
+        const auto at = static_cast<size_t>(same - specs.begin());
+        refs.push_back(at < i ? refs[at] : subscribe(target, specs[i], past ? &*past : nullptr, wall));
     }
-    for (const Ref& ref : before) lane(ref).unsubscribe(ref.slot, target.id);
+    unsubscribe(before, target.id);
     r.set(std::move(refs), target.address,
           std::ranges::any_of(target.pulses, [](const auto& pulse) { return bool(pulse.address); }));
     if (kept) {
@@ -165,7 +184,7 @@ bool Board::forget(model::BackendId id) {
     const uint32_t at = shard.table.find(hash, [&](uint32_t i) { return shard.records[i].id == id; });
     if (at == SlotTable::none) return false;
     Record& r = shard.records[at];
-    for (const Ref& ref : r) lane(ref).unsubscribe(ref.slot, id);
+    unsubscribe({r.begin(), r.end()}, id);
     shard.table.erase(hash, at);
     r = Record{};
     shard.free.push_back(at);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ class Board {
     struct Ref {
         uint32_t lane = 0;
         Probes::Slot slot = 0;
+        bool operator==(const Ref&) const = default;
     };
     // What happened to the health of a backend.
     struct Effect {
@@ -110,6 +112,8 @@ class Board {
     Shard& of(model::BackendId id) const { return shards_[hash_of(id) % shards]; }
     static Record* find(Shard& shard, model::BackendId id);
     Probes& lane(const Ref& ref) const { return *lanes_[ref.lane]; }
+    // Each of its probes once, of however many equal pulses it is the one.
+    void unsubscribe(std::span<const Ref> refs, model::BackendId id);
     Ref subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past, int64_t wall);
     base::Endpoint address_of(const Record& r) const;  // the backend's own
     Sum sum_of(const Record& r) const;

@@ -71,6 +71,19 @@ void Detector::forget_the_old(uint64_t now) {
     }
 }
 
+void Detector::began(uint64_t hash, Sign sign, uint64_t gap, uint64_t now) {
+    if (sign == Sign::none) return;
+    const uint32_t index = host_of(hash);
+    Host& host = hosts_[index];
+    ++host.probes;
+    ++probes_;
+    intervals_ += static_cast<double>(gap);
+    if (sign == Sign::good) ++host.good;
+    // As where one comes back: it goes on for one of those that turned newly, if there are any.
+    if (sign == Sign::bad && host.bad) ++host.bad;
+    judge(index, now);
+}
+
 bool Detector::turned(uint64_t hash, Sign before, Sign after, uint64_t gap, uint64_t now) {
     if (before == after) return false;
     const uint32_t index = host_of(hash);
@@ -113,8 +126,11 @@ bool Detector::tick(uint64_t now) {
                           ill_count_ * 100 >= uint64_t{settings_.threshold} * all;
         return settings_.on && most && freeze(now);
     }
-    const uint64_t span = interval();
-    if (ill_count_ * 200 >= uint64_t{settings_.threshold} * std::max<uint64_t>(all, 1)) {
+    // Where all have gone, others may take their places that have no result yet.
+    const uint64_t span = probes_ ? interval() : frozen_at_;
+    // Nobody is well again where none passes.
+    const bool none_passes = well_count_ == 0 && probes_ > 0;
+    if (none_passes || ill_count_ * 200 >= uint64_t{settings_.threshold} * std::max<uint64_t>(all, 1)) {
         calm_from_ = 0;
         if (settings_.thaw_after == 0 || now - suspicion_.since < span * settings_.thaw_after) return false;
         return thaw(now, "most targets have been ill for " + std::to_string(settings_.thaw_after) +
@@ -122,7 +138,7 @@ bool Detector::tick(uint64_t now) {
     }
     if (calm_from_ == 0) calm_from_ = now;
     if (now - calm_from_ < span) return false;
-    return thaw(now, "most targets are well again");
+    return thaw(now, probes_ ? "most targets are well again" : "none of the targets is left");
 }
 
 bool Detector::freeze(uint64_t now) {
@@ -139,6 +155,7 @@ bool Detector::freeze(uint64_t now) {
                      base::duration_text(base::Nanos(static_cast<int64_t>(
                          std::max<uint64_t>((now - suspicion_.since) / 1'000'000, 1) * 1'000'000))) +
                      ": this machine itself seems to be ill";
+    frozen_at_ = interval();
     calm_from_ = 0;
     return true;
 }

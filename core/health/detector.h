@@ -8,9 +8,9 @@
 // link, its route, its descriptors. As checks are spread over the interval, that is seen after `threshold`
 // per cent of an interval, before a second regular check of the first that failed.
 //
-// Over it is when less than half the threshold has been ill for one interval, or when it has lasted for
-// `thaw_after` intervals: what nobody has repaired for so long may as well be true, and a frozen weight sends
-// clients to the dead.
+// Over it is when less than half the threshold has been ill for one interval and some host is well, or none
+// is left, or when it has lasted for `thaw_after` intervals: what nobody has repaired for so long may as well
+// be true, and a frozen weight sends clients to the dead.
 //
 // Threads: one. Cost: O(1) a call (amortised), only for results that differ from the one before; about 45
 // bytes a host.
@@ -32,6 +32,9 @@ class Detector {
 
     explicit Detector(SelfSuspicion settings) : settings_(settings) {}
 
+    // A probe begins with the sign of the one that it takes over from, which ends after this, or with what is
+    // known from before: so what is asked in another way, of many at once, is neither an end nor a beginning.
+    void began(uint64_t host, Sign sign, uint64_t gap, uint64_t now);
     // A probe's result is of another sign than the one before; Sign::none as `after`: the probe is gone.
     // `host`: a hash of its address; `gap`: the longest from one regular check to the next, always the same
     // for a probe. True: now() is another.
@@ -76,7 +79,8 @@ class Detector {
     size_t sweep_at_ = least_sweep;
     size_t well_count_ = 0, ill_count_ = 0;
     uint64_t probes_ = 0;
-    double intervals_ = 0;  // their sum, ns
+    double intervals_ = 0;    // their sum, ns
+    uint64_t frozen_at_ = 0;  // interval() when it froze
     uint64_t calm_from_ = 0;
 };
 

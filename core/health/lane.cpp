@@ -70,7 +70,11 @@ Lane& Crew::home(model::BackendId id) const {
 Lane::Lane(io::Loop& loop, MakeChecker make, Crew& crew, uint64_t seed, Scheduler::Caps caps)
     : loop_(loop),
       crew_(crew),
-      probes_(seed, [this] { post(&Lane::take_commands); }),
+      probes_(
+          seed, [this] { post(&Lane::take_commands); },
+          [this](const base::Endpoint& address, const Spec& spec, Probes::Sign sign) {
+              crew_.watch.began(address.ip, sign, longest_gap(spec.pulse), loop_.clock().now());
+          }),
       scheduler_(loop.now(), caps),
       prober_(
           loop, std::move(make),

@@ -150,16 +150,26 @@ bool confirmed(const Standing& s, const model::PulseSpec& pulse) {
            (s.state == State::down && s.failures >= pulse.fall);
 }
 
+namespace {
+
+std::string failed_of_last(const Standing& s, uint32_t window) {
+    const uint32_t of = std::min<uint32_t>(window, s.counted);
+    return std::to_string(s.failures_of_last(of)) + " of the last " + std::to_string(of) + " checks failed";
+}
+
+}  // namespace
+
 std::string because(Why why, const Standing& s, const model::PulseSpec& pulse, std::string_view reason) {
     std::string words(reason);
-    if (why == Why::window) {
-        const uint32_t of = std::min<uint32_t>(pulse.window.of, s.counted);
-        return words + " (" + std::to_string(s.failures_of_last(of)) + " of the last " + std::to_string(of) +
-               " checks failed)";
-    }
+    if (why == Why::window) return words + " (" + failed_of_last(s, pulse.window.of) + ")";
     const uint32_t row = s.failures ? s.failures : s.passes;
     if (row < 2) return words;
     return words + " (" + std::to_string(row) + (s.failures ? " failures" : " passes") + " in a row)";
+}
+
+std::string window_words(const Standing& s, const model::PulseSpec& pulse) {
+    const bool keeps = s.state == State::down && s.passes >= pulse.rise && window_is_full(s, pulse.window);
+    return keeps ? "; " + failed_of_last(s, pulse.window.of) + " (window)" : "";
 }
 
 std::string held_words(uint64_t ns) {

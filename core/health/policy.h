@@ -69,6 +69,9 @@ bool confirmed(const Standing& standing, const model::PulseSpec& pulse);
 // failed)"; a single result is its own reason. Right after count() has said `why`.
 std::string because(Why why, const Standing& standing, const model::PulseSpec& pulse,
                     std::string_view reason);
+// "; 10 of the last 40 checks failed (window)" of one that has passed often enough to come up, and that its
+// window keeps down; else "".
+std::string window_words(const Standing& standing, const model::PulseSpec& pulse);
 // "; held down by damping for another 12s"
 std::string held_words(uint64_t ns);
 

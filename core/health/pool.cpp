@@ -15,17 +15,16 @@ using model::Recovery;
 constexpr uint64_t ramp_steps = 50;
 constexpr uint64_t shortest_step = 500'000'000;  // ns
 
-// Could it serve, as far as its operator is concerned?
-bool eligible(const Member& m) {
-    return m.admin == Admin::ready && m.configured > 0;
-}
-
 bool keeps(const Member& m) {
     return m.state == State::unknown && m.before > 0;
 }
 
 bool serves(const Member& m) {
     return m.state == State::up || (keeps(m) && !m.lent);
+}
+
+bool asks_for_part(const Member& m) {
+    return m.state == State::up && m.share > 0 && m.share < 100;
 }
 
 uint64_t ns(base::Nanos t) {
@@ -78,6 +77,10 @@ void limit_down(const model::PoolPolicy& policy, std::span<const Member> members
 
 }  // namespace
 
+bool eligible(const Member& m) {
+    return m.admin == Admin::ready && m.configured > 0 && (m.share > 0 || m.state != State::up);
+}
+
 std::string_view pool_state_text(PoolState state) {
     switch (state) {
         case PoolState::up:
@@ -91,23 +94,40 @@ std::string_view pool_state_text(PoolState state) {
 }
 
 namespace {
-enum Kind : uint8_t { kind_eligible = 1, kind_backup = 2, kind_serves = 4, kind_down = 8, kind_lent = 16 };
+// Slot::counted has six bits for it.
+enum Kind : uint8_t {
+    kind_eligible = 1,
+    kind_backup = 2,
+    kind_what = 4 | 8,  // one of
+    kind_serves = 4,
+    kind_down = 8,
+    kind_lent = 4 | 8,
+    kind_shares = 16,
+    kind_held = 32,
+};
 }  // namespace
 
 uint8_t Headcount::kind(const Member& m) {
     if (!eligible(m)) return 0;
-    return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | (serves(m) ? kind_serves : 0) |
-                                (m.state == State::down ? kind_down : 0) |
-                                (keeps(m) && m.lent ? kind_lent : 0));
+    const int what = serves(m) ? kind_serves : m.state == State::down ? kind_down : keeps(m) ? kind_lent : 0;
+    return static_cast<uint8_t>(kind_eligible | (m.backup ? kind_backup : 0) | what |
+                                (asks_for_part(m) ? kind_shares : 0) | (m.held ? kind_held : 0));
 }
 
 void Headcount::count(uint8_t kind, uint32_t one) {
     if (kind == 0) return;
     const bool backup = kind & kind_backup;
     (backup ? backups : primaries) += one;
-    if (kind & kind_serves) (backup ? backups_up : primaries_up) += one;
-    if (kind & kind_down) (backup ? backups_down : primaries_down) += one;
-    if (kind & kind_lent) lent += one;
+    const uint8_t what = kind & kind_what;
+    if (what == kind_serves) (backup ? backups_up : primaries_up) += one;
+    if (what == kind_down) (backup ? backups_down : primaries_down) += one;
+    if (what == kind_lent) lent += one;
+    if (kind & kind_shares) shares += one;
+    if ((kind & kind_held) && what == kind_serves && !backup) held += one;
+}
+
+uint32_t quorum_regained(const model::PoolPolicy& policy, uint32_t primaries) {
+    return std::max(policy.quorum, std::min(policy.quorum + policy.hysteresis, primaries));
 }
 
 bool counts(const model::Service& service) {
@@ -121,12 +141,12 @@ Assessment assess(const model::Service& service, const Headcount& tally, const b
     a.primaries_up = tally.primaries_up;
     a.backups = tally.backups;
     a.backups_up = tally.backups_up;
+    a.held = tally.held;
+    if (!model::scheduler_traits(service.scheduler).scales()) a.idle_shares = tally.shares;
     if (was_met && *was_met) {
         a.quorum_met = a.primaries_up + policy.hysteresis >= policy.quorum;
     } else {
-        // All that there are is always enough to come back, as far as hysteresis is concerned.
-        const uint32_t regain = was_met ? policy.quorum + policy.hysteresis : policy.quorum;
-        a.quorum_met = a.primaries_up >= std::max(policy.quorum, std::min(regain, a.primaries));
+        a.quorum_met = a.primaries_up >= (was_met ? quorum_regained(policy, a.primaries) : policy.quorum);
     }
     const size_t up = serving(tally, a), of = known(tally, a);
     a.panic = policy.panic_threshold > 0 && of > 0 && up * 100 < of * policy.panic_threshold;
@@ -147,7 +167,9 @@ Assessment assess(const model::Service& service, std::span<const Member> members
         if (divisor == 0) return a;
         a.divisor = divisor;
         for (const Member& m : members) {
-            if (eligible(m)) a.slot_sum += m.configured / divisor;
+            if (!eligible(m)) continue;
+            a.slot_sum += m.configured / divisor;
+            if (asks_for_part(m) && m.configured == divisor) ++a.idle_shares;
         }
     }
     return a;
@@ -176,6 +198,10 @@ Cause unhindered(const Assessment& pool) {
     const model::PoolPolicy& policy = service.pool;
     const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
     const bool absent_at_zero = model::absent_at_zero(service, traits);
+    // One that is out for being down stays so: back with a weight of 0 it would get the clients that its
+    // templates still bind to it.
+    const bool removed = model::effective_on_down(service, traits) == model::OnDown::remove;
+    const bool stays_out = removed && m.out && m.state != State::up;
     Decision d;
     // Whatever else is in the way of its weight. In maintenance nobody asks.
     if (m.state != State::up && m.admin != Admin::maint) d.health = 0;
@@ -183,19 +209,16 @@ Cause unhindered(const Assessment& pool) {
         const bool asked = m.admin != Admin::ready;
         if (asked) d.admin = 0;
         d.cause = !asked ? Cause::zero : m.admin == Admin::drain ? Cause::drain : Cause::maint;
-        // One that served keeps its connections, at the price of the clients that are hashed to it. One that
-        // is out for being down stays so: back with a weight of 0 it would get the clients that its templates
-        // still bind to it.
-        const bool stays_out = m.out && m.state != State::up &&
-                               model::effective_on_down(service, traits) == model::OnDown::remove;
-        d.present = !stays_out && (!absent_at_zero || (serves(m) && d.cause != Cause::maint));
+        // One that served keeps its connections, at the price of the clients that are hashed to it; who is
+        // out has none.
+        d.present = !stays_out && (!absent_at_zero || (serves(m) && !m.out && d.cause != Cause::maint));
         return d;
     }
     const uint32_t whole = whole_weight(pool, m);
     if (m.backup && !pool.backups_serve()) {
         d.pool = 0;
         d.cause = Cause::standby;
-        d.present = !absent_at_zero;
+        d.present = !absent_at_zero && !stays_out && !(removed && m.state == State::down);
         return d;
     }
     // Fail open, for those of which nothing is known as well: they are no worse than those that are down.
@@ -219,27 +242,38 @@ Cause unhindered(const Assessment& pool) {
             return d;
         }
         d.cause = Cause::down;
-        d.present = model::effective_on_down(service, traits) != model::OnDown::remove;
+        d.present = !removed;
+        return d;
+    }
+    if (m.share == 0) {  // asks for no traffic at all, which every scheduler understands
+        d.cause = m.held ? Cause::held : Cause::share;
+        d.share = 0;
+        d.present = !absent_at_zero;
         return d;
     }
     d.cause = unhindered(pool);
     if (pool.panic) {
         d.effective = whole;
+        if (m.held) d.cause = Cause::held;
         return d;
     }
 
-    if (m.back_since > 0 && policy.recovery == Recovery::history && traits.ramps())
+    // While dead ones have to serve with all of their weight, nobody who is up gets less than that.
+    const bool recovers = m.back_since > 0 && pool.kept == 0 && traits.ramps();
+    if (recovers && policy.recovery == Recovery::history)
         d.health = static_cast<uint8_t>(std::lround(std::clamp(m.ratio, 0.0F, 1.0F) * 100));
-    if (m.back_since > 0 && policy.recovery == Recovery::ramp && traits.ramps())
+    if (recovers && policy.recovery == Recovery::ramp)
         d.ramp = static_cast<uint8_t>(ramp_percent(policy, m.back_since, now));
     if (traits.scales()) d.share = std::min<uint8_t>(m.share, 100);
 
-    const uint64_t asked = uint64_t{whole} * d.health * d.ramp * d.share / 1'000'000;
-    d.effective = static_cast<uint32_t>(std::clamp<uint64_t>(asked, m.share ? 1 : 0, model::max_weight));
-    if (m.share == 0) {  // asks for no traffic at all, which every scheduler understands
-        d.share = 0;
-        d.effective = 0;
-        d.present = !absent_at_zero;
+    const auto rounded = [](uint64_t weight) {
+        return static_cast<uint32_t>(std::clamp<uint64_t>(weight, 1, model::max_weight));
+    };
+    const uint64_t all = uint64_t{whole} * d.health * d.ramp;
+    d.effective = rounded(all * d.share / 1'000'000);
+    if (m.share < 100 && d.effective == rounded(all / 10'000)) {
+        d.share = 100;
+        d.idle_share = true;
     }
     if (d.share < 100) d.cause = Cause::share;
     if (d.health < 100) d.cause = Cause::history;

@@ -30,7 +30,7 @@ struct Member {
     bool backup = false;
     bool held = false;  // it is down, and counts as what it was, since gorbd suspects itself
     bool lent = false;  // what it has of `before` max-down alone has given it: it counts as none that is up
-    bool out = false;   // it is not in the kernel now
+    bool out = false;   // it is not in the kernel now, as nobody is who is new
     State state = State::unknown;
 };
 
@@ -41,11 +41,17 @@ enum class PoolState : uint8_t {
 };
 std::string_view pool_state_text(PoolState state);
 
+// Could it serve, as far as its operator is concerned, and itself: who is up and asks for no share of its
+// weight counts for nothing, like who has none.
+bool eligible(const Member& member);
+
 // How many of which kind there are among the members: what can be kept up to date one member at a time.
 struct Headcount {
-    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // ready, with a weight
+    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // eligible()
     uint32_t primaries_down = 0, backups_down = 0;
-    uint32_t lent = 0;  // of which nothing is known, and that serve for max-down
+    uint32_t lent = 0;    // of which nothing is known, and that serve for max-down
+    uint32_t shares = 0;  // up, and asking for a part of their weight
+    uint32_t held = 0;    // primaries that count as up since gorbd suspects itself
 
     // What a member is counted as; 0: as nothing.
     static uint8_t kind(const Member& member);
@@ -62,10 +68,12 @@ struct Assessment {
     PoolState state = PoolState::down;
     bool quorum_met = false;
     bool panic = false;
-    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // ready, with a weight
-    uint32_t divisor = 1;   // of all weights, for a table of slots
-    uint32_t slot_sum = 0;  // what they add up to then
-    uint32_t kept = 0;      // down ones that max-down keeps in service
+    uint32_t primaries = 0, primaries_up = 0, backups = 0, backups_up = 0;  // eligible()
+    uint32_t divisor = 1;      // of all weights, for a table of slots
+    uint32_t slot_sum = 0;     // what they add up to then
+    uint32_t held = 0;         // of primaries_up: down, and held as what they were
+    uint32_t kept = 0;         // down ones that max-down keeps in service
+    uint32_t idle_shares = 0;  // of those that ask for a part of their weight, by which nothing changes
     // The last one, by (since, id), that may go; who went down after it stays.
     uint64_t last_out_since = UINT64_MAX;
     model::BackendId last_out = UINT64_MAX;
@@ -80,6 +88,10 @@ Assessment assess(const model::Service& service, std::span<const Member> members
 Assessment assess(const model::Service& service, const Headcount& tally, const bool* was_met);
 bool counts(const model::Service& service);
 
+// So many primaries must be up for a quorum that was lost: all that there are is always enough to come back,
+// as far as hysteresis is concerned.
+uint32_t quorum_regained(const model::PoolPolicy& policy, uint32_t primaries);
+
 // Why a weight is what it is.
 enum class Cause : uint8_t {
     none,       // nothing is in its way
@@ -92,7 +104,7 @@ enum class Cause : uint8_t {
     before,     // no check has counted yet: it keeps what it had in the kernel
     standby,    // a backup, and the primaries make the quorum
     panic,      // not up, but too many are down: it serves
-    kept,       // down, but max-down of the pool is out already: it serves
+    kept,       // down, but no more may be out (max-down): it serves
     held,       // down, but gorbd suspects itself: it serves as it did
     ramp,       // it came back a short time ago
     history,    // its last checks were not all good
@@ -103,6 +115,8 @@ struct Decision {
     uint32_t effective = 0;  // weight for the kernel
     Cause cause = Cause::unchecked;
     bool present = true;  // false: the destination is to be removed from the kernel
+    // Its pulse asks for a part of the weight, and by the scheduler or for rounding it gets all of it.
+    bool idle_share = false;
     // The factors, per cent.
     uint8_t admin = 100, health = 100, ramp = 100, share = 100, pool = 100;
     bool operator==(const Decision&) const = default;
@@ -116,7 +130,8 @@ uint64_t next_step(const model::Service& service, const Member& member, uint64_t
 // In words, for GET and the log: "down: connection refused (3 failures in a row)". "" for Cause::none.
 std::string words(const model::Service& service, const Decision& decision, const std::string& because);
 
-// The reason of each factor that is not 100 %, in words; "" where it is.
+// The reason of each factor that is not 100 %, in words; "" where it is. Of a share also why it makes no
+// difference.
 struct FactorWords {
     std::string admin, health, ramp, share, pool;
 };

@@ -17,8 +17,21 @@ std::string count(uint32_t n, const char* one, const char* many) {
     return std::to_string(n) + " " + (n == 1 ? one : many);
 }
 
-std::string share_words(const Decision& d) {
-    return "its pulse asks for " + percent(d.share) + " of the weight";
+// Of a scheduler to which a part of a weight is no part of the traffic.
+std::string not_in_proportion(const model::Service& service) {
+    return " has no effect with scheduler " + service.scheduler +
+           ", which does not send traffic in proportion to weights";
+}
+
+std::string share_words(const model::Service& service, const Decision& d) {
+    if (!d.idle_share) return "its pulse asks for " + percent(d.share) + " of the weight";
+    const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
+    const std::string asks = "that its pulse asks for a part of the weight";
+    if (!traits.scales()) return asks + not_in_proportion(service);
+    return asks + " has no effect: there is no less than the " + std::to_string(d.effective) + " it has" +
+           (traits.slots > 0
+                ? ", since the weights of the service are divided by their greatest common divisor"
+                : "");
 }
 
 std::string ramp_words(const model::Service& service, const Decision& d) {
@@ -57,14 +70,17 @@ std::string words(const model::Service& service, const Decision& d, const std::s
             return (because.empty() ? "no check has finished yet" : "no check has counted yet: " + because) +
                    "; until then it keeps the weight it had in the kernel";
         case Cause::standby:
-            return "a backup, and the primaries make the quorum of " + std::to_string(service.pool.quorum);
+            return "a backup, and the primaries make the quorum of " + std::to_string(service.pool.quorum) +
+                   (service.pool.hysteresis > 0
+                        ? ", or have not lost it (hysteresis " + std::to_string(service.pool.hysteresis) + ")"
+                        : "");
         case Cause::panic:
             return with("not up, but it serves, because fewer than " + percent(service.pool.panic_threshold) +
                             " of the backends are up (panic-threshold)",
                         because);
         case Cause::kept:
-            return with("down, but it serves, because " + percent(service.pool.max_down) +
-                            " of the backends are out already (max-down)",
+            return with("down, but it serves, because no more may be out (max-down " +
+                            percent(service.pool.max_down) + ")",
                         because);
         case Cause::held:
             return with("down, but it keeps its weight, because gorbd suspects its own machine (GET /readyz)",
@@ -74,19 +90,19 @@ std::string words(const model::Service& service, const Decision& d, const std::s
         case Cause::history:
             return percent(d.health) + " of its last checks passed";
         case Cause::share:
-            return share_words(d);
+            return share_words(service, d);
     }
     return "";
 }
 
 FactorWords factor_words(const model::Service& service, const Decision& d, const std::string& because) {
     FactorWords w;
+    if (d.share < 100 || d.idle_share) w.share = share_words(service, d);
     if (d.cause == Cause::none || d.cause == Cause::divided) return w;  // no factor is less then
     const std::string why = words(service, d, because);
     if (d.admin < 100) w.admin = why;
     if (d.health < 100) w.health = health_words(d, why, because);
     if (d.ramp < 100) w.ramp = ramp_words(service, d);
-    if (d.share < 100) w.share = share_words(d);
     if (d.cause == Cause::held) w.health = why;
     if (d.pool < 100 || d.cause == Cause::panic || d.cause == Cause::kept) w.pool = why;
     return w;
@@ -132,11 +148,21 @@ std::vector<std::string> pool_warnings(const model::Service& service, const Asse
             "when the kernel forgets it (5 minutes)");
     }
     if (policy.recovery != model::Recovery::immediate && !traits.ramps()) {
-        all.push_back("recovery " + std::string(model::recovery_text(policy.recovery)) +
-                      " has no effect with scheduler " + service.scheduler +
-                      (traits.use == model::WeightUse::hash_share
-                           ? ", whose every change of weight moves clients"
-                           : ", which does not send traffic in proportion to weights"));
+        const std::string what = "recovery " + std::string(model::recovery_text(policy.recovery));
+        all.push_back(traits.use == model::WeightUse::hash_share
+                          ? what + " has no effect with scheduler " + service.scheduler +
+                                ", whose every change of weight moves clients"
+                          : what + not_in_proportion(service));
+    }
+    if (pool.idle_shares > 0) {
+        const std::string what = "that " + count(pool.idle_shares, "backend asks", "backends ask") +
+                                 " for a part of the weight by the pulse";
+        all.push_back(
+            traits.scales()
+                ? what +
+                      " has no effect: after division by their greatest common divisor the weight is 1, "
+                      "which has no parts; with scheduler mh it has"
+                : what + not_in_proportion(service));
     }
     if (policy.quorum > pool.primaries && pool.primaries > 0) {
         all.push_back("the quorum is " + std::to_string(policy.quorum) + " and there " +
@@ -147,9 +173,18 @@ std::vector<std::string> pool_warnings(const model::Service& service, const Asse
 }
 
 std::string pool_words(const model::Service& service, const Assessment& pool) {
+    const model::PoolPolicy& policy = service.pool;
     std::string text = std::to_string(pool.primaries_up) + " of " +
-                       count(pool.primaries, "primary is", "primaries are") + " up, the quorum is " +
-                       std::to_string(service.pool.quorum);
+                       count(pool.primaries, "primary is", "primaries are") + " up, ";
+    if (pool.held > 0) text += "of which " + count(pool.held, "is", "are") + " held (GET /readyz), ";
+    text += "the quorum is " + std::to_string(policy.quorum);
+    const std::string hysteresis = " (hysteresis " + std::to_string(policy.hysteresis) + ")";
+    if (pool.quorum_met && pool.primaries_up < policy.quorum)
+        text += " and not lost until fewer than " + std::to_string(policy.quorum - policy.hysteresis) +
+                " are up" + hysteresis;
+    if (!pool.quorum_met && pool.primaries_up >= policy.quorum)
+        text +=
+            " and reached again at " + std::to_string(quorum_regained(policy, pool.primaries)) + hysteresis;
     if (pool.backups_serve() && pool.backups_up > 0)
         text += "; " + count(pool.backups_up, "backup serves", "backups serve");
     if (pool.panic) text += "; all serve, because too few are up (panic-threshold)";

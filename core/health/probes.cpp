@@ -66,6 +66,7 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
             r.share = past->share;
             r.verdict = past->verdict;
             r.checked = past->checked;
+            r.told = past->told;
         }
         if (spec->pulse.damping.hold.count() > 0) {
             Damped& damped = r.seldom().damped.emplace();
@@ -75,6 +76,7 @@ Probes::Slot Probes::subscribe(const base::Endpoint& address, const SpecPtr& spe
         r.address = address;
         r.subscriber = id;
         r.alive = true;
+        if (r.told != Sign::none) takes_over_(address, *spec, r.told);
     }
     commands_.push_back({slot, true});
     const bool first = commands_.size() == 1;
@@ -144,6 +146,7 @@ CheckView Probes::view(Slot slot, uint64_t now) const {
     v.shared = 1 + static_cast<uint32_t>(r.others());
     if (const Damped* d = r.damped()) v.recent_falls = d->falls_at(pulse.damping, now);
     v.held_ns = r.held(now);
+    v.because += window_words(r.standing, pulse);
     if (v.held_ns) v.because += held_words(v.held_ns);
     v.interval_ns = interval_of(r.standing, pulse, v.held_ns && r.standing.passes >= pulse.rise).ns;
     return v;
@@ -154,6 +157,7 @@ std::string Probes::words(Slot slot, uint64_t now, bool last) const {
     const Record& r = records_[slot];
     if (last) return std::string(r.reason.view());
     std::string words(r.because.view());
+    words += window_words(r.standing, r.spec->pulse);
     if (const uint64_t held = r.held(now)) words += held_words(held);
     return words;
 }
@@ -162,15 +166,15 @@ Probes::Past Probes::past(Slot slot) const {
     std::lock_guard lock(lock_of(slot));
     const Record& r = records_[slot];
     const Damped* damped = r.damped();
-    return {r.standing,  damped ? std::optional(*damped) : std::nullopt,
-            r.passes,    r.failures,
-            r.unknowns,  r.since_wall,
-            r.last_wall, r.latency_ns,
-            r.reason,    r.because,
-            r.warning(), r.code,
-            r.changes,   r.share,
-            r.verdict,   r.checked,
-            r.taken_over};
+    return {r.standing,   damped ? std::optional(*damped) : std::nullopt,
+            r.passes,     r.failures,
+            r.unknowns,   r.since_wall,
+            r.last_wall,  r.latency_ns,
+            r.reason,     r.because,
+            r.warning(),  r.code,
+            r.changes,    r.share,
+            r.verdict,    r.checked,
+            r.taken_over, r.told};
 }
 
 SpecPtr Probes::spec(Slot slot) const {

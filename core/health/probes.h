@@ -32,8 +32,14 @@ class Probes {
         Slot slot = 0;
         bool begun = false;  // otherwise it has ended
     };
-    // `wake`: commands have come to an empty queue. Called by any thread.
-    Probes(uint64_t seed, std::function<void()> wake) : seed_(seed), wake_(std::move(wake)) {}
+    // Of the last result, for those who look at all targets. What a probe takes over from another one is that
+    // one's, until it has a result of its own.
+    enum class Sign : uint8_t { none, good, bad };
+    // `wake`: commands have come to an empty queue. `takes_over`: a new probe begins with a sign; it is told
+    // of before the loop hears of the probe, and under a lock, so it must only note it. Called by any thread.
+    using TakesOver = std::function<void(const base::Endpoint&, const Spec&, Sign)>;
+    Probes(uint64_t seed, std::function<void()> wake, TakesOver takes_over)
+        : seed_(seed), wake_(std::move(wake)), takes_over_(std::move(takes_over)) {}
 
     // ---- backends come and go
 
@@ -83,8 +89,6 @@ class Probes {
         uint64_t latency_ns = 0;
         std::string_view reason, warning;
     };
-    // Of the last result, for those who look at all targets; what a probe took over from another is none.
-    enum class Sign : uint8_t { none, good, bad };
     struct Effect {
         uint64_t due = 0;   // when it is checked next
         bool gone = false;  // nobody subscribes any more; nothing was done
@@ -98,7 +102,7 @@ class Probes {
     // Counts the result of the check that was started at `started`.
     Effect record(Slot slot, const Result& result, uint64_t tick, uint64_t started, uint64_t now,
                   int64_t wall);
-    Sign sign(Slot slot) const;  // as effects told it last
+    Sign sign(Slot slot) const;  // as it was told last
     void subscribers(Slot slot, std::vector<model::BackendId>& ids) const;
     // After the command that it has ended: its slot is free from here on.
     void release(Slot slot);
@@ -127,7 +131,7 @@ class Probes {
         uint32_t changes = 0;
         uint8_t share = 100;
         plugin::Verdict verdict{};
-        Sign told = Sign::none;  // by an effect
+        Sign told = Sign::none;  // by an effect, or taken over
         bool checked = false, alive = false;
         bool taken_over = false;  // the state, and no check has said why yet
 
@@ -156,6 +160,7 @@ class Probes {
         plugin::Verdict verdict{};
         bool checked = false;
         bool taken_over = false;
+        Sign told = Sign::none;
     };
 
   private:
@@ -166,6 +171,7 @@ class Probes {
 
     const uint64_t seed_;
     const std::function<void()> wake_;
+    const TakesOver takes_over_;
     mutable std::array<std::mutex, stripes> locks_;  // of the records
     Chunks<Record> records_;
     Texts texts_;  // loop

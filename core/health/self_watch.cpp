@@ -14,6 +14,12 @@ void SelfWatch::turned(const base::Ip& host, Detector::Sign before, Detector::Si
     if (detector_.turned(hash_of(host), before, after, gap, in_order(now))) tell(std::move(lock));
 }
 
+void SelfWatch::began(const base::Ip& host, Detector::Sign sign, uint64_t gap, uint64_t now) {
+    if (!on_) return;
+    const std::lock_guard lock(mutex_);
+    detector_.began(hash_of(host), sign, gap, in_order(now));
+}
+
 void SelfWatch::tick(uint64_t now) {
     std::unique_lock lock(mutex_);
     if (detector_.tick(in_order(now))) tell(std::move(lock));

@@ -16,7 +16,8 @@ class SelfWatch {
     SelfWatch(const SelfSuspicion& settings, Engine::OnSuspicion on_suspicion)
         : on_(settings.on), on_suspicion_(std::move(on_suspicion)), detector_(settings) {}
 
-    // As Detector::turned(). Tells and logs what comes of it.
+    // As those of the detector. What comes of it is told and logged.
+    void began(const base::Ip& host, Detector::Sign sign, uint64_t gap, uint64_t now);
     void turned(const base::Ip& host, Detector::Sign before, Detector::Sign after, uint64_t gap,
                 uint64_t now);
     void tick(uint64_t now);

@@ -34,11 +34,11 @@ class Machine:
 
 
 class Suspicion(unittest.TestCase):
-    def daemon(self, **settings):
+    def daemon(self, *options, **settings):
         file = self.enterContext(tempfile.NamedTemporaryFile("w", suffix=".ini"))
         file.write("[health]\n" + "".join(f"{name.replace('_', '-')} = {value}\n" for name, value in settings.items()))
         file.flush()
-        return self.enterContext(Gorbd("--driver", "memory", "--config", file.name))
+        return self.enterContext(Gorbd("--driver", "memory", "--config", file.name, *options))
 
     def serve(self, gorbd, *machines, address=lambda n: f"127.0.1.{n + 1}"):
         """TARGETS backends, in turn on the ports of these machines; all are up."""
@@ -110,6 +110,23 @@ class Suspicion(unittest.TestCase):
                 gorbd.made("/service/web/alone", {"address": "127.0.1.100", "port": other.port, "pulse": PULSE})
                 gorbd.wait_for("/service/web/alone", lambda b: b["weight"]["effective"] == 100, "up")
             gorbd.wait_for("/service/web/alone", lambda b: b["weight"]["effective"] == 0, "down, and with weight 0")
+
+    def test_a_restart_during_a_freeze_takes_no_weight_away(self):
+        gorbd = self.daemon("--state-directory", self.enterContext(tempfile.TemporaryDirectory()), suspicion_thaw_after=0)
+        with Machine() as machine:
+            self.serve(gorbd, machine)
+            machine.close()
+            self.suspects(gorbd)
+            self.all_are(gorbd, "down", 100)
+            so_far = len(gorbd.log())
+            gorbd.terminate()
+            gorbd.start()
+            self.suspects(gorbd)
+            self.all_are(gorbd, "down", 100)
+            self.assertNotRegex(gorbd.log()[so_far:], r"weight set .*\bweight=0\b")
+            machine.open()
+            wait_until("it is ready again", lambda: gorbd.get("/readyz").status == 200)
+            self.all_are(gorbd, "up", 100)
 
     def test_failures_that_last_are_believed(self):
         gorbd = self.daemon(suspicion_thaw_after=8)

@@ -228,6 +228,22 @@ TEST_F(RecoveryTest, ARampThatAHeldFallInterruptsGoesOn) {
     EXPECT_EQ(all(), "100 100 100");
 }
 
+// Two of three may be out.
+TEST_P(HeldFallTest, NorIsOneOfWhoMaxDownHasServeOn) {
+    ratios = {{1, 0.5}, {2, 0.5}, {3, 0.5}};
+    service.pool.max_down = 70;
+    become();
+    for (model::BackendId id = 1; id <= 3; ++id) {
+        turn(id, State::down);
+        after(1);
+    }
+    ASSERT_EQ(all(), "0 0 100");
+    turn(3, State::up);
+    EXPECT_EQ(all(), "0 0 100");
+    turn(1, State::up);
+    EXPECT_EQ(all(), GetParam() == model::Recovery::ramp ? "10 0 100" : "50 0 100") << "which was out";
+}
+
 // Whatever decides over its weight for a while, it is still coming back after that.
 TEST_F(RecoveryTest, HistoryIsRememberedWhileSomethingElseDecides) {
     start(model::Recovery::history);

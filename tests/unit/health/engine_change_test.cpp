@@ -143,6 +143,29 @@ TEST_F(EngineChange, AnotherDampingCountsForTheFallThatHoldsItDownNow) {
     EXPECT_EQ(view(1).state, State::up);
 }
 
+TEST_F(EngineTest, EqualPulsesOfOneBackendAreOneProbeThatItSharesWithNobody) {
+    const Target twice = at_ports({{"80", seconds(1)}, {"80", seconds(1)}}),
+                 once = at_ports({{"80", seconds(1)}});
+    engine->put(twice);
+    pass_time(2 * s);
+    EXPECT_EQ(engine->counters().probes, 1U);
+    ASSERT_EQ(view(1).checks.size(), 2U);
+    EXPECT_EQ(check(1).shared, 1U);
+    Target other = twice;
+    other.id = 2;
+    other.service = "other";
+    engine->put(other);
+    EXPECT_EQ(check(1).shared, 2U);
+    engine->put(once);
+    engine->put(twice);
+    EXPECT_EQ(check(2).shared, 2U);
+    engine->remove(2);
+    EXPECT_EQ(check(1).shared, 1U);
+    engine->remove(1);
+    settle();
+    EXPECT_EQ(engine->counters().probes, 0U);
+}
+
 TEST_F(EngineTest, OfThousandsThatCanNotBeCheckedTheLogHasAHundredASecond) {
     base::set_log_level(base::LogLevel::warning);
     testing::internal::CaptureStderr();

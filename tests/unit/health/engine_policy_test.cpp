@@ -357,6 +357,10 @@ TEST_F(EnginePolicy, AWindowIsNamedAsTheReason) {
     EXPECT_EQ(view(1).state, State::down);
     EXPECT_NE(view(1).because.find("connection refused (3 of the last "), std::string::npos)
         << view(1).because;
+    pass_time(3 * s);
+    EXPECT_EQ(view(1).state, State::down) << "however often it passes now";
+    EXPECT_NE(view(1).because.find("; 3 of the last 10 checks failed (window)"), std::string::npos)
+        << view(1).because;
 }
 
 TEST_F(EnginePolicy, JitterMovesEachCheckAndNoneIsLost) {

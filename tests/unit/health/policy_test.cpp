@@ -120,6 +120,13 @@ TEST(Policy, BecauseSaysWhatDecided) {
     x = run(beginning(pulse()), {F, P});
     EXPECT_EQ(because(count(x, nullptr, pulse(), P, 0), x, pulse(), "connected"),
               "connected (2 passes in a row)");
+    // It would be up for its passes.
+    p.window = {3, 10};
+    x = run(beginning(p), {P, F, P, F, P, F, P}, p);
+    EXPECT_EQ(window_words(x, p), "") << "it wants another pass as well";
+    count(x, nullptr, p, P, 0);
+    EXPECT_EQ(x.state, State::down);
+    EXPECT_EQ(window_words(x, p), "; 3 of the last 8 checks failed (window)");
     EXPECT_EQ(held_words(42 * s + 1), "; held down by damping for another 43s");
     EXPECT_EQ(held_words(1500 * ms), "; held down by damping for another 1.5s");
 }

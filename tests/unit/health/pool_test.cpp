@@ -136,6 +136,29 @@ TEST(Pool, AShareScalesTheWeightAndLeavesAtLeastOne) {
     }
 }
 
+TEST(Pool, WhoAsksForNoShareCountsForNothing) {
+    const model::Service web = service();
+    Member unwilling = up(1);
+    unwilling.share = 0;
+    Whole w = look(web, {unwilling, backup(up(2))});
+    EXPECT_EQ(w.weights(), (Weights{0, 100}));
+    EXPECT_EQ(w.pool.state, PoolState::degraded);
+    EXPECT_EQ(w.decisions[0].cause, Cause::share);
+    EXPECT_EQ(look(web, {unwilling}).pool.state, PoolState::down);
+    EXPECT_EQ(look(web, {unwilling, up(2)}).pool.state, PoolState::up);
+
+    // Nor is it up, or out, for panic and max-down, and panic does not overrule it.
+    model::Service of = service();
+    of.pool.panic_threshold = 50;
+    w = look(of, {unwilling, up(2), down(3)});
+    EXPECT_FALSE(w.pool.panic);
+    w = look(of, {unwilling, down(2)});
+    EXPECT_EQ(w.weights(), (Weights{0, 100}));
+    of.pool.panic_threshold = 0;
+    of.pool.max_down = 50;
+    EXPECT_EQ(look(of, {unwilling, up(2), down(3), down(4)}).weights(), (Weights{0, 100, 0, 100}));
+}
+
 TEST(Pool, ARampIsLinearFromTheLeastShareAndTellsItsNextStep) {
     model::Service of = service();
     of.pool.recovery = Recovery::ramp;
@@ -310,6 +333,27 @@ TEST(Pool, NothingSwallowsClientsWithAWeightOfZero) {
     }
 }
 
+TEST(Pool, WhoIsOutIsNotBroughtBackToSwallowClients) {
+    model::Service refused = service("mh");
+    refused.pool.on_down = OnDown::remove;
+    refused.pool.refuse_fallback = true;
+    Member drained = up(1), none = up(2);
+    drained.admin = Admin::drain;
+    none.configured = 0;
+    for (const model::Service& of : {service("dh"), refused}) {
+        for (Member m : {drained, none}) {
+            EXPECT_TRUE(look(of, {m}).decisions[0].present) << "its connections go on";
+            m.out = true;
+            EXPECT_FALSE(look(of, {m}).decisions[0].present);
+        }
+        Member ready = up(3);
+        ready.out = true;
+        EXPECT_TRUE(look(of, {ready}).decisions[0].present);
+    }
+    drained.out = true;
+    EXPECT_TRUE(look(service("wrr"), {drained}).decisions[0].present);
+}
+
 TEST(Pool, WhoIsOutForBeingDownStaysOutWhateverIsAskedOfIt) {
     model::Service of = service();
     for (const model::OnDown on_down : {OnDown::weight_zero, OnDown::remove}) {
@@ -324,6 +368,24 @@ TEST(Pool, WhoIsOutForBeingDownStaysOutWhateverIsAskedOfIt) {
                 m.out = true;
                 EXPECT_EQ(look(of, {m}).decisions[0].present,
                           on_down == OnDown::weight_zero || state == State::up);
+            }
+        }
+    }
+}
+
+TEST(Pool, ABackupThatIsDownIsOutWhetherItIsCalledOrNot) {
+    for (const model::OnDown on_down : {OnDown::weight_zero, OnDown::remove}) {
+        model::Service of = service();
+        of.pool.on_down = on_down;
+        const bool stays = on_down == OnDown::weight_zero;
+        Member forgotten = backup(member(4, State::unknown));
+        forgotten.out = true;
+        for (const Member& primary : {up(1), down(1)}) {
+            const Whole w = look(of, {primary, backup(up(2)), backup(down(3)), forgotten});
+            EXPECT_TRUE(w.decisions[1].present);
+            EXPECT_EQ(w.decisions[2].present, stays);
+            if (primary.state == State::up) {
+                EXPECT_EQ(w.decisions[3].present, stays);
             }
         }
     }
@@ -417,6 +479,20 @@ TEST(Pool, MaxDownLetsThoseGoThatWentFirstAndKeepsTheOthers) {
     EXPECT_EQ(look(of, {late, early, up(4)}).weights(), (Weights{100, 100, 100}));
 }
 
+TEST(Pool, WhoIsUpGetsNoLessThanTheDeadThatMaxDownKeeps) {
+    model::Service of = service();
+    of.pool.max_down = 50;
+    of.pool.slow_start = 60s;
+    Member returned = up(1);
+    returned.back_since = 1000 * s;
+    returned.ratio = 0.5;
+    for (const Recovery recovery : {Recovery::ramp, Recovery::history}) {
+        of.pool.recovery = recovery;
+        EXPECT_EQ(look(of, {returned, down(2), down(3), down(4)}).weights(), (Weights{100, 0, 0, 100}));
+        EXPECT_LT(look(of, {returned, up(2), up(3), down(4)}).weights()[0], 100U) << "as ever";
+    }
+}
+
 TEST(Pool, RandomPoolsKeepTheRules) {
     std::mt19937_64 random(7);
     const auto below = [&](uint64_t n) { return random() % n; };
@@ -438,6 +514,7 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             m.backup = below(4) == 0;
             m.admin = below(6) == 0 ? static_cast<Admin>(1 + below(2)) : Admin::ready;
             m.back_since = below(2) ? (900 + below(100)) * s : 0;
+            if (below(4) == 0) m.share = static_cast<uint8_t>(below(3) * 50);
         }
         const bool was = below(2);
         const Whole w = look(of, members, 1000 * s, was);
@@ -459,8 +536,9 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             if (m.backup && w.pool.quorum_met) {
                 ASSERT_EQ(d.effective, 0U);
             }
-            const bool serving =
-                m.admin == Admin::ready && m.configured > 0 && (!m.backup || !w.pool.quorum_met);
+            const bool unwilling = m.share == 0 && m.state == State::up;
+            const bool serving = m.admin == Admin::ready && m.configured > 0 && !unwilling &&
+                                 (!m.backup || !w.pool.quorum_met);
             if (serving && m.state == State::up) {
                 ASSERT_GT(d.effective, 0U);
             }
