@@ -303,8 +303,11 @@ reconcile::Table Control::wanted(const model::Snapshot& snapshot, std::set<recon
     return table;
 }
 
-std::string Control::refused(const std::string& service) const {
-    return impl_->parts.sync.refused(service);
+std::string Control::refused(const model::Service& service) const {
+    std::string words = impl_->parts.sync.refused(service.name);
+    if (!words.empty()) return words;
+    words = impl_->parts.vips.refused(service.key.vip.ip);
+    return words.empty() ? words : "its VIP could not be added: " + words;
 }
 
 std::vector<Event> Control::events(uint64_t after) const {

@@ -17,7 +17,7 @@ struct Event {
     uint64_t number = 0;
     int64_t wall = 0;   // ns
     std::string kind;   // "drift", "refused", "made", "guard", "start"
-    std::string entry;  // what it is about, "10.1.0.1:80 in 10.0.0.1:80/tcp" or a name
+    std::string entry;  // what it is about, "10.1.0.1:80 in 10.0.0.1:80/tcp", a VIP or a name
     std::string before, after;
     std::string text;
 };

@@ -69,7 +69,7 @@ class Starter {
         std::vector<model::ServicePtr> some;
         std::vector<std::pair<std::string, base::Ip>> vips;
         const auto bring = [&] {
-            p_->acquire_vips(vips);
+            counts.refused += p_->acquire_vips(vips);
             vips.clear();
             counts.add(p_->sync.services(some, Sync::Why::start, &*table));
             some.clear();

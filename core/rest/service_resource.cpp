@@ -64,7 +64,7 @@ void write_standing(base::JsonWriter& out, const control::Control& control,
     }
     const auto note = control::comes_back(service);
     if (note && (gone || service.spec.deleting)) base::member(out, "note", *note);
-    const std::string refusal = control.refused(service.spec.name);
+    const std::string refusal = control.refused(service.spec);
     base::key(out, "applied");
     out.Bool(refusal.empty());
     if (refusal.empty()) return;

@@ -251,11 +251,11 @@ TEST_F(RefusedTest, AServiceThatIsMadeAtAnotherAddressIsNotRefusedAnyMore) {
     start();
     refuse(Op::Kind::add_service, ENOMEM);
     ASSERT_EQ(put({})->counts.refused, 1U);
-    ASSERT_NE(control->refused("web"), "");
+    ASSERT_NE(control->refused(service("web", vip)), "");
     table.set_hook({});
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.2:80"), {Match{true, {}}}}));
     ASSERT_TRUE(*table.service(key("10.0.0.2:80")));
-    EXPECT_EQ(control->refused("web"), "");
+    EXPECT_EQ(control->refused(service("web", "10.0.0.2:80")), "");
     EXPECT_EQ(control->events(0).back().kind, "made");
 }
 
