@@ -53,6 +53,13 @@ std::optional<std::string_view> comes_back(const model::ServiceEntry& service) {
            "remove it there, too";
 }
 
+std::optional<std::string_view> is_said_again(const model::ServiceEntry& service) {
+    if (service.origin != model::Origin::file) return std::nullopt;
+    return "a declarative file has this service, which is as the file says, but for drain and maint, when "
+           "that "
+           "is applied next, at SIGHUP or a start: change it there, too";
+}
+
 std::string what_changed(const model::Service& before, const model::Service& after) {
     return with_address(before.key.text(), after.key.text(),
                         base::differing_members(settings_of(before, &model::write_service_settings),
