@@ -280,7 +280,8 @@ Status check_keys(const model::Snapshot& now, const model::Config& config,
             config.services, *owner, {}, [](const auto& s) -> const auto& { return s.spec.name; });
         const bool moves = at != config.services.end() && at->spec.name == *owner;
         if (moves || !concerns || concerns(other)) continue;
-        return store::check_service_key(now, wanted.spec);
+        if (auto ok = store::check_service_key(now, wanted.spec); !ok)
+            return base::fail(at_fault(ok.error(), wanted.spec.name));
     }
     return {};
 }

@@ -1,5 +1,7 @@
 #include "control/words.h"
 
+#include <utility>
+
 #include "base/json_members.h"
 #include "base/json_write.h"
 #include "model/codec.h"
@@ -33,6 +35,13 @@ std::string words(const std::string& service) {
 }
 std::string words(const std::string& service, const std::string& backend) {
     return "backend " + in_quotes(backend) + " of service " + in_quotes(service);
+}
+
+base::Error at_fault(base::Error error, const std::string& service, const std::string& backend) {
+    std::string pointer = "/services/" + service;
+    if (!backend.empty()) pointer.append("/backends/").append(backend);
+    error.faults = {{std::move(pointer), error.sentence}};
+    return error;
 }
 
 base::Error exists_with_other_content(const std::string& what) {

@@ -13,6 +13,8 @@ std::string in_quotes(const std::string& name);
 std::string words(const std::string& service);                              // service "web"
 std::string words(const std::string& service, const std::string& backend);  // backend "b1" of service "web"
 
+// The error with what of a document it is about, "/services/web" or "/services/web/backends/b1".
+base::Error at_fault(base::Error error, const std::string& service, const std::string& backend = "");
 base::Error exists_with_other_content(const std::string& what);
 // Somebody else's entry of the kernel's table is where `wanted` would be; `help` says what to do.
 base::Error foreign_in_place_of(const std::string& entry, const std::string& wanted, const std::string& help);

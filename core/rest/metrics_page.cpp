@@ -245,6 +245,9 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
             control.suspicion().frozen ? 1 : 0);
     add_store(page, control.store(), snapshot->revision);
     add_reconciliation(page, control.totals(), not_applied);
+    add_one(page, "gorb_declared_refused",
+            "1 while the declarative files are not applied as they were read last, 0 also without such",
+            control.declared_refused() ? 1 : 0);
     add_checks(page, control.health_counters());
     add_one(page, "gorb_check_loops_blocked",
             "Loops of checks that are blocked now: nothing is checked there",
