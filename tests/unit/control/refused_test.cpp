@@ -277,5 +277,24 @@ TEST_F(RefusedTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAreMor
     EXPECT_LT(std::ranges::count(log, '\n'), 110);
 }
 
+TEST_F(RefusedTest, TheLogOfAChangeOfManyNamesTheFirstFewOfWhatItRemovesAddsAndChanges) {
+    start();
+    std::vector<model::Backend> all;
+    for (const char* n : {"1", "2", "3", "4", "5", "6", "7", "8"})
+        all.push_back(backend(std::string("b") + n, std::string("10.1.0.") + n + ":80"));
+    ASSERT_TRUE(run(Declare{config(all)}));
+    model::Config file = config({all[0], all[1]});
+    file.services[0].spec.scheduler = "rr";
+    file.services.insert(file.services.begin(), {service("shop", "10.0.0.2:80"), {}});
+    testing::internal::CaptureStderr();
+    const auto applied = run(Declare{file, true});
+    const std::string log = testing::internal::GetCapturedStderr();
+    ASSERT_TRUE(applied);
+    EXPECT_NE(log.find("changes=\"removed web/b3, web/b4, web/b5, web/b6, web/b7 (and 1 more); added shop; "
+                       "changed web\" added=1 changed=1 removed=6"),
+              std::string::npos)
+        << log;
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
