@@ -13,7 +13,10 @@
 namespace gorb::app {
 namespace {
 
-void tell(const base::Error& error) {
+void tell(control::Control& control, const base::Status& outcome) {
+    control.declared(outcome);
+    if (outcome) return;
+    const base::Error& error = outcome.error();
     base::log_error("the declarative files are not applied, all stays as it is", {{"error", error.sentence}});
     for (const base::Fault& fault : error.faults)
         base::log_error("declarative files", {{"field", fault.pointer}, {"problem", fault.what}});
@@ -26,16 +29,17 @@ void Reloader::read(bool force, const std::function<void()>& done) {
     const std::lock_guard lock(mutex_);
     if (!control_) return;
     if (!declared) {
-        tell(declared.error());
+        tell(*control_, base::fail(declared.error()));
         done();
         return;
     }
-    control_->submit(
-        control::Declare{std::move(declared->config), force},
-        [files = std::move(declared->files), done](const base::Result<control::Outcome>& outcome) {
-            if (!outcome) tell(with_files(outcome.error(), files));
-            done();
-        });
+    control_->submit(control::Declare{std::move(declared->config), force},
+                     [control = control_, files = std::move(declared->files),
+                      done](const base::Result<control::Outcome>& outcome) {
+                         tell(*control,
+                              outcome ? base::Status{} : base::fail(with_files(outcome.error(), files)));
+                         done();
+                     });
 }
 
 void Reloader::apply(bool force) {

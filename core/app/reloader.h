@@ -18,7 +18,7 @@ class Reloader : public std::enable_shared_from_this<Reloader> {
     // The control is used until close().
     Reloader(control::Control& control, const Settings& settings) : settings_(settings), control_(&control) {}
 
-    // Makes their services so before it returns; the log says why when they are not.
+    // Makes their services so before it returns; the log and GET /events say why when they are not.
     void apply(bool force);
     // Begins to do the same, without force: that was said of the start. While the files are read already they
     // are read once more after that.

@@ -38,7 +38,7 @@ struct Fault {
 struct Error {
     Errc code = Errc::internal;
     std::string sentence;       // for people: what failed, and what would be right
-    std::vector<Fault> faults;  // set for Errc::invalid where single fields are at fault
+    std::vector<Fault> faults;  // where single fields or objects of a document are at fault
     int os_error = 0;           // errno of the system call or the kernel's answer, 0 for none
 };
 

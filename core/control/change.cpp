@@ -11,6 +11,7 @@ const std::string& service_name(const Change& change) {
         const std::string& operator()(const PatchBackend& c) const { return c.service; }
         const std::string& operator()(const DeleteService& c) const { return c.service; }
         const std::string& operator()(const DeleteBackend& c) const { return c.service; }
+        const std::string& operator()(const KeepService& c) const { return c.service; }
         const std::string& operator()(const PutConfig&) const { return none; }
         const std::string& operator()(const Declare&) const { return none; }
         const std::string& operator()(const Adopt& c) const { return c.name; }
@@ -27,6 +28,7 @@ const std::string& backend_name(const Change& change) {
         const std::string& operator()(const PutService&) const { return none; }
         const std::string& operator()(const PatchService&) const { return none; }
         const std::string& operator()(const DeleteService&) const { return none; }
+        const std::string& operator()(const KeepService&) const { return none; }
         const std::string& operator()(const PutConfig&) const { return none; }
         const std::string& operator()(const Declare&) const { return none; }
         const std::string& operator()(const Adopt&) const { return none; }

@@ -54,6 +54,11 @@ struct DeleteBackend {
     std::optional<Match> match;
     base::Nanos drain{0};
 };
+// A service that is being removed stays, since none of its backends leaves any more: what the control itself
+// makes of that.
+struct KeepService {
+    std::string service;
+};
 
 // The whole desired state becomes this. `match` is of the state as a whole.
 struct PutConfig {
@@ -74,7 +79,7 @@ struct Adopt {
 };
 
 using Change = std::variant<PutService, PutBackend, PatchService, PatchBackend, DeleteService, DeleteBackend,
-                            PutConfig, Declare, Adopt>;
+                            KeepService, PutConfig, Declare, Adopt>;
 
 // The names of the service and of the backend that a change is about, "" for changes of many; the latter is
 // "" for changes of a service.
@@ -97,6 +102,7 @@ struct Outcome {
     bool changed = false;         // false: it was so already
     bool later = false;           // a deletion that waits for connections has begun
     Counts counts;                // of PutConfig, Declare and Adopt
+    std::string note;             // of PutConfig: what was not done as the document says, "" for nothing
 };
 
 using Done = std::function<void(base::Result<Outcome>)>;

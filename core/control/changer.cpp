@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "control/adopt.h"
 #include "control/change_log.h"
+#include "control/declared.h"
 #include "control/foreign.h"
 #include "control/retry.h"
 #include "control/rows.h"
@@ -31,16 +32,16 @@ void Changer::take(std::vector<Submitted>&& changes) {
 
 void Changer::answer(Batch& batch) {
     for (Item& item : batch.items) {
-        if (!*item.result && is_emptied(item.resolved.service)) {
-            Emptied& emptied = emptied_[item.resolved.service];
-            emptied.at = p_->clock.now() + retry_after(emptied.refusals++);
+        if (!*item.result && end_of_removal(item.resolved.service)) {
+            Ending& ending = endings_[item.resolved.service];
+            ending.at = p_->clock.now() + retry_after(ending.refusals++);
         }
         answers_.emplace_back(std::move(item.done), std::move(*item.result));
     }
 }
 
 void Changer::go_on() {
-    remove_emptied();
+    end_removals_again();
     while (!under_way_ && !waiting_.empty()) {
         const size_t count = std::min(waiting_.size(), batch_limit);
         std::vector<Submitted> changes(
@@ -220,11 +221,12 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
     }
     p_->vips.expect({});
     const std::vector<Result<reconcile::Applied>> applied = p_->applier.apply(transactions);
-    std::set<std::string> incomplete;
+    std::set<std::string> incomplete, changed;
     for (size_t i = 0; i < works.size(); ++i) {
         auto& [item, prepared] = works[i];
         if (applied[i]) {
             accept(*item, prepared, *applied[i]);
+            changed.insert(item->resolved.service);
             if (applied[i]->service_was_missing) incomplete.insert(item->resolved.service);
         } else {
             if (prepared.vip_acquire) p_->vips.release(*prepared.vip_acquire);
@@ -243,6 +245,7 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
             p_->leaving.insert({key, op.dest.address});
         if (owner) incomplete.insert(*owner);
     }
+    for (const std::string& service : changed) end_removal(service);
     // Not before all is as it should be now.
     for (const std::string& service : incomplete) p_->restore_destinations(service);
     if (refused) p_->sync.leave(*now);
@@ -296,13 +299,14 @@ void Changer::undo(const std::shared_ptr<Batch>& batch, const std::vector<base::
 void Changer::follow_up(const Step& step, Prepared& prepared) {
     if (prepared.vip_release) p_->vips.release(*prepared.vip_release);
     if (step.kind == Step::Kind::drop_service) {
-        emptied_.erase(step.service);
+        endings_.erase(step.service);
         p_->records.erase(step.service);
         p_->sync.forget(step.service);
         p_->weights.forget(step.service);
     } else if (step.kind == Step::Kind::put_backend) {
         p_->weights.mark(step.service, step.backend_row->id);
     } else if (step.kind == Step::Kind::put_service) {
+        if (!step.service_row->spec.deleting) endings_.erase(step.service);
         p_->weights.mark(step.service);
     }
     for (const model::BackendId id : prepared.forget) {
@@ -323,30 +327,33 @@ void Changer::begin_check(const Prepared& prepared) {
     if (prepared.check && p_->engine) p_->engine->put(*prepared.check);
 }
 
-// A service that is to go with its last backend goes now, if that was it.
-void Changer::after_removal(const std::string& name) {
-    if (is_emptied(name))
-        waiting_.push_front({DeleteService{name, {}, base::Nanos(0)}, [](const Result<Outcome>&) {}});
-}
-
-bool Changer::is_emptied(const std::string& name) const {
+// A service that is being removed goes when its last backend has, and stays when those that are left do: what
+// is to be done with one that has come to that.
+std::optional<Change> Changer::end_of_removal(const std::string& name) const {
     const model::SnapshotPtr now = p_->store.snapshot();
     const auto* service = now->services.find(name);
-    return service && (*service)->spec.deleting && (*service)->backends.empty();
+    if (!service || !(*service)->spec.deleting) return std::nullopt;
+    if ((*service)->backends.empty()) return DeleteService{name, {}, base::Nanos(0)};
+    if (is_called_off(**service)) return KeepService{name};
+    return std::nullopt;
 }
 
-// Those whose removal was refused and that it is time to try again.
-void Changer::remove_emptied() {
-    for (auto& [name, emptied] : emptied_) {
-        if (emptied.at == 0 || emptied.at > p_->clock.now()) continue;
-        emptied.at = 0;
-        after_removal(name);
+void Changer::end_removal(const std::string& name) {
+    if (auto end = end_of_removal(name))
+        waiting_.push_front({std::move(*end), [](const Result<Outcome>&) {}});
+}
+
+void Changer::end_removals_again() {
+    for (auto& [name, ending] : endings_) {
+        if (ending.at == 0 || ending.at > p_->clock.now()) continue;
+        ending.at = 0;
+        end_removal(name);
     }
 }
 
 uint64_t Changer::next() const {
     uint64_t at = 0;
-    for (const auto& [name, emptied] : emptied_) at = base::earlier(at, emptied.at);
+    for (const auto& [name, ending] : endings_) at = base::earlier(at, ending.at);
     return at;
 }
 
@@ -383,7 +390,6 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     if (!r.deletion) result = outcome(r);
     result.snapshot = p_->store.snapshot();
     result.changed = true;
-    if (r.deletion) after_removal(r.service);
     log_change(base::LogLevel::info, r.log, r);
     item.result = std::move(result);
 }
@@ -470,7 +476,7 @@ void Changer::apply_many(Item& item) {
     Outcome result = outcome(r);
     result.changed = true;
     item.result = std::move(result);
-    for (const std::string& name : touched) after_removal(name);
+    for (const std::string& name : touched) end_removal(name);
 }
 
 Outcome Changer::outcome(const Resolved& resolved) const {
@@ -478,6 +484,7 @@ Outcome Changer::outcome(const Resolved& resolved) const {
     result.snapshot = p_->store.snapshot();
     result.later = resolved.later;
     result.counts = resolved.counts;
+    result.note = resolved.note;
     if (const auto* service = result.snapshot->services.find(resolved.service)) {
         result.service = *service;
         if (const auto* backend = (*service)->backends.find(resolved.backend)) result.backend = *backend;

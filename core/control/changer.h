@@ -67,9 +67,9 @@ class Changer {
     bool still_free(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);
     void begin_check(const Prepared& prepared);
-    void after_removal(const std::string& service);
-    bool is_emptied(const std::string& service) const;
-    void remove_emptied();
+    std::optional<Change> end_of_removal(const std::string& service) const;
+    void end_removal(const std::string& service);
+    void end_removals_again();
     void answer(Batch& batch);
     Outcome outcome(const Resolved& resolved) const;
 
@@ -77,12 +77,12 @@ class Changer {
     std::deque<Submitted> waiting_;
     bool under_way_ = false;
     size_t undoing_ = 0;
-    // Services that were to go with their last backend, and whose removal was refused.
-    struct Emptied {
+    // Services whose removal is at its end, and of which that was refused.
+    struct Ending {
         uint64_t at = 0;  // when it is tried again; 0: it is being tried
         uint32_t refusals = 0;
     };
-    std::map<std::string, Emptied> emptied_;
+    std::map<std::string, Ending> endings_;
     std::vector<std::pair<Done, base::Result<Outcome>>> answers_;
 };
 

@@ -61,6 +61,7 @@ struct Control::Impl {
     ipvs::Info info;
     std::optional<std::vector<std::string>> schedulers;
     base::Guarded<Totals> totals;
+    std::atomic<bool> declared_refused = false;
     bool finishing = false;
     std::array<std::thread, 2> threads;
 };
@@ -303,8 +304,24 @@ reconcile::Table Control::wanted(const model::Snapshot& snapshot, std::set<recon
     return table;
 }
 
-std::string Control::refused(const std::string& service) const {
-    return impl_->parts.sync.refused(service);
+std::string Control::refused(const model::Service& service) const {
+    std::string words = impl_->parts.sync.refused(service.name);
+    if (!words.empty()) return words;
+    words = impl_->parts.vips.refused(service.key.vip.ip);
+    return words.empty() ? words : "its VIP could not be added: " + words;
+}
+
+void Control::declared(const base::Status& outcome) {
+    const bool refused = !outcome, before = impl_->declared_refused.exchange(refused);
+    if (!refused && !before) return;
+    impl_->parts.events.add(
+        {0, impl_->parts.clock.wall(), "declared", "", "", "",
+         refused ? "the declarative files are not applied, all stays as it is: " + outcome.error().sentence
+                 : "the declarative files are applied again"});
+}
+
+bool Control::declared_refused() const {
+    return impl_->declared_refused;
 }
 
 std::vector<Event> Control::events(uint64_t after) const {

@@ -125,8 +125,12 @@ class Control {
     // their backends joins what is `absent`. [any]
     reconcile::Table wanted(const model::Snapshot& snapshot,
                             std::set<reconcile::Entry>* absent = nullptr) const;
-    // What the kernel said to the last attempt to make a service, "" when it took it. [any]
-    std::string refused(const std::string& service) const;
+    // What the kernel said to the last attempt to make a service, or to add its VIP, "" when it took both.
+    // [any]
+    std::string refused(const model::Service& service) const;
+    // What came of the declarative files, for those who look at events and metrics. [any]
+    void declared(const base::Status& outcome);
+    bool declared_refused() const;                    // the last time [any]
     std::vector<Event> events(uint64_t after) const;  // [any]
     StoreStatus store() const;                        // [any]
     Totals totals() const;                            // [any]

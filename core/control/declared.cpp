@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "control/words.h"
 #include "model/rules.h"
 
 namespace gorb::control {
@@ -18,6 +19,12 @@ bool leaves(const model::Backend& backend) {
            backend.drain_timeout.count() > 0;
 }
 
+void keep(model::Backend& said, const model::Backend& is) {
+    said.admin = is.admin;
+    said.drain_then = is.drain_then;
+    said.drain_timeout = is.drain_timeout;
+}
+
 // `said` by a file of what `is`.
 void keep_admin(model::Backend& said, const model::Backend& is) {
     // A drain that the file itself asks for, and that is over: to begin it at each start would never end.
@@ -25,10 +32,7 @@ void keep_admin(model::Backend& said, const model::Backend& is) {
                       said.drain_then == DrainThen::maint && is.drain_then == DrainThen::maint &&
                       said.drain_timeout.count() > 0 && said.drain_timeout == is.drain_timeout;
     if (over) said.admin = Admin::maint;
-    if (said.admin != Admin::ready || is.admin == Admin::ready) return;
-    said.admin = is.admin;
-    said.drain_then = is.drain_then;
-    said.drain_timeout = is.drain_timeout;
+    if (said.admin == Admin::ready && is.admin != Admin::ready) keep(said, is);
 }
 
 // What no file has any more, and is on its way out, unless something else is in its place.
@@ -51,6 +55,35 @@ void keep_leaving(model::ConfigService& service, const model::ServiceEntry& now)
 
 }  // namespace
 
+std::string keep_removals(model::Config& config, const model::Snapshot& now) {
+    std::string first;
+    size_t count = 0;
+    for (model::ConfigService& service : config.services) {
+        const auto* old = now.services.find(service.spec.name);
+        if (!old || !(*old)->spec.deleting) continue;
+        for (model::Backend& backend : service.backends) {
+            const auto* was = (*old)->backends.find(backend.name);
+            if (!was || !leaves((*was)->spec)) continue;
+            model::Backend kept = backend;
+            keep(kept, (*was)->spec);
+            if (kept == backend) continue;
+            backend = std::move(kept);
+            if (count++ == 0) first = words(service.spec.name, backend.name);
+        }
+    }
+    if (count == 0) return "";
+    if (count > 1) first += " (and " + std::to_string(count - 1) + " more)";
+    return first + ": goes on leaving, since its service is being removed, which no document undoes";
+}
+
+bool is_called_off(const model::ServiceEntry& service) {
+    if (!service.spec.deleting || service.backends.empty()) return false;
+    bool any = false;
+    service.backends.for_each(
+        [&](const std::string&, const model::BackendPtr& backend) { any = any || leaves(backend->spec); });
+    return !any;
+}
+
 model::Config as_operated(model::Config config, const model::Snapshot& now) {
     for (model::ConfigService& service : config.services) {
         const auto* old = now.services.find(service.spec.name);
@@ -65,6 +98,7 @@ model::Config as_operated(model::Config config, const model::Snapshot& now) {
         }
         keep_leaving(service, **old);
     }
+    keep_removals(config, now);
     return config;
 }
 

@@ -16,8 +16,8 @@ struct Event {
     // Without gaps; the first of a run is the time of day in ms, so that those of a later run are higher.
     uint64_t number = 0;
     int64_t wall = 0;   // ns
-    std::string kind;   // "drift", "refused", "made", "guard", "start"
-    std::string entry;  // what it is about, "10.1.0.1:80 in 10.0.0.1:80/tcp" or a name
+    std::string kind;   // "drift", "refused", "made", "guard", "declared", "start"
+    std::string entry;  // what it is about, "10.1.0.1:80 in 10.0.0.1:80/tcp", a VIP or a name
     std::string before, after;
     std::string text;
 };

@@ -57,7 +57,7 @@ base::Status check_foreign(const Present& present, const model::Config& config, 
         } else if (step.kind == Kind::put_backend && !with_key.contains(step.service)) {
             ok = check_backend(present, step.old_service->spec.key, step.service, step.backend_row->spec);
         }
-        if (!ok) return ok;
+        if (!ok) return base::fail(at_fault(ok.error(), step.service, step.backend));
     }
     return {};
 }

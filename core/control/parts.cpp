@@ -61,18 +61,25 @@ Parts::Parts(Makings makings)
           std::move(makings.database), clock,
           [this](std::function<void()> reply) { inbox.reply(std::move(reply)); },
           [this] { return everything(); }),
-      vips(std::move(makings.vips),
-           [this](const base::Ip& address, bool added) {
-               store::Write write;
-               if (added) {
-                   vips_added.insert(address);
-                   write.vips_added.push_back(address);
-               } else {
-                   vips_added.erase(address);
-                   write.vips_removed.push_back(address);
-               }
-               keeper.owe(std::move(write));
-           }),
+      vips(
+          std::move(makings.vips),
+          [this](const base::Ip& address, bool added) {
+              store::Write write;
+              if (added) {
+                  vips_added.insert(address);
+                  write.vips_added.push_back(address);
+              } else {
+                  vips_added.erase(address);
+                  write.vips_removed.push_back(address);
+              }
+              keeper.owe(std::move(write));
+          },
+          [this](const base::Ip& address, const std::string& refusal) {
+              const bool made = refusal.empty();
+              events.add(
+                  {0, clock.wall(), made ? "made" : "refused", address.text(), "", "",
+                   made ? "the VIP is on this host at last" : "the VIP could not be added: " + refusal});
+          }),
       guard(makings.guard),
       repair(makings.repair) {}
 

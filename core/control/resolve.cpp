@@ -280,7 +280,8 @@ Status check_keys(const model::Snapshot& now, const model::Config& config,
             config.services, *owner, {}, [](const auto& s) -> const auto& { return s.spec.name; });
         const bool moves = at != config.services.end() && at->spec.name == *owner;
         if (moves || !concerns || concerns(other)) continue;
-        return store::check_service_key(now, wanted.spec);
+        if (auto ok = store::check_service_key(now, wanted.spec); !ok)
+            return base::fail(at_fault(ok.error(), wanted.spec.name));
     }
     return {};
 }
@@ -402,13 +403,33 @@ Result<Resolved> resolve_one(const DeleteBackend& change, const Present& present
     return r;
 }
 
+Result<Resolved> resolve_one(const KeepService& change, const Present& present) {
+    const auto* old = present.snapshot.services.find(change.service);
+    if (!old || !is_called_off(**old)) return Resolved{};
+    model::Service wanted = (*old)->spec;
+    wanted.deleting = false;
+    auto r = put_service(present, wanted, *old, false);
+    if (r) r->log = "virtual service is not removed any more, since none of its backends leaves";
+    return r;
+}
+
 Result<Resolved> resolve_one(const PutConfig& change, const Present& present) {
     if (auto ok = check_match(change.match, "the configuration", present.etag(present.snapshot.revision));
         !ok)
         return base::fail(ok.error());
-    auto r = become(present, change.config, {}, {});
+    const auto is_leaving = [&](const model::ConfigService& wanted) {
+        const auto* old = present.snapshot.services.find(wanted.spec.name);
+        return old && (*old)->spec.deleting;
+    };
+    std::optional<model::Config> kept;  // there may be 100,000 backends, and seldom any of them leaves
+    std::string note;
+    if (std::ranges::any_of(change.config.services, is_leaving))
+        note = keep_removals(kept.emplace(change.config), present.snapshot);
+    const model::Config& config = kept ? *kept : change.config;
+    auto r = become(present, config, {}, {});
     if (!r) return r;
-    if (auto ok = check_foreign(present, change.config, *r); !ok) return base::fail(ok.error());
+    if (auto ok = check_foreign(present, config, *r); !ok) return base::fail(ok.error());
+    r->note = std::move(note);
     r->log = "configuration replaced";
     const auto of_file = std::ranges::find_if(r->steps, [](const Step& step) {
         const bool drops = step.kind == Kind::drop_service || step.kind == Kind::drop_backend;

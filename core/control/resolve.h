@@ -39,6 +39,7 @@ struct Resolved {
     bool later = false;  // a deletion that waits
     bool many = false;   // refusals of the kernel are not undone but tried again
     std::string log;     // "virtual service created"
+    std::string note;    // Outcome::note
     Counts counts;
 };
 

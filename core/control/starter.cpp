@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/log.h"
+#include "control/declared.h"
 #include "reconcile/records.h"
 #include "reconcile/table.h"
 #include "store/transitions.h"
@@ -69,7 +70,7 @@ class Starter {
         std::vector<model::ServicePtr> some;
         std::vector<std::pair<std::string, base::Ip>> vips;
         const auto bring = [&] {
-            p_->acquire_vips(vips);
+            counts.refused += p_->acquire_vips(vips);
             vips.clear();
             counts.add(p_->sync.services(some, Sync::Why::start, &*table));
             some.clear();
@@ -111,9 +112,13 @@ class Starter {
                 service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
                     p_->drains.follow(name, *backend);
                 });
+                const auto ask = [&](Change change) {
+                    p_->inbox.put(Submitted{std::move(change), [](const base::Result<Outcome>&) {}});
+                };
                 if (service->spec.deleting && service->backends.empty())
-                    p_->inbox.put(Submitted{DeleteService{name, {}, base::Nanos(0)},
-                                            [](const base::Result<Outcome>&) {}});
+                    ask(DeleteService{name, {}, base::Nanos(0)});
+                else if (is_called_off(*service))
+                    ask(KeepService{name});
             });
     }
 

@@ -47,7 +47,25 @@ base::Status VipUsers::add(const base::Ip& address, Use& use, Host& host) {
     const bool intended = intended_.erase(address) > 0;
     if (intended && !use.added) noted_(address, false);  // the host has got it in the meantime
     if (*added && !intended) noted_(address, true);
+    const bool at_last = shown_.with([&](auto& map) { return map.erase(address) > 0; });
+    if (at_last && told_) told_(address, "");
     return {};
+}
+
+void VipUsers::refuse(const base::Ip& address, const std::string& words) {
+    const bool first = shown_.with([&](auto& map) { return map.insert_or_assign(address, words).second; });
+    if (first && told_) told_(address, words);
+}
+
+void VipUsers::try_again(uint64_t now) {
+    if (retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
+}
+
+std::string VipUsers::refused(const base::Ip& address) const {
+    return shown_.with([&](const auto& map) {
+        const auto at = map.find(address);
+        return at == map.end() ? std::string() : at->second;
+    });
 }
 
 base::Status VipUsers::take(const base::Ip& address, Host& host) {
@@ -71,8 +89,9 @@ std::vector<base::Status> VipUsers::acquire_anyway(const std::vector<base::Ip>& 
     std::vector<base::Status> taken;
     taken.reserve(addresses.size());
     for (const base::Ip& address : addresses) {
-        if (!taken.emplace_back(take(address, host)) && retry_at_ == 0)
-            retry_at_ = now + retry_after(failures_++);
+        if (taken.emplace_back(take(address, host))) continue;
+        refuse(address, taken.back().error().sentence);
+        try_again(now);
     }
     return taken;
 }
@@ -98,7 +117,9 @@ std::vector<base::Status> VipUsers::put_back(const std::vector<base::Ip>& addres
         if (it == uses_.end()) continue;
         it->second.lost = false;
         added[i] = add(addresses[i], it->second, host);
-        if (!added[i] && retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
+        if (added[i]) continue;
+        refuse(addresses[i], added[i].error().sentence);
+        try_again(now);
     }
     return added;
 }
@@ -109,7 +130,11 @@ void VipUsers::look(uint64_t now) {
     bool left = false;
     Host host(table_.get());
     for (auto& [address, use] : uses_) {
-        if (use.missing && !add(address, use, host)) left = true;
+        if (!use.missing) continue;
+        const base::Status added = add(address, use, host);
+        if (added) continue;
+        refuse(address, added.error().sentence);
+        left = true;
     }
     release_unused();
     left = left || retry_at_ != 0;
@@ -122,6 +147,7 @@ void VipUsers::release(const base::Ip& address) {
     if (it == uses_.end() || --it->second.services > 0) return;
     const bool added = it->second.added;
     uses_.erase(it);
+    shown_.with([&](auto& map) { map.erase(address); });
     if (added) {
         remove(address);
     } else if (intended_.erase(address) > 0) {
@@ -135,6 +161,7 @@ void VipUsers::release_all() {
         if (use.added) remove(address);
     }
     uses_.clear();
+    shown_.with([](auto& map) { map.clear(); });
 }
 
 void VipUsers::remember(const std::vector<base::Ip>& added) {

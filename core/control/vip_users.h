@@ -4,7 +4,7 @@
 // behind: who wants some asks which are missing() on this host, has these noted together with what wants
 // them, says so with intend(), and only then acquires them.
 //
-// Threads: one at a time (the control's turns).
+// Threads: refused() by any, everything else by one at a time (the control's turns).
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -12,8 +12,10 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
+#include "base/guarded.h"
 #include "base/result.h"
 #include "ipvs/vip.h"
 
@@ -24,9 +26,12 @@ class VipUsers {
     // `table` null: VIPs are somebody else's business, every call succeeds and does nothing.
     // `noted` is told of each address that is to be noted as added here although nobody intended it (it was
     // missed later), or not to be noted any more.
+    // `told` is told of each that is in use and can not be added, in whose words, and with "" when it is at
+    // last.
     using Noted = std::function<void(const base::Ip&, bool added)>;
-    VipUsers(std::unique_ptr<ipvs::VipTable> table, Noted noted)
-        : table_(std::move(table)), noted_(std::move(noted)) {}
+    using Told = std::function<void(const base::Ip&, const std::string& refusal)>;
+    VipUsers(std::unique_ptr<ipvs::VipTable> table, Noted noted, Told told = {})
+        : table_(std::move(table)), noted_(std::move(noted)), told_(std::move(told)) {}
 
     // These were added by an earlier run: where they still are, they count as added here. Those that are on
     // another interface, since that was the one to add them to, are moved.
@@ -66,6 +71,9 @@ class VipUsers {
     void look(uint64_t now);
     uint64_t next() const { return retry_at_; }
 
+    // Why one that is in use could not be added at the last attempt, "" when it could. [any]
+    std::string refused(const base::Ip& address) const;
+
   private:
     struct Use {
         size_t services = 0;
@@ -89,15 +97,19 @@ class VipUsers {
     // Counts a use and adds what is not there yet.
     base::Status take(const base::Ip& address, Host& host);
     base::Status add(const base::Ip& address, Use& use, Host& host);
+    void refuse(const base::Ip& address, const std::string& words);
+    void try_again(uint64_t now);
     void move(const std::vector<base::Ip>& added);
     void remove(const base::Ip& address);
 
     std::unique_ptr<ipvs::VipTable> table_;
     Noted noted_;
+    Told told_;
     std::set<base::Ip> earlier_;   // added by an earlier run or by this one, and used by nobody
     std::set<base::Ip> intended_;  // noted, and not added yet
     std::set<base::Ip> expected_;
     std::map<base::Ip, Use> uses_;
+    base::Guarded<std::map<base::Ip, std::string>> shown_;  // of those that are missing: why
     uint64_t retry_at_ = 0;
     uint32_t failures_ = 0;  // in a row
 };

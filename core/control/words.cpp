@@ -1,5 +1,7 @@
 #include "control/words.h"
 
+#include <utility>
+
 #include "base/json_members.h"
 #include "base/json_write.h"
 #include "model/codec.h"
@@ -35,6 +37,13 @@ std::string words(const std::string& service, const std::string& backend) {
     return "backend " + in_quotes(backend) + " of service " + in_quotes(service);
 }
 
+base::Error at_fault(base::Error error, const std::string& service, const std::string& backend) {
+    std::string pointer = "/services/" + service;
+    if (!backend.empty()) pointer.append("/backends/").append(backend);
+    error.faults = {{std::move(pointer), error.sentence}};
+    return error;
+}
+
 base::Error exists_with_other_content(const std::string& what) {
     return {base::Errc::exists, "specified object already exists: " + what +
                                     " has other content; to replace it, send If-Match with its ETag or *, to "
@@ -51,6 +60,13 @@ std::optional<std::string_view> comes_back(const model::ServiceEntry& service) {
     if (service.origin != model::Origin::file) return std::nullopt;
     return "a declarative file has it and brings it back when it is applied next, at SIGHUP or a start: "
            "remove it there, too";
+}
+
+std::optional<std::string_view> is_said_again(const model::ServiceEntry& service) {
+    if (service.origin != model::Origin::file) return std::nullopt;
+    return "a declarative file has this service, which is as the file says, but for drain and maint, when "
+           "that "
+           "is applied next, at SIGHUP or a start: change it there, too";
 }
 
 std::string what_changed(const model::Service& before, const model::Service& after) {

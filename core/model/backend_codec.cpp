@@ -11,6 +11,10 @@ using base::Fault;
 using base::ObjectReader;
 
 void read_forwarding(ObjectReader& doc, Backend& b) {
+    if (is_null(doc, "method")) {
+        b.forwarding = Backend().forwarding;
+        return;
+    }
     const auto text = doc.text("method");
     if (!text || text->empty()) return;
     const std::string name = lower(*text);
@@ -29,11 +33,10 @@ void read_forwarding(ObjectReader& doc, Backend& b) {
 // Everything but the key, on top of what `b` holds.
 void read_settings(ObjectReader& doc, Mode mode, Backend& b) {
     read_forwarding(doc, b);
-    if (const auto weight = doc.integer("weight", 0, max_weight)) b.weight = static_cast<uint32_t>(*weight);
-    if (const auto n = doc.integer("upper-threshold", 0, max_threshold))
-        b.upper_threshold = static_cast<uint32_t>(*n);
-    if (const auto n = doc.integer("lower-threshold", 0, max_threshold))
-        b.lower_threshold = static_cast<uint32_t>(*n);
+    const Backend fallback;
+    read_whole(doc, "weight", fallback.weight, 0, max_weight, b.weight);
+    read_whole(doc, "upper-threshold", fallback.upper_threshold, 0, max_threshold, b.upper_threshold);
+    read_whole(doc, "lower-threshold", fallback.lower_threshold, 0, max_threshold, b.lower_threshold);
     read_flag(doc, "backup", false, b.backup);
     if (is_null(doc, "admin")) {
         b.admin = Admin::ready;

@@ -169,7 +169,7 @@ void read_pulse(ObjectReader doc, Mode mode, PulseSpec& pulse) {
 
 std::optional<std::vector<PulseSpec>> read_several(ObjectReader& doc) {
     const auto value = doc.any("pulses");
-    if (!value) return std::nullopt;
+    if (!value || value->isEmpty()) return std::nullopt;
     constexpr const char* form =
         "must be an array of 1 to 8 pulses, each an object such as {\"type\": \"tcp\"}";
     if (value->type() != typeid(Poco::JSON::Array::Ptr)) {
@@ -285,7 +285,10 @@ std::string_view pulse_members() {
 void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {
     auto several = read_several(doc);
     std::optional<ObjectReader> single;
-    if (mode == Mode::patch || !is_null(doc, "pulse")) single = doc.object("pulse");
+    const bool reset = is_null(doc, "pulse");
+    if (!reset) single = doc.object("pulse");
+    // Without "pulses" the first of them is left, which "pulse" shows.
+    if (is_null(doc, "pulses") && pulses.size() > 1) pulses = PulseList({pulses[0]});
     if (several) {
         if (single) {
             PulseSpec first;
@@ -296,9 +299,13 @@ void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {
         pulses = std::move(*several);
         return;
     }
-    if (!single) return;
+    if (!single && !reset) return;
     if (pulses.size() > 1) {
         doc.fault("pulse", "is one of several here: give all of them, in \"pulses\"");
+        return;
+    }
+    if (reset) {
+        pulses = PulseList();
         return;
     }
     PulseSpec pulse = pulses[0];

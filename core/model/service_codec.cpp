@@ -66,7 +66,9 @@ void read_flags(ObjectReader& doc, Service& s) {
     if (!value) return;
     uint32_t flags = 0;
     std::optional<std::string> fault;
-    if (value->type() == typeid(std::string)) {
+    if (value->isEmpty()) {
+        // none
+    } else if (value->type() == typeid(std::string)) {
         std::string_view left = value->extract<std::string>();
         while (!fault && !left.empty()) {
             const size_t bar = left.find('|');
@@ -93,8 +95,9 @@ void read_flags(ObjectReader& doc, Service& s) {
 void read_persistence(ObjectReader& doc, Service& s) {
     const auto persistent = doc.any("persistent");
     const auto timeout_value = doc.any("persistence-timeout");
+    const bool reset = timeout_value && timeout_value->isEmpty();  // to the default
     std::optional<uint32_t> timeout;
-    if (timeout_value) {
+    if (timeout_value && !reset) {
         timeout = persistence_seconds(*timeout_value);
         if (!timeout) {
             doc.fault("persistence-timeout",
@@ -108,12 +111,15 @@ void read_persistence(ObjectReader& doc, Service& s) {
             doc.fault("persistence-timeout", needs_persistent);
         } else if (timeout) {
             s.persistence_s = *timeout;
+        } else if (reset && s.persistence_s != 0) {
+            s.persistence_s = default_persistence_s;
         }
         return;
     }
-    if (persistent->type() == typeid(bool)) {
-        if (persistent->extract<bool>()) {
-            s.persistence_s = timeout ? *timeout : s.persistence_s ? s.persistence_s : default_persistence_s;
+    if (persistent->isEmpty() || persistent->type() == typeid(bool)) {
+        if (!persistent->isEmpty() && persistent->extract<bool>()) {
+            const bool stays = s.persistence_s != 0 && !reset;
+            s.persistence_s = timeout ? *timeout : stays ? s.persistence_s : default_persistence_s;
             return;
         }
         if (timeout) doc.fault("persistence-timeout", needs_persistent);
@@ -147,6 +153,10 @@ std::optional<int64_t> netmask_prefix(const Var& value, bool dotted) {
 void read_netmask(ObjectReader& doc, Service& s) {
     const auto value = doc.any("netmask");
     if (!value) return;
+    if (value->isEmpty()) {
+        s.netmask = static_cast<uint8_t>(s.key.vip.ip.bits());
+        return;
+    }
     const bool v6 = s.key.vip.ip.v6();
     const auto prefix = netmask_prefix(*value, !v6);
     if (!prefix || *prefix < 1 || *prefix > (s.key.vip.ip.v4() ? 32 : 128)) {
@@ -162,7 +172,11 @@ void read_netmask(ObjectReader& doc, Service& s) {
 
 // Everything but the key, on top of what `s` holds.
 void read_settings(ObjectReader& doc, Service& s) {
-    if (const auto method = doc.text("method"); method && !method->empty()) s.scheduler = lower(*method);
+    if (is_null(doc, "method")) {
+        s.scheduler = Service().scheduler;
+    } else if (const auto method = doc.text("method"); method && !method->empty()) {
+        s.scheduler = lower(*method);
+    }
     read_flags(doc, s);
     read_persistence(doc, s);
     read_netmask(doc, s);

@@ -17,16 +17,16 @@ const std::vector<Api::Entry>& Api::table() {
         {{"GET", "/", "getRoot", ""}, &Api::root},
         {{"GET", "/service", "listServices", "expand=services"}, &Api::list_services},
         {{"GET", "/service/{service}", "getService", "expand=backends"}, &Api::get_service},
-        {{"PUT", "/service/{service}", "putService", "adopt"}, &Api::put_service},
-        {{"PATCH", "/service/{service}", "patchService", ""}, &Api::patch_service},
-        {{"DELETE", "/service/{service}", "deleteService", "drain"}, &Api::delete_service},
+        {{"PUT", "/service/{service}", "putService", "adopt", true}, &Api::put_service},
+        {{"PATCH", "/service/{service}", "patchService", "", true}, &Api::patch_service},
+        {{"DELETE", "/service/{service}", "deleteService", "drain", true}, &Api::delete_service},
         {{"GET", "/service/{service}/{backend}", "getBackend", ""}, &Api::get_backend},
-        {{"PUT", "/service/{service}/{backend}", "putBackend", "adopt"}, &Api::put_backend},
-        {{"PATCH", "/service/{service}/{backend}", "patchBackend", ""}, &Api::patch_backend},
-        {{"DELETE", "/service/{service}/{backend}", "deleteBackend", "drain"}, &Api::delete_backend},
+        {{"PUT", "/service/{service}/{backend}", "putBackend", "adopt", true}, &Api::put_backend},
+        {{"PATCH", "/service/{service}/{backend}", "patchBackend", "", true}, &Api::patch_backend},
+        {{"DELETE", "/service/{service}/{backend}", "deleteBackend", "drain", true}, &Api::delete_backend},
         {{"PUT", "/service/{service}/{backend}/pulse", "pushPulse", ""}, &Api::push_pulse},
         {{"GET", "/config", "getConfig", ""}, &Api::get_config},
-        {{"PUT", "/config", "putConfig", "force"}, &Api::put_config},
+        {{"PUT", "/config", "putConfig", "force", true}, &Api::put_config},
         {{"POST", "/plan", "postPlan", ""}, &Api::plan},
         {{"GET", "/kernel", "getKernel", ""}, &Api::get_kernel},
         {{"POST", "/kernel/adopt", "adopt", ""}, &Api::adopt},
@@ -107,6 +107,11 @@ std::optional<Response> Api::refusal(const Call& call, const Route& route) const
         return error_response(403, "a web page (this one's Origin is " + shown(r.origin) +
                                        ") may only read here, unless web-origins in [rest] of gorbd's "
                                        "configuration has it");
+    if (!route.conditional && (!r.if_match.empty() || r.if_none_match)) {
+        return error_response(400,
+                              "this request takes no condition, and would be done whatever If-Match or "
+                              "If-None-Match says: leave them out");
+    }
     if (route.method == "DELETE") return std::nullopt;
     if (r.body.empty() && route.method == "POST") return std::nullopt;
     if (is_json(r.content_type, r.body)) return std::nullopt;

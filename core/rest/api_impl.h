@@ -131,7 +131,8 @@ class Api : public std::enable_shared_from_this<Api> {
                        const Show& show);
     Show show_service() const;
     Show show_backend() const;
-    Response service_response(const model::ServiceEntry& service, Backends backends) const;
+    Response service_response(const model::ServiceEntry& service, Backends backends,
+                              std::string_view note = "") const;
     Response backend_response(const model::Service& service, const model::BackendEntry& backend,
                               const BackendStatus& status) const;
 

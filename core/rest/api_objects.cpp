@@ -15,10 +15,11 @@ base::Error no_service(const std::string& name) {
 
 // ---- services and backends, as they are
 
-Response Api::service_response(const model::ServiceEntry& service, Backends backends) const {
+Response Api::service_response(const model::ServiceEntry& service, Backends backends,
+                               std::string_view note) const {
     const size_t each = backends == Backends::names ? 24 : 1024;
     Response out = json_response(512 + service.backends.size() * each, [&](base::JsonWriter& w) {
-        write_service(w, context_.control, service, backends);
+        write_service(w, context_.control, service, backends, note);
     });
     out.etag = context_.control.etag(service.revision);
     return out;
@@ -96,13 +97,16 @@ void Api::answer_change(const Responder& respond, const base::Result<control::Ou
 }
 
 Api::Show Api::show_service() const {
-    return [this](const control::Outcome& o) { return service_response(*o.service, Backends::names); };
+    return [this](const control::Outcome& o) {
+        return service_response(*o.service, Backends::names, control::is_said_again(*o.service).value_or(""));
+    };
 }
 
 Api::Show Api::show_backend() const {
     return [this](const control::Outcome& o) {
-        return backend_response(o.service->spec, *o.backend,
-                                status_of(context_.control, o.service->spec, *o.backend));
+        BackendStatus status = status_of(context_.control, o.service->spec, *o.backend);
+        status.note = control::is_said_again(*o.service).value_or("");
+        return backend_response(o.service->spec, *o.backend, status);
     };
 }
 
@@ -144,7 +148,8 @@ void Api::delete_service(Call&& call) {
     change(std::move(call), std::move(gone), [this, health](const control::Outcome& o) {
         if (o.later) return accepted(service_response(*o.service, Backends::names));
         return json_response(512 + o.service->backends.size() * 24, [&](base::JsonWriter& w) {
-            write_service(w, context_.control, *o.service, Backends::names, health);
+            write_service(w, context_.control, *o.service, Backends::names,
+                          control::comes_back(*o.service).value_or(""), health);
         });
     });
 }

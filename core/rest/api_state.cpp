@@ -32,9 +32,11 @@ void Api::put_config(Call&& call) {
                            return control::PutConfig{std::move(config), {}, force};
                        });
         change(std::move(*call), std::move(put), [this, note](const control::Outcome& o) {
+            std::string notes = o.counts.removed > 0 ? note : "";
+            if (!notes.empty() && !o.note.empty()) notes += "; ";
+            notes += o.note;
             Response out = json_response(512, [&](base::JsonWriter& w) {
-                write_counts(w, o.counts, context_.control.etag(o.snapshot->revision),
-                             o.counts.removed > 0 ? note : "");
+                write_counts(w, o.counts, context_.control.etag(o.snapshot->revision), notes);
             });
             out.etag = context_.control.etag(o.snapshot->revision);
             return out;

@@ -214,7 +214,7 @@ void add_reconciliation(std::vector<Family>& page, const control::Totals& totals
     add_one(page, "gorb_reconcile_last_timestamp_seconds", "When the last look ended, 0 before the first",
             static_cast<double>(totals.last_round_wall) / 1e9);
     add_one(page, "gorb_services_not_applied",
-            "Virtual services that the kernel refused: they are tried again",
+            "Virtual services that the kernel refused, or whose VIP: they are tried again",
             static_cast<double>(not_applied));
 }
 
@@ -234,9 +234,9 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
     const model::SnapshotPtr snapshot = control.snapshot();
     size_t not_applied = 0;
     Rows rows;
-    snapshot->services.for_each([&](const std::string& name, const model::ServicePtr& service) {
+    snapshot->services.for_each([&](const std::string&, const model::ServicePtr& service) {
         rows.add_service(control, *service);
-        if (!control.refused(name).empty()) ++not_applied;
+        if (!control.refused(service->spec).empty()) ++not_applied;
     });
     append(text, of_service, rows.services);
     append(text, of_backend, rows.backends);
@@ -245,6 +245,9 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
             control.suspicion().frozen ? 1 : 0);
     add_store(page, control.store(), snapshot->revision);
     add_reconciliation(page, control.totals(), not_applied);
+    add_one(page, "gorb_declared_refused",
+            "1 while the declarative files are not applied as they were read last, 0 also without such",
+            control.declared_refused() ? 1 : 0);
     add_checks(page, control.health_counters());
     add_one(page, "gorb_check_loops_blocked",
             "Loops of checks that are blocked now: nothing is checked there",

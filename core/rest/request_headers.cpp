@@ -47,7 +47,10 @@ base::Result<std::optional<control::Match>> parse_if_match(std::string_view valu
         return match;
     }
     const auto wrong = [] { return base::fail(base::Errc::invalid, std::string(if_match_form)); };
-    while (true) {
+    for (bool first = true;; first = false) {
+        // Empty elements of a list are to be ignored (RFC 9110, 5.6.1.2), all of it being empty is not.
+        while (left.starts_with(',')) left = trimmed(left.substr(1));
+        if (left.empty() && !first) return match;
         const bool weak = left.starts_with("W/");
         if (weak) left.remove_prefix(2);
         const bool quoted = left.starts_with('"');
@@ -66,9 +69,7 @@ base::Result<std::optional<control::Match>> parse_if_match(std::string_view valu
         }
         if (!weak) match.tags.emplace_back(tag);
         left = trimmed(left);
-        if (left.empty()) return match;
-        if (!left.starts_with(',')) return wrong();
-        left = trimmed(left.substr(1));
+        if (!left.empty() && !left.starts_with(',')) return wrong();
     }
 }
 

@@ -13,7 +13,8 @@ struct Route {
     std::string_view method;     // "GET", which HEAD comes as (http.h)
     std::string_view pattern;    // "/service/{service}": a segment in braces takes a name
     std::string_view operation;  // operationId in openapi.json
-    std::string_view takes;  // query parameters, as read_query() has them: "expand=services", "adopt drain"
+    std::string_view takes;    // query parameters, as read_query() has them: "expand=services", "adopt drain"
+    bool conditional = false;  // takes If-Match, and If-None-Match
 };
 
 // `text` in quotes, for a sentence: what is not printable ASCII becomes "?", what is long is cut.

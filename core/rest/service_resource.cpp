@@ -55,16 +55,16 @@ void write_pool(base::JsonWriter& out, const control::PoolStatus& pool) {
 
 // Where it comes from, whether it is to stay, and whether the kernel has taken it.
 void write_standing(base::JsonWriter& out, const control::Control& control,
-                    const model::ServiceEntry& service, bool gone) {
+                    const model::ServiceEntry& service, std::string_view note) {
     base::key(out, "origin");
     base::value(out, service.origin == model::Origin::file ? "file" : "api");
     if (service.spec.deleting) {
         base::key(out, "deleting");
         out.Bool(true);
+        note = control::comes_back(service).value_or("");
     }
-    const auto note = control::comes_back(service);
-    if (note && (gone || service.spec.deleting)) base::member(out, "note", *note);
-    const std::string refusal = control.refused(service.spec.name);
+    if (!note.empty()) base::member(out, "note", note);
+    const std::string refusal = control.refused(service.spec);
     base::key(out, "applied");
     out.Bool(refusal.empty());
     if (refusal.empty()) return;
@@ -86,7 +86,7 @@ double health_of(const control::Control& control, const model::ServiceEntry& ser
 }
 
 void write_service(base::JsonWriter& out, const control::Control& control, const model::ServiceEntry& service,
-                   Backends backends, std::optional<double> health) {
+                   Backends backends, std::string_view note, std::optional<double> health) {
     out.StartObject();
     base::key(out, "name");
     base::value(out, service.spec.name);
@@ -94,7 +94,7 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
     base::value(out, control.etag(service.revision));
     base::key(out, "options");
     model::write_service_options(out, service.spec);
-    write_standing(out, control, service, health.has_value());
+    write_standing(out, control, service, note);
     base::key(out, "backends");
     out.StartArray();
     if (backends == Backends::names) {

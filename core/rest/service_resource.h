@@ -16,9 +16,11 @@ enum class Backends { names, objects };
 // `sum`: their mean. It is 1 without backends: healthy, albeit useless, as upstream has it.
 double mean_health(double sum, size_t count);
 
-// `health`: what it was, of a service that is gone; nullopt: what it is.
+// `note`: what else is to be said of it, "" for nothing. `health`: what it was, of a service that is gone;
+// nullopt: what it is.
 void write_service(base::JsonWriter& out, const control::Control& control, const model::ServiceEntry& service,
-                   Backends backends, std::optional<double> health = std::nullopt);
+                   Backends backends, std::string_view note = "",
+                   std::optional<double> health = std::nullopt);
 // What write_service() shows as health.
 double health_of(const control::Control& control, const model::ServiceEntry& service);
 

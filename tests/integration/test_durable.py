@@ -358,6 +358,27 @@ class Declared(StoreTest):
         gorbd.terminate()
         self.assertEqual(gorbd.start().get("/service").json, ["s1"])
 
+    def test_what_the_state_has_against_a_file_is_said_with_file_and_service(self):
+        self.declare("a", {"web": web(1)})
+        gorbd = self.daemon("--config", self.config)
+        gorbd.made("/service/mine", {"address": "10.0.0.9", "port": 80})
+        before = gorbd.get("/config")
+        self.declare("b", {"other": {"address": "10.0.0.9", "port": 80}})
+        words = f'{self.folder}/declared/b.json: /services/other service "mine" has the address'
+        self.reload(gorbd, words.replace('"', '\\"'))
+        self.assertEqual(gorbd.get("/config").text, before.text)
+        self.assertIn("\ngorb_declared_refused 1\n", gorbd.get("/metrics").text)
+
+        def told():
+            return [e["text"] for e in gorbd.get("/events").json["events"] if e["kind"] == "declared"]
+
+        self.assertEqual(len(told()), 1)
+        self.assertIn(words, told()[0])
+        gorbd.delete("/service/mine")
+        self.reload(gorbd, "declarative files applied")
+        wait_until(lambda: told(), lambda: told()[1:] == ["the declarative files are applied again"])
+        self.assertIn("\ngorb_declared_refused 0\n", gorbd.get("/metrics").text)
+
     def test_a_broken_file_changes_nothing_and_the_log_says_why(self):
         self.declare("a", {"web": web(1)})
         gorbd = self.daemon("--config", self.config)

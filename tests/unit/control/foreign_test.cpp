@@ -50,6 +50,9 @@ struct ForeignTest : testing::Test {
         ASSERT_FALSE(outcome);
         EXPECT_EQ(outcome.error().code, base::Errc::exists);
         EXPECT_NE(outcome.error().sentence.find("gorb did not make"), std::string::npos);
+        // What of the document it is about, for who has written it.
+        ASSERT_EQ(outcome.error().faults.size(), 1U);
+        EXPECT_EQ(outcome.error().faults[0].pointer.find("/services/"), 0U);
         EXPECT_EQ(foreign_weight(), 33);
     }
     // -1: it is not there.

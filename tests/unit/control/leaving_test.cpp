@@ -180,12 +180,43 @@ TEST_P(LeavingDocuments, ADocumentLeavesAServiceBeingRemoved) {
     EXPECT_TRUE(eventually([&] { return !web(); }));
 }
 
-TEST_P(LeavingDocuments, AServiceGoesWhenADocumentTakesItsLastBackend) {
+// One of before the removal, which has its backends ready, and one that says something else of them.
+TEST_P(LeavingDocuments, NoDocumentHasABackendOfAServiceBeingRemovedServeAgain) {
     make_web(GetParam(), 2);
     ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
-    for (const char* name : {"b1", "b2"})  // whom nobody waits for any more
-        ASSERT_TRUE(run(PatchBackend{"web", name, R"({"admin": "ready"})", {}}));
+    model::Config document = config(2);
+    document.services[0].backends[0].weight = 7;
+    const std::string kept =
+        "backend \"b1\" of service \"web\" (and 1 more): goes on leaving, since its service is being "
+        "removed, which no document undoes";
+    for (const model::Admin admin : {model::Admin::ready, model::Admin::maint, model::Admin::drain}) {
+        document.services[0].backends[1].admin = admin;
+        const auto again = apply(document);
+        ASSERT_TRUE(again) << again.error().sentence;
+        const bool told = GetParam() == model::Origin::api;
+        EXPECT_EQ(again->note, told ? kept : "");
+    }
+    EXPECT_EQ(web("b1")->spec.weight, 7U);
+    for (const char* name : {"b1", "b2"}) {
+        EXPECT_EQ(web(name)->spec.admin, model::Admin::drain);
+        EXPECT_EQ(web(name)->spec.drain_then, model::DrainThen::remove);
+        EXPECT_EQ(web(name)->spec.drain_timeout, model::drain_time(hour));
+    }
+    EXPECT_TRUE(web()->spec.deleting);
+    connections(1, 0);
+    connections(2, 0);
+    EXPECT_TRUE(eventually([&] { return !web(); }));
+}
+
+TEST_P(LeavingDocuments, AServiceGoesWithoutBackendsWhereADocumentHasNone) {
+    make_web(GetParam(), 2);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
     ASSERT_TRUE(apply(config(0)));
+    if (GetParam() == model::Origin::file) {  // which leaves what is waited for
+        ASSERT_TRUE(web("b1"));
+        connections(1, 0);
+        connections(2, 0);
+    }
     EXPECT_TRUE(eventually([&] { return !web(); }));
 }
 
@@ -397,6 +428,56 @@ TEST_F(LeavingTest, APutOfWhatIsShownChangesNothingOfAServiceBeingRemoved) {
     ASSERT_TRUE(run(PutService{other, Match{true, {}}}));
     EXPECT_TRUE(web()->spec.deleting);
     EXPECT_EQ(web()->spec.scheduler, "rr");
+}
+
+TEST_F(LeavingTest, AServiceStaysWhenThereIsNoBackendThatLeavesIt) {
+    make_web(model::Origin::api, 2);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"admin": "ready"})", {}}));
+    EXPECT_TRUE(web()->spec.deleting);
+    // The other one goes as it was asked to.
+    connections(2, 0);
+    ASSERT_TRUE(eventually([&] { return !web("b2"); }));
+    ASSERT_TRUE(eventually([&] { return !web()->spec.deleting; }));
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::ready);
+    EXPECT_TRUE(run(PutBackend{"web", backend(2), {}}));
+}
+
+TEST_F(LeavingTest, ThatAServiceStaysIsWrittenLaterWhereTheDiskRefusesIt) {
+    make_web(model::Origin::api, 1);
+    ASSERT_TRUE(run(DeleteService{"web", {}, hour}));
+    disk.hold();
+    Answer ready = submit(*control, PatchBackend{"web", "b1", R"({"admin": "ready"})", {}});
+    ASSERT_TRUE(eventually([&] { return disk.queued() > 0; }));
+    disk.release_first();
+    ASSERT_TRUE(ready.get());
+    disk.refuse(base::fail(Errc::no_space, "the disk is full"));
+    disk.release();
+    ASSERT_TRUE(eventually([&] { return refusals() >= 2; }));
+    EXPECT_TRUE(web()->spec.deleting);
+    disk.refuse({});
+    EXPECT_TRUE(eventually([&] { return !web()->spec.deleting; }));
+}
+
+TEST_F(LeavingTest, AServiceStaysAfterAStartThatFindsNoBackendThatLeavesIt) {
+    disk.content.revision = 7;
+    model::Service leaving = service();
+    leaving.deleting = true;
+    store::Loaded::BackendRow row;
+    row.spec = backend(1);
+    disk.content.services.push_back({leaving, 7, model::Origin::api, {row}});
+    restart();
+    EXPECT_TRUE(eventually([&] { return !web()->spec.deleting; }));
+}
+
+// It is drained as by a PATCH, and documents say that of a backend.
+TEST_F(LeavingTest, ADocumentMayHaveABackendServeAgainThatLeavesAServiceWhichStays) {
+    make_web(model::Origin::api, 2);
+    ASSERT_TRUE(run(DeleteBackend{"web", "b1", {}, hour}));
+    const auto again = run(PutConfig{config(2), {}, false});
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->note, "");
+    EXPECT_EQ(web("b1")->spec.admin, model::Admin::ready);
 }
 
 TEST_F(LeavingTest, AServiceBeingRemovedTakesNoNewBackend) {

@@ -251,11 +251,11 @@ TEST_F(RefusedTest, AServiceThatIsMadeAtAnotherAddressIsNotRefusedAnyMore) {
     start();
     refuse(Op::Kind::add_service, ENOMEM);
     ASSERT_EQ(put({})->counts.refused, 1U);
-    ASSERT_NE(control->refused("web"), "");
+    ASSERT_NE(control->refused(service("web", vip)), "");
     table.set_hook({});
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.2:80"), {Match{true, {}}}}));
     ASSERT_TRUE(*table.service(key("10.0.0.2:80")));
-    EXPECT_EQ(control->refused("web"), "");
+    EXPECT_EQ(control->refused(service("web", "10.0.0.2:80")), "");
     EXPECT_EQ(control->events(0).back().kind, "made");
 }
 
@@ -275,6 +275,25 @@ TEST_F(RefusedTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAreMor
     EXPECT_NE(log.find("destination could not be made"), std::string::npos);
     EXPECT_NE(log.find("more could not be made than is written out here"), std::string::npos);
     EXPECT_LT(std::ranges::count(log, '\n'), 110);
+}
+
+TEST_F(RefusedTest, TheLogOfAChangeOfManyNamesTheFirstFewOfWhatItRemovesAddsAndChanges) {
+    start();
+    std::vector<model::Backend> all;
+    for (const char* n : {"1", "2", "3", "4", "5", "6", "7", "8"})
+        all.push_back(backend(std::string("b") + n, std::string("10.1.0.") + n + ":80"));
+    ASSERT_TRUE(run(Declare{config(all)}));
+    model::Config file = config({all[0], all[1]});
+    file.services[0].spec.scheduler = "rr";
+    file.services.insert(file.services.begin(), {service("shop", "10.0.0.2:80"), {}});
+    testing::internal::CaptureStderr();
+    const auto applied = run(Declare{file, true});
+    const std::string log = testing::internal::GetCapturedStderr();
+    ASSERT_TRUE(applied);
+    EXPECT_NE(log.find("changes=\"removed web/b3, web/b4, web/b5, web/b6, web/b7 (and 1 more); added shop; "
+                       "changed web\" added=1 changed=1 removed=6"),
+              std::string::npos)
+        << log;
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ struct Interface {
     std::map<base::Ip, bool> noted_first;
     Disk* disk = nullptr;
     size_t read = 0;  // so often
+    bool refuses = false;
 
     bool noted(const base::Ip& address) const {
         const std::lock_guard lock(disk->mutex);
@@ -41,6 +42,7 @@ class Vips final : public ipvs::VipTable {
         return interface_->has;
     }
     base::Result<bool> add(const base::Ip& address, const std::set<base::Ip>&) override {
+        if (interface_->refuses) return base::fail(base::Errc::refused, "the interface takes none");
         interface_->noted_first[address] = interface_->noted(address);
         return interface_->has.insert(address).second;
     }
@@ -59,9 +61,10 @@ base::Ip ip(const std::string& text) {
 }
 
 struct VipsTest : testing::Test {
+    base::ManualClock clock{1000 * base::second};
     ipvs::MemoryDriver table;
     Disk disk;
-    Interface interface { {}, {}, &disk };
+    Interface interface { {}, {}, &disk, 0, false };
     plugin::Registry registry;
     std::unique_ptr<Control> control;
 
@@ -73,6 +76,7 @@ struct VipsTest : testing::Test {
         Options options;
         options.repair_drift = repair_drift;
         options.reconcile_period_ns = 0;
+        options.clock = &clock;
         control.reset();
         control =
             std::make_unique<Control>(std::make_unique<SharedTable>(table), std::make_unique<Vips>(interface),
@@ -80,6 +84,24 @@ struct VipsTest : testing::Test {
         ASSERT_TRUE(control->start());
     }
     base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
+    // The control has had its turn at a time that is so much later.
+    void pass(uint64_t ns) {
+        clock.advance(ns);
+        for (int turn = 0; turn < 2; ++turn) ASSERT_TRUE(look(*control));
+    }
+    // Events of a kind, "10.0.0.1: the VIP ..." each.
+    std::vector<std::string> told(const std::string& kind) const {
+        std::vector<std::string> out;
+        for (const Event& event : control->events(0)) {
+            if (event.kind == kind) out.push_back(event.entry + ": " + event.text);
+        }
+        return out;
+    }
+    static model::Config web() {
+        model::Config config;
+        config.services.push_back({service("web", "10.0.0.1:80"), {}});
+        return config;
+    }
     // What the writes leave of an address: is it noted in the end?
     bool noted_at_the_end(const std::string& address) {
         control->stop();
@@ -143,6 +165,53 @@ TEST_F(VipsTest, AStartNotesThoseThatItAdds) {
     EXPECT_TRUE(interface.has.contains(ip("10.0.0.1")));
     EXPECT_TRUE(interface.noted_first[ip("10.0.0.1")]);
     EXPECT_TRUE(noted_at_the_end("10.0.0.1"));
+}
+
+constexpr char vip_refused[] = "its VIP could not be added: the interface takes none";
+const std::vector<std::string> told_refused{"10.0.0.1: the VIP could not be added: the interface takes none"};
+const std::vector<std::string> told_made{"10.0.0.1: the VIP is on this host at last"};
+
+TEST_F(VipsTest, AServiceOfAConfigurationIsShownAsNotAppliedUntilItsVipIsAdded) {
+    start();
+    interface.refuses = true;
+    EXPECT_EQ(run(PutConfig{web(), {}, false})->counts.refused, 1U);
+    EXPECT_EQ(control->refused(service("web", "10.0.0.1:80")), vip_refused);
+    pass(60 * base::second);  // tried again and refused again, which is told once
+    EXPECT_EQ(control->refused(service("web", "10.0.0.1:80")), vip_refused);
+    EXPECT_EQ(told("refused"), told_refused);
+    EXPECT_EQ(told("made"), std::vector<std::string>{});
+    interface.refuses = false;
+    pass(60 * base::second);
+    EXPECT_EQ(control->refused(service("web", "10.0.0.1:80")), "");
+    EXPECT_EQ(told("made"), told_made);
+    EXPECT_TRUE(interface.has.contains(ip("10.0.0.1")));
+}
+
+TEST_F(VipsTest, AfterAStartAServiceIsShownAsNotAppliedUntilItsVipIsAdded) {
+    disk.content.revision = 7;
+    disk.content.services.push_back({service("web", "10.0.0.1:80"), 1, model::Origin::api, {}});
+    interface.refuses = true;
+    testing::internal::CaptureStderr();
+    start();
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("refused=1"), std::string::npos);
+    EXPECT_EQ(control->refused(service("web", "10.0.0.1:80")), vip_refused);
+    EXPECT_EQ(told("refused"), told_refused);
+    interface.refuses = false;
+    pass(60 * base::second);
+    EXPECT_EQ(control->refused(service("web", "10.0.0.1:80")), "");
+    EXPECT_EQ(told("made"), told_made);
+}
+
+TEST_F(VipsTest, OfAServiceThatIsGoneNoRefusalOfItsVipIsLeft) {
+    start();
+    interface.refuses = true;
+    ASSERT_TRUE(run(PutConfig{web(), {}, false}));
+    ASSERT_TRUE(run(DeleteService{"web", {}}));
+    EXPECT_EQ(control->refused(service("web", "10.0.0.1:80")), "");
+    // A change of one object leaves no trace of it.
+    ASSERT_FALSE(run(PutService{service("one", "10.0.0.2:80"), {}}));
+    EXPECT_EQ(control->refused(service("one", "10.0.0.2:80")), "");
+    EXPECT_EQ(told("refused"), told_refused);
 }
 
 TEST_F(VipsTest, OneWhoseServiceTheKernelRefusedIsGoneAndNotNoted) {

@@ -57,7 +57,7 @@ TEST(ReadBackend, ForwardingHasUpstreamsAndIpvsadmsNames) {
     for (const char* name : {"nat", "masq", "NAT"}) EXPECT_EQ(forwarding(name), Forwarding::nat);
     for (const char* name : {"tunnel", "ipip", "Tunnel"}) EXPECT_EQ(forwarding(name), Forwarding::tunnel);
     for (const char* name : {"dr", "gate", "DR"}) EXPECT_EQ(forwarding(name), Forwarding::dr);
-    for (const char* bad : {"\"local\"", "0", "null"}) {
+    for (const char* bad : {"\"local\"", "0", "[]"}) {
         EXPECT_EQ(pointers_of(backend(with_key("\"method\": " + std::string(bad)))), "/method") << bad;
     }
 }
@@ -65,7 +65,7 @@ TEST(ReadBackend, ForwardingHasUpstreamsAndIpvsadmsNames) {
 TEST(ReadBackend, AWeightOfZeroIsADrainAndANegativeOneAFault) {
     EXPECT_EQ(backend(with_key("\"weight\": 0")).value().weight, 0U);
     EXPECT_EQ(backend(with_key("\"weight\": 65535")).value().weight, 65535U);
-    for (const char* bad : {"-1", "65536", "\"100\"", "1.5", "null"}) {
+    for (const char* bad : {"-1", "65536", "\"100\"", "1.5", "[]"}) {
         EXPECT_EQ(pointers_of(backend(with_key("\"weight\": " + std::string(bad)))), "/weight") << bad;
     }
 }
@@ -206,8 +206,27 @@ TEST_F(PatchBackend, NullRemovesAnArgumentAndResetsTheRest) {
     EXPECT_TRUE(patch(R"({"pulse": {"args": null}})").value().pulses[0].args.empty());
     EXPECT_EQ(patch(R"({"pulse": {"args": null, "path": "/y"}})").value().pulses[0].args,
               (Args{{"path", "\"/y\""}}));
-    EXPECT_EQ(pointers_of(patch(R"({"weight": null, "pulse": {"type": null}})")), "/pulse/type /weight");
-    EXPECT_EQ(pointers_of(patch(R"({"pulse": null})")), "/pulse");
+    EXPECT_EQ(pointers_of(patch(R"({"pulse": {"type": null}})")), "/pulse/type");
+    expected = Backend();
+    expected.name = now.name;
+    expected.address = now.address;
+    EXPECT_EQ(patch(R"({"weight": null, "method": null, "upper-threshold": null, "lower-threshold": null,
+                        "backup": null, "admin": null, "pulse": null, "pulses": null})")
+                  .value(),
+              expected);
+}
+
+TEST_F(PatchBackend, NullInPlaceOfSeveralPulsesLeavesTheFirst) {
+    const Backend several = patch(R"({"pulses": [{"type": "tcp", "rise": 5}, {"type": "icmp"}]})").value();
+    ASSERT_EQ(several.pulses.size(), 2U);
+    const auto of = [&](const char* body) { return patch_backend(several, body); };
+    ASSERT_EQ(of(R"({"pulses": null})")->pulses.size(), 1U);
+    EXPECT_EQ(of(R"({"pulses": null})")->pulses[0].rise, 5U);
+    EXPECT_EQ(of(R"({"pulses": null, "pulse": {"fall": 7}})")->pulses[0].rise, 5U);
+    EXPECT_EQ(of(R"({"pulses": null, "pulse": null})")->pulses, PulseList());
+    EXPECT_EQ(pointers_of(of(R"({"pulse": null})")), "/pulse");  // which of them?
+    // Of one it takes nothing.
+    EXPECT_EQ(patch(R"({"pulses": null})").value(), now);
 }
 
 TEST_F(PatchBackend, ArgumentsAreMergedAsRfc7396Says) {

@@ -15,9 +15,9 @@ namespace gorb::model::codec_property_test {
 namespace {
 
 // What has its default is left out when written: in a patch that means "as it is", and null the default.
-const std::vector<std::string> pool_members = {"on-down",    "fallback",         "recovery",
-                                               "slow-start", "slow-start-least", "quorum",
-                                               "hysteresis", "panic-threshold",  "max-down"};
+const std::vector<std::string> pool_members = {
+    "on-down",    "fallback",        "recovery", "slow-start",          "slow-start-least", "quorum",
+    "hysteresis", "panic-threshold", "max-down", "persistence-timeout", "netmask"};
 const std::vector<std::string> backend_members = {"drain-timeout", "drain-then"};
 const std::vector<std::string> policy_members = {"fast-interval", "down-interval", "backoff", "jitter",
                                                  "window",        "damping",       "initial", "address",

@@ -103,7 +103,7 @@ TEST(ReadService, FlagsOfNoOrAnotherSchedulerAreFaults) {
           R"("method": "wrr", "flags": "sh-port")", R"("method": "wrr", "flags": "flag-1")",
           R"("method": "sh", "flags": ["sh-port", 1])", R"("method": "sh", "flags": 8)",
           R"("method": "sh", "flags": "sh-port||sh-port")", R"("method": "sh", "flags": "flag-3")",
-          R"("method": "sh", "flags": null)", R"("method": "sh", "flags": "|")"}) {
+          R"("method": "sh", "flags": {})", R"("method": "sh", "flags": "|")"}) {
         EXPECT_EQ(pointers_of(service(with_key(bad))), "/flags") << bad;
     }
     EXPECT_NE(faults_of(service(with_key(R"("method": "mh", "flags": "sh-port")")))
@@ -126,7 +126,7 @@ TEST(ReadService, PersistenceHasFourSpellings) {
 
 TEST(ReadService, OtherPersistenceIsAFault) {
     for (const char* bad : {"0", "-1", "2592001", "1.5", "\"1.5s\"", "\"500ms\"", "\"721h\"", "\"yes\"",
-                            "\"60\"", "null", "{}"}) {
+                            "\"60\"", "[]", "{}"}) {
         EXPECT_EQ(pointers_of(service(with_key("\"persistent\": " + std::string(bad)))), "/persistent")
             << bad;
         EXPECT_EQ(pointers_of(service(
@@ -139,6 +139,23 @@ TEST(ReadService, OtherPersistenceIsAFault) {
               "/persistence-timeout");
     EXPECT_EQ(pointers_of(service(with_key(R"("persistent": 61, "persistence-timeout": 60)"))),
               "/persistence-timeout");
+}
+
+TEST(ReadService, NullIsTheDefaultOfPersistenceToo) {
+    EXPECT_EQ(persistence(R"("persistent": null, "persistence-timeout": null, "netmask": null)"), 0U);
+    EXPECT_EQ(persistence(R"("persistent": true, "persistence-timeout": null)"), 300U);
+    EXPECT_EQ(persistence(R"("persistent": 60, "persistence-timeout": null)"), 60U);
+    EXPECT_EQ(pointers_of(service(with_key(R"("persistent": null, "persistence-timeout": 60)"))),
+              "/persistence-timeout");
+    const Service now =
+        service(with_key(R"("method": "sh", "flags": "sh-port", "persistent": 60, "netmask": 24)")).value();
+    const auto patched = [&](const char* body) { return patch_service(now, body).value(); };
+    EXPECT_EQ(patched(R"({"persistence-timeout": null})").persistence_s, 300U);
+    EXPECT_EQ(patched(R"({"persistent": true, "persistence-timeout": null})").persistence_s, 300U);
+    EXPECT_EQ(patched(R"({"netmask": null})").netmask, 32);
+    EXPECT_EQ(patched(R"({"flags": null})").flags, 0U);
+    EXPECT_EQ(patched(R"({"persistent": null, "method": null, "flags": null})"),
+              service(with_key(R"("flags": "")")).value());
 }
 
 TEST(ReadService, ANetmaskHasThreeSpellings) {
@@ -158,7 +175,7 @@ TEST(ReadService, ANetmaskHasThreeSpellings) {
 TEST(ReadService, AnotherNetmaskIsAFault) {
     for (const char* bad :
          {"0", "33", "-1", "24.5", "\"255.0.255.0\"", "\"0.0.0.0\"", "\"/\"", "\"/33\"", "\"\"", "\"24x\"",
-          "\"/+4\"", "\"/ 24\"", "\"/999999999999\"", "true", "null", "\"::\"", "280"}) {
+          "\"/+4\"", "\"/ 24\"", "\"/999999999999\"", "true", "{}", "\"::\"", "280"}) {
         EXPECT_EQ(pointers_of(service(with_key("\"persistent\": true, \"netmask\": " + std::string(bad)))),
                   "/netmask")
             << bad;
@@ -269,9 +286,8 @@ TEST_F(PatchService, TheRulesAreAppliedToTheResult) {
     EXPECT_EQ(pointers_of(patch(R"({"persistent": false})")), "/port");
 }
 
-TEST_F(PatchService, UnknownFieldsAndNullAreFaults) {
-    EXPECT_EQ(pointers_of(patch(R"({"name": "x", "method": null, "persistent": null})")),
-              "/method /name /persistent");
+TEST_F(PatchService, UnknownFieldsAreFaults) {
+    EXPECT_EQ(pointers_of(patch(R"({"name": "x", "mthod": null, "persistent": true})")), "/mthod /name");
 }
 
 TEST(ReadService, PoolPolicyIsReadAndWrittenWhereItIsNotTheDefault) {

@@ -254,6 +254,29 @@ TEST_F(ConfigTest, WhatTheKernelRefusesIsShownAndTriedAgain) {
     EXPECT_THAT(get("/events").body, HasSubstr("made at attempt "));
 }
 
+// What a file does not say goes when it is applied next, so the answer says where to say it as well.
+TEST_F(ConfigTest, AChangeOfWhatADeclarativeFileHasSaysThatItIsAsTheFileSays) {
+    const std::string files =
+        R"({"web":{"address":"10.0.0.1","port":80,"backends":{"b1":{"address":"10.1.0.1","port":80}}}})";
+    const auto says = [](const Response& response) {
+        EXPECT_EQ(response.status, 200) << response.body;
+        const Json j = json(response);
+        return j.has("note") && j["note"].text().find("change it there, too") != std::string::npos;
+    };
+    declare_files(files);
+    EXPECT_TRUE(says(call("PUT", "/service/web/b2", R"({"address":"10.1.0.2","port":80})")));
+    EXPECT_TRUE(says(call("PATCH", "/service/web/b1", R"({"weight":7})")));
+    EXPECT_TRUE(says(call("PATCH", "/service/web", R"({"quorum":2})")));
+    EXPECT_TRUE(says(call("PUT", "/service/web", R"({"address":"10.0.0.1","port":80,"method":"rr"})", "*")));
+    for (const char* path : {"/service/web", "/service/web/b1"}) EXPECT_FALSE(json(get(path)).has("note"));
+    declare_files(files);
+    EXPECT_EQ(get("/service/web/b2").status, 404);
+    EXPECT_EQ(json(get("/service/web/b1"))["options"]["weight"], 100);
+    // Not of what is of no file.
+    EXPECT_FALSE(says(call("PUT", "/service/other", R"({"address":"10.0.0.2","port":80})")));
+    EXPECT_FALSE(says(call("PUT", "/service/other/b1", R"({"address":"10.1.0.2","port":80})")));
+}
+
 TEST_F(ConfigTest, OnlyWholeConfigurationsMayBeLarge) {
     for (const Route& route : api_routes()) {
         EXPECT_EQ(takes_large_body(route.method, route.pattern),

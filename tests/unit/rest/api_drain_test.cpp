@@ -66,17 +66,9 @@ TEST_F(DrainTest, AServiceGoesWithTheLastConnectionOfItsBackends) {
 // What a file has comes back with it, so the answer says where to remove it as well.
 TEST_F(DrainTest, ADeletionOfWhatADeclarativeFileHasSaysThatItComesBack) {
     const auto declare = [&] {
-        auto config = model::read_config(
-            R"({"services":{"web":{"address":"10.0.0.1","port":80,"backends":{"b1":{"address":"10.1.0.1",)"
-            R"("port":8080},"b2":{"address":"10.1.0.2","port":8080},"b3":{"address":"10.1.0.3","port":8080}}}}})",
-            {});
-        ASSERT_TRUE(config);
-        std::promise<void> done;
-        control->submit(control::Declare{std::move(*config)}, [&](const base::Result<control::Outcome>& o) {
-            EXPECT_TRUE(o) << o.error().sentence;
-            done.set_value();
-        });
-        done.get_future().wait();
+        declare_files(R"({"web":{"address":"10.0.0.1","port":80,"backends":{)"
+                      R"("b1":{"address":"10.1.0.1","port":8080},"b2":{"address":"10.1.0.2","port":8080},)"
+                      R"("b3":{"address":"10.1.0.3","port":8080}}}})");
     };
     declare();
     connections(1, 3);

@@ -62,6 +62,30 @@ TEST_F(ApiTest, UnknownQueryParametersAre400) {
     EXPECT_EQ(get("/plugins?verbose=1").status, 400);
 }
 
+TEST_F(ApiTest, AConditionWhereNoneIsTakenIs400AndNothingIsDone) {
+    make_web(1);
+    const std::vector<std::array<const char*, 3>> requests{
+        {"POST", "/reconcile", ""},
+        {"POST", "/plan", R"({"services":{}})"},
+        {"POST", "/kernel/adopt", R"({"address":"10.0.0.9","port":80})"},
+        {"PUT", "/service/web/b1/pulse", R"({"status":"pass"})"},
+        {"PUT", "/log", R"({"level":"error"})"},
+    };
+    for (const auto& [method, path, body] : requests) {
+        Request none_match;
+        none_match.method = method;
+        none_match.path = path;
+        none_match.body = body;
+        none_match.if_none_match = "*";
+        for (const Response& no : {call(method, path, body, "\"a-1\""), send(std::move(none_match))}) {
+            EXPECT_EQ(no.status, 400) << path;
+            EXPECT_NE(error(no).find("takes no condition"), std::string::npos) << error(no);
+        }
+    }
+    EXPECT_NE(json(get("/log"))["level"].text(), "error");
+    EXPECT_EQ(call("GET", "/service/web", "", "\"a-1\"").status, 200);  // of what is shown it is not asked
+}
+
 TEST_F(ApiTest, MalformedJsonIs400AndSaysWhere) {
     for (const char* body : {"", "{", "[]", "1", "{\"port\":}", "{\"a\":1,\"a\":2}", "{} x"}) {
         const auto r = call("PUT", "/service/web", body);

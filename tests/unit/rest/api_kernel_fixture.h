@@ -1,5 +1,6 @@
 // What tests of the kernel's table and of drift do behind the API's back.
 #pragma once
+#include <future>
 #include <map>
 #include <optional>
 #include <string>
@@ -60,6 +61,17 @@ struct KernelTest : ApiTest {
             wait_for("/service/web/b" + std::to_string(n),
                      [](const Json& j) { return j["weight"]["effective"] == 100; });
         }
+    }
+    // As declarative files that have these services are applied.
+    void declare_files(const std::string& services) {
+        auto config = model::read_config("{\"services\":" + services + "}", {});
+        ASSERT_TRUE(config);
+        std::promise<void> done;
+        control->submit(control::Declare{std::move(*config)}, [&](const base::Result<control::Outcome>& o) {
+            EXPECT_TRUE(o) << o.error().sentence;
+            done.set_value();
+        });
+        done.get_future().wait();
     }
     // Has /metrics the line, or comes it to have it? Numbers of a round stand there a moment after its
     // answer.

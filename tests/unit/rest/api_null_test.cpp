@@ -16,6 +16,13 @@ std::string nulls(const std::vector<std::string>& names) {
 struct ApiNullTest : ApiTest {
     const std::string service = R"("address":"10.0.0.1","port":80)";
     const std::string backend = R"("address":"10.1.0.1","port":80)";
+
+    // The text of what is configured.
+    std::string options(const std::string& target) {
+        const std::string body = get(target).body;
+        const size_t from = body.find("\"options\":");
+        return body.substr(from, body.find("\"origin\"") - from);
+    }
 };
 
 TEST_F(ApiNullTest, OfAServiceItIsTheDefault) {
@@ -26,12 +33,20 @@ TEST_F(ApiNullTest, OfAServiceItIsTheDefault) {
         EXPECT_EQ(put.status, 200) << put.body;
     }
     // All at once, in place of something else.
-    ASSERT_EQ(call("PUT", "/service/web", "{" + service + R"(,"quorum":3,"slow-start":"30s"})", "*").status,
-              200);
+    const std::string plain = options("/service/web");
+    const auto changed = [&] {
+        const std::string other = R"(,"method":"wlc","quorum":3,"slow-start":"30s","persistent":600})";
+        ASSERT_EQ(call("PUT", "/service/web", "{" + service + other, "*").status, 200);
+        ASSERT_NE(options("/service/web"), plain);
+    };
+    changed();
     const auto put = call("PUT", "/service/web", "{" + service + "," + nulls(names) + "}", "*");
     ASSERT_EQ(put.status, 200) << put.body;
-    const Json options = json(put)["options"];
-    for (const std::string& name : names) EXPECT_FALSE(options.has(name.c_str())) << name;
+    EXPECT_EQ(options("/service/web"), plain);
+    changed();
+    const auto patch = call("PATCH", "/service/web", "{" + nulls(contract.nullable("ServicePatch")) + "}");
+    ASSERT_EQ(patch.status, 200) << patch.body;
+    EXPECT_EQ(options("/service/web"), plain);
 }
 
 TEST_F(ApiNullTest, OfABackendAndItsPulseItIsTheDefault) {
@@ -45,13 +60,24 @@ TEST_F(ApiNullTest, OfABackendAndItsPulseItIsTheDefault) {
     for (const std::string& name : of_backend) bodies.push_back("{" + backend + "," + nulls({name}) + "}");
     for (const std::string& name : of_pulse)
         bodies.push_back("{" + backend + R"(,"pulse":{"type":"tcp",)" + nulls({name}) + "}}");
-    bodies.push_back("{" + backend + "," + nulls(of_backend) + R"(,"pulse":{)" + nulls(of_pulse) + "}}");
+    bodies.push_back("{" + backend + "," + nulls(of_backend) + "}");
     for (const std::string& body : bodies) {
         const auto put = call("PUT", "/service/web/b1", body);
         EXPECT_EQ(put.status, 200) << body << " " << put.body;
     }
     const auto patched = call("PATCH", "/service/web/b1", R"({"pulse":{)" + nulls(of_pulse) + "}}");
     EXPECT_EQ(patched.status, 200) << patched.body;
+    ASSERT_EQ(call("PATCH", "/service/web/b1",
+                   R"({"weight":7,"upper-threshold":9,"pulses":[{"type":"tcp","rise":7},{"type":"tcp"}]})")
+                  .status,
+              200);
+    const auto reset = call("PATCH", "/service/web/b1", "{" + nulls(contract.nullable("BackendPatch")) + "}");
+    ASSERT_EQ(reset.status, 200) << reset.body;
+    const Json options = json(reset)["options"];
+    EXPECT_EQ(options["weight"], 100);
+    EXPECT_EQ(options["upper-threshold"], 0);
+    EXPECT_EQ(options["pulse"]["rise"], 2);
+    EXPECT_FALSE(options.has("pulses"));
 }
 
 TEST_F(ApiNullTest, OfAWholeConfigurationItIsTheDefault) {

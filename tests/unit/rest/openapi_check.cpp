@@ -64,6 +64,7 @@ void OpenApi::add(const std::string& method, const char* path, const Value& meth
             const std::string in = parameter["in"].GetString();
             if (in == "query") op.query.insert(parameter["name"].GetString());
             if (in == "path") op.path_names.insert(parameter["name"].GetString());
+            if (in == "header") op.headers.insert(parameter["name"].GetString());
         }
     }
     GORB_CHECK(operations_.emplace(op.id, op).second);

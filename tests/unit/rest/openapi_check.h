@@ -25,6 +25,7 @@ class OpenApi {
         std::set<std::string> statuses;      // "200", "404"
         std::set<std::string> query;         // names of query parameters
         std::set<std::string> path_names;    // names of path parameters
+        std::set<std::string> headers;       // names of header parameters
         const rapidjson::Value* document{};  // its object
     };
     const std::map<std::string, Operation>& operations() const { return operations_; }  // by id

@@ -45,6 +45,14 @@ TEST(OpenApi, ParametersAreThoseOfTheRoutes) {
     }
 }
 
+TEST(OpenApi, ConditionsAreDeclaredWhereTheyAreTaken) {
+    const OpenApi contract;
+    for (const Route& r : api_routes()) {
+        const auto& op = contract.operations().at(std::string(r.operation));
+        EXPECT_EQ(op.headers.contains("If-Match"), r.conditional) << op.id;
+    }
+}
+
 TEST(OpenApi, BodiesAreDeclaredWhereTheyAreRead) {
     const OpenApi contract;
     for (const auto& [id, op] : contract.operations()) {

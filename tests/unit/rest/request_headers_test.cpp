@@ -33,6 +33,11 @@ TEST(IfMatch, TakesATagWithoutQuotes) {
     EXPECT_EQ(match("a-1,b-2"), "a-1 b-2");
 }
 
+TEST(IfMatch, EmptyElementsOfAListAreNone) {
+    EXPECT_EQ(match("\"a-1\","), "a-1");
+    EXPECT_EQ(match(",, \"a-1\" , ,\"b-2\"\t,"), "a-1 b-2");
+}
+
 TEST(IfMatch, WeakTagsNeverMatch) {
     EXPECT_EQ(match("W/\"a-1\", \"b-2\""), "b-2");
     const auto only_weak = parse_if_match("W/\"a-1\"");
@@ -43,7 +48,7 @@ TEST(IfMatch, WeakTagsNeverMatch) {
 
 TEST(IfMatch, RefusesWhatIsNoList) {
     for (const char* value :
-         {"\"a", "a\"", "\"a\" \"b\"", ",", "\"a\",", "*, \"a\"", "\"a\",*", "W/a", "\"a b\"", "**x y"}) {
+         {"\"a", "a\"", "\"a\" \"b\"", ",", " , ,", "*, \"a\"", "\"a\",*", "W/a", "\"a b\"", "**x y"}) {
         EXPECT_EQ(match(value), "wrong") << value;
     }
 }
