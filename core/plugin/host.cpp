@@ -11,6 +11,7 @@
 
 #include "base/give_back.h"
 #include "base/log.h"
+#include "gorb/sdk/accepts.hpp"
 #include "plugin/text.h"
 
 namespace gorb::plugin {
@@ -275,9 +276,8 @@ void Host::metrics_set(const gorb_host* host, uint64_t metric, double to) {
 const gorb_pulse_host Host::pulse_table = {sizeof(gorb_pulse_host), &pulse_report, &pulse_recheck};
 
 int32_t Host::pulse_report(const gorb_host* host, gorb_run run, const gorb_result* result) {
-    constexpr size_t size = offsetof(gorb_result, detail) + sizeof(gorb_result::detail);
     Host& self = of(host);
-    if (!result || result->struct_size < size) {
+    if (!result || result->struct_size < sdk::accepts::result) {
         self.odd(Oddity::result, "report");
         return -EINVAL;
     }

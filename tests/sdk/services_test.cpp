@@ -420,7 +420,7 @@ TEST(FakeHostTest, AClosedConnectionIsNotForClosingAgain) {
     options.transport = 9;
     gorb_error why{};
     EXPECT_EQ(host.net().open(host.c(), &options, &events, nullptr, &why), nullptr);
-    EXPECT_STREQ(why.text, "unknown transport");
+    EXPECT_STREQ(why.text, "transport 9 is unknown");
 }
 
 TEST(FakeConfigTest, DefaultsTypesAndRanges) {

@@ -28,7 +28,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     // The connection is over; what its closed() may say of it in words.
     using Gone = std::function<void(const std::string& reason)>;
 
-    // What a plugin of an older SDK did not send is empty.
+    // What a plugin of an older SDK did not send is empty. A callback that is missing is not called.
     FakeConn(FakeLoop& loop, gorb_conn* handle, const gorb_conn_options& options,
              const gorb_conn_events& events, void* arg, Calls calls, Gone gone)
         : loop_(loop),
@@ -150,7 +150,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
             if (step != FakeTls::Step::done || faults_.stalled) return rewatch(), false;
         }
         opened_ = true;
-        call("opened", [&] { events_.opened(arg_, handle_); });
+        if (events_.opened) call("opened", [&] { events_.opened(arg_, handle_); });
         if (fd_ < 0) return false;
         rewatch();
         return true;
@@ -200,11 +200,10 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
                 got = static_cast<size_t>(n);
             }
             in_.append(buffer, got);
-            size_t used = 0;
-            call("received", [&] {
-                used =
-                    events_.received(arg_, handle_, reinterpret_cast<const uint8_t*>(in_.data()), in_.size());
-            });
+            size_t used = in_.size();
+            const auto* bytes = reinterpret_cast<const uint8_t*>(in_.data());
+            if (events_.received)
+                call("received", [&] { used = events_.received(arg_, handle_, bytes, in_.size()); });
             if (!tcp_) used = in_.size();
             in_.erase(0, std::min(used, in_.size()));
             if (fd_ >= 0 && in_.size() > most) return finish(-ENOBUFS);
@@ -237,7 +236,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         if (!was_open) return;
         auto self = shared_from_this();
         gone_(reason);
-        call("closed", [&] { events_.closed(arg_, handle_, why); });
+        if (events_.closed) call("closed", [&] { events_.closed(arg_, handle_, why); });
     }
     void release() {
         loop_.cancel(deadline_);

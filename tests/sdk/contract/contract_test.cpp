@@ -1,0 +1,165 @@
+// What the contract says of calls that are wrong, of both its hosts: gorbd's, and the one that plugins are
+// tested on.
+#include <gtest/gtest.h>
+
+#include <gorb/testing.hpp>
+#include <utility>
+#include <vector>
+
+#include "gorb/sdk/accepts.hpp"
+#include "plugin/host.h"
+
+namespace gorb {
+namespace {
+
+// A new member must not make these larger: plugins of before have none. (64 bits; sdk/layout has all
+// offsets.)
+namespace accepts = sdk::accepts;
+static_assert(sizeof(void*) != 8 ||
+              (accepts::entry == 40 && accepts::plugin == 56 && accepts::pulse_ops == 72 &&
+               accepts::result == 40 && accepts::conn_options == 104 && accepts::conn_events == 32 &&
+               accepts::tls_peer == 48));
+
+class Kit {
+  public:
+    const gorb_host* c() const { return fake_.c(); }
+    template <class Fn>
+    void within(Fn&& fn) {
+        fn();
+    }
+
+  private:
+    testing::FakeHost fake_;
+};
+
+class Gorbd final : plugin::Answers {
+  public:
+    ~Gorbd() {
+        host_.finish_jobs();
+        host_.retire();
+    }
+    const gorb_host* c() const { return &host_; }
+    template <class Fn>
+    void within(Fn&& fn) {
+        host_.call(plugin::Doing::add, std::forward<Fn>(fn));
+    }
+
+  private:
+    int32_t report(gorb_run, const gorb_result&) override { return -ESTALE; }
+    int32_t report_elsewhere(gorb_run, const gorb_result&) override { return -ESTALE; }
+    int32_t recheck(gorb_run) override { return -ESTALE; }
+    void deliver() override {}
+
+    base::ManualClock clock_;
+    io::Loop loop_{"contract", &clock_};
+    io::Workers workers_{1, 1};
+    plugin::Metrics metrics_;
+    plugin::Host& host_ = plugin::Host::make("pulse-contract", "contract", loop_, workers_, metrics_, *this);
+};
+
+constexpr gorb_conn_events events = {sizeof events, [](void*, gorb_conn*) {},
+                                     [](void*, gorb_conn*, const uint8_t*, size_t size) { return size; },
+                                     [](void*, gorb_conn*, int32_t) {}};
+
+gorb_conn_options options_of(uint32_t transport, uint16_t port) {
+    gorb_conn_options options{};
+    options.struct_size = sizeof options;
+    options.transport = transport;
+    options.peer = testing::address("127.0.0.1", port);
+    return options;
+}
+
+template <class Of>
+class ContractTest : public ::testing::Test {
+  protected:
+    template <class Table>
+    const Table& table(const char* id) {
+        return *static_cast<const Table*>(host.c()->service(host.c(), id));
+    }
+    // What open() says, which must refuse.
+    std::string refusal(const gorb_conn_options* options, const gorb_conn_events* told) {
+        gorb_error why{};
+        host.within([&] {
+            errno = 0;
+            EXPECT_EQ(table<gorb_net>(GORB_SERVICE_NET).open(host.c(), options, told, nullptr, &why),
+                      nullptr);
+            EXPECT_EQ(errno, EINVAL) << why.text;
+        });
+        return why.text;
+    }
+    gorb_conn* open(const gorb_conn_events& told) {
+        gorb_conn* conn = nullptr;
+        const gorb_conn_options options = options_of(GORB_UDP, 9);
+        host.within([&] {
+            conn = table<gorb_net>(GORB_SERVICE_NET).open(host.c(), &options, &told, nullptr, nullptr);
+        });
+        EXPECT_NE(conn, nullptr);
+        return conn;
+    }
+    Of host;
+};
+using Hosts = ::testing::Types<Kit, Gorbd>;
+TYPED_TEST_SUITE(ContractTest, Hosts);
+
+TYPED_TEST(ContractTest, AConnectionIsRefusedInTheSameWords) {
+    const std::string no_options = "gorb_conn_options is too small: is struct_size set?",
+                      no_events = "gorb_conn_events is too small: is struct_size set?";
+    EXPECT_EQ(this->refusal(nullptr, &events), no_options);
+    gorb_conn_options options = options_of(GORB_TCP, 80);
+    options.struct_size = accepts::conn_options - 1;
+    EXPECT_EQ(this->refusal(&options, &events), no_options);
+    options = options_of(GORB_TCP, 80);
+    EXPECT_EQ(this->refusal(&options, nullptr), no_events);
+    gorb_conn_events unsized = events;
+    unsized.struct_size = 0;
+    EXPECT_EQ(this->refusal(&options, &unsized), no_events);
+
+    options = options_of(9, 80);
+    EXPECT_EQ(this->refusal(&options, &events), "transport 9 is unknown");
+    options = options_of(GORB_TCP, 80);
+    options.source.family = 7;
+    EXPECT_EQ(this->refusal(&options, &events), "an address is of no known family");
+    options.source = testing::address("::1", 0);
+    EXPECT_EQ(this->refusal(&options, &events), "source ::1 and peer 127.0.0.1 are of different families");
+    options = options_of(GORB_TCP, 80);
+    options.peer.family = 0;
+    EXPECT_EQ(this->refusal(&options, &events), "a connection needs the address of a peer");
+    options = options_of(GORB_TCP, 0);
+    EXPECT_EQ(this->refusal(&options, &events),
+              "there is no port to check: the backend's is 0, the client's, and the pulse names none");
+    options = options_of(GORB_UDP, 80);
+    options.flags = GORB_CONN_PROBE;
+    EXPECT_EQ(this->refusal(&options, &events), "GORB_CONN_PROBE is for TCP only");
+}
+
+TYPED_TEST(ContractTest, AConnectionNeedsNoCallbacksToStand) {
+    gorb_conn_events none{};
+    none.struct_size = sizeof none;
+    gorb_conn* conn = this->open(none);
+    this->host.within([&] { this->template table<gorb_net>(GORB_SERVICE_NET).close(conn); });
+}
+
+TYPED_TEST(ContractTest, WhatIsNoHandleAndNoResultIsNotLookedAt) {
+    const auto& net = this->template table<gorb_net>(GORB_SERVICE_NET);
+    const auto& pulse = this->template table<gorb_pulse_host>(GORB_KIND_PULSE);
+    gorb_conn* conn = this->open(events);
+    this->host.within([&] {
+        gorb_tls_peer peer{};
+        EXPECT_EQ(net.tls_peer(conn, &peer), -EINVAL) << "no struct_size";
+        EXPECT_EQ(net.tls_peer(conn, nullptr), -EINVAL);
+        peer.struct_size = sizeof peer;
+        EXPECT_EQ(net.tls_peer(nullptr, &peer), -EINVAL);
+        EXPECT_EQ(net.tls_peer(conn, &peer), -EINVAL) << "no TLS";
+        EXPECT_EQ(net.send(nullptr, "x", 1), -EINVAL);
+        EXPECT_EQ(net.send(conn, nullptr, 1), -EINVAL);
+        EXPECT_EQ(net.reason(nullptr).len, 0u);
+        net.close(nullptr);
+        net.close(conn);
+        gorb_result result{};
+        EXPECT_EQ(pulse.report(this->host.c(), 1, nullptr), -EINVAL);
+        EXPECT_EQ(pulse.report(this->host.c(), 1, &result), -EINVAL) << "no struct_size";
+    });
+}
+
+}  // namespace
+}  // namespace gorb
