@@ -344,6 +344,20 @@ TEST_F(ConnectionTest, OurOwnTroubleIsThrownByOpen) {
     EXPECT_FALSE(connection.is_open());
 }
 
+TEST_F(ConnectionTest, TroubleOfOurOwnThatIsOrderedForConnectIsThrownToo) {
+    fake.fail_connect = EADDRNOTAVAIL;
+    try {
+        open();
+        ADD_FAILURE() << "opened";
+    } catch (const Error& e) {
+        EXPECT_THAT(e.what(), HasSubstr("no local address or port is free"));
+        EXPECT_EQ(e.number(), EADDRNOTAVAIL);
+    }
+    fake.loop().step();
+    EXPECT_EQ(recorder.said, "") << "nothing comes of what was not opened";
+    EXPECT_TRUE(fake.held().empty());
+}
+
 // ---- the FakeHost itself ----
 
 TEST(FakeHostTest, TurnsAsGorbdDoesPostsThenDescriptorsThenTimers) {

@@ -77,13 +77,13 @@ class ContractTest : public ::testing::Test {
         return *static_cast<const Table*>(host.c()->service(host.c(), id));
     }
     // What open() says, which must refuse.
-    std::string refusal(const gorb_conn_options* options, const gorb_conn_events* told) {
+    std::string refusal(const gorb_conn_options* options, const gorb_conn_events* told, int error = EINVAL) {
         gorb_error why{};
         host.within([&] {
             errno = 0;
             EXPECT_EQ(table<gorb_net>(GORB_SERVICE_NET).open(host.c(), options, told, nullptr, &why),
                       nullptr);
-            EXPECT_EQ(errno, EINVAL) << why.text;
+            EXPECT_EQ(errno, error) << why.text;
         });
         return why.text;
     }
@@ -130,6 +130,17 @@ TYPED_TEST(ContractTest, AConnectionIsRefusedInTheSameWords) {
     options = options_of(GORB_UDP, 80);
     options.flags = GORB_CONN_PROBE;
     EXPECT_EQ(this->refusal(&options, &events), "GORB_CONN_PROBE is for TCP only");
+}
+
+TYPED_TEST(ContractTest, WhatOurOwnRoutesRefuseIsNoConnection) {
+    gorb_conn_options options = options_of(GORB_TCP, 80);
+    options.peer = testing::address("255.255.255.255", 80);  // which no route leads a connection to
+    EXPECT_EQ(this->refusal(&options, &events, ENETUNREACH).find("can not connect to 255.255.255.255:80: "),
+              0u);
+    options = options_of(GORB_TCP, 80);
+    options.source = testing::address("192.0.2.1", 0);
+    EXPECT_EQ(this->refusal(&options, &events, EADDRNOTAVAIL).find("can not use source address 192.0.2.1: "),
+              0u);
 }
 
 TYPED_TEST(ContractTest, AConnectionNeedsNoCallbacksToStand) {

@@ -68,9 +68,11 @@ class FakeHost {
 
     // ---- faults that a test orders ----
     void without(const std::string& service_id) { missing_.insert(service_id); }  // before create()
-    std::string fail_open;      // not empty: the next connections are refused with these words
-    int fail_open_errno = 0;    // and this errno
-    int fail_connect = 0;       // an errno: the next connections end with it instead of being made
+    std::string fail_open;    // not empty: the next connections are refused with these words
+    int fail_open_errno = 0;  // and this errno
+    // An errno: the next connections end with it instead of being made. What our_trouble() knows is told by
+    // open(), all else by closed().
+    int fail_connect = 0;
     std::string fail_tls;       // not empty: the next TLS handshakes end with -EPROTO and these words
     bool stall_tls = false;     // the next TLS handshakes never end
     int64_t tls_not_after = 0;  // not 0: what tls_peer() says of a certificate's end (Unix seconds)
@@ -300,8 +302,8 @@ class FakeHost {
                 handle.reason = reason;
                 handle.conn.reset();
             });
-        const std::string why = conn->open({host.fail_connect, host.fail_tls, host.stall_tls});
-        if (!why.empty()) return refuse(why, 0);
+        const auto trouble = conn->open({host.fail_connect, host.fail_tls, host.stall_tls});
+        if (!trouble.words.empty()) return refuse(trouble.words, trouble.error);
         handle.conn = std::move(conn);
         ++host.conns_;
         return reinterpret_cast<gorb_conn*>(&handle);
