@@ -6,6 +6,7 @@
 #include "grpc/frames.h"
 #include "loaded.h"
 #include "server.h"
+#include "tls_server.h"
 
 namespace plugin_test {
 namespace {
@@ -97,7 +98,8 @@ TEST(PulseGrpc, WhatTheServerDoesWrongFailsWithItsWords) {
         {h2::hello + h2::answer(1, 2), "the server is NOT_SERVING"},
         {h2::hello + h2::frame(h2::rst_stream, 0, 1, h2::u32(2)),
          "the server ended the call: INTERNAL_ERROR"},
-        {h2::hello + h2::frame(h2::goaway, 0, 0, h2::u32(0) + h2::u32(0)), "the server ended the call: "},
+        {h2::hello + h2::frame(h2::goaway, 0, 0, h2::u32(0) + h2::u32(0)),
+         "the server ended the call: "},
     };
     for (const auto& [bytes, words] : wrong) {
         const Server server([&, said = bytes](Peer& peer) {
@@ -160,6 +162,32 @@ TEST(PulseGrpc, OurOwnTroubleIsUnknown) {
     grpc.host.fail_open = "";
     grpc.host.fail_connect = EADDRNOTAVAIL;
     EXPECT_EQ(grpc.run(1).verdict, GORB_UNKNOWN);
+}
+
+// ---- TLS ----
+
+const Values over_tls = {{"tls", "true"}, {"verify", "false"}};
+
+Report over_tls_with(const std::string& alpn) {
+    const tls_test::Identity ca = tls_test::Identity::authority();
+    const tls_test::TlsServer server(ca.sign({.names = {"127.0.0.1"}}),
+                                     [](tls_test::TlsPeer& peer) {
+                                         peer.write(h2::hello + h2::answer(1));
+                                         peer.wait_for_end();
+                                     },
+                                     {.alpn = alpn});
+    Instance grpc("grpc");
+    return grpc.run(server.port(), over_tls);
+}
+
+TEST(PulseGrpc, AServerThatAgreesOnNoProtocolIsNoneForGrpcClients) {
+    const Report agreed = over_tls_with("h2");
+    EXPECT_EQ(agreed.verdict, GORB_PASS) << agreed.detail;
+    const Report silent = over_tls_with("");
+    EXPECT_EQ(silent.verdict, GORB_FAIL);
+    EXPECT_EQ(
+        silent.detail,
+        "the server agrees on no HTTP/2 by ALPN (h2 offered, nothing chosen), which gRPC clients insist on");
 }
 
 // ---- kept connections ----
