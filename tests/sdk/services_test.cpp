@@ -309,6 +309,23 @@ TEST_F(ConnectionTest, TheDeadlineClosesIt) {
     EXPECT_THAT(recorder.said, HasSubstr("closed(-110)"));
 }
 
+TEST_F(ConnectionTest, APeerThatSendsMoreThanIsConsumedIsEndedForIt) {
+    std::string reason;
+    recorder.on_received = [](std::string_view) { return size_t{0}; };
+    recorder.on_closed = [&] { reason = connection.reason(); };
+    open();
+    ASSERT_TRUE(fake.loop().run_until([&] { return listener.accept_one(); }));
+    const std::string block(4096, 'x');
+    ASSERT_TRUE(fake.loop().run_until([&] {
+        send(listener.client, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        recorder.said = recorder.said.substr(std::min(recorder.said.size(), recorder.said.rfind("closed")));
+        return !connection.is_open();
+    }));
+    EXPECT_EQ(recorder.said, "closed(-90) ");
+    EXPECT_EQ(reason, "more than 1 MiB came and was not consumed");
+    EXPECT_FALSE(our_trouble(-EMSGSIZE));
+}
+
 TEST_F(ConnectionTest, WhatIcmpSaysOfADatagramIsToldByTheEndAndNotBySend) {
     const int closed_port = socket(AF_INET, SOCK_DGRAM, 0);
     sockaddr_in addr{};

@@ -215,7 +215,8 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
                 call("received", [&] { used = events_.received(arg_, handle_, bytes, in_.size()); });
             if (!tcp_) used = in_.size();
             in_.erase(0, std::min(used, in_.size()));
-            if (fd_ >= 0 && in_.size() > most) return finish(-ENOBUFS);
+            if (fd_ >= 0 && in_.size() > most)
+                return finish(-EMSGSIZE, "more than 1 MiB came and was not consumed");
         }
     }
     // What the network said of an earlier datagram is the connection's end, and not for send() to tell.
