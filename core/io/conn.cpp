@@ -429,6 +429,12 @@ const TlsPeer* Conn::tls_peer() {
     return conn.tls && conn.open ? &conn.tls->peer() : nullptr;
 }
 
+std::string_view Conn::stage() const {
+    const Impl& conn = impl();
+    if (conn.open) return "";
+    return conn.has_connected ? "in the TLS handshake" : "connecting";
+}
+
 std::string_view Conn::reason() const {
     const Impl& conn = impl();
     if (!conn.words.empty() || !conn.tls) return conn.words;

@@ -74,6 +74,8 @@ class Conn {
     bool tls() const;
     // Of TLS, from opened() on; else nullptr.
     const TlsPeer* tls_peer();
+    // Before opened(): how far it has come, "connecting" or "in the TLS handshake"; else "".
+    std::string_view stage() const;
     // Within closed() only: why, in words, where an errno says too little; else empty.
     std::string_view reason() const;
 

@@ -223,9 +223,10 @@ int32_t Host::net_tls_peer(gorb_conn* conn, gorb_tls_peer* out) {
 gorb_str Host::net_reason(gorb_conn* conn) {
     if (!conn) return {"", 0};
     const Connection& connection = Connection::of(conn);
-    if (!connection.ending) return {"", 0};
-    const std::string_view reason = connection.ending->reason();
-    return {reason.data(), reason.size()};
+    const std::string_view words = connection.ending ? connection.ending->reason()
+                                   : connection.conn ? connection.conn->stage()
+                                                     : "";
+    return {words.data(), words.size()};
 }
 
 void Host::drop_connections() {

@@ -167,12 +167,12 @@ class GrpcPulse final : private ConnectionEvents {
         }
     }
     void time_is_up() {
-        const char* const where = !opened_ ? settings_->tls ? "before the connection and its TLS "
-                                                              "handshake were made"
-                                                            : "before the connection was made"
-                                  : session_ && session_->begun() ? "in the middle of an answer"
-                                                                  : "before an answer";
-        finish(Result::fail(std::string("timed out, ") + where, ETIMEDOUT));
+        std::string where = session_ && session_->begun() ? "in the middle of an answer" : "before an answer";
+        if (!opened_) {
+            where = connection_.reason();
+            if (where != "in the TLS handshake") where = "before the connection was made";
+        }
+        finish(Result::fail("timed out, " + where, ETIMEDOUT));
     }
     // The connection that was kept is no more. Not twice in a row, for a server that hangs up after each
     // call.

@@ -1,8 +1,13 @@
 // What the contract says of calls that are wrong, of both its hosts: gorbd's, and the one that plugins are
 // tested on.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 
 #include <gorb/testing.hpp>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,6 +32,7 @@ class Kit {
     void within(Fn&& fn) {
         fn();
     }
+    void turn() { fake_.loop().step(std::chrono::milliseconds(1)); }
 
   private:
     testing::FakeHost fake_;
@@ -42,6 +48,14 @@ class Gorbd final : plugin::Answers {
     template <class Fn>
     void within(Fn&& fn) {
         host_.call(plugin::Doing::add, std::forward<Fn>(fn));
+    }
+    double metric(const std::string& name) const {
+        for (const plugin::Metric& metric : metrics_.read())
+            if (metric.name == "gorb_plugin_contract_" + name) return metric.value;
+        return -1;
+    }
+    void turn() {
+        if (!loop_.step()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
 
   private:
@@ -141,6 +155,51 @@ TYPED_TEST(ContractTest, WhatOurOwnRoutesRefuseIsNoConnection) {
     options.source = testing::address("192.0.2.1", 0);
     EXPECT_EQ(this->refusal(&options, &events, EADDRNOTAVAIL).find("can not use source address 192.0.2.1: "),
               0u);
+}
+
+// Listens, and says nothing.
+struct Silent {
+    Silent() : fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in in{};
+        socklen_t size = sizeof in;
+        in.sin_family = AF_INET;
+        in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&in), size), 0);
+        EXPECT_EQ(listen(fd, 8), 0);
+        EXPECT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&in), &size), 0);
+        port = ntohs(in.sin_port);
+    }
+    Silent(const Silent&) = delete;
+    Silent& operator=(const Silent&) = delete;
+    ~Silent() { close(fd); }
+    const int fd;
+    uint16_t port = 0;
+};
+
+TYPED_TEST(ContractTest, AConnectionSaysHowFarItHasCome) {
+    const auto& net = this->template table<gorb_net>(GORB_SERVICE_NET);
+    const Silent server;
+    const auto reason = [&](gorb_conn* conn) {
+        std::string words;
+        this->host.within([&] { words = sdk::view(net.reason(conn)); });
+        return words;
+    };
+    const gorb_conn_options tls = options_of(GORB_TLS, server.port), tcp = options_of(GORB_TCP, server.port);
+    gorb_conn *shaking = nullptr, *plain = nullptr;
+    this->host.within([&] {
+        shaking = net.open(this->host.c(), &tls, &events, nullptr, nullptr);
+        plain = net.open(this->host.c(), &tcp, &events, nullptr, nullptr);
+    });
+    EXPECT_EQ(reason(shaking), "connecting");
+    EXPECT_EQ(reason(plain), "connecting");
+    for (int i = 0; i < 10'000 && (reason(shaking) == "connecting" || !reason(plain).empty()); ++i)
+        this->host.turn();
+    EXPECT_EQ(reason(shaking), "in the TLS handshake");
+    EXPECT_EQ(reason(plain), "") << "it is open";
+    this->host.within([&] {
+        net.close(shaking);
+        net.close(plain);
+    });
 }
 
 TYPED_TEST(ContractTest, AConnectionNeedsNoCallbacksToStand) {

@@ -335,7 +335,10 @@ class FakeHost {
         if (!conn) return sdk::str("");
         Handle& handle = *reinterpret_cast<Handle*>(conn);
         if (!handle.host->on_loop("reason()")) return {};
-        if (!handle.closing) handle.host->violation("reason() was called outside closed()");
+        if (!handle.closing) {
+            auto found = live(conn, "reason()");
+            handle.reason = found ? found->stage() : "";
+        }
         return sdk::str(handle.reason);
     }
     // The connection behind a handle. One that is over is a violation to be written down, not a crash.

@@ -116,6 +116,11 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         tls_->peer(out);
         return 0;
     }
+    // Before opened(): how far it has come; else "".
+    std::string stage() const {
+        if (fd_ < 0 || opened_) return "";
+        return connected_ ? "in the TLS handshake" : "connecting";
+    }
     // Resets TCP, or finishes it where that was asked for; no event follows.
     void close() {
         if (fd_ >= 0 && (options_.flags & GORB_CONN_FINISH) && !out_.empty()) send_rest();

@@ -190,6 +190,17 @@ TEST(PulseGrpc, AServerThatAgreesOnNoProtocolIsNoneForGrpcClients) {
         "the server agrees on no HTTP/2 by ALPN (h2 offered, nothing chosen), which gRPC clients insist on");
 }
 
+TEST(PulseGrpc, AHandshakeThatNeverEndsIsTimedOutAsSuch) {
+    const Server server([](Peer& peer) { peer.wait_for_end(); });
+    Instance grpc("grpc");
+    const gorb_run run = grpc.pulse.start(grpc.pulse.add(address("127.0.0.1", server.port()), over_tls));
+    for (int i = 0; i < 20; ++i) grpc.host.loop().step(milliseconds(2));
+    grpc.host.loop().advance(seconds(5));
+    const auto report = grpc.pulse.wait(run);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->detail, "timed out, in the TLS handshake");
+}
+
 // ---- kept connections ----
 
 // Answers `calls` calls on each connection, then closes it.
