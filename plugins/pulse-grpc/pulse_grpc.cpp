@@ -172,6 +172,7 @@ class GrpcPulse final : private ConnectionEvents {
             where = connection_.reason();
             if (where != "in the TLS handshake") where = "before the connection was made";
         }
+        if (kept_) where += ", on the connection kept from an earlier check";
         finish(Result::fail("timed out, " + where, ETIMEDOUT));
     }
     // The connection that was kept is no more. Not twice in a row, for a server that hangs up after each

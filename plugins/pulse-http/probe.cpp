@@ -247,6 +247,7 @@ void Probe::expire() {
         words += stage == "in the TLS handshake" ? stage : "before the connection was made";
     } else {
         words += begun() ? "in the middle of a reply" : "before a reply";
+        if (reused_) words += ", on the connection kept from an earlier check";
     }
     clear();
     answer(Result::fail(std::move(words), ETIMEDOUT));

@@ -203,6 +203,25 @@ TEST(PulseGrpc, AHandshakeThatNeverEndsIsTimedOutAsSuch) {
 
 // ---- kept connections ----
 
+TEST(PulseGrpc, SilenceOnAKeptConnectionIsToldAsThat) {
+    std::atomic<bool> asked{false};
+    const Server server([&](Peer& peer) {
+        read_request(peer);
+        peer.write(h2::hello + h2::answer(1));
+        asked = read_request(peer, nullptr, false);
+        peer.wait_for_end();
+    });
+    Instance grpc("grpc");
+    const auto probe = grpc.pulse.add(address("127.0.0.1", server.port()), keep);
+    EXPECT_EQ(grpc.pulse.run(probe)->verdict, GORB_PASS);
+    const gorb_run run = grpc.pulse.start(probe);
+    EXPECT_TRUE(grpc.host.loop().run_until([&] { return asked.load(); }));
+    grpc.host.loop().advance(seconds(5));
+    const auto report = grpc.pulse.wait(run);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->detail, "timed out, before an answer, on the connection kept from an earlier check");
+}
+
 // Answers `calls` calls on each connection, then closes it.
 struct KeepServer {
     explicit KeepServer(int calls, bool goodbye = false)
