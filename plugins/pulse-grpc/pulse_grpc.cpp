@@ -152,10 +152,13 @@ class GrpcPulse final : private ConnectionEvents {
         if (!running_) return gone();
         if (kept_ && !begun) return ask_anew();
         const std::string where = begun ? " in the middle of an answer" : opened ? " before an answer" : "";
-        if (why == 0) return finish(Result::fail("connection closed" + where));
+        std::string goodbye = session_ ? session_->outcome().goodbye : "";
+        if (!goodbye.empty()) goodbye += ", ";
+        if (why == 0) return finish(Result::fail(goodbye + "connection closed" + where));
         std::string words(connection_.reason());
         if (words.empty()) words = errno_words(why);
         if (!where.empty()) words += "," + where;
+        words.insert(0, goodbye);
         finish({our_trouble(why) ? Verdict::unknown : Verdict::fail, std::move(words), -why});
     }
     // The server ended a kept connection as we sent: that says nothing of it, a new one does.

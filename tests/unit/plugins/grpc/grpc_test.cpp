@@ -99,7 +99,7 @@ TEST(PulseGrpc, WhatTheServerDoesWrongFailsWithItsWords) {
         {h2::hello + h2::frame(h2::rst_stream, 0, 1, h2::u32(2)),
          "the server ended the call: INTERNAL_ERROR"},
         {h2::hello + h2::frame(h2::goaway, 0, 0, h2::u32(0) + h2::u32(0)),
-         "the server ended the call: "},
+         "the server says goodbye (NO_ERROR)"},
     };
     for (const auto& [bytes, words] : wrong) {
         const Server server([&, said = bytes](Peer& peer) {
@@ -199,6 +199,31 @@ TEST(PulseGrpc, AHandshakeThatNeverEndsIsTimedOutAsSuch) {
     const auto report = grpc.pulse.wait(run);
     ASSERT_TRUE(report);
     EXPECT_EQ(report->detail, "timed out, in the TLS handshake");
+}
+
+// ---- what a server says when it ends the connection ----
+
+TEST(PulseGrpc, TheServersGoodByeIsTheReason) {
+    const auto said = [](const std::string& goodbye) {
+        const Server server([&](Peer& peer) {
+            read_request(peer);
+            peer.write(h2::hello + goodbye);
+        });
+        Instance grpc("grpc");
+        const Report report = grpc.run(server.port());
+        EXPECT_EQ(report.verdict, GORB_FAIL);
+        return report.detail;
+    };
+    const std::string calm = h2::u32(11);
+    // It did not look at the call, and it did and never answered.
+    EXPECT_EQ(said(h2::frame(h2::goaway, 0, 0, h2::u32(0) + calm + "too_many_pings")),
+              "the server says goodbye (ENHANCE_YOUR_CALM: too_many_pings)");
+    EXPECT_THAT(
+        said(h2::frame(h2::goaway, 0, 0, h2::u32(1) + calm + "too\n\x80many" + std::string(200, 'x'))),
+        StartsWith("the server says goodbye (ENHANCE_YOUR_CALM: too??many" + std::string(91, 'x') +
+                   "...), connection "));
+    EXPECT_EQ(said(h2::frame(h2::goaway, 0, 0, h2::u32(0) + h2::u32(0))),
+              "the server says goodbye (NO_ERROR)");
 }
 
 // ---- kept connections ----
