@@ -51,8 +51,8 @@ class PulseRunner {
     using Probe = void*;
     // add(). Throws std::runtime_error with the plugin's words when it refuses.
     // `source` (family 0: any), `interface` and `fwmark` as the pulse's options of these names.
-    Probe add(const gorb_addr& addr, const Values& args = {}, const std::string& host_name = "",
-              uint32_t fwmark = 0, const gorb_addr& source = {}, const std::string& interface = "") {
+    Probe add(const gorb_addr& addr, const Values& args = {}, uint32_t fwmark = 0,
+              const gorb_addr& source = {}, const std::string& interface = "") {
         auto given = std::make_unique<FakeConfig>(ops_.args, args);
         const std::string service = "web", backend = "b" + std::to_string(probes_.size() + 1);
         gorb_target target{};
@@ -63,7 +63,7 @@ class PulseRunner {
         target.addr = addr;
         target.service = sdk::str(service);
         target.backend = sdk::str(backend);
-        target.name = sdk::str(host_name);
+        target.name = sdk::str("");  // as gorbd
         target.args = given->c();
         gorb_error why{};
         Probe probe = nullptr;
