@@ -430,6 +430,40 @@ TEST(FakeHostTest, WritesDownWhatBreaksTheContract) {
                 ElementsAre(::testing::_, HasSubstr("never started"), HasSubstr("no verdict")));
 }
 
+// A pulse that answers nothing by itself, and notes what it is told.
+struct Quiet {
+    static constexpr const char *name = "quiet", *version = "1", *summary = "s";
+    Quiet(const Host&, const Target&) { said.clear(); }
+    ~Quiet() {
+        if (run.id()) answered = run.pass();
+    }
+    void start(const Run& r) {
+        run = r;
+        said += "start ";
+    }
+    static void cancel() { said += "cancel "; }
+    Run run;
+    static inline std::string said;
+    static inline bool answered = true;
+};
+
+TEST(FakeHostTest, RunsEndAsGorbdEndsThem) {
+    FakeHost fake;
+    gorb::testing::PulseRunner pulse(fake, Pulse<Quiet>::table);
+    auto* probe = pulse.add(gorb::testing::address("127.0.0.1", 9));
+    pulse.start(probe, seconds(1));
+    pulse.start(probe, seconds(1));
+    EXPECT_EQ(Quiet::said, "start cancel start ") << "a probe has one run open at most";
+    fake.loop().advance(seconds(1));
+    EXPECT_EQ(Quiet::said, "start cancel start cancel ") << "the deadline";
+    fake.loop().advance(seconds(5));
+    pulse.start(probe, seconds(1));
+    pulse.remove(probe);
+    EXPECT_FALSE(Quiet::answered) << "a removed target's report comes too late";
+    fake.loop().advance(seconds(5));
+    EXPECT_EQ(Quiet::said, "start cancel start cancel start ");
+}
+
 TEST(FakeHostTest, AClosedConnectionIsNotForClosingAgain) {
     FakeHost fake;
     const Host host(fake.c());

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cmath>
 
 #include <gorb/testing.hpp>
 #include <thread>
@@ -28,6 +30,7 @@ static_assert(sizeof(void*) != 8 ||
 class Kit {
   public:
     const gorb_host* c() const { return fake_.c(); }
+    double metric(const std::string& name) const { return fake_.metrics().at(name); }
     template <class Fn>
     void within(Fn&& fn) {
         fn();
@@ -229,6 +232,56 @@ TYPED_TEST(ContractTest, WhatIsNoHandleAndNoResultIsNotLookedAt) {
         EXPECT_EQ(pulse.report(this->host.c(), 1, nullptr), -EINVAL);
         EXPECT_EQ(pulse.report(this->host.c(), 1, &result), -EINVAL) << "no struct_size";
     });
+}
+
+TYPED_TEST(ContractTest, ACounterOnlyGrows) {
+    const auto& metrics = this->template table<gorb_metrics>(GORB_SERVICE_METRICS);
+    const gorb_host* c = this->host.c();
+    this->host.within([&] {
+        const uint64_t counter = metrics.counter(c, "seen_total", "h"),
+                       gauge = metrics.gauge(c, "level", "h");
+        EXPECT_EQ(metrics.gauge(c, "seen_total", "h"), 0u);
+        metrics.add(c, counter, 2);
+        metrics.add(c, counter, -1);
+        metrics.add(c, counter, NAN);
+        metrics.set(c, counter, 7);
+        metrics.set(c, gauge, 7);
+        metrics.set(c, gauge, INFINITY);
+        metrics.add(c, gauge, -2);
+        metrics.add(c, 0, 1);
+    });
+    EXPECT_EQ(this->host.metric("seen_total"), 2);
+    EXPECT_EQ(this->host.metric("level"), 5);
+}
+
+TYPED_TEST(ContractTest, WhatHasNothingToCallIsRefused) {
+    const auto& loop = this->template table<gorb_loop>(GORB_SERVICE_LOOP);
+    const auto& work = this->template table<gorb_work>(GORB_SERVICE_WORK);
+    const gorb_host* c = this->host.c();
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    static std::atomic<int> ran;
+    ran = 0;
+    this->host.within([&] {
+        EXPECT_EQ(loop.watch(c, fd, GORB_READABLE, nullptr, nullptr), -EINVAL);
+        EXPECT_EQ(loop.watch(
+                      c, fd, 4, [](void*, int, uint32_t) {}, nullptr),
+                  -EINVAL);
+        EXPECT_EQ(loop.watch(
+                      c, -1, GORB_READABLE, [](void*, int, uint32_t) {}, nullptr),
+                  -EBADF);
+        EXPECT_EQ(loop.watch(c, fd, 0, nullptr, nullptr), 0) << "nothing to forget";
+        EXPECT_EQ(loop.at(c, 0, nullptr, nullptr), 0u);
+        EXPECT_EQ(loop.post(c, nullptr, nullptr), -EINVAL);
+        EXPECT_EQ(work.submit(c, nullptr, nullptr, nullptr), -EINVAL);
+        EXPECT_EQ(work.submit(
+                      c, [](void*) { ++ran; }, nullptr, nullptr),
+                  0)
+            << "nobody needs to hear that it is done";
+    });
+    for (int i = 0; i < 10'000 && ran == 0; ++i) this->host.turn();
+    EXPECT_EQ(ran, 1);
+    for (int i = 0; i < 5; ++i) this->host.turn();
+    close(fd);
 }
 
 }  // namespace

@@ -238,6 +238,8 @@ class FakeHost {
                               void* arg) {
         FakeHost& host = of(c);
         if (!host.on_loop("watch()")) return -EPERM;
+        if (fd < 0) return -EBADF;
+        if (events != 0 && (!fn || (events & ~uint32_t{GORB_READABLE | GORB_WRITABLE}) != 0)) return -EINVAL;
         if (events == 0) host.watches_.erase(fd);
         const int rc = host.loop_.watch(fd, events, [&host, fn, arg, fd](uint32_t ready) {
             host.measured("watch callback", [&] { fn(arg, fd, ready); });
@@ -247,7 +249,7 @@ class FakeHost {
     }
     static gorb_timer loop_at(const gorb_host* c, uint64_t when, void (*fn)(void*), void* arg) {
         FakeHost& host = of(c);
-        if (!host.on_loop("at()")) return 0;
+        if (!host.on_loop("at()") || !fn) return 0;
         if (host.fail_timers) {
             ++host.refused;
             return 0;
@@ -266,6 +268,7 @@ class FakeHost {
         if (host.timers_.erase(timer)) host.loop_.cancel(timer);
     }
     static int32_t loop_post(const gorb_host* c, void (*fn)(void*), void* arg) {
+        if (!fn) return -EINVAL;
         FakeHost& host = of(c);
         const uint64_t generation = host.generation_;
         host.loop_.post([&host, generation, fn, arg] {
@@ -352,6 +355,7 @@ class FakeHost {
 
     // -- gorb.work/1
     static int32_t work_submit(const gorb_host* c, void (*run)(void*), void (*done)(void*), void* arg) {
+        if (!run) return -EINVAL;
         FakeHost& host = of(c);
         if (!host.on_loop("submit()")) return -EPERM;
         if (host.jobs_ >= host.most_work) {
@@ -379,7 +383,7 @@ class FakeHost {
             }
             job.run(job.arg);
             loop_.post([this, job] {
-                measured("done callback", [&] { job.done(job.arg); });
+                if (job.done) measured("done callback", [&] { job.done(job.arg); });
                 --jobs_;
             });
         }

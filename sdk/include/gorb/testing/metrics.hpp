@@ -3,6 +3,7 @@
 // Part of gorb/testing.hpp. Threads: any.
 #ifndef GORB_TESTING_METRICS_HPP
 #define GORB_TESTING_METRICS_HPP
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -25,13 +26,16 @@ class FakeMetrics {
         all_.push_back({name, counter, 0});
         return all_.size();
     }
+    // As gorbd: a counter only grows, and what is no finite number is ignored, as is what is no metric.
     void add(uint64_t id, double by) {
         std::lock_guard<std::mutex> lock(mutex_);
-        if (id >= 1 && id <= all_.size()) all_[id - 1].value += by;
+        Metric* metric = find(id);
+        if (metric && std::isfinite(by) && (by >= 0 || !metric->counter)) metric->value += by;
     }
     void set(uint64_t id, double to) {
         std::lock_guard<std::mutex> lock(mutex_);
-        if (id >= 1 && id <= all_.size()) all_[id - 1].value = to;
+        Metric* metric = find(id);
+        if (metric && std::isfinite(to) && !metric->counter) metric->value = to;
     }
     std::map<std::string, double> values() const {
         std::lock_guard<std::mutex> lock(mutex_);
@@ -46,6 +50,7 @@ class FakeMetrics {
         bool counter;
         double value;
     };
+    Metric* find(uint64_t id) { return id >= 1 && id <= all_.size() ? &all_[id - 1] : nullptr; }
     mutable std::mutex mutex_;
     std::vector<Metric> all_;
 };

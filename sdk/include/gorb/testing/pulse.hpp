@@ -74,26 +74,29 @@ class PulseRunner {
     }
     void remove(Probe probe) {
         probes_.erase(probe);
-        host_.measured("remove()", [&] { ops_.remove(probe); });
         auto run = runs_.find(probe);
-        if (run == runs_.end()) return;
-        host_.forget_run(run->second);
-        runs_.erase(run);
+        if (run != runs_.end()) {
+            host_.forget_run(run->second);  // what is reported from within is late
+            runs_.erase(run);
+        }
+        host_.measured("remove()", [&] { ops_.remove(probe); });
     }
 
     gorb_run start(Probe probe, std::chrono::nanoseconds timeout = std::chrono::seconds(5)) {
         gorb_run& run_of = runs_[probe];
+        if (host_.run_open(run_of)) cancel(probe, run_of);
         const gorb_run run = run_of = host_.begin_run(run_of);
         const uint64_t deadline = host_.in(timeout);
-        if (GORB_HAS(gorb_pulse_ops, &ops_, expire) && ops_.expire) {
-            host_.loop().at(deadline, [this, alive = std::weak_ptr<int>(alive_), probe, run] {
-                if (!alive.expired() && host_.run_open(run)) expire(probe, run);
-            });
-        }
+        host_.loop().at(deadline, [this, alive = std::weak_ptr<int>(alive_), probe, run] {
+            if (alive.expired() || !host_.run_open(run)) return;
+            const bool has = GORB_HAS(gorb_pulse_ops, &ops_, expire) && ops_.expire;
+            has ? expire(probe, run) : cancel(probe, run);
+        });
         host_.measured("start()", [&] { ops_.start(probe, run, deadline); });
         return run;
     }
-    // What gorbd does at the deadline to a pulse that has expire(), as the loop does here by itself.
+    // What gorbd does at the deadline to a pulse that has expire() (to another one cancel()), as the loop
+    // does here by itself.
     void expire(Probe probe, gorb_run run) {
         host_.measured("expire()", [&] { ops_.expire(probe, run); });
         host_.end_run(run);
