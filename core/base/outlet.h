@@ -4,7 +4,7 @@
 // there is room for a single one (drivers/tty/n_tty.c), and what is longer waits in the kernel. O_NONBLOCK
 // would be everybody's who shares the terminal, a shell's among them: it is opened anew instead.
 //
-// Threads: any. Safe in a signal handler.
+// Threads: any.
 #pragma once
 #include <cstddef>
 

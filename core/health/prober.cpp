@@ -73,7 +73,6 @@ base::Result<Prober::Entry*> Prober::entry_of(Slot slot, const Subject& subject)
     auto probe = (*checker)->add({.service = std::move(service),
                                   .backend = std::move(backend),
                                   .address = subject.address,
-                                  .host = {},
                                   .fwmark = pulse.fwmark,
                                   .args = subject.spec.args,
                                   .source = pulse.source,

@@ -321,7 +321,10 @@ bool Conn::Impl::read_once() {
     if (in.empty()) {
         hand_over(buffer.data(), size);
     } else {
-        if (in.size() + size > buffer_limit) return end(-ENOBUFS), false;
+        if (in.size() + size > buffer_limit) {
+            words = "more than 1 MiB came and was not consumed";
+            return end(-EMSGSIZE), false;
+        }
         in.append(reinterpret_cast<const char*>(buffer.data()), size);
         hand_over(reinterpret_cast<const uint8_t*>(in.data()), in.size());
     }
@@ -424,6 +427,12 @@ bool Conn::tls() const {
 const TlsPeer* Conn::tls_peer() {
     Impl& conn = impl();
     return conn.tls && conn.open ? &conn.tls->peer() : nullptr;
+}
+
+std::string_view Conn::stage() const {
+    const Impl& conn = impl();
+    if (conn.open) return "";
+    return conn.has_connected ? "in the TLS handshake" : "connecting";
 }
 
 std::string_view Conn::reason() const {

@@ -47,7 +47,8 @@ class ConnEvents {
     // TCP: connected. TLS: the handshake is through. UDP: at once.
     virtual void opened(Conn&) = 0;
     // Returns how many bytes were consumed; the rest comes again in front of what follows. More than 1 MiB of
-    // such rest is closed(-ENOBUFS). UDP: one call is one datagram, and there is no rest.
+    // such rest is closed(-EMSGSIZE): the peer says what nobody asked for. UDP: one call is one datagram, and
+    // there is no rest.
     virtual size_t received(Conn&, const uint8_t* data, size_t size) = 0;
     // 0: the peer ended the stream; otherwise a negative errno (-ECONNREFUSED, -ETIMEDOUT, ...), -EPROTO for
     // what is wrong with TLS. It comes within the loop's turn in which the kernel tells.
@@ -73,6 +74,8 @@ class Conn {
     bool tls() const;
     // Of TLS, from opened() on; else nullptr.
     const TlsPeer* tls_peer();
+    // Before opened(): how far it has come, "connecting" or "in the TLS handshake"; else "".
+    std::string_view stage() const;
     // Within closed() only: why, in words, where an errno says too little; else empty.
     std::string_view reason() const;
 

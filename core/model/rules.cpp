@@ -245,7 +245,11 @@ Violation damping_range(const PulseSpec& p) {
 }
 
 Violation pulse_address_usable(const PulseSpec& p) {
-    if (!p.address || usable(p.address)) return std::nullopt;
+    if (!p.address) return std::nullopt;
+    // Each link has such addresses; sockets that are bound to an interface need no more to know which.
+    if (link_local_v6(p.address) && p.interface.empty())
+        return wrong("/address", R"(a link-local address needs "interface")");
+    if (usable(p.address)) return std::nullopt;
     return wrong("/address",
                  "must be the address of a host, not an unspecified, multicast or broadcast address");
 }

@@ -72,7 +72,7 @@ Violation backoff_range(const PulseSpec&);
 Violation window_range(const PulseSpec&);
 // hold 0 .. 24h, max hold .. 24h, forget 1s .. 24h
 Violation damping_range(const PulseSpec&);
-// addresses of one host
+// addresses of one host; IPv6 link-local with an interface only
 Violation pulse_address_usable(const PulseSpec&);
 Violation source_usable(const PulseSpec&);
 // IFNAMSIZ of <linux/if.h>: 1..15 characters, no "/" and no blanks

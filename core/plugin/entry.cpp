@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "gorb/sdk/accepts.hpp"
 #include "plugin/text.h"
 
 namespace gorb::plugin {
@@ -13,16 +14,10 @@ using base::Errc;
 
 constexpr size_t most_plugins = 64;
 
-// The sizes of version 1.0: what a sender has to have at least. Members that come later are asked for with
-// GORB_HAS.
-template <class Last>
-constexpr size_t until(size_t offset) {
-    return offset + sizeof(Last);
-}
-constexpr size_t entry_head = until<decltype(gorb_entry::abi_minor)>(offsetof(gorb_entry, abi_minor));
-constexpr size_t entry_size = until<decltype(gorb_entry::unload)>(offsetof(gorb_entry, unload));
-constexpr size_t plugin_size = until<decltype(gorb_plugin::ops)>(offsetof(gorb_plugin, ops));
-constexpr size_t pulse_size = until<decltype(gorb_pulse_ops::cancel)>(offsetof(gorb_pulse_ops, cancel));
+namespace accepts = sdk::accepts;
+
+// Enough to tell the version.
+constexpr size_t entry_head = offsetof(gorb_entry, abi_minor) + sizeof(gorb_entry::abi_minor);
 
 std::string too_small(const std::string& what, size_t is, size_t wanted) {
     return what + " is " + std::to_string(is) + " bytes and ABI 1.0 wants " + std::to_string(wanted) +
@@ -41,8 +36,8 @@ tl::unexpected<base::Error> refuse(std::string why) {
 
 base::Status read_pulse(const gorb_plugin& plugin, Plugin& out) {
     const auto* ops = static_cast<const gorb_pulse_ops*>(plugin.ops);
-    if (ops->struct_size < pulse_size)
-        return refuse(too_small("its gorb_pulse_ops", ops->struct_size, pulse_size));
+    if (ops->struct_size < accepts::pulse_ops)
+        return refuse(too_small("its gorb_pulse_ops", ops->struct_size, accepts::pulse_ops));
     const std::pair<bool, const char*> wanted[] = {
         {ops->create != nullptr, "create"}, {ops->destroy != nullptr, "destroy"},
         {ops->add != nullptr, "add"},       {ops->remove != nullptr, "remove"},
@@ -57,8 +52,8 @@ base::Status read_pulse(const gorb_plugin& plugin, Plugin& out) {
 }
 
 base::Result<Plugin> read_plugin(const gorb_plugin& plugin) {
-    if (plugin.struct_size < plugin_size)
-        return refuse(too_small("its gorb_plugin", plugin.struct_size, plugin_size));
+    if (plugin.struct_size < accepts::plugin)
+        return refuse(too_small("its gorb_plugin", plugin.struct_size, accepts::plugin));
     Plugin out;
     out.entry = &plugin;
     out.kind = text_of(plugin.kind, 64);
@@ -83,7 +78,7 @@ base::Result<Plugin> read_plugin(const gorb_plugin& plugin) {
 
 base::Result<Offered> read_entry(const gorb_entry& entry, const std::filesystem::path& file) {
     if (entry.struct_size < entry_head)
-        return refuse(too_small("gorb_plugin_entry", entry.struct_size, entry_size));
+        return refuse(too_small("gorb_plugin_entry", entry.struct_size, accepts::entry));
     // Before anything else: another major may mean another layout.
     if (entry.abi_major != GORB_ABI_MAJOR) {
         return refuse("it is built for ABI " + std::to_string(entry.abi_major) + "." +
@@ -95,15 +90,15 @@ base::Result<Offered> read_entry(const gorb_entry& entry, const std::filesystem:
                       std::to_string(entry.abi_minor) + " or later, this gorbd has ABI " +
                       std::to_string(GORB_ABI_MAJOR) + "." + std::to_string(GORB_ABI_MINOR));
     }
-    if (entry.struct_size < entry_size)
-        return refuse(too_small("gorb_plugin_entry", entry.struct_size, entry_size));
+    if (entry.struct_size < accepts::entry)
+        return refuse(too_small("gorb_plugin_entry", entry.struct_size, accepts::entry));
     if (!entry.plugins) return refuse("it has no list of plugins (plugins is NULL)");
     Offered offered;
     for (size_t i = 0; entry.plugins[i]; ++i) {
         if (i == most_plugins) return refuse("its list of plugins has no end");
         auto plugin = read_plugin(*entry.plugins[i]);
         if (!plugin) {
-            const bool named = entry.plugins[i]->struct_size >= plugin_size;
+            const bool named = entry.plugins[i]->struct_size >= accepts::plugin;
             const std::string name = named ? text_of(entry.plugins[i]->name, 64) : std::to_string(i + 1);
             offered.refused.push_back("plugin \"" + name + "\": " + plugin.error().sentence);
             continue;

@@ -11,6 +11,7 @@
 
 #include "base/give_back.h"
 #include "base/log.h"
+#include "gorb/sdk/accepts.hpp"
 #include "plugin/text.h"
 
 namespace gorb::plugin {
@@ -136,8 +137,23 @@ bool Host::refuse_thread(const char* function) {
     return true;
 }
 
+// Is there room in this second for one more line that the plugin causes? Where there is not, says so once.
+bool Host::may_write(base::LogLevel level) {
+    base::LineLimit::Line line{};
+    {
+        std::lock_guard lock(lines_mutex_);
+        line = lines_.next(now_of(this));
+    }
+    if (line == base::LineLimit::Line::last) {
+        base::log(level, "more lines of this plugin are not written in this second",
+                  std::array<base::LogField, 2>{{{"plugin", label_}, {"loop", loop_name_}}});
+    }
+    return line == base::LineLimit::Line::write;
+}
+
 void Host::threw(Doing doing, const char* what) {
     last_exception_ = clean_text(what, 256);
+    if (!may_write(base::LogLevel::error)) return;
     base::log_error("a plugin let an exception out", {{"plugin", label_},
                                                       {"in", doing_words[static_cast<size_t>(doing)]},
                                                       {"exception", last_exception_}});
@@ -237,7 +253,8 @@ void Host::log_line(const gorb_host* host, int32_t level, gorb_str message, cons
                     size_t count) {
     const base::LogLevel ours = level_of(level);
     if (!base::log_wants(ours)) return;
-    const Host& self = of(host);
+    Host& self = of(host);
+    if (!self.may_write(ours)) return;
     std::vector<base::LogField> all = {{"plugin", self.label_}, {"loop", self.loop_name_}};
     std::list<std::string> keys;  // LogField only looks at its key
     for (size_t i = 0; fields && i < std::min<size_t>(count, 32); ++i) {
@@ -275,9 +292,8 @@ void Host::metrics_set(const gorb_host* host, uint64_t metric, double to) {
 const gorb_pulse_host Host::pulse_table = {sizeof(gorb_pulse_host), &pulse_report, &pulse_recheck};
 
 int32_t Host::pulse_report(const gorb_host* host, gorb_run run, const gorb_result* result) {
-    constexpr size_t size = offsetof(gorb_result, detail) + sizeof(gorb_result::detail);
     Host& self = of(host);
-    if (!result || result->struct_size < size) {
+    if (!result || result->struct_size < sdk::accepts::result) {
         self.odd(Oddity::result, "report");
         return -EINVAL;
     }

@@ -19,6 +19,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/line_limit.h"
+#include "base/log.h"
 #include "gorb/abi.h"
 #include "io/conn.h"
 #include "io/loop.h"
@@ -154,6 +156,7 @@ class Host final : public gorb_host {
 
     static Host& of(const gorb_host* host) { return *static_cast<Host*>(const_cast<gorb_host*>(host)); }
     void threw(Doing doing, const char* what);
+    bool may_write(base::LogLevel level);
     bool refuse_thread(const char* function);
     void drain();
     void run_posted(std::vector<Posted>& posted, Doing doing);
@@ -207,6 +210,8 @@ class Host final : public gorb_host {
     std::atomic<const base::Clock*> clock_{nullptr};
     std::atomic<Metrics*> metrics_{nullptr};
     std::atomic<uint32_t> odd_{0};  // a bit for each Oddity told
+    std::mutex lines_mutex_;        // plugins log on any thread
+    base::LineLimit lines_{100};    // what is wrong with a plugin is so at each check of each target
     std::string last_exception_;
     uint32_t job_owner_ = 0;
     uint64_t guarded_ = 0;

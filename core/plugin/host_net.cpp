@@ -7,20 +7,20 @@
 #include <string>
 #include <utility>
 
+#include "gorb/sdk/accepts.hpp"
 #include "plugin/host.h"
 #include "plugin/text.h"
 
 namespace gorb::plugin {
+
+namespace accepts = sdk::accepts;
+
 namespace {
 
 base::Ip ip_of(const gorb_addr& addr) {
     if (addr.family == 4) return base::Ip::from_bytes(AF_INET, addr.ip);
     if (addr.family == 6) return base::Ip::from_bytes(AF_INET6, addr.ip);
     return {};
-}
-
-bool good_family(const gorb_addr& addr) {
-    return addr.family == 0 || addr.family == 4 || addr.family == 6;
 }
 
 }  // namespace
@@ -110,29 +110,6 @@ const gorb_net Host::net_table = {sizeof(gorb_net), &net_open,     &net_send,
 
 namespace {
 
-// What a plugin of SDK 1.0 sends ends there.
-constexpr size_t options_1_0 = offsetof(gorb_conn_options, deadline_ns) + sizeof(uint64_t);
-constexpr size_t events_1_0 = offsetof(gorb_conn_events, closed) + sizeof(gorb_conn_events::closed);
-
-// "" for well.
-std::string wrong_with(const gorb_conn_options* options, const gorb_conn_events* events) {
-    if (!options || options->struct_size < options_1_0)
-        return "gorb_conn_options is too small: is struct_size set?";
-    if (!events || events->struct_size < events_1_0)
-        return "gorb_conn_events is too small: is struct_size set?";
-    if (options->transport < GORB_TCP || options->transport > GORB_TLS)
-        return "transport " + std::to_string(options->transport) + " is unknown";
-    if (!good_family(options->peer) || !good_family(options->source))
-        return "an address is of no known family";
-    if (options->peer.family == 0) return "a connection needs the address of a peer";
-    // Somebody's answer (the kernel's: refused) would be taken for the target's.
-    if (options->peer.port == 0)
-        return "there is no port to check: the backend's is 0, the client's, and the pulse names none";
-    if ((options->flags & GORB_CONN_PROBE) != 0 && options->transport != GORB_TCP)
-        return "GORB_CONN_PROBE is for TCP only";
-    return "";
-}
-
 io::TlsOptions tls_of(const gorb_conn_options& options) {
     io::TlsOptions tls;
     tls.verify = (options.flags & GORB_TLS_VERIFY) != 0;
@@ -155,10 +132,6 @@ base::Status Host::open_connection(Connection& connection, const gorb_conn_optio
     if (GORB_HAS(gorb_conn_options, &options, interface)) way.interface = view(options.interface);
     way.scope = options.peer.scope;
     way.fwmark = options.fwmark;
-    if (way.source.ip && way.source.ip.family != peer.ip.family) {
-        return base::fail(base::Errc::invalid, "source " + way.source.ip.text() + " and peer " +
-                                                   peer.ip.text() + " are of different families");
-    }
     if ((options.flags & GORB_CONN_PROBE) != 0 && way.source.port == 0) {
         if (!probes_) probes_ = std::make_unique<io::ProbePool>(*loop_, loop_->sockets());
         const bool guarded = options.deadline_ns != 0 && options.deadline_ns == guarded_;
@@ -196,7 +169,8 @@ gorb_conn* Host::net_open(const gorb_host* host, const gorb_conn_options* option
     };
     if (self.refuse_thread("gorb.net/1 open"))
         return refuse("connections are opened on the loop's thread only", EPERM);
-    if (const std::string wrong = wrong_with(options, events); !wrong.empty()) return refuse(wrong, EINVAL);
+    if (const auto wrong = accepts::unreadable(options, events); !wrong.empty()) return refuse(wrong, EINVAL);
+    if (const auto wrong = accepts::refusal(*options); !wrong.empty()) return refuse(wrong, EINVAL);
 
     if (!self.first_free_) {
         Connection& made = *self.connections_.emplace_back(std::make_shared<Connection>());
@@ -232,7 +206,7 @@ void Host::net_close(gorb_conn* conn) {
 }
 
 int32_t Host::net_tls_peer(gorb_conn* conn, gorb_tls_peer* out) {
-    if (!conn || !out || out->struct_size < sizeof(gorb_tls_peer)) return -EINVAL;
+    if (!conn || !out || out->struct_size < accepts::tls_peer) return -EINVAL;
     Connection& connection = Connection::of(conn);
     if (!connection.live()) return -ENOTCONN;
     if (connection.host->refuse_thread("gorb.net/1 tls_peer")) return -EPERM;
@@ -249,9 +223,10 @@ int32_t Host::net_tls_peer(gorb_conn* conn, gorb_tls_peer* out) {
 gorb_str Host::net_reason(gorb_conn* conn) {
     if (!conn) return {"", 0};
     const Connection& connection = Connection::of(conn);
-    if (!connection.ending) return {"", 0};
-    const std::string_view reason = connection.ending->reason();
-    return {reason.data(), reason.size()};
+    const std::string_view words = connection.ending ? connection.ending->reason()
+                                   : connection.conn ? connection.conn->stage()
+                                                     : "";
+    return {words.data(), words.size()};
 }
 
 void Host::drop_connections() {

@@ -312,7 +312,7 @@ base::Result<PulseInstance::Probe*> PulseInstance::add(const ProbeTarget& target
     const Impl::Inside inside(impl);
     const gorb_target raw = {
         sizeof(gorb_target), target.fwmark, to_c(target.address), to_c(target.service),  to_c(target.backend),
-        to_c(target.host),   args->c(),     to_c(target.source),  to_c(target.interface)};
+        gorb_str{"", 0},     args->c(),     to_c(target.source),  to_c(target.interface)};
     gorb_error error{};
     const bool returned =
         impl.host.call(Doing::add, [&] { (*place)->plugin_probe = impl.ops.add(impl.self, &raw, &error); });

@@ -39,7 +39,6 @@ struct Report {
 struct ProbeTarget {
     std::string service, backend;
     base::Endpoint address;
-    std::string host;  // the host name the user gave, "" for none
     uint32_t fwmark = 0;
     std::shared_ptr<const Config> args;  // nullptr: the defaults
     base::Ip source;                     // of the check's sockets; none: the kernel chooses

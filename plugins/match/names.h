@@ -48,7 +48,8 @@ inline bool is_authority(std::string_view text) {
     return error == std::errc() && after == rest.data() + rest.size() && port >= 1 && port <= 65535;
 }
 
-// As it is sent: an IPv6 address in brackets and without a zone, which means something on this machine only.
+// As it is sent: an IPv6 address that came without brackets gets them, and loses its zone, which means
+// something on this machine only. What came in brackets goes as it is.
 // Throws sdk::Error in the option's name.
 inline std::string authority(const std::string& option, std::string_view text) {
     if (!is_authority(text))

@@ -31,7 +31,6 @@ class Pattern {
 
     // For a reason: "+PONG" in quotes, /^\+PONG/ between slashes; about 60 characters at most.
     const std::string& shown() const { return shown_; }
-    bool is_regex() const { return regex_ != nullptr; }
     size_t shortest() const;  // no fewer bytes can match
 
     enum class Outcome {

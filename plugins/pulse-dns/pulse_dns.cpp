@@ -141,7 +141,8 @@ class DnsPulse final : public ConnectionPulse {
         Judgement judgement = pulse_dns::judge(*question_, id_, message, !over_tcp());
         switch (judgement.kind) {
             case Judgement::Kind::foreign:
-                if (over_tcp()) return finish(Result::fail("no answer to the query: " + judgement.words));
+                if (over_tcp())
+                    return finish(Result::fail("no answer to the query: " + judgement.words + why_tcp()));
                 ++foreign_;
                 foreign_words_ = std::move(judgement.words);
                 return;
@@ -162,22 +163,24 @@ class DnsPulse final : public ConnectionPulse {
             id_ = random_id();
             connection().open(options());
         } catch (const Error& e) {
-            finish(Result::unknown(e.what()));
+            finish(Result::unknown(e.what(), e.number()));
         }
     }
 
+    // For the end of a sentence.
+    std::string why_tcp() {
+        return over_tcp() && !tcp_ ? " (asked again over TCP, as the answer over UDP was truncated)" : "";
+    }
     void closed(int32_t why) override {
         again_.cancel();
-        if (why == 0) return done(Result::fail("connection closed before an answer"));
-        Result result = ended(why);
+        Result result = why == 0 ? Result::fail("connection closed before an answer") : ended(why);
         if (why == -ETIMEDOUT && sent_ > 0)
             result.detail = "no answer" + (over_tcp() ? " over TCP"
                                                       : " to " + std::to_string(sent_) +
                                                             (sent_ == 1 ? " query" : " queries"));
         if (why == -ECONNREFUSED && !over_tcp())
             result.detail = "nothing listens on the UDP port (ICMP port unreachable)";
-        if (over_tcp() && !tcp_)
-            result.detail += " (asked again over TCP, as the answer over UDP was truncated)";
+        result.detail += why_tcp();
         if (foreign_ > 0 && !over_tcp())
             result.detail += "; " + std::to_string(foreign_) +
                              (foreign_ == 1 ? " packet was" : " packets were") +

@@ -159,9 +159,11 @@ std::optional<uint64_t> decode_response(std::string_view framed) {
 
 Judgement judge(const Outcome& outcome, std::string_view service) {
     if (!outcome.grpc_status) {
-        if (outcome.http_status == 0 || (outcome.reset != 0 && outcome.http_status == 200))
+        if (outcome.http_status == 0 || (outcome.reset != 0 && outcome.http_status == 200)) {
+            if (!outcome.goodbye.empty()) return {false, 0, outcome.goodbye};
             return {false, 0,
                     std::string("the server ended the call: ") + nghttp2_http2_strerror(outcome.reset)};
+        }
         if (outcome.http_status != 200)
             return {false, 0,
                     "HTTP status " + std::to_string(outcome.http_status) +

@@ -20,7 +20,8 @@ struct Outcome {
     std::string grpc_message;        // as sent, percent-encoded
     std::string content_type;
     std::string body;
-    uint32_t reset = 0;  // HTTP/2 error code with which the server ended the stream
+    uint32_t reset = 0;   // HTTP/2 error code with which the server ended the stream
+    std::string goodbye;  // what it said when it ended the connection (GOAWAY), in words; "" for nothing
 };
 
 struct Judgement {

@@ -100,6 +100,13 @@ class GrpcPulse final : private ConnectionEvents {
 
     void opened() override {
         opened_ = true;
+        // A server that such clients refuse is down for them. A host of before 1.1 can not tell.
+        const auto peer = settings_->tls ? connection_.peer() : std::nullopt;
+        if (peer && peer->alpn != "h2") {
+            const std::string chosen = peer->alpn.empty() ? "nothing" : "\"" + peer->alpn + "\"";
+            return finish(Result::fail("the server agrees on no HTTP/2 by ALPN (h2 offered, " + chosen +
+                                       " chosen), which gRPC clients insist on"));
+        }
         session_ = std::make_unique<Session>();
         call();
     }
@@ -145,10 +152,13 @@ class GrpcPulse final : private ConnectionEvents {
         if (!running_) return gone();
         if (kept_ && !begun) return ask_anew();
         const std::string where = begun ? " in the middle of an answer" : opened ? " before an answer" : "";
-        if (why == 0) return finish(Result::fail("connection closed" + where));
+        std::string goodbye = session_ ? session_->outcome().goodbye : "";
+        if (!goodbye.empty()) goodbye += ", ";
+        if (why == 0) return finish(Result::fail(goodbye + "connection closed" + where));
         std::string words(connection_.reason());
         if (words.empty()) words = errno_words(why);
         if (!where.empty()) words += "," + where;
+        words.insert(0, goodbye);
         finish({our_trouble(why) ? Verdict::unknown : Verdict::fail, std::move(words), -why});
     }
     // The server ended a kept connection as we sent: that says nothing of it, a new one does.
@@ -160,12 +170,13 @@ class GrpcPulse final : private ConnectionEvents {
         }
     }
     void time_is_up() {
-        const char* const where = !opened_ ? settings_->tls ? "before the connection and its TLS "
-                                                              "handshake were made"
-                                                            : "before the connection was made"
-                                  : session_ && session_->begun() ? "in the middle of an answer"
-                                                                  : "before an answer";
-        finish(Result::fail(std::string("timed out, ") + where, ETIMEDOUT));
+        std::string where = session_ && session_->begun() ? "in the middle of an answer" : "before an answer";
+        if (!opened_) {
+            where = connection_.reason();
+            if (where != "in the TLS handshake") where = "before the connection was made";
+        }
+        if (kept_) where += ", on the connection kept from an earlier check";
+        finish(Result::fail("timed out, " + where, ETIMEDOUT));
     }
     // The connection that was kept is no more. Not twice in a row, for a server that hangs up after each
     // call.

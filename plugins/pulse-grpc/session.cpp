@@ -66,7 +66,11 @@ struct Session::Callbacks {
         return 0;
     }
     static int frame(nghttp2_session*, const nghttp2_frame* frame, void* arg) {
-        if (frame->hd.type == NGHTTP2_GOAWAY) of(arg).goaway_ = true;
+        if (frame->hd.type == NGHTTP2_GOAWAY) {
+            const nghttp2_goaway& away = frame->goaway;
+            of(arg).goodbye(away.error_code,
+                            {reinterpret_cast<const char*>(away.opaque_data), away.opaque_data_len});
+        }
         if (frame->hd.type == NGHTTP2_SETTINGS) of(arg).greeted_ = true;
         return 0;
     }
@@ -136,6 +140,12 @@ Session::~Session() = default;
 
 void Session::bad(const std::string& words) {
     if (problem_.empty()) problem_ = words;
+}
+
+void Session::goodbye(uint32_t code, std::string_view text) {
+    goaway_ = true;
+    outcome_.goodbye = std::string("the server says goodbye (") + nghttp2_http2_strerror(code) +
+                       (text.empty() ? "" : ": ") + printable(text, 100) + ")";
 }
 
 bool Session::usable() const {

@@ -56,6 +56,7 @@ class Session {
         void operator()(nghttp2_session* session) const;
     };
     void bad(const std::string& words);
+    void goodbye(uint32_t code, std::string_view text);
 
     std::unique_ptr<nghttp2_session, Free> session_;
     Outcome outcome_;

@@ -14,7 +14,7 @@ inline constexpr gorb_option option_table[] = {
      "name of the service whose health is asked for; \"\" is the server as a whole"},
     {"port", GORB_INT, 0, nullptr, "1..65535", "port to connect to, if not the backend's own"},
     {"authority", GORB_TEXT, 0, nullptr, nullptr,
-     "the :authority header; the backend's address and port if not set"},
+     "the :authority header; the address and port that are checked if not set"},
     {"keep-alive", GORB_BOOL, 0, "false", nullptr,
      "keep the connection for the next check, and check at once when the server closes it"},
     {"tls", GORB_BOOL, 0, "false", nullptr, "TLS instead of clear text (h2c)"},

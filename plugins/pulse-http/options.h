@@ -8,7 +8,7 @@ inline constexpr gorb_option option_table[] = {
     {"method", GORB_TEXT, 0, "GET", "GET|HEAD|OPTIONS|POST|PUT|PATCH|DELETE", "the request's method"},
     {"path", GORB_TEXT, 0, "/", nullptr, "what to ask for, beginning with /; a query may follow"},
     {"port", GORB_INT, 0, nullptr, "1..65535", "port to connect to, if not the backend's own"},
-    {"host", GORB_TEXT, 0, nullptr, nullptr, "the Host header; the backend's address if not set"},
+    {"host", GORB_TEXT, 0, nullptr, nullptr, "the Host header; the address that is checked if not set"},
     {"headers", GORB_JSON, 0, nullptr, nullptr,
      "more headers of the request: {\"X-Probe\": \"gorb\", \"Accept\": \"text/plain\"}"},
     {"body", GORB_TEXT, 0, nullptr, nullptr, "the request's body, at most 64 KiB; Content-Length is set"},

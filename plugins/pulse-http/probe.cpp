@@ -242,10 +242,12 @@ void Probe::expire() {
     if (!open_) return;
     std::string words = "timed out, ";
     if (phase_ == Phase::connecting) {
-        words += shared_.settings.tls ? "before the connection and its TLS handshake were made"
-                                      : "before the connection was made";
+        const gorb_net& net = instance_.net();
+        const std::string_view stage = GORB_HAS(gorb_net, &net, reason) ? view(net.reason(conn_)) : "";
+        words += stage == "in the TLS handshake" ? stage : "before the connection was made";
     } else {
         words += begun() ? "in the middle of a reply" : "before a reply";
+        if (reused_) words += ", on the connection kept from an earlier check";
     }
     clear();
     answer(Result::fail(std::move(words), ETIMEDOUT));

@@ -8,8 +8,7 @@
 
 namespace pulse_icmp {
 
-constexpr size_t echo_header = 8;      // type, code, checksum, id, sequence
-constexpr size_t most_payload = 1472;  // with both headers of IPv4 an Ethernet packet
+constexpr size_t echo_header = 8;  // type, code, checksum, id, sequence
 
 struct Echo {
     bool request = false;

@@ -51,8 +51,11 @@ void ConnectCheck::start(const Run& run) {
     gorb_error why;
     why.text[0] = '\0';
     run_ = run.id();
+    errno = 0;
     conn_ = shared().net().open(shared().host().c(), &options, &events, this, &why);
-    if (!conn_) run.unknown(why.text[0] ? why.text : "the host opens no connection");
+    if (conn_) return;
+    const int error = errno;
+    run.unknown(why.text[0] ? why.text : "the host opens no connection", error);
 }
 
 void ConnectCheck::cancel() noexcept {

@@ -33,7 +33,7 @@ struct TcpPulse final {
         {"verify", GORB_BOOL, 0, "true", nullptr,
          "the certificate must be trusted, in date and of the right name"},
         {"tls-name", GORB_TEXT, 0, nullptr, nullptr,
-         "name to ask for (SNI) and to find in the certificate; the backend's address if not set"},
+         "name to ask for (SNI) and to find in the certificate; the address that is checked if not set"},
         {"ca", GORB_TEXT, 0, nullptr, nullptr,
          "absolute path of a PEM file of the CAs to trust, if not the system's"},
         {"cert", GORB_TEXT, 0, nullptr, nullptr, "absolute path of a PEM file of a client certificate"},

@@ -21,7 +21,7 @@ using pulse_match::Step;
 // Parsed once, shared by all targets that say the same.
 struct Script {
     static constexpr size_t most_steps = 32;
-    static constexpr size_t default_limit = 4096, most_limit = 65536;
+    static constexpr size_t default_limit = 4096;
 
     std::vector<Step> steps;
     size_t limit = default_limit;  // bytes of a reply that a step looks at

@@ -92,6 +92,13 @@ void Talk::closed(int32_t why) {
     over(result(code));
 }
 
+void Talk::expire() {
+    const bool shaking = connection_.reason() == "in the TLS handshake";
+    connection_.close();
+    if (shaking) return over(Result::fail("timed out in the TLS handshake", ETIMEDOUT));
+    closed(-ETIMEDOUT);
+}
+
 void Talk::over(const Result& result) {
     connection_.close();
     const Over tell = std::move(over_);

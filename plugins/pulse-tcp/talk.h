@@ -24,7 +24,7 @@ class Talk final : private gorb::sdk::ConnectionEvents {
     Talk(const gorb::sdk::Host& host, std::shared_ptr<const Conversation> conversation,
          gorb::sdk::Connection::Options route, Over over);
     // The deadline: it is told how far it has come.
-    void expire() { closed(-ETIMEDOUT); }
+    void expire();
 
   private:
     void opened() override;

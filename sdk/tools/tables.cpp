@@ -1,7 +1,7 @@
 #include "tables.h"
 
 #include <algorithm>
-#include <cstddef>
+#include <gorb/sdk/accepts.hpp>
 #include <gorb/testing/config.hpp>
 #include <iterator>
 #include <set>
@@ -30,8 +30,7 @@ std::string quoted(const char* text) {
     return text ? "\"" + std::string(text) + "\"" : "NULL";
 }
 
-// What a table of 1.0 had; a library may be older than this program.
-constexpr size_t pulse_of_1_0 = offsetof(gorb_pulse_ops, cancel) + sizeof(gorb_pulse_ops::cancel);
+namespace accepts = sdk::accepts;
 
 constexpr size_t most_entries = 256;  // a longer list is one without its end
 
@@ -125,9 +124,9 @@ bool check_entry(const gorb_entry& entry, Findings& findings) {
             usable = false;
             findings.fault(words);
         };
-        if (entry.struct_size < sizeof(gorb_entry))
+        if (entry.struct_size < accepts::entry)
             return fatal("struct_size is " + std::to_string(entry.struct_size) + ", ABI 1.0 needs " +
-                         std::to_string(sizeof(gorb_entry)));
+                         std::to_string(accepts::entry));
         if (entry.abi_major != GORB_ABI_MAJOR)
             return fatal("it is made for ABI " + std::to_string(entry.abi_major) + ", this is " +
                          std::to_string(GORB_ABI_MAJOR));
@@ -143,7 +142,7 @@ bool check_entry(const gorb_entry& entry, Findings& findings) {
         std::set<std::pair<std::string, std::string>> names;
         for (size_t i = 0; usable && i < count; ++i) {
             const gorb_plugin& plugin = *entry.plugins[i];
-            if (plugin.struct_size < sizeof(gorb_plugin) || !plugin.kind || !plugin.name) continue;
+            if (plugin.struct_size < accepts::plugin || !plugin.kind || !plugin.name) continue;
             if (!names.emplace(plugin.kind, plugin.name).second)
                 findings.fault("two plugins are called " + quoted(plugin.name));
         }
@@ -158,7 +157,7 @@ bool check_plugin(const gorb_plugin& plugin, Findings& findings) {
         findings.fault(words);
     };
     findings.check("the plugin's table is complete", [&] {
-        if (plugin.struct_size < sizeof(gorb_plugin))
+        if (plugin.struct_size < accepts::plugin)
             return fatal("struct_size is " + std::to_string(plugin.struct_size));
         if (!is_name(plugin.name, 32, "-"))
             findings.fault("the name " + quoted(plugin.name) + " is not [a-z0-9-]{1,32}");
@@ -174,7 +173,8 @@ bool check_plugin(const gorb_plugin& plugin, Findings& findings) {
 
     const auto& ops = *static_cast<const gorb_pulse_ops*>(plugin.ops);
     findings.check("the pulse's table has every function", [&] {
-        if (ops.struct_size < pulse_of_1_0) return fatal("struct_size is " + std::to_string(ops.struct_size));
+        if (ops.struct_size < accepts::pulse_ops)
+            return fatal("struct_size is " + std::to_string(ops.struct_size));
         if (!ops.create) fatal("create is NULL");
         if (!ops.destroy) fatal("destroy is NULL");
         if (!ops.add) fatal("add is NULL");

@@ -35,6 +35,9 @@ class Faults(unittest.TestCase):
     def test_a_call_that_blocks_the_loop(self):
         self.found("blocks", "start() took 15", "the loop stood still")
 
+    def test_a_table_without_its_size(self):
+        self.found("forgets_struct_size", "gorb_conn_events is too small: is struct_size set?")
+
     def test_a_failure_without_words(self):
         self.found("no_words", "has no detail that says why")
 

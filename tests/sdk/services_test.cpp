@@ -309,6 +309,23 @@ TEST_F(ConnectionTest, TheDeadlineClosesIt) {
     EXPECT_THAT(recorder.said, HasSubstr("closed(-110)"));
 }
 
+TEST_F(ConnectionTest, APeerThatSendsMoreThanIsConsumedIsEndedForIt) {
+    std::string reason;
+    recorder.on_received = [](std::string_view) { return size_t{0}; };
+    recorder.on_closed = [&] { reason = connection.reason(); };
+    open();
+    ASSERT_TRUE(fake.loop().run_until([&] { return listener.accept_one(); }));
+    const std::string block(4096, 'x');
+    ASSERT_TRUE(fake.loop().run_until([&] {
+        send(listener.client, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        recorder.said = recorder.said.substr(std::min(recorder.said.size(), recorder.said.rfind("closed")));
+        return !connection.is_open();
+    }));
+    EXPECT_EQ(recorder.said, "closed(-90) ");
+    EXPECT_EQ(reason, "more than 1 MiB came and was not consumed");
+    EXPECT_FALSE(our_trouble(-EMSGSIZE));
+}
+
 TEST_F(ConnectionTest, WhatIcmpSaysOfADatagramIsToldByTheEndAndNotBySend) {
     const int closed_port = socket(AF_INET, SOCK_DGRAM, 0);
     sockaddr_in addr{};
@@ -342,6 +359,20 @@ TEST_F(ConnectionTest, OurOwnTroubleIsThrownByOpen) {
         EXPECT_EQ(e.number(), EMFILE);
     }
     EXPECT_FALSE(connection.is_open());
+}
+
+TEST_F(ConnectionTest, TroubleOfOurOwnThatIsOrderedForConnectIsThrownToo) {
+    fake.fail_connect = EADDRNOTAVAIL;
+    try {
+        open();
+        ADD_FAILURE() << "opened";
+    } catch (const Error& e) {
+        EXPECT_THAT(e.what(), HasSubstr("no local address or port is free"));
+        EXPECT_EQ(e.number(), EADDRNOTAVAIL);
+    }
+    fake.loop().step();
+    EXPECT_EQ(recorder.said, "") << "nothing comes of what was not opened";
+    EXPECT_TRUE(fake.held().empty());
 }
 
 // ---- the FakeHost itself ----
@@ -399,6 +430,40 @@ TEST(FakeHostTest, WritesDownWhatBreaksTheContract) {
                 ElementsAre(::testing::_, HasSubstr("never started"), HasSubstr("no verdict")));
 }
 
+// A pulse that answers nothing by itself, and notes what it is told.
+struct Quiet {
+    static constexpr const char *name = "quiet", *version = "1", *summary = "s";
+    Quiet(const Host&, const Target&) { said.clear(); }
+    ~Quiet() {
+        if (run.id()) answered = run.pass();
+    }
+    void start(const Run& r) {
+        run = r;
+        said += "start ";
+    }
+    static void cancel() { said += "cancel "; }
+    Run run;
+    static inline std::string said;
+    static inline bool answered = true;
+};
+
+TEST(FakeHostTest, RunsEndAsGorbdEndsThem) {
+    FakeHost fake;
+    gorb::testing::PulseRunner pulse(fake, Pulse<Quiet>::table);
+    auto* probe = pulse.add(gorb::testing::address("127.0.0.1", 9));
+    pulse.start(probe, seconds(1));
+    pulse.start(probe, seconds(1));
+    EXPECT_EQ(Quiet::said, "start cancel start ") << "a probe has one run open at most";
+    fake.loop().advance(seconds(1));
+    EXPECT_EQ(Quiet::said, "start cancel start cancel ") << "the deadline";
+    fake.loop().advance(seconds(5));
+    pulse.start(probe, seconds(1));
+    pulse.remove(probe);
+    EXPECT_FALSE(Quiet::answered) << "a removed target's report comes too late";
+    fake.loop().advance(seconds(5));
+    EXPECT_EQ(Quiet::said, "start cancel start cancel start ");
+}
+
 TEST(FakeHostTest, AClosedConnectionIsNotForClosingAgain) {
     FakeHost fake;
     const Host host(fake.c());
@@ -420,7 +485,7 @@ TEST(FakeHostTest, AClosedConnectionIsNotForClosingAgain) {
     options.transport = 9;
     gorb_error why{};
     EXPECT_EQ(host.net().open(host.c(), &options, &events, nullptr, &why), nullptr);
-    EXPECT_STREQ(why.text, "unknown transport");
+    EXPECT_STREQ(why.text, "transport 9 is unknown");
 }
 
 TEST(FakeConfigTest, DefaultsTypesAndRanges) {

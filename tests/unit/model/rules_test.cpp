@@ -247,6 +247,11 @@ TEST(Rules, ACheckComesFromAnAddressOfItsFamilyAndANamedInterface) {
     EXPECT_EQ(backend_violations(b)[0].what, "must be of the same family as the pulse's address");
     p.address = ip("224.0.0.1");
     EXPECT_EQ(at(pulse_address_usable(p)), "/address");
+    p.address = ip("fe80::1");
+    EXPECT_EQ(at(pulse_address_usable(p)), "/address");
+    EXPECT_EQ(pulse_address_usable(p)->what, "a link-local address needs \"interface\"");
+    p.interface = "eth0";
+    EXPECT_FALSE(pulse_address_usable(p));
     for (const char* bad : {"a b", "eth0/1", "sixteen.letters.", ".."}) {
         p.interface = bad;
         EXPECT_EQ(at(interface_name(p)), "/interface") << bad;

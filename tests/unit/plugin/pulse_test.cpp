@@ -220,6 +220,33 @@ TEST_F(PulseTest, AStartThatThrowsIsUnknownWithTheExceptionsWords) {
     EXPECT_EQ(check("report-and-throw").detail, "before");
 }
 
+// Each target of such a plugin throws at each of its checks.
+TEST_F(PulseTest, APluginThatAlwaysThrowsDoesNotFillTheLog) {
+    instance = make().value();
+    auto* probe = add("throw").value();
+    clock.advance(10'000'000'000);
+    const auto lines = [&](int starts) {
+        testing::internal::CaptureStderr();
+        for (int i = 0; i < starts; ++i) start(probe);
+        const std::string log = testing::internal::GetCapturedStderr();
+        EXPECT_THAT(log, HasSubstr("more lines of this plugin are not written")) << log.substr(0, 1000);
+        return std::count(log.begin(), log.end(), '\n');
+    };
+    EXPECT_EQ(lines(10'000), 101);
+    clock.advance(1'000'000'000);
+    EXPECT_EQ(lines(200), 101) << "a second later there are more";
+}
+
+TEST_F(PulseTest, WhatAPluginLogsWithoutEndDoesNotFillTheLog) {
+    instance = make().value();
+    auto* probe = add("log").value();  // two lines at each start
+    clock.advance(20'000'000'000);
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 1000; ++i) start(probe);
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 101);
+}
+
 TEST_F(PulseTest, ACreateThatThrowsOrRefusesIsAnErrorWithItsWords) {
     for (const auto& [how, words] :
          {Thrown{"throw", "the constructor threw"}, Thrown{"throw-odd", "no std::exception"},

@@ -58,6 +58,26 @@ TEST(PulseHttpAlive, OneConnectionServesTenChecksAndThenThereIsAFreshOne) {
     EXPECT_THAT(server.seen().back().text, Not(HasSubstr("Connection:")));
 }
 
+TEST(PulseHttpAlive, SilenceOnAKeptConnectionIsToldAsThat) {
+    std::atomic<bool> asked{false};
+    const Server server([&](Peer& peer) {
+        peer.read_until("\r\n\r\n");
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        peer.read_until("\r\n\r\n");
+        asked = true;
+        peer.wait_for_end();
+    });
+    Instance http("http");
+    auto* probe = http.pulse.add(address("127.0.0.1", server.port()), {{"fresh-every", "0"}});
+    ASSERT_EQ(http.pulse.run(probe)->verdict, GORB_PASS);
+    const gorb_run run = http.pulse.start(probe);
+    EXPECT_TRUE(http.host.loop().run_until([&] { return asked.load(); }));
+    http.host.loop().advance(seconds(5));
+    const auto report = http.pulse.wait(run);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->detail, "timed out, before a reply, on the connection kept from an earlier check");
+}
+
 TEST(PulseHttpAlive, FreshEverySaysHowOften) {
     for (const auto& [every, connections] : {std::pair{"1", 6U}, {"3", 2U}, {"0", 1U}}) {
         const KeepServer server(&always_ok);

@@ -66,7 +66,9 @@ TEST(PulseTcp, TheTargetsTroubleIsFailAndOurOwnIsUnknown) {
          {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL, ENETUNREACH, ENODEV, EPERM, EAFNOSUPPORT}) {
         Instance tcp("tcp");
         tcp.host.fail_connect = own;
-        EXPECT_EQ(tcp.run(closed.port()).verdict, GORB_UNKNOWN) << own;
+        const auto report = tcp.run(closed.port());
+        EXPECT_EQ(report.verdict, GORB_UNKNOWN) << own;
+        EXPECT_EQ(report.code, own);
     }
 }
 

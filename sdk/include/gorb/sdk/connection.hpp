@@ -99,8 +99,12 @@ class Connection {
         return Peer{raw.verified != 0, raw.not_after, std::string(view(raw.alpn)),
                     std::string(view(raw.subject))};
     }
-    // Within closed(): why, in words, where the errno says too little; else empty.
-    std::string_view reason() const noexcept { return reason_; }
+    // Within closed(): why, in words, where the errno says too little. Before opened(), where the host tells:
+    // how far it has come, "connecting" or "in the TLS handshake". Else empty.
+    std::string_view reason() const noexcept {
+        if (!conn_ || !GORB_HAS(gorb_net, &net_, reason)) return reason_;
+        return view(net_.reason(conn_));
+    }
 
   private:
     static void on_opened(void* arg, gorb_conn*) noexcept {

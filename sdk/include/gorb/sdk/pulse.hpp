@@ -114,9 +114,7 @@ class Target {
     }
     std::string_view service() const noexcept { return view(c_->service); }
     std::string_view backend() const noexcept { return view(c_->backend); }
-    std::string_view host_name() const noexcept {
-        return view(c_->name);
-    }  // as the user gave it; "" for none
+    std::string_view host_name() const noexcept { return view(c_->name); }  // no host gives one: ""
     Config args() const noexcept { return Config(c_->args); }
 
   private:

@@ -5,7 +5,9 @@
 // metrics may be called by any, as the contract says.
 #ifndef GORB_TESTING_HOST_HPP
 #define GORB_TESTING_HOST_HPP
+#include <gorb/sdk/accepts.hpp>
 #include <gorb/testing/loop.hpp>
+#include <gorb/testing/metrics.hpp>
 #include <gorb/testing/net.hpp>
 
 #include <condition_variable>
@@ -66,9 +68,11 @@ class FakeHost {
 
     // ---- faults that a test orders ----
     void without(const std::string& service_id) { missing_.insert(service_id); }  // before create()
-    std::string fail_open;      // not empty: the next connections are refused with these words
-    int fail_open_errno = 0;    // and this errno
-    int fail_connect = 0;       // an errno: the next connections end with it instead of being made
+    std::string fail_open;    // not empty: the next connections are refused with these words
+    int fail_open_errno = 0;  // and this errno
+    // An errno: the next connections end with it instead of being made. What our_trouble() knows is told by
+    // open(), all else by closed().
+    int fail_connect = 0;
     std::string fail_tls;       // not empty: the next TLS handshakes end with -EPROTO and these words
     bool stall_tls = false;     // the next TLS handshakes never end
     int64_t tls_not_after = 0;  // not 0: what tls_peer() says of a certificate's end (Unix seconds)
@@ -121,12 +125,7 @@ class FakeHost {
         return logs_;
     }
     // Name -> value.
-    std::map<std::string, double> metrics() const {
-        std::lock_guard<std::mutex> lock(mutex_);
-        std::map<std::string, double> out;
-        for (const Metric& metric : metrics_) out[metric.name] = metric.value;
-        return out;
-    }
+    std::map<std::string, double> metrics() const { return metrics_.values(); }
     // What the plugin did against the contract, one sentence each.
     std::vector<std::string> violations() const {
         std::lock_guard<std::mutex> lock(mutex_);
@@ -187,11 +186,6 @@ class FakeHost {
     struct C : gorb_host {
         FakeHost* self = nullptr;
     };
-    struct Metric {
-        std::string name;
-        bool counter;
-        double value;
-    };
     struct Job {
         void (*run)(void*);
         void (*done)(void*);
@@ -244,6 +238,8 @@ class FakeHost {
                               void* arg) {
         FakeHost& host = of(c);
         if (!host.on_loop("watch()")) return -EPERM;
+        if (fd < 0) return -EBADF;
+        if (events != 0 && (!fn || (events & ~uint32_t{GORB_READABLE | GORB_WRITABLE}) != 0)) return -EINVAL;
         if (events == 0) host.watches_.erase(fd);
         const int rc = host.loop_.watch(fd, events, [&host, fn, arg, fd](uint32_t ready) {
             host.measured("watch callback", [&] { fn(arg, fd, ready); });
@@ -253,7 +249,7 @@ class FakeHost {
     }
     static gorb_timer loop_at(const gorb_host* c, uint64_t when, void (*fn)(void*), void* arg) {
         FakeHost& host = of(c);
-        if (!host.on_loop("at()")) return 0;
+        if (!host.on_loop("at()") || !fn) return 0;
         if (host.fail_timers) {
             ++host.refused;
             return 0;
@@ -272,6 +268,7 @@ class FakeHost {
         if (host.timers_.erase(timer)) host.loop_.cancel(timer);
     }
     static int32_t loop_post(const gorb_host* c, void (*fn)(void*), void* arg) {
+        if (!fn) return -EINVAL;
         FakeHost& host = of(c);
         const uint64_t generation = host.generation_;
         host.loop_.post([&host, generation, fn, arg] {
@@ -284,12 +281,16 @@ class FakeHost {
     static gorb_conn* net_open(const gorb_host* c, const gorb_conn_options* options,
                                const gorb_conn_events* events, void* arg, gorb_error* error) {
         FakeHost& host = of(c);
-        if (!host.on_loop("open()")) return nullptr;
-        std::string why = host.fail_open;
-        if (options->transport < GORB_TCP || options->transport > GORB_TLS) why = "unknown transport";
-        if ((options->flags & GORB_CONN_PROBE) && options->transport != GORB_TCP)
-            why = "GORB_CONN_PROBE is for TCP only";
-        if (!why.empty()) return sdk::explain(error, why), errno = host.fail_open_errno, nullptr;
+        const auto refuse = [error](const std::string& why, int code) -> gorb_conn* {
+            return sdk::explain(error, why), errno = code, nullptr;
+        };
+        if (!host.on_loop("open()")) return refuse("connections are opened on the loop's thread only", EPERM);
+        if (const std::string why = sdk::accepts::unreadable(options, events); !why.empty())
+            return host.violation(why), refuse(why, EINVAL);
+        if (const std::string why = sdk::accepts::refusal(*options); !why.empty()) return refuse(why, EINVAL);
+        if (!host.fail_open.empty()) return refuse(host.fail_open, host.fail_open_errno);
+        if (!events->opened || !events->received || !events->closed)
+            host.violation("open() was called without opened(), received() or closed()");
         host.handles_.push_back({&host, nullptr, {}, false});
         Handle& handle = host.handles_.back();
         auto conn = std::make_shared<FakeConn>(
@@ -304,13 +305,14 @@ class FakeHost {
                 handle.reason = reason;
                 handle.conn.reset();
             });
-        why = conn->open({host.fail_connect, host.fail_tls, host.stall_tls});
-        if (!why.empty()) return sdk::explain(error, why), nullptr;
+        const auto trouble = conn->open({host.fail_connect, host.fail_tls, host.stall_tls});
+        if (!trouble.words.empty()) return refuse(trouble.words, trouble.error);
         handle.conn = std::move(conn);
         ++host.conns_;
         return reinterpret_cast<gorb_conn*>(&handle);
     }
     static int32_t net_send(gorb_conn* conn, const void* data, size_t size) {
+        if (!conn || (!data && size > 0)) return -EINVAL;
         auto found = live(conn, "send()");
         if (!found) return -ENOTCONN;
         if (!found->is_probe()) return found->send(data, size);
@@ -318,20 +320,28 @@ class FakeHost {
         return -ENOTCONN;
     }
     static void net_close(gorb_conn* conn) {
+        if (!conn) return;
         if (auto found = live(conn, "close()")) found->close();
     }
     static int32_t net_tls_peer(gorb_conn* conn, gorb_tls_peer* out) {
+        if (!conn) return -EINVAL;
+        FakeHost& host = *reinterpret_cast<Handle*>(conn)->host;
+        if (!out || out->struct_size < sdk::accepts::tls_peer)
+            return host.violation("gorb_tls_peer is too small: is struct_size set?"), -EINVAL;
         auto found = live(conn, "tls_peer()");
         if (!found) return -ENOTCONN;
         const int rc = found->tls_peer(*out);
-        const int64_t ordered = reinterpret_cast<Handle*>(conn)->host->tls_not_after;
-        if (rc == 0 && ordered) out->not_after = ordered;
+        if (rc == 0 && host.tls_not_after) out->not_after = host.tls_not_after;
         return rc;
     }
     static gorb_str net_reason(gorb_conn* conn) {
+        if (!conn) return sdk::str("");
         Handle& handle = *reinterpret_cast<Handle*>(conn);
         if (!handle.host->on_loop("reason()")) return {};
-        if (!handle.closing) handle.host->violation("reason() was called outside closed()");
+        if (!handle.closing) {
+            auto found = live(conn, "reason()");
+            handle.reason = found ? found->stage() : "";
+        }
         return sdk::str(handle.reason);
     }
     // The connection behind a handle. One that is over is a violation to be written down, not a crash.
@@ -345,6 +355,7 @@ class FakeHost {
 
     // -- gorb.work/1
     static int32_t work_submit(const gorb_host* c, void (*run)(void*), void (*done)(void*), void* arg) {
+        if (!run) return -EINVAL;
         FakeHost& host = of(c);
         if (!host.on_loop("submit()")) return -EPERM;
         if (host.jobs_ >= host.most_work) {
@@ -372,7 +383,7 @@ class FakeHost {
             }
             job.run(job.arg);
             loop_.post([this, job] {
-                measured("done callback", [&] { job.done(job.arg); });
+                if (job.done) measured("done callback", [&] { job.done(job.arg); });
                 --jobs_;
             });
         }
@@ -381,15 +392,8 @@ class FakeHost {
     // -- gorb.metrics/1
     uint64_t metric(const char* name, bool is_counter) {
         const std::string wanted = name ? name : "";
-        const bool good =
-            !wanted.empty() && wanted.size() <= 64 &&
-            wanted.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
-        if (!good) return violation("\"" + wanted + "\" is no name for a metric"), 0;
-        std::lock_guard<std::mutex> lock(mutex_);
-        for (size_t i = 0; i < metrics_.size(); ++i)
-            if (metrics_[i].name == wanted) return metrics_[i].counter == is_counter ? i + 1 : 0;
-        metrics_.push_back({wanted, is_counter, 0});
-        return metrics_.size();
+        if (FakeMetrics::good_name(wanted)) return metrics_.id(wanted, is_counter);
+        return violation("\"" + wanted + "\" is no name for a metric"), 0;
     }
     static uint64_t counter(const gorb_host* c, const char* name, const char*) {
         return of(c).metric(name, true);
@@ -397,18 +401,14 @@ class FakeHost {
     static uint64_t gauge(const gorb_host* c, const char* name, const char*) {
         return of(c).metric(name, false);
     }
-    static void metric_add(const gorb_host* c, uint64_t id, double by) {
-        std::lock_guard<std::mutex> lock(of(c).mutex_);
-        if (id >= 1 && id <= of(c).metrics_.size()) of(c).metrics_[id - 1].value += by;
-    }
-    static void metric_set(const gorb_host* c, uint64_t id, double to) {
-        std::lock_guard<std::mutex> lock(of(c).mutex_);
-        if (id >= 1 && id <= of(c).metrics_.size()) of(c).metrics_[id - 1].value = to;
-    }
+    static void metric_add(const gorb_host* c, uint64_t id, double by) { of(c).metrics_.add(id, by); }
+    static void metric_set(const gorb_host* c, uint64_t id, double to) { of(c).metrics_.set(id, to); }
 
     // -- the pulse kind
     static int32_t report(const gorb_host* c, gorb_run run, const gorb_result* result) {
         FakeHost& host = of(c);
+        if (!result || result->struct_size < sdk::accepts::result)
+            return host.violation("gorb_result is too small: is struct_size set?"), -EINVAL;
         Report copy{run,
                     0,
                     result->verdict,
@@ -428,9 +428,6 @@ class FakeHost {
             if (copy.share > 100)
                 host.violations_.push_back(std::to_string(copy.share) +
                                            " is no share, which is 0 to 100 per cent");
-            if (result->struct_size < offsetof(gorb_result, warning))
-                host.violations_.push_back("a result came with struct_size " +
-                                           std::to_string(result->struct_size));
             host.reports_.push_back(copy);
         }
         host.loop_.wake();
@@ -476,7 +473,7 @@ class FakeHost {
     gorb_run last_run_ = 0;
     std::vector<Report> reports_;
     std::vector<LogLine> logs_;
-    std::vector<Metric> metrics_;
+    FakeMetrics metrics_;
     std::vector<std::string> violations_;
     std::mutex work_mutex_;
     std::condition_variable work_ready_;

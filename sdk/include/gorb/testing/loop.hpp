@@ -85,7 +85,6 @@ class FakeLoop {
         watches_[last_watch_] = std::make_shared<WatchFn>(std::move(fn));
         return 0;
     }
-    bool watching(int fd) const { return fds_.count(fd) != 0; }
 
     uint64_t at(uint64_t when, std::function<void()> fn) {
         timers_[{when, ++last_timer_}] = std::move(fn);

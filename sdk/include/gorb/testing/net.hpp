@@ -15,7 +15,9 @@ namespace gorb::testing {
 
 // Faults that a test orders for connections.
 struct ConnFaults {
-    int connect = 0;       // an errno that connect() is to end with; 0 for what really happens
+    // An errno for connect() to end with; 0 for what really happens. Of our own trouble open() tells, all
+    // else comes by closed().
+    int connect = 0;
     std::string tls;       // not empty: handshakes end with -EPROTO and these words
     bool stalled = false;  // a TLS handshake is begun and never ends
 };
@@ -28,7 +30,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     // The connection is over; what its closed() may say of it in words.
     using Gone = std::function<void(const std::string& reason)>;
 
-    // What a plugin of an older SDK did not send is empty.
+    // What a plugin of an older SDK did not send is empty. A callback that is missing is not called.
     FakeConn(FakeLoop& loop, gorb_conn* handle, const gorb_conn_options& options,
              const gorb_conn_events& events, void* arg, Calls calls, Gone gone)
         : loop_(loop),
@@ -52,37 +54,44 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     FakeConn(const FakeConn&) = delete;
     FakeConn& operator=(const FakeConn&) = delete;
 
-    // "", or a sentence for trouble of our own. What the peer does comes later, through closed().
-    std::string open(const ConnFaults& faults = {}) {
+    // Trouble of our own; no words for none. What the peer does comes later, through closed().
+    struct Trouble {
+        std::string words;
+        int error = 0;  // 0 for none
+    };
+    Trouble open(const ConnFaults& faults = {}) {
         faults_ = faults;
         sockaddr_storage peer{}, source{};
         const socklen_t peer_size = sdk::to_sockaddr(options_.peer, peer);
         const socklen_t source_size = sdk::to_sockaddr(options_.source, source);
-        if (peer_size == 0) return sdk::errno_words(EAFNOSUPPORT);
+        const auto trouble = [](const std::string& what, int error) {
+            return Trouble{what + ": " + sdk::errno_words(error), error};
+        };
         fd_ = socket(peer.ss_family, (tcp_ ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (fd_ < 0) return sdk::errno_words(errno);
+        if (fd_ < 0) return trouble("can not make a socket", errno);
         if (options_.fwmark &&
             setsockopt(fd_, SOL_SOCKET, SO_MARK, &options_.fwmark, sizeof options_.fwmark) != 0)
-            return "fwmark " + std::to_string(options_.fwmark) + ": " + sdk::errno_words(errno);
+            return trouble("can not set fwmark " + std::to_string(options_.fwmark), errno);
         if (!interface_.empty() && setsockopt(fd_, SOL_SOCKET, SO_BINDTODEVICE, interface_.data(),
                                               static_cast<socklen_t>(interface_.size())) != 0)
-            return "interface " + interface_ + ": " + sdk::errno_words(errno);
+            return trouble("can not use interface " + interface_, errno);
         const int on = 1;
         if (source_size && options_.source.port == 0)
             setsockopt(fd_, SOL_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         if (source_size && bind(fd_, reinterpret_cast<sockaddr*>(&source), source_size) != 0)
-            return "source " + sdk::to_string(options_.source) + ": " + sdk::errno_words(errno);
+            return trouble("can not use source address " + sdk::to_string(options_.source), errno);
         if (options_.transport == GORB_TLS) {
             std::string why;
             tls_ = FakeTls::make(tls_options_, fd_, why);
-            if (!tls_) return why;
+            if (!tls_) return {why, 0};
         }
-        const int fail = faults.connect;
-        const int rc = fail ? -1 : connect(fd_, reinterpret_cast<sockaddr*>(&peer), peer_size);
-        if (rc != 0 && (fail || errno != EINPROGRESS)) {
-            finish_soon(fail ? -fail : -errno);
-            return "";
-        }
+        int error = faults.connect;
+        if (!error && connect(fd_, reinterpret_cast<sockaddr*>(&peer), peer_size) != 0) error = errno;
+        // Said at once it is a route of our own; what a router says comes later.
+        const bool no_route = !faults.connect && error == EHOSTUNREACH;
+        if (no_route || sdk::our_trouble(error))
+            return trouble("can not connect to " + sdk::with_port(options_.peer), error);
+        if (error && error != EINPROGRESS) return finish_soon(-error), Trouble{};
         if (options_.deadline_ns) {
             auto self = weak_from_this();
             deadline_ = loop_.at(options_.deadline_ns, [self] {
@@ -90,7 +99,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
             });
         }
         rewatch();
-        return "";
+        return {};
     }
     int send(const void* data, size_t size) {
         if (fd_ < 0 || !opened_) return -ENOTCONN;
@@ -106,6 +115,11 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
         if (!opened_) return -ENOTCONN;
         tls_->peer(out);
         return 0;
+    }
+    // Before opened(): how far it has come; else "".
+    std::string stage() const {
+        if (fd_ < 0 || opened_) return "";
+        return connected_ ? "in the TLS handshake" : "connecting";
     }
     // Resets TCP, or finishes it where that was asked for; no event follows.
     void close() {
@@ -150,7 +164,7 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
             if (step != FakeTls::Step::done || faults_.stalled) return rewatch(), false;
         }
         opened_ = true;
-        call("opened", [&] { events_.opened(arg_, handle_); });
+        if (events_.opened) call("opened", [&] { events_.opened(arg_, handle_); });
         if (fd_ < 0) return false;
         rewatch();
         return true;
@@ -200,14 +214,14 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
                 got = static_cast<size_t>(n);
             }
             in_.append(buffer, got);
-            size_t used = 0;
-            call("received", [&] {
-                used =
-                    events_.received(arg_, handle_, reinterpret_cast<const uint8_t*>(in_.data()), in_.size());
-            });
+            size_t used = in_.size();
+            const auto* bytes = reinterpret_cast<const uint8_t*>(in_.data());
+            if (events_.received)
+                call("received", [&] { used = events_.received(arg_, handle_, bytes, in_.size()); });
             if (!tcp_) used = in_.size();
             in_.erase(0, std::min(used, in_.size()));
-            if (fd_ >= 0 && in_.size() > most) return finish(-ENOBUFS);
+            if (fd_ >= 0 && in_.size() > most)
+                return finish(-EMSGSIZE, "more than 1 MiB came and was not consumed");
         }
     }
     // What the network said of an earlier datagram is the connection's end, and not for send() to tell.
@@ -232,12 +246,14 @@ class FakeConn : public std::enable_shared_from_this<FakeConn> {
     }
     // `reason` by value: it may be the session's, which goes.
     void finish(int why, std::string reason = {}) {  // NOLINT(performance-unnecessary-value-param)
+        // Our own routes would have refused connect(): a router says so.
+        if (why == -ENETUNREACH || why == -EACCES) why = -EHOSTUNREACH;
         const bool was_open = fd_ >= 0;
         release();
         if (!was_open) return;
         auto self = shared_from_this();
         gone_(reason);
-        call("closed", [&] { events_.closed(arg_, handle_, why); });
+        if (events_.closed) call("closed", [&] { events_.closed(arg_, handle_, why); });
     }
     void release() {
         loop_.cancel(deadline_);

@@ -51,8 +51,8 @@ class PulseRunner {
     using Probe = void*;
     // add(). Throws std::runtime_error with the plugin's words when it refuses.
     // `source` (family 0: any), `interface` and `fwmark` as the pulse's options of these names.
-    Probe add(const gorb_addr& addr, const Values& args = {}, const std::string& host_name = "",
-              uint32_t fwmark = 0, const gorb_addr& source = {}, const std::string& interface = "") {
+    Probe add(const gorb_addr& addr, const Values& args = {}, uint32_t fwmark = 0,
+              const gorb_addr& source = {}, const std::string& interface = "") {
         auto given = std::make_unique<FakeConfig>(ops_.args, args);
         const std::string service = "web", backend = "b" + std::to_string(probes_.size() + 1);
         gorb_target target{};
@@ -63,7 +63,7 @@ class PulseRunner {
         target.addr = addr;
         target.service = sdk::str(service);
         target.backend = sdk::str(backend);
-        target.name = sdk::str(host_name);
+        target.name = sdk::str("");  // as gorbd
         target.args = given->c();
         gorb_error why{};
         Probe probe = nullptr;
@@ -74,26 +74,29 @@ class PulseRunner {
     }
     void remove(Probe probe) {
         probes_.erase(probe);
-        host_.measured("remove()", [&] { ops_.remove(probe); });
         auto run = runs_.find(probe);
-        if (run == runs_.end()) return;
-        host_.forget_run(run->second);
-        runs_.erase(run);
+        if (run != runs_.end()) {
+            host_.forget_run(run->second);  // what is reported from within is late
+            runs_.erase(run);
+        }
+        host_.measured("remove()", [&] { ops_.remove(probe); });
     }
 
     gorb_run start(Probe probe, std::chrono::nanoseconds timeout = std::chrono::seconds(5)) {
         gorb_run& run_of = runs_[probe];
+        if (host_.run_open(run_of)) cancel(probe, run_of);
         const gorb_run run = run_of = host_.begin_run(run_of);
         const uint64_t deadline = host_.in(timeout);
-        if (GORB_HAS(gorb_pulse_ops, &ops_, expire) && ops_.expire) {
-            host_.loop().at(deadline, [this, alive = std::weak_ptr<int>(alive_), probe, run] {
-                if (!alive.expired() && host_.run_open(run)) expire(probe, run);
-            });
-        }
+        host_.loop().at(deadline, [this, alive = std::weak_ptr<int>(alive_), probe, run] {
+            if (alive.expired() || !host_.run_open(run)) return;
+            const bool has = GORB_HAS(gorb_pulse_ops, &ops_, expire) && ops_.expire;
+            has ? expire(probe, run) : cancel(probe, run);
+        });
         host_.measured("start()", [&] { ops_.start(probe, run, deadline); });
         return run;
     }
-    // What gorbd does at the deadline to a pulse that has expire(), as the loop does here by itself.
+    // What gorbd does at the deadline to a pulse that has expire() (to another one cancel()), as the loop
+    // does here by itself.
     void expire(Probe probe, gorb_run run) {
         host_.measured("expire()", [&] { ops_.expire(probe, run); });
         host_.end_run(run);

@@ -201,6 +201,24 @@ TEST(PulseDns, OurOwnTroubleOnTheWayToTcpIsUnknown) {
     EXPECT_EQ(report->verdict, GORB_UNKNOWN);
 }
 
+TEST(PulseDns, HowItCameToTcpIsSaidWhateverTheEnd) {
+    const std::string again = " (asked again over TCP, as the answer over UDP was truncated)";
+    for (const bool speaks : {false, true}) {
+        // Over TCP it hangs up at once, or answers something else.
+        NameServer server([&](std::string_view query, bool tcp) {
+            if (!tcp) return std::vector<std::string>{answer(query, {}, 0x8380)};
+            return speaks ? std::vector<std::string>{std::string(query)} : std::vector<std::string>{};
+        });
+        server.hangs_up = true;
+        Instance dns("dns");
+        const Report report = dns.run(server.port(), www);
+        EXPECT_EQ(report.verdict, GORB_FAIL);
+        EXPECT_EQ(report.detail,
+                  (speaks ? "no answer to the query: it is a query" : "connection closed before an answer") +
+                      again);
+    }
+}
+
 TEST(PulseDns, SaysNothingAfterCancelAndStartsAgain) {
     std::atomic<bool> speaks{false};
     NameServer server(

@@ -58,6 +58,7 @@ class NameServer {
     NameServer& operator=(const NameServer&) = delete;
     uint16_t port() const { return port_; }
     int queries() const { return queries_; }
+    std::atomic<bool> hangs_up{false};  // after a query over TCP
 
   private:
     void bind_both() {
@@ -112,6 +113,7 @@ class NameServer {
                 for (const char c : u16(static_cast<unsigned>(reply.size())) + reply)
                     if (send(fd, &c, 1, MSG_NOSIGNAL) != 1) break;  // byte by byte
             }
+            if (hangs_up) break;
             in.clear();
         }
         close(fd);

@@ -6,6 +6,7 @@
 #include "grpc/frames.h"
 #include "loaded.h"
 #include "server.h"
+#include "tls_server.h"
 
 namespace plugin_test {
 namespace {
@@ -97,7 +98,8 @@ TEST(PulseGrpc, WhatTheServerDoesWrongFailsWithItsWords) {
         {h2::hello + h2::answer(1, 2), "the server is NOT_SERVING"},
         {h2::hello + h2::frame(h2::rst_stream, 0, 1, h2::u32(2)),
          "the server ended the call: INTERNAL_ERROR"},
-        {h2::hello + h2::frame(h2::goaway, 0, 0, h2::u32(0) + h2::u32(0)), "the server ended the call: "},
+        {h2::hello + h2::frame(h2::goaway, 0, 0, h2::u32(0) + h2::u32(0)),
+         "the server says goodbye (NO_ERROR)"},
     };
     for (const auto& [bytes, words] : wrong) {
         const Server server([&, said = bytes](Peer& peer) {
@@ -162,7 +164,88 @@ TEST(PulseGrpc, OurOwnTroubleIsUnknown) {
     EXPECT_EQ(grpc.run(1).verdict, GORB_UNKNOWN);
 }
 
+// ---- TLS ----
+
+const Values over_tls = {{"tls", "true"}, {"verify", "false"}};
+
+Report over_tls_with(const std::string& alpn) {
+    const tls_test::Identity ca = tls_test::Identity::authority();
+    const tls_test::TlsServer server(ca.sign({.names = {"127.0.0.1"}}),
+                                     [](tls_test::TlsPeer& peer) {
+                                         peer.write(h2::hello + h2::answer(1));
+                                         peer.wait_for_end();
+                                     },
+                                     {.alpn = alpn});
+    Instance grpc("grpc");
+    return grpc.run(server.port(), over_tls);
+}
+
+TEST(PulseGrpc, AServerThatAgreesOnNoProtocolIsNoneForGrpcClients) {
+    const Report agreed = over_tls_with("h2");
+    EXPECT_EQ(agreed.verdict, GORB_PASS) << agreed.detail;
+    const Report silent = over_tls_with("");
+    EXPECT_EQ(silent.verdict, GORB_FAIL);
+    EXPECT_EQ(
+        silent.detail,
+        "the server agrees on no HTTP/2 by ALPN (h2 offered, nothing chosen), which gRPC clients insist on");
+}
+
+TEST(PulseGrpc, AHandshakeThatNeverEndsIsTimedOutAsSuch) {
+    const Server server([](Peer& peer) { peer.wait_for_end(); });
+    Instance grpc("grpc");
+    const gorb_run run = grpc.pulse.start(grpc.pulse.add(address("127.0.0.1", server.port()), over_tls));
+    for (int i = 0; i < 20; ++i) grpc.host.loop().step(milliseconds(2));
+    grpc.host.loop().advance(seconds(5));
+    const auto report = grpc.pulse.wait(run);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->detail, "timed out, in the TLS handshake");
+}
+
+// ---- what a server says when it ends the connection ----
+
+TEST(PulseGrpc, TheServersGoodByeIsTheReason) {
+    const auto said = [](const std::string& goodbye) {
+        const Server server([&](Peer& peer) {
+            read_request(peer);
+            peer.write(h2::hello + goodbye);
+        });
+        Instance grpc("grpc");
+        const Report report = grpc.run(server.port());
+        EXPECT_EQ(report.verdict, GORB_FAIL);
+        return report.detail;
+    };
+    const std::string calm = h2::u32(11);
+    // It did not look at the call, and it did and never answered.
+    EXPECT_EQ(said(h2::frame(h2::goaway, 0, 0, h2::u32(0) + calm + "too_many_pings")),
+              "the server says goodbye (ENHANCE_YOUR_CALM: too_many_pings)");
+    EXPECT_THAT(
+        said(h2::frame(h2::goaway, 0, 0, h2::u32(1) + calm + "too\n\x80many" + std::string(200, 'x'))),
+        StartsWith("the server says goodbye (ENHANCE_YOUR_CALM: too??many" + std::string(91, 'x') +
+                   "...), connection "));
+    EXPECT_EQ(said(h2::frame(h2::goaway, 0, 0, h2::u32(0) + h2::u32(0))),
+              "the server says goodbye (NO_ERROR)");
+}
+
 // ---- kept connections ----
+
+TEST(PulseGrpc, SilenceOnAKeptConnectionIsToldAsThat) {
+    std::atomic<bool> asked{false};
+    const Server server([&](Peer& peer) {
+        read_request(peer);
+        peer.write(h2::hello + h2::answer(1));
+        asked = read_request(peer, nullptr, false);
+        peer.wait_for_end();
+    });
+    Instance grpc("grpc");
+    const auto probe = grpc.pulse.add(address("127.0.0.1", server.port()), keep);
+    EXPECT_EQ(grpc.pulse.run(probe)->verdict, GORB_PASS);
+    const gorb_run run = grpc.pulse.start(probe);
+    EXPECT_TRUE(grpc.host.loop().run_until([&] { return asked.load(); }));
+    grpc.host.loop().advance(seconds(5));
+    const auto report = grpc.pulse.wait(run);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->detail, "timed out, before an answer, on the connection kept from an earlier check");
+}
 
 // Answers `calls` calls on each connection, then closes it.
 struct KeepServer {

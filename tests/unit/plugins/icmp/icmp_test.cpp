@@ -273,7 +273,7 @@ struct Socket {
 };
 void* add(Icmp& icmp, const std::string& ip, const Socket& with, const Values& args = {}) {
     const gorb_addr source = with.source.empty() ? gorb_addr{} : address(with.source, 0);
-    return icmp.pulse.add(address(ip, 0), args, "", with.fwmark, source, with.interface);
+    return icmp.pulse.add(address(ip, 0), args, with.fwmark, source, with.interface);
 }
 
 TEST(PulseIcmp, SourceAndTtlAreThoseOfTheTarget) {

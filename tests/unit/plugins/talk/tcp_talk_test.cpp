@@ -208,6 +208,20 @@ TEST(PulseTcpTalk, ClosedAndResetMidwaySayWhatWasMissing) {
     }
 }
 
+TEST(PulseTcpTalk, AHandshakeThatNeverEndsIsTimedOutAsSuch) {
+    std::atomic<bool> accepted{false};
+    const Server server([&](Peer& peer) {
+        accepted = true;
+        peer.wait_for_end();
+    });
+    Instance tcp("tcp");
+    const Report report = timed_out(tcp, server.port(), {{"tls", "true"}, {"verify", "false"}},
+                                    [&] { return accepted.load(); });
+    EXPECT_EQ(report.verdict, GORB_FAIL);
+    EXPECT_EQ(report.detail, "timed out in the TLS handshake");
+    EXPECT_EQ(report.code, ETIMEDOUT);
+}
+
 TEST(PulseTcpTalk, OurOwnTroubleIsUnknown) {
     Instance tcp("tcp");
     tcp.host.fail_open = "no free file descriptor in this process";
