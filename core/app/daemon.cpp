@@ -246,6 +246,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
 
 void Daemon::Parts::stop(Deadline& end) {
     stopping = true;
+    control->believe_no_more();
     end.begin("the REST server");
     server->stop();
     if (declared) declared->close();

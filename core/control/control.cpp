@@ -248,6 +248,10 @@ base::Status Control::start() {
     return {};
 }
 
+void Control::believe_no_more() {
+    impl_->parts.inbox.close_to_health();
+}
+
 void Control::stop() {
     impl_->parts.inbox.close();
     for (std::thread& thread : impl_->threads) {

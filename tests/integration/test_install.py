@@ -31,6 +31,8 @@ class Install(unittest.TestCase):
         page = next(line.removeprefix("Documentation=file:") for line in unit.splitlines() if line.startswith("Documentation="))
         self.assertTrue(Path(page).is_file(), page)
         self.assertNotIn("@", unit)
+        # Programs of checks are not told to end before gorbd believes them no more.
+        self.assertIn("\nKillMode=mixed\n", unit)
 
     def test_the_pages_of_plugins_are_where_the_installed_pages_look_for_them(self):
         self.install()

@@ -66,6 +66,62 @@ class Process(unittest.TestCase):
                 client.sendall(b"GET /service HTTP/1.1\r\n")
                 self.assertEqual(gorbd.terminate(), 0, gorbd.log())
 
+    def ending(self, gorbd):
+        """A client that has it wait for the rest of a request, for as long as it waits for any."""
+        client = self.enterContext(socket.create_connection(gorbd.address))
+        client.sendall(b"GET /service HTTP/1.1\r\n")
+        gorbd.get("/service")  # what came before it has been read
+        gorbd.process.send_signal(signal.SIGTERM)
+
+        def refused():
+            with socket.socket() as other:
+                return other.connect_ex(gorbd.address) != 0
+
+        wait_until("it takes no more clients", refused)
+        return client
+
+    def is_up_after_a_start(self, gorbd):
+        """As it was left."""
+        self.assertEqual(gorbd.ended(), 0, gorbd.log())
+        self.assertNotRegex(gorbd.log(), "backend is down|weight set.* to=0")
+        gorbd.start()
+        shown = gorbd.get("/service/web/b1").json
+        self.assertEqual((shown["state"], shown["weight"]["effective"]), ("up", 100), shown)
+
+    def with_pulse(self, pulse, *options):
+        """A daemon that checks b1 with it, at the first failure of which it is down."""
+        state = self.enterContext(tempfile.TemporaryDirectory())
+        gorbd = self.enterContext(Gorbd("--driver", "memory", "--state-directory", state, *options))
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 9, "pulse": {"interval": "50ms", "rise": 1, "fall": 1, **pulse}})
+        return gorbd
+
+    def test_a_program_that_is_ended_with_it_says_nothing_of_its_backend(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        pid, program, config = folder / "pid", folder / "check", folder / "gorb.ini"
+        program.write_text(f'#!/bin/sh\n[ -e {folder}/long ] || exit 0\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 600\n')
+        program.chmod(0o755)
+        config.write_text(f"[plugin.exec]\ndirectory = {folder}\n")
+        gorbd = self.with_pulse({"type": "exec", "program": "check", "timeout": "60s"}, "--config", config)
+        gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 100, "up")
+        (folder / "long").touch()
+        wait_until("one runs", pid.exists)
+        client = self.ending(gorbd)
+        number = int(pid.read_text())
+        os.kill(number, signal.SIGTERM)
+        wait_until("it has been seen to end", lambda: not Path(f"/proc/{number}").exists())
+        client.close()
+        self.is_up_after_a_start(gorbd)
+
+    def test_reports_that_are_not_taken_any_more_are_not_missed(self):
+        gorbd = self.with_pulse({"type": "ttl", "ttl": "1s"})
+        reply = gorbd.put("/service/web/b1/pulse", {"status": "pass"})
+        self.assertEqual(reply.status, 200, reply)
+        gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 100, "up")
+        self.ending(gorbd)  # for longer than the report is good
+        self.is_up_after_a_start(gorbd)
+
     def test_a_log_that_nobody_reads_holds_up_nothing(self):
         out, log = os.pipe()
         fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
