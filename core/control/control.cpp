@@ -83,6 +83,10 @@ void Control::Impl::run() {
 void Control::Impl::turn(Inbox::Content& content) {
     for (const auto& reply : content.replies) reply();
     for (const auto& question : content.questions) question();
+    if (finishing) {
+        finish();
+        return;
+    }
     if (content.suspicion) parts.weights.suspect(*content.suspicion, *parts.store.snapshot());
     for (const auto& [id, change] : content.health) health_changed(change);
     changer.take(std::move(content.changes));
@@ -103,7 +107,8 @@ void Control::Impl::turn(Inbox::Content& content) {
 }
 
 // What was made is removed where that was asked for, and what is owed to the store is written, as far as it
-// can be: that takes as many turns as the database has answers.
+// can be: that takes as many turns as the database has answers, and in these nothing else is done. A weight
+// that is due would put back what has just been removed.
 void Control::Impl::finish() {
     if (!std::exchange(finishing, true)) {
         if (options.release_on_exit) release();
@@ -137,6 +142,7 @@ void Control::Impl::health_changed(const health::Changed& change) {
 
 // Of what a turn does: at the end that is less.
 uint64_t Control::Impl::next_wake(bool closed) const {
+    if (finishing) return 0;
     uint64_t at = base::earlier(parts.weights.next(), changer.next());
     if (closed) return at;
     at = base::earlier(at, parts.drains.next());
