@@ -120,19 +120,22 @@ void Control::Impl::finish() {
 }
 
 void Control::Impl::release() {
-    const auto stay = parts.sync.release(*parts.store.snapshot());
-    if (!stay) {
+    const Sync::Remains remains = parts.sync.release(*parts.store.snapshot());
+    if (!remains.status) {
         base::log_error("not everything could be removed from the kernel",
-                        {{"error", stay.error().sentence}});
-    } else if (!stay->empty()) {
+                        {{"error", remains.status.error().sentence}});
+    } else if (!remains.services.empty()) {
         base::log_warning(
             "removed from the kernel what this daemon made, but for virtual services that have somebody "
-            "else's destinations",
-            {{"services", std::to_string(stay->size())}, {"first", stay->front().text()}});
+            "else's destinations, and their VIPs",
+            {{"services", std::to_string(remains.services.size())},
+             {"first", remains.services.begin()->text()}});
     } else {
         base::log_info("removed from the kernel what this daemon made");
     }
-    parts.vips.release_all();
+    std::set<base::Ip> stay;
+    for (const ipvs::ServiceKey& key : remains.services) stay.insert(key.vip.ip);
+    parts.vips.release_all(stay);
 }
 
 void Control::Impl::health_changed(const health::Changed& change) {

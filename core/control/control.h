@@ -106,8 +106,8 @@ class Control {
     // Loads the store and makes the kernel as it should be, before it returns. Once.
     base::Status start();
     // The end begins: what is told of health from now on is not believed, since what checks need is being
-    // taken away (those who report, the programs of exec, descriptors). The kernel and the store keep what was
-    // known. [any]
+    // taken away (those who report, the programs of exec, descriptors). The kernel and the store keep what
+    // was known. [any]
     void believe_no_more();
     // Finishes what was submitted, refuses what comes later, releases when told to, and joins.
     void stop();

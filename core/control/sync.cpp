@@ -430,14 +430,19 @@ SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     return round.counts;
 }
 
-Result<std::vector<ipvs::ServiceKey>> Sync::release(const model::Snapshot& now) {
-    base::Status first;
-    std::vector<ipvs::ServiceKey> stay;
+Sync::Remains Sync::release(const model::Snapshot& now) {
+    Remains remains;
     std::vector<Op> ops;
+    const auto failed = [&](const ipvs::ServiceKey& key, const base::Error& error) {
+        if (error.code == Errc::not_found) return;
+        remains.services.insert(key);
+        if (remains.status) remains.status = base::fail(error);
+    };
     const auto apply = [&] {
         if (ops.empty()) return;
-        for (const base::Status& s : ports_.driver->apply(ops)) {
-            if (!s && s.error().code != Errc::not_found && first) first = s;
+        const std::vector<base::Status> done = ports_.driver->apply(ops);
+        for (size_t i = 0; i < done.size(); ++i) {
+            if (!done[i]) failed(ops[i].service.key, done[i].error());
         }
         ops.clear();
     };
@@ -462,16 +467,15 @@ Result<std::vector<ipvs::ServiceKey>> Sync::release(const model::Snapshot& now) 
     for (const ipvs::ServiceKey& key : keys) {
         const auto left = ports_.driver->dests(key);
         if (!left) {
-            if (left.error().code != Errc::not_found && first) first = base::fail(left.error());
+            failed(key, left.error());
         } else if (left->empty()) {
             ops.push_back(Op::remove(key));
         } else {
-            stay.push_back(key);
+            remains.services.insert(key);
         }
     }
     apply();
-    if (!first) return base::fail(first.error());
-    return stay;
+    return remains;
 }
 
 std::vector<Drift> Sync::drift() const {
