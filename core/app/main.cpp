@@ -89,6 +89,10 @@ base::Status check_declared(const app::Settings& settings, const plugin::Registr
     if (!declared) return base::fail(declared.error());
     const auto pulses = app::check_pulses(declared->config, registry);
     if (!pulses) return base::fail(app::with_files(pulses.error(), declared->files));
+    if (declared->documents == 0) {
+        std::printf("there is no *.json in %s: what came of earlier ones would stay\n",
+                    settings.declared.c_str());
+    }
     return {};
 }
 

@@ -25,8 +25,10 @@ void Reloader::read(bool force, const std::function<void()>& done) {
     auto declared = read_declared(settings_.declared, document_defaults(settings_));
     const std::lock_guard lock(mutex_);
     if (!control_) return;
-    if (!declared) {
-        tell(declared.error());
+    auto taken = declared ? refuse_nothing(*declared, settings_.declared, *control_->snapshot())
+                          : base::Status(base::fail(declared.error()));
+    if (!taken) {
+        tell(taken.error());
         done();
         return;
     }

@@ -330,6 +330,22 @@ class Declared(StoreTest):
         gorbd.terminate()
         self.assertEqual(gorbd.start().get("/service").json, ["dns", "mine"])
 
+    def test_a_folder_without_files_removes_nothing(self):
+        """As one that is not mounted yet; a file says that all is to go."""
+        self.declare("a", {"web": web(1, 2)})
+        gorbd = self.daemon("--config", self.config)
+        (self.folder / "declared" / "a.json").unlink()
+        self.reload(gorbd, "there is no *.json in")
+        gorbd.terminate()
+        gorbd.start()
+        self.assertEqual(gorbd.log().count(f"there is no *.json in {self.folder}/declared; to remove all"), 2)
+        shown = gorbd.get("/service/web").json
+        self.assertEqual((shown["origin"], shown["backends"]), ("file", ["b1", "b2"]))
+        self.assertIn("there is no *.json", run_gorbd("--config", self.config, "--check-config")[1])
+        self.declare("none", {})
+        self.reload(gorbd, "declarative files applied")
+        self.assertEqual(gorbd.get("/service").json, [])
+
     def test_without_files_what_came_of_them_is_as_from_rest(self):
         self.declare("a", {"web": web(1), "old": web(2, address="10.0.0.2")})
         gorbd = self.daemon("--config", self.config)
