@@ -289,7 +289,14 @@ std::string Daemon::Parts::stuck_control() const {
 }
 
 void Daemon::reload() {
-    if (parts_->declared) parts_->declared->ask();
+    if (!parts_->declared) {
+        base::log_info(
+            "SIGHUP: no declarative files are configured, so nothing is read again; settings take effect at "
+            "a restart");
+        return;
+    }
+    base::log_info("SIGHUP: the declarative files are read again; settings take effect at a restart");
+    parts_->declared->ask();
 }
 
 Daemon::~Daemon() {

@@ -147,10 +147,7 @@ int wait_for_end(const sigset_t& signals, app::Daemon& daemon) {
                             static_cast<long>(period % 1'000'000'000)};
         const int signal = period ? sigtimedwait(&signals, nullptr, &wait) : sigwaitinfo(&signals, nullptr);
         if (signal == SIGTERM || signal == SIGINT) return signal;
-        if (signal == SIGHUP) {
-            base::log_info("SIGHUP: the declarative files are read again; settings take effect at a restart");
-            daemon.reload();
-        }
+        if (signal == SIGHUP) daemon.reload();
         if (period == 0) continue;
         if (const std::string trouble = daemon.not_alive(); trouble.empty()) {
             app::notify_alive();

@@ -35,7 +35,11 @@ void Reloader::read(bool force, const std::function<void()>& done) {
     control_->submit(
         control::Declare{std::move(declared->config), force},
         [files = std::move(declared->files), done](const base::Result<control::Outcome>& outcome) {
-            if (!outcome) tell(with_files(outcome.error(), files));
+            if (!outcome) {
+                tell(with_files(outcome.error(), files));
+            } else if (!outcome->changed) {
+                base::log_info("declarative files: nothing to change");
+            }
             done();
         });
 }

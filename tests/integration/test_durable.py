@@ -345,6 +345,9 @@ class Declared(StoreTest):
         self.declare("none", {})
         self.reload(gorbd, "declarative files applied")
         self.assertEqual(gorbd.get("/service").json, [])
+        # Nothing of it came of files any more.
+        (self.folder / "declared" / "none.json").unlink()
+        self.reload(gorbd, "declarative files: nothing to change")
 
     def test_without_files_what_came_of_them_is_as_from_rest(self):
         self.declare("a", {"web": web(1), "old": web(2, address="10.0.0.2")})
@@ -370,6 +373,7 @@ class Declared(StoreTest):
         gorbd = self.daemon("--config", self.config, "--force")
         self.declare("a", {"s1": many["s1"]})
         self.reload(gorbd, "the declarative files are not applied")
+        self.assertIn("unless that is forced: by a start with --force", gorbd.log())
         self.assertEqual(len(gorbd.get("/service").json), 30)
         gorbd.terminate()
         self.assertEqual(gorbd.start().get("/service").json, ["s1"])

@@ -31,6 +31,7 @@ class Install(unittest.TestCase):
         page = next(line.removeprefix("Documentation=file:") for line in unit.splitlines() if line.startswith("Documentation="))
         self.assertTrue(Path(page).is_file(), page)
         self.assertNotIn("@", unit)
+        self.assertIn(f"\nExecReload={program} --check-config\nExecReload=/bin/kill -HUP $MAINPID\n", unit)
         # Programs of checks are not told to end before gorbd believes them no more.
         self.assertIn("\nKillMode=mixed\n", unit)
 

@@ -176,7 +176,7 @@ class Process(unittest.TestCase):
     def test_sighup_does_not_end_it(self):
         with Gorbd("--driver", "memory") as gorbd:
             gorbd.process.send_signal(signal.SIGHUP)
-            wait_until("it is in the log", lambda: "SIGHUP" in gorbd.log())
+            wait_until("it is in the log", lambda: "SIGHUP: no declarative files are configured" in gorbd.log())
             self.assertEqual(gorbd.get("/healthz").status, 200)
 
     def test_the_service_manager_is_told(self):
