@@ -215,6 +215,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     };
     p.blocked_after = static_cast<uint64_t>(settings.blocked_after.count());
     p.releases = settings.release_on_exit;
+    context.ending = [&p] { return p.stopping.load(); };
     context.loops_blocked = [&p] { return p.loops_blocked(); };
     auto server = rest::Server::listen(*address, limits, rest::make_api(context));
     if (!server) return base::fail(server.error());
@@ -303,9 +304,10 @@ Daemon::~Daemon() {
     Parts& p = *parts_;
     Deadline end(end_limit, leave);
     p.stop(end);
-    end.begin("what has been stopped: a plugin does not return");
     // The engine's instances belong to the loops, the control's answers to the server: in that order.
+    end.begin("a large request that is being read, or a long answer that is being written");
     p.server.reset();
+    end.begin("what has been stopped: a plugin does not return");
     p.engine.reset();
     p.control.reset();
     p.workers.reset();
