@@ -421,14 +421,22 @@ health::Counters Control::health_counters() const {
 std::optional<health::View> Control::health_of(const model::BackendEntry& backend) const {
     if (!impl_->parts.engine) return std::nullopt;
     auto view = impl_->parts.engine->read(backend.id);
-    if (view || backend.spec.admin == model::Admin::maint) return view;
-    return impl_->parts.unchecked.with([&](const auto& why) -> std::optional<health::View> {
-        const auto found = why.find(backend.id);
-        if (found == why.end()) return std::nullopt;
-        health::View unchecked;
-        unchecked.because = "it can not be checked: " + found->second;
-        return unchecked;
+    if (view) return view;
+    const std::string why = unchecked(backend);
+    if (why.empty()) return std::nullopt;
+    view.emplace().because = "it can not be checked: " + why;
+    return view;
+}
+
+std::string Control::unchecked(const model::BackendEntry& backend) const {
+    if (backend.spec.admin == model::Admin::maint) return {};
+    const std::string why = impl_->parts.unchecked.with([&](const auto& all) {
+        const auto found = all.find(backend.id);
+        return found == all.end() ? std::string() : found->second;
     });
+    // It may have got another pulse.
+    const bool checked = why.empty() || !impl_->parts.engine || impl_->parts.engine->read(backend.id);
+    return checked ? std::string() : why;
 }
 
 const ipvs::Info& Control::driver_info() const {
