@@ -120,7 +120,9 @@ void Control::Impl::finish() {
 }
 
 void Control::Impl::release() {
-    const Sync::Remains remains = parts.sync.release(*parts.store.snapshot());
+    // What comes along is not stuck.
+    const Sync::Remains remains =
+        parts.sync.release(*parts.store.snapshot(), [this] { parts.busy_since = parts.clock.now(); });
     if (!remains.status) {
         base::log_error("not everything could be removed from the kernel",
                         {{"error", remains.status.error().sentence}});

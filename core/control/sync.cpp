@@ -430,7 +430,8 @@ SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     return round.counts;
 }
 
-Sync::Remains Sync::release(const model::Snapshot& now) {
+Sync::Remains Sync::release(const model::Snapshot& now, const std::function<void()>& moves) {
+    constexpr size_t at_once = 512;  // one send of the driver
     Remains remains;
     std::vector<Op> ops;
     const auto failed = [&](const ipvs::ServiceKey& key, const base::Error& error) {
@@ -445,6 +446,11 @@ Sync::Remains Sync::release(const model::Snapshot& now) {
             if (!done[i]) failed(ops[i].service.key, done[i].error());
         }
         ops.clear();
+        moves();
+    };
+    const auto remove = [&](Op op) {
+        ops.push_back(std::move(op));
+        if (ops.size() == at_once) apply();
     };
     std::set<ipvs::ServiceKey> keys;
     now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
@@ -452,13 +458,13 @@ Sync::Remains Sync::release(const model::Snapshot& now) {
         keys.insert(key);
         // Those that are out as well: somebody may have put them back since the last look.
         service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            ops.push_back(Op::remove(key, backend->spec.address));
+            remove(Op::remove(key, backend->spec.address));
         });
     });
     for (const store::Leaving& leaving : *ports_.leaving) {
         const Entry entry = entry_of(leaving);
         if (entry.dest) {
-            ops.push_back(Op::remove(entry.service, *entry.dest));
+            remove(Op::remove(entry.service, *entry.dest));
         } else {
             keys.insert(entry.service);
         }
@@ -466,10 +472,11 @@ Sync::Remains Sync::release(const model::Snapshot& now) {
     apply();
     for (const ipvs::ServiceKey& key : keys) {
         const auto left = ports_.driver->dests(key);
+        moves();
         if (!left) {
             failed(key, left.error());
         } else if (left->empty()) {
-            ops.push_back(Op::remove(key));
+            remove(Op::remove(key));
         } else {
             remains.services.insert(key);
         }

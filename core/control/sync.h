@@ -90,7 +90,8 @@ class Sync {
         base::Status status;  // failed: with the first of what could not be looked at or removed
     };
     // Removes all that is ours; a service keeps standing while somebody else's destinations are in it.
-    Remains release(const model::Snapshot& now);
+    // `moves` is called while it comes along.
+    Remains release(const model::Snapshot& now, const std::function<void()>& moves);
 
     // Services that the kernel refused, whose time for another attempt has come; the next such time
     // (monotonic ns, 0 for none).

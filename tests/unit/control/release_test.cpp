@@ -1,6 +1,7 @@
 // What a stop with release_on_exit leaves in the kernel's table.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -39,6 +40,37 @@ TEST(Release, TakesABackendAlongThatIsOutAndThatSomebodyPutBack) {
     ASSERT_TRUE(table.apply(std::vector{Op::add(key(vip), record)}).back());
     control.stop();
     EXPECT_TRUE(table.services()->empty());
+}
+
+TEST(Release, OfALargeTableIsNoTurnThatIsStuck) {
+    base::ManualClock clock;
+    plugin::Registry registry;
+    registry.load({GORB_PLUGINS});
+    auto* table = new ipvs::MemoryDriver;
+    Options options;
+    options.reconcile_period_ns = 0;
+    options.release_on_exit = true;
+    options.clock = &clock;
+    Control control(std::unique_ptr<ipvs::Driver>(table), nullptr, registry, options);
+    ASSERT_TRUE(control.start());
+    model::Config config;
+    for (int i = 0; i < 1'000; ++i) {  // in the order of their names, as a Config is
+        const std::string n = std::to_string(1'000 + i);
+        model::ConfigService one{service("s" + n, "10.0.0.1:" + n), {}};
+        one.backends = {backend("b1", "10.1.0.1:80"), backend("b2", "10.1.0.2:80")};
+        config.services.push_back(std::move(one));
+    }
+    ASSERT_TRUE(submit(control, PutConfig{config, {}, false}).get());
+    const uint64_t begin = clock.now();
+    uint64_t longest = 0;
+    table->set_hook([&](const Op&, uint64_t) {
+        clock.advance(10'000'000);
+        longest = std::max(longest, clock.now() - control.busy_since());
+        return 0;
+    });
+    control.stop();
+    EXPECT_GE(clock.now() - begin, 30 * base::second);
+    EXPECT_LT(longest, 10 * base::second);
 }
 
 // The next step of its ramp is due while the end waits for the disk, and there is no destination to set any
