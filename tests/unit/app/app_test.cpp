@@ -5,12 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <sstream>
 
 #include "app/arguments.h"
 #include "app/deadline.h"
@@ -308,6 +310,28 @@ TEST(Arguments, HelpNamesEveryOption) {
           "--force", "--backup", "--check-store", "--restore", "--state-directory"}) {
         EXPECT_NE(text.find(word), std::string::npos) << word;
     }
+}
+
+// Each spelling, with whatever stands for the value.
+TEST(Arguments, HelpShowsWhatIsUnderstood) {
+    const std::string text = help_text();
+    std::vector<std::string> spellings;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with("-")) continue;
+        std::istringstream words(line.substr(0, line.find("  ")));
+        for (std::string word; words >> word;) spellings.push_back(word.substr(0, word.find(',')));
+    }
+    EXPECT_GT(spellings.size(), 20U) << text;
+    EXPECT_NE(std::ranges::find(spellings, "-lADDRESS:PORT"), spellings.end()) << text;
+    for (const std::string& one : spellings) {
+        const auto read = read_arguments({one});
+        EXPECT_TRUE(read) << one << ": " << read.error().sentence;
+    }
+    ASSERT_FALSE(HasFailure());
+    EXPECT_EQ(read_arguments({"-l127.0.0.1:1"})->options, read_arguments({"-l", "127.0.0.1:1"})->options);
+    EXPECT_EQ(read_arguments({"-ia=b"})->options, read_arguments({"--interface", "a=b"})->options);
+    EXPECT_FALSE(read_arguments({"-fx"}));
 }
 
 TEST(Deadline, IsCalledOnlyWhenAPartTakesTooLong) {
