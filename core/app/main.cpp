@@ -42,7 +42,8 @@ int complain(const base::Error& error, int status) {
 base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
     app::Settings settings;
     if (const auto file = arguments.config ? arguments.config : app::usual_config()) {
-        if (auto read = app::read_files(settings, *file); !read) return base::fail(read.error());
+        if (auto read = app::read_files(settings, *file, !arguments.config); !read)
+            return base::fail(read.error());
         settings.config = *file;
     }
     for (const auto& [key, text] : arguments.options) {

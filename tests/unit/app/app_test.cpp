@@ -294,6 +294,23 @@ TEST(Arguments, OneThingIsDoneAtATime) {
     }
 }
 
+TEST_F(SettingsTest, AFolderBesideTheUsualFileIsReadWithoutThat) {
+    const std::filesystem::path file = folder / "gorb.ini";
+    EXPECT_FALSE(is_configured(file));
+    write("conf.d/.hidden.ini", "[gorbd]\nlisten = nowhere\n");
+    EXPECT_FALSE(is_configured(file));
+    write("conf.d/a.ini", "[gorbd]\nlisten = 127.0.0.1:1\n");
+    EXPECT_TRUE(is_configured(file));
+    Settings settings;
+    ASSERT_TRUE(read_files(settings, file, true));
+    EXPECT_EQ(settings.listen, "127.0.0.1:1");
+    EXPECT_FALSE(read_files(settings, file)) << "somebody has named it";
+    std::filesystem::remove_all(folder / "conf.d");
+    EXPECT_FALSE(read_files(settings, file, true)) << "nothing is there";
+    write("gorb.ini", "");
+    EXPECT_TRUE(is_configured(file));
+}
+
 TEST(Arguments, AStateDirectoryMeansAStoreOnDisk) {
     auto read = read_arguments({"--driver", "memory", "--state-directory", "/srv/gorb"});
     ASSERT_TRUE(read);
