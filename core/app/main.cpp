@@ -17,6 +17,7 @@
 #include "app/plugin_options.h"
 #include "app/settings.h"
 #include "base/clock.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "io/socket.h"
 #include "plugin/registry.h"
@@ -30,11 +31,12 @@ constexpr int exit_failure = 1;  // the daemon could not start
 constexpr int exit_usage = 2;    // command line or configuration
 
 int complain(const base::Error& error, int status) {
-    std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
+    const std::string priority(base::journal_prefix(base::LogLevel::error));
+    std::fprintf(stderr, "%sgorbd: %s\n", priority.c_str(), error.sentence.c_str());
     // The sentence has the first fault.
     for (size_t i = 1; i < error.faults.size(); ++i) {
         const base::Fault& fault = error.faults[i];
-        std::fprintf(stderr, "    %s %s\n", fault.pointer.c_str(), fault.what.c_str());
+        std::fprintf(stderr, "%s    %s %s\n", priority.c_str(), fault.pointer.c_str(), fault.what.c_str());
     }
     return status;
 }

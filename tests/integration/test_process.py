@@ -283,3 +283,8 @@ class Process(unittest.TestCase):
         gorbd.env["JOURNAL_STREAM"] = f"{journal.st_dev}:{journal.st_ino}"
         gorbd.start()
         self.assertEqual([line for line in gorbd.log().splitlines() if not re.match(r"<[3-7]>\S", line)], [])
+        # Why one does not start is an error.
+        gorbd.terminate()
+        gorbd.command += ["--config", "/nowhere/gorb.ini"]
+        self.assertNotEqual(gorbd.start(listening=False).ended(), 0)
+        self.assertRegex(gorbd.log().splitlines()[-1], "^<3>gorbd: .*/nowhere/gorb.ini")
