@@ -416,6 +416,7 @@ TEST(Installation, AVipIsNotTheAddressOfAnInterface) {
         EXPECT_EQ(interface_address("lo"), base::Ip::parse("2001:db8::1").value());
     });
     EXPECT_NE(static_cast<int>(ran), static_cast<int>(ipvs::InNamespace::failed)) << "see above";
+    if (ran == ipvs::InNamespace::forbidden) GTEST_SKIP() << "network namespaces are forbidden here";
 }
 
 }  // namespace
