@@ -89,6 +89,16 @@ const Flag* find_flag(const std::string& name) {
     return nullptr;
 }
 
+// As --help writes those with a value: "-lADDRESS:PORT".
+const Flag* find_glued(const std::string& word) {
+    for (const Flag& flag : flags) {
+        if (*flag.value && *flag.shorter && word.size() > 2 &&
+            word.starts_with(std::string("-") + flag.shorter))
+            return &flag;
+    }
+    return nullptr;
+}
+
 struct Word {
     std::string text;            // "--long" or "--long=value"
     const Flag* flag = nullptr;  // whose it is
@@ -112,6 +122,8 @@ Result<std::vector<Word>> normalise(const std::vector<std::string>& words) {
             name = old.meaning;
         }
         const Flag* flag = find_flag(name);
+        const Flag* glued = flag ? nullptr : find_glued(word);
+        if (glued) flag = glued;
         if (!flag) return base::fail(Errc::invalid, "unknown option \"" + word + "\"; see gorbd --help");
         std::string normal = std::string("--") + flag->name;
         bool yes = true;
@@ -120,6 +132,8 @@ Result<std::vector<Word>> normalise(const std::vector<std::string>& words) {
                 !Poco::NumberParser::tryParseBool(word.substr(equals + 1), yes))
                 return base::fail(Errc::invalid, "\"" + word + "\": it takes no value but true or false");
             std::erase_if(out, [&](const Word& before) { return before.flag == flag; });
+        } else if (glued) {
+            normal += "=" + word.substr(2);
         } else if (equals != std::string::npos) {
             normal += word.substr(equals);
         } else {

@@ -38,6 +38,7 @@ constexpr uint64_t stuck_after = 30 * base::second;
 // For each part of the end: what takes so long is a disk or the kernel that hangs, or a plugin that does not
 // return.
 constexpr std::chrono::seconds end_limit{10};
+constexpr uint64_t end_limit_ns = 10 * base::second;
 
 Result<std::unique_ptr<ipvs::Driver>> open_driver(DriverKind kind) {
     if (kind == DriverKind::memory) {
@@ -103,7 +104,6 @@ struct Daemon::Parts {
     ipvs::Driver* reader = nullptr;
     std::mutex reading;
     uint64_t blocked_after = 0;          // ns: when a loop is
-    bool releases = false;               // at the end, what it made from the kernel
     std::shared_ptr<Reloader> declared;  // null: there are no declarative files
 
     void stop(Deadline& end);
@@ -214,7 +214,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
         return p.loop_blocked_for(stuck_after);
     };
     p.blocked_after = static_cast<uint64_t>(settings.blocked_after.count());
-    p.releases = settings.release_on_exit;
+    context.ending = [&p] { return p.stopping.load(); };
     context.loops_blocked = [&p] { return p.loops_blocked(); };
     auto server = rest::Server::listen(*address, limits, rest::make_api(context));
     if (!server) return base::fail(server.error());
@@ -246,13 +246,16 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
 
 void Daemon::Parts::stop(Deadline& end) {
     stopping = true;
+    control->believe_no_more();
     end.begin("the REST server");
     server->stop();
     if (declared) declared->close();
-    // A large table takes a while to be removed from the kernel, which is one turn. Who waits for a disk has
-    // none.
-    end.begin("the control: the disk of the store, or the kernel, does not answer",
-              [this] { return releases && control->busy_since() != 0; });
+    // A change of many, and a large table that is to be removed, take a while, and tell that they come along.
+    // Who waits for a disk has no turn, and who waits for the kernel one that lasts.
+    end.begin("the control: the disk of the store, or the kernel, does not answer", [this] {
+        const uint64_t since = control->busy_since();
+        return since != 0 && !stuck(since, clock.now(), end_limit_ns);
+    });
     control->stop();
     watchdog.reset();
     end.begin("the loops of the checks: a plugin does not return");
@@ -288,16 +291,24 @@ std::string Daemon::Parts::stuck_control() const {
 }
 
 void Daemon::reload() {
-    if (parts_->declared) parts_->declared->ask();
+    if (!parts_->declared) {
+        base::log_info(
+            "SIGHUP: no declarative files are configured, so nothing is read again; settings take effect at "
+            "a restart");
+        return;
+    }
+    base::log_info("SIGHUP: the declarative files are read again; settings take effect at a restart");
+    parts_->declared->ask();
 }
 
 Daemon::~Daemon() {
     Parts& p = *parts_;
     Deadline end(end_limit, leave);
     p.stop(end);
-    end.begin("what has been stopped: a plugin does not return");
     // The engine's instances belong to the loops, the control's answers to the server: in that order.
+    end.begin("a large request that is being read, or a long answer that is being written");
     p.server.reset();
+    end.begin("what has been stopped: a plugin does not return");
     p.engine.reset();
     p.control.reset();
     p.workers.reset();

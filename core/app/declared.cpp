@@ -105,7 +105,20 @@ Result<Declared> read_declared(const std::filesystem::path& folder, const model:
         }
     }
     std::ranges::sort(all.services, {}, [](const model::ConfigService& s) { return s.spec.name; });
-    return Declared{std::move(all), std::move(names)};
+    return Declared{std::move(all), std::move(names), files->size()};
+}
+
+base::Status refuse_nothing(const Declared& declared, const std::filesystem::path& folder,
+                            const model::Snapshot& now) {
+    if (declared.documents > 0) return {};
+    bool files = false;
+    now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
+        files = files || service->origin == model::Origin::file;
+    });
+    if (!files) return {};
+    return base::fail(Errc::invalid, "there is no *.json in " + folder.string() +
+                                         "; to remove all that came of files put one with {\"services\": {}} "
+                                         "there");
 }
 
 base::Error with_files(base::Error error, const Files& files) {

@@ -31,8 +31,14 @@ using Files = std::map<std::string, std::filesystem::path>;  // by the services 
 struct Declared {
     model::Config config;
     Files files;
+    size_t documents = 0;  // how many were read
 };
 base::Result<Declared> read_declared(const std::filesystem::path& folder, const model::Defaults& defaults);
+
+// An empty folder is the state of who has declared nothing yet. Where something came of files (`now`) it is
+// more likely one that was not mounted, or not written yet, and is no word on what was in them.
+base::Status refuse_nothing(const Declared& declared, const std::filesystem::path& folder,
+                            const model::Snapshot& now);
 
 // The error with the file before the pointer of each fault of one of their services.
 base::Error with_files(base::Error error, const Files& files);

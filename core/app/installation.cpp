@@ -48,11 +48,9 @@ std::set<base::Ip> deprecated_addresses() {
 }  // namespace
 
 std::optional<std::filesystem::path> usual_config() {
-    std::error_code error;
     for (const std::filesystem::path& candidate :
          {prefix() / "etc/gorb/gorb.ini", std::filesystem::path("/etc/gorb/gorb.ini")}) {
-        // What can not be looked at may be there; to start without it would be to start as somebody else.
-        if (std::filesystem::exists(candidate, error) || error) return candidate;
+        if (is_configured(candidate)) return candidate;
     }
     return std::nullopt;
 }

@@ -17,6 +17,7 @@
 #include "app/plugin_options.h"
 #include "app/settings.h"
 #include "base/clock.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "io/socket.h"
 #include "plugin/registry.h"
@@ -30,11 +31,12 @@ constexpr int exit_failure = 1;  // the daemon could not start
 constexpr int exit_usage = 2;    // command line or configuration
 
 int complain(const base::Error& error, int status) {
-    std::fprintf(stderr, "gorbd: %s\n", error.sentence.c_str());
+    const std::string priority(base::journal_prefix(base::LogLevel::error));
+    std::fprintf(stderr, "%sgorbd: %s\n", priority.c_str(), error.sentence.c_str());
     // The sentence has the first fault.
     for (size_t i = 1; i < error.faults.size(); ++i) {
         const base::Fault& fault = error.faults[i];
-        std::fprintf(stderr, "    %s %s\n", fault.pointer.c_str(), fault.what.c_str());
+        std::fprintf(stderr, "%s    %s %s\n", priority.c_str(), fault.pointer.c_str(), fault.what.c_str());
     }
     return status;
 }
@@ -42,7 +44,8 @@ int complain(const base::Error& error, int status) {
 base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
     app::Settings settings;
     if (const auto file = arguments.config ? arguments.config : app::usual_config()) {
-        if (auto read = app::read_files(settings, *file); !read) return base::fail(read.error());
+        if (auto read = app::read_files(settings, *file, !arguments.config); !read)
+            return base::fail(read.error());
         settings.config = *file;
     }
     for (const auto& [key, text] : arguments.options) {
@@ -89,6 +92,10 @@ base::Status check_declared(const app::Settings& settings, const plugin::Registr
     if (!declared) return base::fail(declared.error());
     const auto pulses = app::check_pulses(declared->config, registry);
     if (!pulses) return base::fail(app::with_files(pulses.error(), declared->files));
+    if (declared->documents == 0) {
+        std::printf("there is no *.json in %s: what came of earlier ones would stay\n",
+                    settings.declared.c_str());
+    }
     return {};
 }
 
@@ -143,10 +150,7 @@ int wait_for_end(const sigset_t& signals, app::Daemon& daemon) {
                             static_cast<long>(period % 1'000'000'000)};
         const int signal = period ? sigtimedwait(&signals, nullptr, &wait) : sigwaitinfo(&signals, nullptr);
         if (signal == SIGTERM || signal == SIGINT) return signal;
-        if (signal == SIGHUP) {
-            base::log_info("SIGHUP: the declarative files are read again; settings take effect at a restart");
-            daemon.reload();
-        }
+        if (signal == SIGHUP) daemon.reload();
         if (period == 0) continue;
         if (const std::string trouble = daemon.not_alive(); trouble.empty()) {
             app::notify_alive();

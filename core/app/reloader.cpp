@@ -28,8 +28,10 @@ void Reloader::read(bool force, const std::function<void()>& done) {
     auto declared = read_declared(settings_.declared, document_defaults(settings_));
     const std::lock_guard lock(mutex_);
     if (!control_) return;
-    if (!declared) {
-        tell(*control_, base::fail(declared.error()));
+    const auto taken = declared ? refuse_nothing(*declared, settings_.declared, *control_->snapshot())
+                                : base::Status(base::fail(declared.error()));
+    if (!taken) {
+        tell(*control_, taken);
         done();
         return;
     }
@@ -38,6 +40,8 @@ void Reloader::read(bool force, const std::function<void()>& done) {
                       done](const base::Result<control::Outcome>& outcome) {
                          tell(*control,
                               outcome ? base::Status{} : base::fail(with_files(outcome.error(), files)));
+                         if (outcome && !outcome->changed)
+                             base::log_info("declarative files: nothing to change");
                          done();
                      });
 }

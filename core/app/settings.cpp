@@ -323,8 +323,9 @@ Status set_option(Settings& settings, const std::string& key, const std::string&
     return {};
 }
 
-Status read_files(Settings& settings, const std::filesystem::path& file) {
-    if (auto ok = read_file(settings, file); !ok) return ok;
+namespace {
+
+base::Result<std::vector<std::filesystem::path>> files_beside(const std::filesystem::path& file) {
     std::error_code error;
     std::vector<std::filesystem::path> more;
     const std::filesystem::path folder = file.parent_path() / "conf.d";
@@ -338,7 +339,29 @@ Status read_files(Settings& settings, const std::filesystem::path& file) {
             Errc::io, "can not read the configuration folder " + folder.string() + ": " + error.message());
     }
     std::ranges::sort(more);
-    for (const std::filesystem::path& path : more) {
+    return more;
+}
+
+bool may_be_there(const std::filesystem::path& file) {
+    std::error_code error;
+    return std::filesystem::exists(file, error) || error;
+}
+
+}  // namespace
+
+bool is_configured(const std::filesystem::path& file) {
+    const auto more = files_beside(file);
+    return may_be_there(file) || !more || !more->empty();
+}
+
+Status read_files(Settings& settings, const std::filesystem::path& file, bool usual) {
+    auto files = files_beside(file);
+    const bool left_out = usual && files && !files->empty() && !may_be_there(file);
+    if (!left_out) {
+        if (auto ok = read_file(settings, file); !ok) return ok;
+    }
+    if (!files) return base::fail(std::move(files.error()));
+    for (const std::filesystem::path& path : *files) {
         if (auto ok = read_file(settings, path); !ok) return ok;
     }
     return {};

@@ -75,8 +75,11 @@ base::Status set_option(Settings& settings, const std::string& key, const std::s
 std::vector<std::string> option_keys();
 
 // Reads `file` and then the *.ini (but hidden ones) of the folder conf.d beside it, in the order of their
-// names; later ones win.
-base::Status read_files(Settings& settings, const std::filesystem::path& file);
+// names; later ones win. `usual`: nobody has named it, and where there are others it need not be there.
+base::Status read_files(Settings& settings, const std::filesystem::path& file, bool usual = false);
+// Is there anything that read_files() would read of the usual `file`? What can not be looked at may be there;
+// to start without it would be to start as somebody else.
+bool is_configured(const std::filesystem::path& file);
 
 // "127.0.0.1:4672", "[::1]:4672", ":4672" (all addresses).
 base::Result<base::Endpoint> listen_endpoint(const std::string& text);

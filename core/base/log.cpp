@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "base/clock.h"
+#include "base/journal.h"
 #include "base/log_sink.h"
 
 namespace gorb::base {
@@ -117,20 +118,12 @@ bool stderr_is_journal() {
     return std::to_string(st.st_dev) + ":" + std::to_string(st.st_ino) == stream;
 }
 
-// sd-daemon(3): SD_ERR, SD_WARNING, SD_INFO, SD_DEBUG
-std::string_view journal_prefix(LogLevel level) {
-    constexpr std::string_view prefixes[] = {"<3>", "<4>", "<6>", "<7>"};
-    return prefixes[static_cast<size_t>(level) - 1];
-}
-
 // With stamp or priority, and its end.
 std::string whole_line(LogLevel level, std::string_view line) {
-    static const bool journal = stderr_is_journal();
     std::string out;
     out.reserve(line.size() + 32);
-    if (journal) {
-        out += journal_prefix(level);
-    } else {
+    out += journal_prefix(level);
+    if (out.empty()) {
         out += wall_text(SystemClock().wall());
         out += ' ';
     }
@@ -188,6 +181,13 @@ Poco::Logger& root() {
 }
 
 }  // namespace
+
+// SD_ERR, SD_WARNING, SD_INFO, SD_DEBUG
+std::string_view journal_prefix(LogLevel level) {
+    static const bool journal = stderr_is_journal();
+    constexpr std::string_view prefixes[] = {"<3>", "<4>", "<6>", "<7>"};
+    return journal ? prefixes[static_cast<size_t>(level) - 1] : std::string_view();
+}
 
 Result<LogLevel> parse_log_level(std::string_view text) {
     for (size_t i = 0; i < std::size(names); ++i) {

@@ -84,6 +84,10 @@ void Control::Impl::run() {
 void Control::Impl::turn(Inbox::Content& content) {
     for (const auto& reply : content.replies) reply();
     for (const auto& question : content.questions) question();
+    if (finishing) {
+        finish();
+        return;
+    }
     if (content.suspicion) parts.weights.suspect(*content.suspicion, *parts.store.snapshot());
     for (const auto& [id, change] : content.health) health_changed(change);
     changer.take(std::move(content.changes));
@@ -104,7 +108,8 @@ void Control::Impl::turn(Inbox::Content& content) {
 }
 
 // What was made is removed where that was asked for, and what is owed to the store is written, as far as it
-// can be: that takes as many turns as the database has answers.
+// can be: that takes as many turns as the database has answers, and in these nothing else is done. A weight
+// that is due would put back what has just been removed.
 void Control::Impl::finish() {
     if (!std::exchange(finishing, true)) {
         if (options.release_on_exit) release();
@@ -116,19 +121,24 @@ void Control::Impl::finish() {
 }
 
 void Control::Impl::release() {
-    const auto stay = parts.sync.release(*parts.store.snapshot());
-    if (!stay) {
+    // What comes along is not stuck.
+    const Sync::Remains remains =
+        parts.sync.release(*parts.store.snapshot(), [this] { parts.busy_since = parts.clock.now(); });
+    if (!remains.status) {
         base::log_error("not everything could be removed from the kernel",
-                        {{"error", stay.error().sentence}});
-    } else if (!stay->empty()) {
+                        {{"error", remains.status.error().sentence}});
+    } else if (!remains.services.empty()) {
         base::log_warning(
             "removed from the kernel what this daemon made, but for virtual services that have somebody "
-            "else's destinations",
-            {{"services", std::to_string(stay->size())}, {"first", stay->front().text()}});
+            "else's destinations, and their VIPs",
+            {{"services", std::to_string(remains.services.size())},
+             {"first", remains.services.begin()->text()}});
     } else {
         base::log_info("removed from the kernel what this daemon made");
     }
-    parts.vips.release_all();
+    std::set<base::Ip> stay;
+    for (const ipvs::ServiceKey& key : remains.services) stay.insert(key.vip.ip);
+    parts.vips.release_all(stay);
 }
 
 void Control::Impl::health_changed(const health::Changed& change) {
@@ -138,6 +148,7 @@ void Control::Impl::health_changed(const health::Changed& change) {
 
 // Of what a turn does: at the end that is less.
 uint64_t Control::Impl::next_wake(bool closed) const {
+    if (finishing) return 0;
     uint64_t at = base::earlier(parts.weights.next(), changer.next());
     if (closed) return at;
     at = base::earlier(at, parts.drains.next());
@@ -247,6 +258,10 @@ base::Status Control::start() {
         });
     }
     return {};
+}
+
+void Control::believe_no_more() {
+    impl_->parts.inbox.close_to_health();
 }
 
 void Control::stop() {
@@ -425,14 +440,22 @@ health::Counters Control::health_counters() const {
 std::optional<health::View> Control::health_of(const model::BackendEntry& backend) const {
     if (!impl_->parts.engine) return std::nullopt;
     auto view = impl_->parts.engine->read(backend.id);
-    if (view || backend.spec.admin == model::Admin::maint) return view;
-    return impl_->parts.unchecked.with([&](const auto& why) -> std::optional<health::View> {
-        const auto found = why.find(backend.id);
-        if (found == why.end()) return std::nullopt;
-        health::View unchecked;
-        unchecked.because = "it can not be checked: " + found->second;
-        return unchecked;
+    if (view) return view;
+    const std::string why = unchecked(backend);
+    if (why.empty()) return std::nullopt;
+    view.emplace().because = "it can not be checked: " + why;
+    return view;
+}
+
+std::string Control::unchecked(const model::BackendEntry& backend) const {
+    if (backend.spec.admin == model::Admin::maint) return {};
+    const std::string why = impl_->parts.unchecked.with([&](const auto& all) {
+        const auto found = all.find(backend.id);
+        return found == all.end() ? std::string() : found->second;
     });
+    // It may have got another pulse.
+    const bool checked = why.empty() || !impl_->parts.engine || impl_->parts.engine->read(backend.id);
+    return checked ? std::string() : why;
 }
 
 const ipvs::Info& Control::driver_info() const {

@@ -105,6 +105,10 @@ class Control {
     void connect(health::Engine& engine);
     // Loads the store and makes the kernel as it should be, before it returns. Once.
     base::Status start();
+    // The end begins: what is told of health from now on is not believed, since what checks need is being
+    // taken away (those who report, the programs of exec, descriptors). The kernel and the store keep what
+    // was known. [any]
+    void believe_no_more();
     // Finishes what was submitted, refuses what comes later, releases when told to, and joins.
     void stop();
 
@@ -146,7 +150,9 @@ class Control {
     health::Suspicion suspicion() const;                                              // [any]
     health::Counters health_counters() const;                                         // [any]
     std::optional<health::View> health_of(const model::BackendEntry& backend) const;  // [any]
-    const ipvs::Info& driver_info() const;                                            // [any] as of the start
+    // Why it has not been checked since the start, as one whose plugin is gone; "" for all others. [any]
+    std::string unchecked(const model::BackendEntry& backend) const;
+    const ipvs::Info& driver_info() const;  // [any] as of the start
     // Asked of the kernel on first use, then remembered. `done` gets the names. [any]
     void schedulers(const std::function<void(base::Result<std::vector<std::string>>)>& done);
     // For a watchdog: is the control answering? Since when (monotonic ns) its present turn, or the present

@@ -19,8 +19,10 @@ bool forced(const Change& change) {
 
 base::Status Changer::guard(const Change& change, const Resolved& resolved) {
     if (forced(change)) return {};
-    const std::string words = too_much(resolved);
+    std::string words = too_much(resolved);
     if (words.empty()) return {};
+    // Files have no word for it, other than PUT /config?force=true.
+    if (std::holds_alternative<Declare>(change)) words += ": by a start with --force";
     p_->events.add({0, p_->clock.wall(), "guard", "", "", "", words});
     return base::fail(base::Errc::exists, words);
 }

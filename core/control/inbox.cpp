@@ -34,12 +34,20 @@ bool Inbox::put(std::function<void()> question) {
 
 void Inbox::put(std::span<const health::Changed> changes) {
     fill(false, [&](Content& content) {
+        if (closed_to_health_) return;
         for (const health::Changed& change : changes) content.health.insert_or_assign(change.id, change);
     });
 }
 
 void Inbox::put(const health::Suspicion& suspicion) {
-    fill(false, [&](Content& content) { content.suspicion = suspicion; });
+    fill(false, [&](Content& content) {
+        if (!closed_to_health_) content.suspicion = suspicion;
+    });
+}
+
+void Inbox::close_to_health() {
+    const std::lock_guard lock(mutex_);
+    closed_to_health_ = true;
 }
 
 void Inbox::reply(std::function<void()> reply) {

@@ -51,6 +51,8 @@ class Inbox {
     bool put(std::function<void()> question);
     void put(std::span<const health::Changed> changes);
     void put(const health::Suspicion& suspicion);
+    // What is told of health from now on is not taken, as if nobody had told it.
+    void close_to_health();
     // Taken even when closed.
     void reply(std::function<void()> reply);
     // Nothing but replies comes in any more; what is in is still taken.
@@ -81,6 +83,7 @@ class Inbox {
     mutable std::mutex mutex_;
     std::condition_variable filled_;
     Content content_;
+    bool closed_to_health_ = false;
     bool told_closed_ = false;  // take() has said so
     bool turning_ = false;
     bool woken_ = false;  // one that waits, and has not looked since

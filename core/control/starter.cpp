@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/line_limit.h"
 #include "base/log.h"
 #include "control/declared.h"
 #include "reconcile/records.h"
@@ -168,9 +169,10 @@ class Starter {
             target.known_share = member.share;
             targets_.push_back(std::move(target));
         } else if (checked) {
-            base::log_error(
-                "a backend can not be checked: it keeps the weight that it has in the kernel",
-                {{"service", *service}, {"backend", entry->spec.name}, {"error", pulses.error().sentence}});
+            // What the kernel has of it comes before that. It has nothing after a boot, and none would serve
+            // for want of a library.
+            if (row.health.state == store::Health::State::up) member.before = member.configured;
+            tell_unchecked(*service, entry->spec.name, pulses.error().sentence);
             p_->unchecked.with([&](auto& why) { why[entry->id] = pulses.error().sentence; });
         }
         // Of an older file, or imported: its time begins now, once.
@@ -179,6 +181,22 @@ class Starter {
         slot.backend = entry;
         p_->slots.put(std::move(slot));
         return entry;
+    }
+
+    void tell_unchecked(const std::string& service, const std::string& backend, const std::string& error) {
+        const auto write = [&] {
+            base::log_error(
+                "a backend can not be checked: it keeps the weight that it has in the kernel, and has its "
+                "own "
+                "there if it was up when it was last checked",
+                {{"service", service}, {"backend", backend}, {"error", error}});
+        };
+        lines_.tell(p_->clock.now(), write, [] {
+            base::log_error(
+                "more backends can not be checked than are written out here: GET "
+                "/service/NAME?expand=backends "
+                "has each, and /metrics how many they are");
+        });
     }
 
     // VIPs that are to be added now: the store is new, or an interface has been named since.
@@ -258,6 +276,7 @@ class Starter {
     std::vector<health::Target> targets_;
     store::Write owed_;  // rows that are otherwise from this start on
     size_t backends_ = 0;
+    base::LineLimit lines_{100};
 };
 
 }  // namespace

@@ -433,16 +433,27 @@ SyncCounts Sync::leave(const model::Snapshot& now, Why why) {
     return round.counts;
 }
 
-Result<std::vector<ipvs::ServiceKey>> Sync::release(const model::Snapshot& now) {
-    base::Status first;
-    std::vector<ipvs::ServiceKey> stay;
+Sync::Remains Sync::release(const model::Snapshot& now, const std::function<void()>& moves) {
+    constexpr size_t at_once = 512;  // one send of the driver
+    Remains remains;
     std::vector<Op> ops;
+    const auto failed = [&](const ipvs::ServiceKey& key, const base::Error& error) {
+        if (error.code == Errc::not_found) return;
+        remains.services.insert(key);
+        if (remains.status) remains.status = base::fail(error);
+    };
     const auto apply = [&] {
         if (ops.empty()) return;
-        for (const base::Status& s : ports_.driver->apply(ops)) {
-            if (!s && s.error().code != Errc::not_found && first) first = s;
+        const std::vector<base::Status> done = ports_.driver->apply(ops);
+        for (size_t i = 0; i < done.size(); ++i) {
+            if (!done[i]) failed(ops[i].service.key, done[i].error());
         }
         ops.clear();
+        moves();
+    };
+    const auto remove = [&](Op op) {
+        ops.push_back(std::move(op));
+        if (ops.size() == at_once) apply();
     };
     std::set<ipvs::ServiceKey> keys;
     now.services.for_each([&](const std::string&, const model::ServicePtr& service) {
@@ -450,13 +461,13 @@ Result<std::vector<ipvs::ServiceKey>> Sync::release(const model::Snapshot& now) 
         keys.insert(key);
         // Those that are out as well: somebody may have put them back since the last look.
         service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            ops.push_back(Op::remove(key, backend->spec.address));
+            remove(Op::remove(key, backend->spec.address));
         });
     });
     for (const store::Leaving& leaving : *ports_.leaving) {
         const Entry entry = entry_of(leaving);
         if (entry.dest) {
-            ops.push_back(Op::remove(entry.service, *entry.dest));
+            remove(Op::remove(entry.service, *entry.dest));
         } else {
             keys.insert(entry.service);
         }
@@ -464,17 +475,17 @@ Result<std::vector<ipvs::ServiceKey>> Sync::release(const model::Snapshot& now) 
     apply();
     for (const ipvs::ServiceKey& key : keys) {
         const auto left = ports_.driver->dests(key);
+        moves();
         if (!left) {
-            if (left.error().code != Errc::not_found && first) first = base::fail(left.error());
+            failed(key, left.error());
         } else if (left->empty()) {
-            ops.push_back(Op::remove(key));
+            remove(Op::remove(key));
         } else {
-            stay.push_back(key);
+            remains.services.insert(key);
         }
     }
     apply();
-    if (!first) return base::fail(first.error());
-    return stay;
+    return remains;
 }
 
 std::vector<Drift> Sync::drift() const {

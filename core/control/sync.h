@@ -84,9 +84,14 @@ class Sync {
     const LeavingSet& held() const { return held_; }
     void let_go() { held_.clear(); }
     void let_go(const store::Leaving& entry) { held_.erase(entry); }
-    // Removes all that is ours; a service keeps standing while somebody else's destinations are in it. Which
-    // do, or the first of what could not be looked at or removed.
-    base::Result<std::vector<ipvs::ServiceKey>> release(const model::Snapshot& now);
+    // Services that release() leaves.
+    struct Remains {
+        std::set<ipvs::ServiceKey> services;
+        base::Status status;  // failed: with the first of what could not be looked at or removed
+    };
+    // Removes all that is ours; a service keeps standing while somebody else's destinations are in it.
+    // `moves` is called while it comes along.
+    Remains release(const model::Snapshot& now, const std::function<void()>& moves);
 
     // Services that the kernel refused, whose time for another attempt has come; the next such time
     // (monotonic ns, 0 for none).

@@ -155,10 +155,11 @@ void VipUsers::release(const base::Ip& address) {
     }
 }
 
-void VipUsers::release_all() {
+void VipUsers::release_all(const std::set<base::Ip>& stay) {
+    std::erase_if(earlier_, [&](const base::Ip& address) { return stay.contains(address); });
     release_unused();
     for (const auto& [address, use] : uses_) {
-        if (use.added) remove(address);
+        if (use.added && !stay.contains(address)) remove(address);
     }
     uses_.clear();
     shown_.with([](auto& map) { map.clear(); });

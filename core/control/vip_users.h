@@ -57,8 +57,8 @@ class VipUsers {
     // One less. The last one removes it, if it was added here; where that fails it is tried again by look(),
     // the service is gone all the same.
     void release(const base::Ip& address);
-    // Removes all that was added here.
-    void release_all();
+    // Removes all that was added here, but for those that stay: they are still noted, for the next run.
+    void release_all(const std::set<base::Ip>& stay);
 
     // Those in use that were added here and that this host has no more: somebody removed them. Each once,
     // until it is back; none where the addresses can not be read. What the host had by itself it may take

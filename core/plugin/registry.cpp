@@ -88,10 +88,7 @@ std::vector<fs::path> libraries_in(const fs::path& directory, std::error_code& e
 
 struct Registry::Impl {
     void load_file(const fs::path& file);
-    void refuse(const fs::path& file, const std::string& why) {
-        base::log_warning("plugin refused", {{"file", file.string()}, {"reason", why}});
-        refused.push_back({file, why});
-    }
+    void refuse(const fs::path& file, const std::string& why) { refused.push_back({file, why}); }
 
     std::map<std::pair<std::string, std::string>, std::unique_ptr<const Plugin>> plugins;  // by kind and name
     std::vector<Refused> refused;

@@ -119,15 +119,22 @@ std::optional<Response> Api::refusal(const Call& call, const Route& route) const
                                    shown(r.content_type));
 }
 
+// The worker is joined by who destroys this, so its jobs do not keep it.
 void Api::on_worker(const Responder& respond, std::function<Response()> make) {
-    const bool taken = workers_.submit([respond, make = std::move(make)] { respond(guarded(make)); });
+    const bool taken = workers_.submit([this, respond, make = std::move(make)] {
+        respond(ending() ? error_response(503, stopping) : guarded(make));
+    });
     if (!taken) respond(error_response(503, "too many long answers are being written at once; try again"));
 }
 
 void Api::on_worker_later(const Responder& respond, std::function<void()> work) {
-    const bool taken = workers_.submit([respond, work = std::move(work)] {
+    const bool taken = workers_.submit([this, respond, work = std::move(work)] {
         try {
-            work();
+            if (ending()) {
+                respond(error_response(503, stopping));
+            } else {
+                work();
+            }
         } catch (...) {
             respond(guarded([]() -> Response { throw; }));
         }

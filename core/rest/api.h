@@ -35,6 +35,8 @@ struct Context {
     std::vector<std::string> web_origins = {};
     // How many loops of checks are blocked now; empty function: none ever is.
     std::function<size_t()> loops_blocked = {};
+    // Has the end begun? What takes long is not begun any more then; empty function: with the API's own.
+    std::function<bool()> ending = {};
 };
 
 // A handler for rest::Server. Never throws; a defect of ours answers 500 and is logged.

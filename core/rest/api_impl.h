@@ -31,6 +31,8 @@ namespace gorb::rest {
 // over.
 inline constexpr size_t many_backends = 256;
 
+inline constexpr char stopping[] = "the daemon is stopping";
+
 // A request on its way to its answer.
 struct Call {
     std::shared_ptr<const Request> request;
@@ -116,6 +118,8 @@ class Api : public std::enable_shared_from_this<Api> {
     void reconcile(Call&& call);
     Response events(const Call& call);
 
+    // What takes long is not begun any more. [any]
+    bool ending() const { return weak_from_this().expired() || (context_.ending && context_.ending()); }
     std::optional<Response> refusal(const Call& call, const Route& route) const;
     void on_worker(const Responder& respond, std::function<Response()> make);
     // For what answers later.
@@ -154,9 +158,16 @@ void Api::change(Call&& call, base::Result<Change> what, Show show) {
     }
     if constexpr (requires { what->match; }) what->match = std::move(*match);
     context_.control.submit(
-        std::move(*what),
-        [self = shared_from_this(), respond = std::move(call.respond), show = std::move(show)](
-            const base::Result<control::Outcome>& outcome) { self->answer_change(respond, outcome, show); });
+        std::move(*what), [weak = weak_from_this(), respond = std::move(call.respond),
+                           show = std::move(show)](const base::Result<control::Outcome>& outcome) {
+            // Who is refused at once may be the worker: it does not keep what is destroyed by who joins it.
+            const auto self = outcome ? weak.lock() : nullptr;
+            if (self) {
+                self->answer_change(respond, outcome, show);
+            } else {
+                respond(outcome ? error_response(503, stopping) : error_response(outcome.error()));
+            }
+        });
 }
 
 }  // namespace gorb::rest

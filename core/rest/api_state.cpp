@@ -31,6 +31,10 @@ void Api::put_config(Call&& call) {
                            note = note_on_removed(*context_.control.snapshot(), config);
                            return control::PutConfig{std::move(config), {}, force};
                        });
+        if (ending()) {  // that may have taken long
+            call->respond(error_response(503, stopping));
+            return;
+        }
         change(std::move(*call), std::move(put), [this, note](const control::Outcome& o) {
             std::string notes = o.counts.removed > 0 ? note : "";
             if (!notes.empty() && !o.note.empty()) notes += "; ";
@@ -88,8 +92,7 @@ void Api::get_kernel(Call&& call) {
                     [weak = api->weak_from_this(), respond, reading](const Whose& after) {
                         const auto still = weak.lock();
                         if (!after || !still) {
-                            respond(after ? error_response(503, "the daemon is stopping")
-                                          : error_response(after.error()));
+                            respond(after ? error_response(503, stopping) : error_response(after.error()));
                             return;
                         }
                         still->on_worker(respond, [api = still.get(), reading, after = *after] {

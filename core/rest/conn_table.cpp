@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "rest/error.h"
 
 namespace gorb::rest {
 namespace {
@@ -375,8 +376,24 @@ void ConnTable::finish(std::chrono::milliseconds grace, std::function<void()> do
         return;
     }
     loop_.at(loop_.now() + static_cast<uint64_t>(std::chrono::nanoseconds(grace).count()), [this] {
+        give_up();
         if (finished_) std::exchange(finished_, nullptr)();
     });
+}
+
+// Nobody waits any longer for what has not been answered. It may be done all the same.
+void ConnTable::give_up() {
+    for (const Line line : {handling, abandoned}) {
+        const std::vector<Conn*> waiting(queues_[line].begin(), queues_[line].end());
+        for (Conn* conn : waiting) {
+            conn->serial = 0;
+            conn->session.answer(error_response(
+                503,
+                "the daemon is stopping, and what was asked for has not been done by now; what became of "
+                "a change is to be seen after the next start"));
+            settle(*conn);
+        }
+    }
 }
 
 void ConnTable::close_all() {

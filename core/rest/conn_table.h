@@ -54,6 +54,7 @@ class ConnTable final : private AnswerTaker {
     void dispatch(Conn& conn, const std::shared_ptr<const Request>& request);
     void answered(const Ticket& ticket, Response response) override;
     void sent(const Ticket& ticket, int status, Output rest) override;
+    void give_up();
     Conn* answering(const Ticket& ticket, int status);
 
     void on_events(Conn& conn, uint32_t events);

@@ -101,10 +101,12 @@ void append(std::string& text, const std::array<Head, count>& heads, const std::
 struct Rows {
     std::vector<ServiceRow> services;
     std::vector<BackendRow> backends;
+    size_t unchecked = 0;
 
     void add_service(const control::Control& control, const model::ServiceEntry& service) {
         double sum = 0;
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+            if (!control.unchecked(*backend).empty()) ++unchecked;
             sum += add_backend(service.spec.name, *backend, status_of(control, service.spec, *backend));
         });
         const control::PoolStatus pool = control.pool_of(service.spec);
@@ -249,6 +251,9 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
             "1 while the declarative files are not applied as they were read last, 0 also without such",
             control.declared_refused() ? 1 : 0);
     add_checks(page, control.health_counters());
+    add_one(page, "gorb_backends_unchecked",
+            "Backends that can not be checked, as those whose plugin is gone since the last start",
+            static_cast<double>(rows.unchecked));
     add_one(page, "gorb_check_loops_blocked",
             "Loops of checks that are blocked now: nothing is checked there",
             static_cast<double>(loops_blocked));

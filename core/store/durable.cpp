@@ -43,7 +43,8 @@ Durable::~Durable() {
     if (!file_ || lost_ || !accepted_ || !changed().value_or("?").empty()) return;
     sqlite3_busy_timeout(file_.raw(), 200);  // of who reads meanwhile; the WAL is good without this too
     sqlite3_wal_checkpoint_v2(file_.raw(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
-    file_.keep_wal(false);
+    // The WAL, which is empty now, and what belongs to it stay: to read a database needs them, and where they
+    // would have to be made a start on a disk that is full would fail.
 }
 
 Result<Loaded> Durable::load() {

@@ -158,11 +158,14 @@ Result<Connection> open_to_read(const std::filesystem::path& path, const Schema&
     if (!found) return base::fail(found.error());
     if (!found->there) return base::fail(Errc::not_found, "there is no database " + path.string());
     if (found->size == 0) return base::fail(damaged(path.string(), "it is empty"));
-    // Reading a WAL needs the files beside it, so not SQLITE_OPEN_READONLY, which would leave them behind.
-    // Where the file is not writable, SQLite reads it all the same.
+    // Reading a WAL needs the files beside it, and may make them, so not SQLITE_OPEN_READONLY, which would
+    // leave them behind. Where the file is not writable, SQLite reads it all the same.
+    const auto wal = look(with_suffix(path, "-wal"));
     auto file = is_at_rest(path) ? Connection::open(uri_at_rest(path), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI)
                                  : Connection::open(path, SQLITE_OPEN_READWRITE);
     if (!file) return base::fail(judged(std::move(file.error()), path.string()));
+    // What is there already stays, for the next start (~Durable()).
+    file->keep_wal(!wal || wal->there);
     file->exec("PRAGMA cell_size_check=ON");
     const auto version = read_version(*file, path.string(), schema);
     if (version) return file;

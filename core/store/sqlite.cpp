@@ -126,7 +126,7 @@ base::Error Connection::error(int code, const std::string& doing) const {
     const Trouble trouble = trouble_of(code, os_error);
     if (trouble == Trouble::full) {
         error.code = base::Errc::no_space;
-        error.sentence += "the disk is full; make room, and the next change is tried as usual";
+        error.sentence += "the disk is full; make room, and try again";
         return error;
     }
     error.sentence += raw() ? sqlite3_errmsg(raw()) : sqlite3_errstr(code);

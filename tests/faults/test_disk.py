@@ -11,11 +11,16 @@ from gorbd import run_gorbd, wait_until
 
 
 class Disk(DiskTest):
-    def test_a_full_disk(self):
+    def fill(self):
+        """The disk, with a file, which is given back."""
         filler = self.disk / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while True:
                 file.write(b"x" * 4096)
+        return filler
+
+    def test_a_full_disk(self):
+        filler = self.fill()
         # What is allotted already may still take some.
         for number in range(3000):
             if self.daemon.patch("/service/web", {"method": "rr" if number % 2 else "wrr"}).status != 200:
@@ -24,6 +29,24 @@ class Disk(DiskTest):
         self.reads_go_on()
         self.health_goes_on()
         self.refused(507, "full")
+        filler.unlink()
+        self.recovers()
+
+    def test_a_disk_that_is_full_when_the_daemon_starts(self):
+        self.assertEqual(self.daemon.terminate(), 0)
+        filler = self.fill()
+        for options in (("--check-store",), ("--backup", self.folder / "copy")):
+            status, said = run_gorbd("--state-directory", self.state, *options)
+            self.assertEqual(status, 0, said)
+        status, said = run_gorbd("--state-directory", self.state, "--restore", self.folder / "copy")
+        self.assertEqual(status, 1, said)
+        self.assertIn("full", said)
+        self.assertNotIn("next change", said)
+        self.daemon.start()
+        self.wait_for_weight(50)
+        self.refused(507, "full", "no restart is needed")
+        self.reads_go_on()
+        self.health_goes_on()
         filler.unlink()
         self.recovers()
 
@@ -97,10 +120,7 @@ class Disk(DiskTest):
 
     def test_a_file_that_is_removed_while_the_disk_is_full(self):
         (self.state / "gorb.db").unlink()
-        filler = self.disk / "filler"
-        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
+        filler = self.fill()
         reply = self.daemon.put("/service/late", {"address": "10.0.0.9", "port": 80})
         self.assertIn(reply.status, (503, 507), reply)
         self.health_goes_on()

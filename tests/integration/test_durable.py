@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 
 from gorbd import BUILD, Gorbd, run_gorbd, wait_until
+from servers import TcpBackend, free_port
 
 # Nothing is asked of the network: these backends are up as soon as they are there.
 PULSE = {"type": "none"}
@@ -45,10 +46,13 @@ class Durable(StoreTest):
         return out
 
     def test_a_backend_whose_plugin_is_gone_says_so(self):
-        with self.daemon() as gorbd:
+        with self.daemon() as gorbd, TcpBackend() as server:
             gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
-            gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 9, "pulse": {"type": "tcp"}})
+            for name, port in (("b1", server.port), ("b3", free_port())):
+                gorbd.made(f"/service/web/{name}", {"address": "127.0.0.1", "port": port, "pulse": {"type": "tcp"}})
             gorbd.made("/service/web/b2", {"address": "10.1.0.2", "port": 80, "pulse": PULSE})
+            gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 100, "up")
+            self.assertEqual(gorbd.terminate(), 0)
         own = self.folder / "plugins"
         own.mkdir()
         shutil.copy(BUILD / "plugins" / "pulse-none.so", own)
@@ -58,9 +62,15 @@ class Durable(StoreTest):
             why = 'it can not be checked: /pulse/type there is no pulse plugin "tcp"; loaded are: none'
             self.assertEqual(b1["because"], why)
             self.assertIn(why, b1["weight"]["why"])
+            # The table is new, as after a boot; who was up serves all the same.
+            self.assertEqual(b1["weight"]["effective"], 100)
+            self.assertEqual(gorbd.get("/service/web/b3").json["weight"]["effective"], 0)
+            self.assertIn("has its own there if it was up", gorbd.log())
+            self.assertIn("\ngorb_backends_unchecked 2\n", gorbd.get("/metrics").text)
             gorbd.wait_for("/service/web/b2", lambda b: b["state"] == "up", "up")
             self.assertEqual(gorbd.patch("/service/web/b1", {"pulse": PULSE}).status, 200)
             gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "up", "up")
+            self.assertIn("\ngorb_backends_unchecked 1\n", gorbd.get("/metrics").text)
 
     def fill(self, gorbd):
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80, "method": "wlc", "persistent": 60, "quorum": 2})
@@ -330,6 +340,25 @@ class Declared(StoreTest):
         gorbd.terminate()
         self.assertEqual(gorbd.start().get("/service").json, ["dns", "mine"])
 
+    def test_a_folder_without_files_removes_nothing(self):
+        """As one that is not mounted yet; a file says that all is to go."""
+        self.declare("a", {"web": web(1, 2)})
+        gorbd = self.daemon("--config", self.config)
+        (self.folder / "declared" / "a.json").unlink()
+        self.reload(gorbd, "there is no *.json in")
+        gorbd.terminate()
+        gorbd.start()
+        self.assertEqual(gorbd.log().count(f"there is no *.json in {self.folder}/declared; to remove all"), 2)
+        shown = gorbd.get("/service/web").json
+        self.assertEqual((shown["origin"], shown["backends"]), ("file", ["b1", "b2"]))
+        self.assertIn("there is no *.json", run_gorbd("--config", self.config, "--check-config")[1])
+        self.declare("none", {})
+        self.reload(gorbd, "declarative files applied")
+        self.assertEqual(gorbd.get("/service").json, [])
+        # Nothing of it came of files any more.
+        (self.folder / "declared" / "none.json").unlink()
+        self.reload(gorbd, "declarative files: nothing to change")
+
     def test_without_files_what_came_of_them_is_as_from_rest(self):
         self.declare("a", {"web": web(1), "old": web(2, address="10.0.0.2")})
         gorbd = self.daemon("--config", self.config)
@@ -354,6 +383,7 @@ class Declared(StoreTest):
         gorbd = self.daemon("--config", self.config, "--force")
         self.declare("a", {"s1": many["s1"]})
         self.reload(gorbd, "the declarative files are not applied")
+        self.assertIn("unless that is forced: by a start with --force", gorbd.log())
         self.assertEqual(len(gorbd.get("/service").json), 30)
         gorbd.terminate()
         self.assertEqual(gorbd.start().get("/service").json, ["s1"])

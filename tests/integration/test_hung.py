@@ -75,6 +75,7 @@ class HungDisk(unittest.TestCase):
         (self.disk / "declared" / "b.json").write_text(json.dumps({"services": {"dns": {"address": "10.0.0.2", "port": 53}}}))
         gorbd.process.send_signal(signal.SIGHUP)
         gorbd.wait_for("/service", lambda names: names == ["dns", "web"], "both are there")
+        self.assertEqual(gorbd.log().count("b.json: this is not JSON"), 2, gorbd.log())
         self.ends_at_once(gorbd)
 
     def test_a_start_that_is_held_up_ends_when_it_is_told_to(self):

@@ -33,6 +33,9 @@ class Install(unittest.TestCase):
         for page in pages:
             self.assertTrue(Path(page.removeprefix("file:")).is_file(), page)
         self.assertNotIn("@", unit)
+        self.assertIn(f"\nExecReload={program} --check-config\nExecReload=/bin/kill -HUP $MAINPID\n", unit)
+        # Programs of checks are not told to end before gorbd believes them no more.
+        self.assertIn("\nKillMode=mixed\n", unit)
 
     def test_links_of_the_installed_pages_lead_to_installed_pages(self):
         self.install()
@@ -62,6 +65,16 @@ class Install(unittest.TestCase):
         done = subprocess.run([self.prefix / "sbin/gorbd", "--check-config"], capture_output=True, text=True, timeout=100)
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertIn(f"can not read the configuration file {folder}/gorb.ini", done.stderr)
+
+    def test_a_folder_of_configuration_is_read_without_the_file_beside_it(self):
+        self.install()
+        folder = self.prefix / "etc/gorb"
+        (folder / "gorb.ini").unlink()
+        (folder / "conf.d").mkdir()
+        (folder / "conf.d" / "a.ini").write_text("[gorbd]\nlisten = nowhere\n")
+        done = subprocess.run([self.prefix / "sbin/gorbd", "--check-config"], capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn(f"{folder}/conf.d/a.ini:2", done.stderr)
 
     def test_a_package_is_made_below_another_folder_and_names_none_of_it(self):
         root = self.prefix.parent / "root"

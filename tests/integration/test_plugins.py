@@ -36,6 +36,7 @@ class Plugins(unittest.TestCase):
         for word in words:
             self.assertIn(word, refused[0]["reason"])
         self.assertIn(f"{fault}.so", gorbd.log())
+        self.assertEqual(gorbd.log().count("plugin refused"), 1)
         self.still_sound(gorbd)
 
     def test_those_beside_the_daemon_are_found_without_configuration(self):

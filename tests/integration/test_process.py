@@ -66,6 +66,80 @@ class Process(unittest.TestCase):
                 client.sendall(b"GET /service HTTP/1.1\r\n")
                 self.assertEqual(gorbd.terminate(), 0, gorbd.log())
 
+    def ending(self, gorbd):
+        """A client that has it wait for the rest of a request, for as long as it waits for any."""
+        client = self.enterContext(socket.create_connection(gorbd.address))
+        client.sendall(b"GET /service HTTP/1.1\r\n")
+        gorbd.get("/service")  # what came before it has been read
+        gorbd.process.send_signal(signal.SIGTERM)
+
+        def refused():
+            with socket.socket() as other:
+                return other.connect_ex(gorbd.address) != 0
+
+        wait_until("it takes no more clients", refused)
+        return client
+
+    def is_up_after_a_start(self, gorbd):
+        """As it was left."""
+        self.assertEqual(gorbd.ended(), 0, gorbd.log())
+        self.assertNotRegex(gorbd.log(), "weight=0|virtual service is down")
+        gorbd.start()
+        shown = gorbd.get("/service/web/b1").json
+        self.assertEqual((shown["state"], shown["weight"]["effective"]), ("up", 100), shown)
+
+    def with_pulse(self, pulse, *options):
+        """A daemon that checks b1 with it, at the first failure of which it is down."""
+        state = self.enterContext(tempfile.TemporaryDirectory())
+        gorbd = self.enterContext(Gorbd("--driver", "memory", "--state-directory", state, *options))
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": 9, "pulse": {"interval": "50ms", "rise": 1, "fall": 1, **pulse}})
+        return gorbd
+
+    def test_a_program_that_is_ended_with_it_says_nothing_of_its_backend(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        pid, program, config = folder / "pid", folder / "check", folder / "gorb.ini"
+        program.write_text(f'#!/bin/sh\n[ -e {folder}/long ] || exit 0\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 600\n')
+        program.chmod(0o755)
+        config.write_text(f"[plugin.exec]\ndirectory = {folder}\n")
+        gorbd = self.with_pulse({"type": "exec", "program": "check", "timeout": "60s"}, "--config", config)
+        gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 100, "up")
+        (folder / "long").touch()
+        wait_until("one runs", pid.exists)
+        client = self.ending(gorbd)
+        number = int(pid.read_text())
+        os.kill(number, signal.SIGTERM)
+        wait_until("it has been seen to end", lambda: not Path(f"/proc/{number}").exists())
+        client.close()
+        self.is_up_after_a_start(gorbd)
+
+    def test_reports_that_are_not_taken_any_more_are_not_missed(self):
+        gorbd = self.with_pulse({"type": "ttl", "ttl": "1s"})
+        reply = gorbd.put("/service/web/b1/pulse", {"status": "pass"})
+        self.assertEqual(reply.status, 200, reply)
+        gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 100, "up")
+        self.ending(gorbd)  # for longer than the report is good
+        self.is_up_after_a_start(gorbd)
+
+    def test_large_requests_that_are_being_read_hold_up_no_end(self):
+        """For longer than the first of them takes; the others are not begun."""
+        backends = ",".join(f'"b{n}":{{"address":"10.{n >> 16}.{n >> 8 & 255}.{n & 255}","port":80,"pulse":{{"type":"none"}}}}'
+                            for n in range(1, 20_000))
+        body = f'{{"services":{{"web":{{"address":"10.0.0.1","port":80,"backends":{{{backends}}}}}}}}}'.encode()
+        head = f"PUT /config HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with Gorbd("--driver", "memory", "-v") as gorbd:
+            clients = [self.enterContext(socket.create_connection(gorbd.address)) for _ in range(3)]
+            for client in clients:
+                client.settimeout(20 * SLOW)
+                client.sendall(head.encode() + body)
+            wait_until("all have come", lambda: gorbd.log().count("path=/config") == len(clients), 30)
+            self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+            for client in clients:
+                self.assertRegex(client.recv(100).decode(), "^HTTP/1.1 (200|503) ")
+            for word in ("exception", "leaving without", "plugin does not"):
+                self.assertNotIn(word, gorbd.log())
+
     def test_a_log_that_nobody_reads_holds_up_nothing(self):
         out, log = os.pipe()
         fcntl.fcntl(log, fcntl.F_SETPIPE_SZ, 4096)
@@ -120,7 +194,7 @@ class Process(unittest.TestCase):
     def test_sighup_does_not_end_it(self):
         with Gorbd("--driver", "memory") as gorbd:
             gorbd.process.send_signal(signal.SIGHUP)
-            wait_until("it is in the log", lambda: "SIGHUP" in gorbd.log())
+            wait_until("it is in the log", lambda: "SIGHUP: no declarative files are configured" in gorbd.log())
             self.assertEqual(gorbd.get("/healthz").status, 200)
 
     def test_the_service_manager_is_told(self):
@@ -209,3 +283,8 @@ class Process(unittest.TestCase):
         gorbd.env["JOURNAL_STREAM"] = f"{journal.st_dev}:{journal.st_ino}"
         gorbd.start()
         self.assertEqual([line for line in gorbd.log().splitlines() if not re.match(r"<[3-7]>\S", line)], [])
+        # Why one does not start is an error.
+        gorbd.terminate()
+        gorbd.command += ["--config", "/nowhere/gorb.ini"]
+        self.assertNotEqual(gorbd.start(listening=False).ended(), 0)
+        self.assertRegex(gorbd.log().splitlines()[-1], "^<3>gorbd: .*/nowhere/gorb.ini")

@@ -1,4 +1,5 @@
 """What gorbd did not make is not its to touch; what it made stays unless it is told otherwise."""
+import re
 import signal
 
 from lab import VIP, LabTest
@@ -80,14 +81,28 @@ class Ownership(LabTest):
         self.assertIn(VIP, self.lab.director.sh("ip", "-o", "addr", "show"))
 
     def test_release_on_exit_leaves_a_service_that_has_destinations_of_others(self):
-        gorbd = self.gorbd("--release-on-exit")
+        gorbd = self.gorbd("--release-on-exit", "--vip-interface", "vips")
         self.put(gorbd)
         self.lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", "10.1.9.7:80", "-m", "-w", "9")
+        shared = "10.9.0.51"
+        for name, address in (("shared", shared), ("own", "10.9.0.52")):
+            gorbd.made(f"/service/{name}", {"address": address, "port": 80, "method": "wrr"})
+        self.lab.ipvsadm("-a", "-t", f"{shared}:80", "-r", "10.1.9.7:80", "-m", "-w", "9")
         self.assertEqual(gorbd.terminate(), 0)
-        self.assertEqual(self.lab.ipvsadm("-Sn"), f"-A -t {VIP}:80 -s wrr\n-a -t {VIP}:80 -r 10.1.9.7:80 -m -w 9\n")
+        self.assertEqual(sorted(self.lab.ipvsadm("-Sn").splitlines()), sorted(
+            line for vip in (VIP, shared) for line in (f"-A -t {vip}:80 -s wrr", f"-a -t {vip}:80 -r 10.1.9.7:80 -m -w 9")))
+
+        def vips():
+            return set(re.findall(r"inet (\S+)/32", self.lab.director.sh("ip", "-o", "addr", "show", "vips")))
+
+        # Whose clients are still served goes on being reached, and is gorb's to remove after the next start.
+        self.assertEqual(vips(), {shared})
         gorbd.start()
         self.assertEqual({a: s["weight"] for a, s in self.lab.table()[WEB]["servers"].items()},
                          {"10.1.9.1:80": 10, "10.1.9.7:80": 9})
+        self.assertEqual(vips(), {shared, "10.9.0.52"})
+        self.assertEqual(gorbd.delete("/service/shared").status, 200)
+        self.assertEqual(vips(), {"10.9.0.52"})
 
     def test_flush_at_start_removes_everything(self):
         self.add_foreign()

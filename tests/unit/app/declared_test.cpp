@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "store/transitions.h"
+
 namespace gorb::app::declared_test {
 namespace {
 
@@ -46,6 +48,28 @@ TEST_F(DeclaredTest, AllFilesTogetherAreOneState) {
 TEST_F(DeclaredTest, AnEmptyFolderIsTheEmptyState) {
     ASSERT_TRUE(read_declared(folder, {}));
     EXPECT_TRUE(read_declared(folder, {})->config.services.empty());
+}
+
+TEST_F(DeclaredTest, AFolderWithoutFilesSaysNothingOfWhatCameOfThem) {
+    const auto refused = [this](const model::Snapshot& now) {
+        const auto read = refuse_nothing(*read_declared(folder, {}), folder, now);
+        return read ? "" : read.error().sentence;
+    };
+    const auto state = [](model::Origin origin) {
+        store::Builder builder;
+        model::Service web;
+        web.name = "web";
+        web.key.vip = *base::Endpoint::parse("10.0.0.1:80");
+        builder.add(web, 1, origin);
+        return builder.finish(1);
+    };
+    EXPECT_EQ(refused({}), "");
+    EXPECT_EQ(refused(state(model::Origin::api)), "");
+    EXPECT_EQ(refused(state(model::Origin::file)),
+              "there is no *.json in " + folder.string() +
+                  "; to remove all that came of files put one with {\"services\": {}} there");
+    write("none.json", R"({"services": {}})");
+    EXPECT_EQ(refused(state(model::Origin::file)), "");
 }
 
 TEST_F(DeclaredTest, AFaultThatIsFoundLaterNamesItsFileToo) {

@@ -177,7 +177,7 @@ class CountingClock final : public base::Clock {
 };
 
 // Rounds are due all the time, and none is begun any more.
-TEST_F(HangingDiskTest, StopTakesNoTurnsForWhatItDoesNotDoAnyMore) {
+TEST_F(HangingDiskTest, StopTakesNoTurnsForRounds) {
     CountingClock clock;
     Options options;
     options.clock = &clock;
@@ -202,6 +202,37 @@ TEST_F(HangingDiskTest, StopTakesNoTurnsForWhatItDoesNotDoAnyMore) {
     disk.hang(false);
     stop.join();
     EXPECT_TRUE(held.get());
+}
+
+// A ramp goes on for as long as a change is waited for, and not while the disk alone is.
+TEST_F(HangingDiskTest, StopTakesNoTurnsForWhatItDoesNotDoAnyMore) {
+    CountingClock clock;
+    Options options;
+    options.clock = &clock;
+    options.reconcile_period_ns = 1'000;
+    control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                                        std::make_unique<HangingDatabase>(disk));
+    ASSERT_TRUE(control->start());
+    model::Service ramps = service("api", "10.0.0.2:80");
+    ramps.pool.recovery = model::Recovery::ramp;
+    ramps.pool.slow_start = std::chrono::seconds(1);  // in two steps
+    ASSERT_TRUE(submit(PutService{ramps, {}}).get());
+    ASSERT_TRUE(submit(PutBackend{"api", backend("b1", "10.1.0.1:80"), {}}).get());
+    const auto id = (*(*control->snapshot()->services.find("api"))->backends.find("b1"))->id;
+    const health::Changed changed{id, health::State::up, 100, 1, clock.now(), "as the test says"};
+    disk.hang(true);
+    control->health_changed({&changed, 1});
+    std::thread stop([this] { control->stop(); });
+    disk.wait_until_it_has_one();
+    const auto weight = [this] { return table.dests(key("10.0.0.2:80"))->front().weight; };
+    while (weight() == 0) std::this_thread::yield();
+    const uint32_t began_with = weight();
+    const uint64_t before = clock.asked;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+    EXPECT_EQ(weight(), began_with);
+    EXPECT_LT(clock.asked - before, 100U);
+    disk.hang(false);
+    stop.join();
 }
 
 // However turns and writing meet, and whoever of the two does which.

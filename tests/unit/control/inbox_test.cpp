@@ -46,6 +46,18 @@ TEST(Inbox, GivesTheHealthOfAWaveInLargeParts) {
     EXPECT_LE(parts, 1 + static_cast<size_t>((Steady::now() - begin) / Inbox::pause));
 }
 
+TEST(Inbox, TakesWhatWasToldOfHealthBeforeItsEndAndNothingThatIsToldAfterIt) {
+    Inbox inbox;
+    tell(inbox, 1, 1);
+    inbox.close_to_health();
+    tell(inbox, 2, 1);
+    inbox.put(health::Suspicion{true, 1, "most fail"});
+    const Inbox::Content content = a_turn(inbox, a_moment);
+    EXPECT_EQ(content.health.size(), 1U);
+    EXPECT_TRUE(content.health.contains(1));
+    EXPECT_FALSE(content.suspicion);
+}
+
 TEST(Inbox, DoesNotHoldUpWhatIsNoWave) {
     Inbox inbox;
     const auto begin = Steady::now();

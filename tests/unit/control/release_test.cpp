@@ -1,12 +1,16 @@
 // What a stop with release_on_exit leaves in the kernel's table.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
+#include "unit/control/fake_database.h"
 #include "unit/control/objects.h"
 #include "unit/control/shared_table.h"
 
@@ -35,6 +39,72 @@ TEST(Release, TakesABackendAlongThatIsOutAndThatSomebodyPutBack) {
     const auto record = reconcile::dest_record(backend("", "10.1.0.1:80"), 33);
     ASSERT_TRUE(table.apply(std::vector{Op::add(key(vip), record)}).back());
     control.stop();
+    EXPECT_TRUE(table.services()->empty());
+}
+
+TEST(Release, OfALargeTableIsNoTurnThatIsStuck) {
+    base::ManualClock clock;
+    plugin::Registry registry;
+    registry.load({GORB_PLUGINS});
+    auto* table = new ipvs::MemoryDriver;
+    Options options;
+    options.reconcile_period_ns = 0;
+    options.release_on_exit = true;
+    options.clock = &clock;
+    Control control(std::unique_ptr<ipvs::Driver>(table), nullptr, registry, options);
+    ASSERT_TRUE(control.start());
+    model::Config config;
+    for (int i = 0; i < 1'000; ++i) {  // in the order of their names, as a Config is
+        const std::string n = std::to_string(1'000 + i);
+        model::ConfigService one{service("s" + n, "10.0.0.1:" + n), {}};
+        one.backends = {backend("b1", "10.1.0.1:80"), backend("b2", "10.1.0.2:80")};
+        config.services.push_back(std::move(one));
+    }
+    ASSERT_TRUE(submit(control, PutConfig{config, {}, false}).get());
+    const uint64_t begin = clock.now();
+    uint64_t longest = 0;
+    table->set_hook([&](const Op&, uint64_t) {
+        clock.advance(10'000'000);
+        longest = std::max(longest, clock.now() - control.busy_since());
+        return 0;
+    });
+    control.stop();
+    EXPECT_GE(clock.now() - begin, 30 * base::second);
+    EXPECT_LT(longest, 10 * base::second);
+}
+
+// The next step of its ramp is due while the end waits for the disk, and there is no destination to set any
+// more.
+TEST(Release, PutsNothingBackWhileItWaitsForTheDisk) {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    base::ManualClock clock;
+    plugin::Registry registry;
+    registry.load({GORB_PLUGINS});
+    Options options;
+    options.reconcile_period_ns = 0;
+    options.release_on_exit = true;
+    options.clock = &clock;
+    Control control(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                    std::make_unique<FakeDatabase>(disk));
+    ASSERT_TRUE(control.start());
+    model::Service web = service("web", vip);
+    web.pool.recovery = model::Recovery::ramp;
+    web.pool.slow_start = std::chrono::seconds(20);
+    ASSERT_TRUE(submit(control, PutService{web, {}}).get());
+    ASSERT_TRUE(submit(control, PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}).get());
+    const auto id = (*(*control.snapshot()->services.find("web"))->backends.find("b1"))->id;
+    const health::Changed changed{id, health::State::up, 100, 1, clock.now(), "as the test says"};
+    control.health_changed({&changed, 1});
+    ASSERT_TRUE(look(control));  // after the weights
+    ASSERT_EQ(table.dests(key(vip))->front().weight, 10U);
+    disk.hold();
+    std::thread stop([&] { control.stop(); });
+    while (disk.queued() == 0) std::this_thread::yield();
+    EXPECT_TRUE(table.services()->empty());
+    clock.advance(10 * base::second);
+    disk.release();
+    stop.join();
     EXPECT_TRUE(table.services()->empty());
 }
 

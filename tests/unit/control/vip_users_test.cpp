@@ -88,6 +88,20 @@ TEST_F(VipUsersTest, OneThatSomebodyRemovedIsLostOnceAndCanBePutBack) {
     EXPECT_FALSE(noted.contains(vip));
 }
 
+TEST_F(VipUsersTest, AtTheEndAllGoButThoseThatStayAndThoseAreStillNoted) {
+    const auto earlier = *base::Ip::parse("10.0.0.2"), other = *base::Ip::parse("10.0.0.3"),
+               unused = *base::Ip::parse("10.0.0.4");
+    interface.has = noted = {earlier, unused};
+    users.remember({earlier, unused});
+    note(vip);
+    note(other);
+    ASSERT_TRUE(users.acquire({vip}).front());
+    ASSERT_TRUE(users.acquire({other}).front());
+    users.release_all({vip, earlier});
+    EXPECT_EQ(interface.has, (std::set{vip, earlier}));
+    EXPECT_EQ(noted, (std::set{vip, earlier}));
+}
+
 TEST_F(VipUsersTest, ForManyAtOnceTheAddressesOfTheHostAreReadOnce) {
     std::vector<base::Ip> some, more;
     for (int i = 1; i <= 100; ++i) {

@@ -75,6 +75,9 @@ struct VipsTest : testing::Test {
     void start(bool repair_drift = true) {
         Options options;
         options.repair_drift = repair_drift;
+        start(options);
+    }
+    void start(Options options) {
         options.reconcile_period_ns = 0;
         options.clock = &clock;
         control.reset();
@@ -250,6 +253,27 @@ TEST_F(VipsTest, OneThatACrashLeftGoesWithItsService) {
     start();
     ASSERT_TRUE(run(DeleteService{"web", {}}));
     EXPECT_TRUE(interface.has.empty());
+}
+
+TEST_F(VipsTest, WithReleaseOnExitThoseOfServicesThatStayDoAndAreStillNoted) {
+    Options options;
+    options.release_on_exit = true;
+    start(options);
+    for (const char* n : {"1", "2", "3"})
+        ASSERT_TRUE(run(PutService{service(n, std::string("10.0.0.") + n + ":80"), {}}));
+    // The first one has somebody else's destination, and the kernel does not let the second one go.
+    ipvs::DestRecord foreign;
+    foreign.address = *base::Endpoint::parse("10.1.0.9:80");
+    ASSERT_TRUE(table.apply(std::vector{Op::add(key("10.0.0.1:80"), foreign)}).front());
+    table.set_hook([](const Op& op, uint64_t) {
+        return op.kind == Op::Kind::remove_service && op.service.key == key("10.0.0.2:80") ? ENOMEM : 0;
+    });
+    control->stop();
+    EXPECT_EQ(table.services()->size(), 2U);
+    EXPECT_EQ(interface.has, (std::set{ip("10.0.0.1"), ip("10.0.0.2")}));
+    EXPECT_TRUE(noted_at_the_end("10.0.0.1"));
+    EXPECT_TRUE(noted_at_the_end("10.0.0.2"));
+    EXPECT_FALSE(noted_at_the_end("10.0.0.3"));
 }
 
 TEST_F(VipsTest, ARoundPutsBackWhatSomebodyRemoved) {

@@ -277,6 +277,36 @@ TEST_F(ConfigTest, AChangeOfWhatADeclarativeFileHasSaysThatItIsAsTheFileSays) {
     EXPECT_FALSE(says(call("PUT", "/service/other/b1", R"({"address":"10.1.0.2","port":80})")));
 }
 
+// However the two meet. The one behind it is not begun any more.
+TEST_F(ConfigTest, WhatIsReadWhileTheApiEndsIsAnsweredAllTheSame) {
+    std::promise<void> reading, ending;
+    Context context{*control, registry, metrics, "1.2.3", {}, {}, {}, {}};
+    context.default_address = [&]() -> std::optional<base::Ip> {  // asked by the worker, which reads it
+        reading.set_value();
+        ending.get_future().wait();
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));  // it has begun to end by then
+        return std::nullopt;
+    };
+    Handler own = make_api(context);
+    std::promise<Response> put, get;
+    const auto ask = [&own](const std::string& method, const std::string& body, std::promise<Response>& to) {
+        auto request = std::make_shared<Request>();
+        request->method = method;
+        request->path = "/config";
+        request->body = body;
+        own(request, [&to](Response response) { to.set_value(std::move(response)); });
+    };
+    testing::internal::CaptureStderr();
+    ask("PUT", web_of(3), put);
+    ask("GET", "", get);
+    reading.get_future().wait();
+    ending.set_value();
+    own = nullptr;
+    for (std::promise<Response>* answer : {&put, &get})
+        EXPECT_THAT(answer->get_future().get().status, testing::AnyOf(200, 503));
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::Not(HasSubstr("exception")));
+}
+
 TEST_F(ConfigTest, OnlyWholeConfigurationsMayBeLarge) {
     for (const Route& route : api_routes()) {
         EXPECT_EQ(takes_large_body(route.method, route.pattern),

@@ -81,11 +81,19 @@ TEST_F(ApiNullTest, OfABackendAndItsPulseItIsTheDefault) {
 }
 
 TEST_F(ApiNullTest, OfAWholeConfigurationItIsTheDefault) {
-    for (const std::string& name : contract.nullable("ConfigServiceDocument")) {
-        const auto put =
-            call("PUT", "/config", R"({"services":{"web":{)" + service + "," + nulls({name}) + "}}}");
-        EXPECT_EQ(put.status, 200) << put.body;
-    }
+    const auto of_service = contract.nullable("ConfigServiceDocument"),
+               of_backend = contract.nullable("BackendDocument"),
+               of_pulse = contract.nullable("PulseDocument");
+    ASSERT_GT(of_service.size(), 5U);
+    const auto put = [this](const std::string& more) {
+        const auto answer = call("PUT", "/config", R"({"services":{"web":{)" + service + "," + more + "}}}");
+        EXPECT_EQ(answer.status, 200) << more << " " << answer.body;
+    };
+    for (const std::string& name : of_service) put(nulls({name}));
+    for (const std::string& name : of_backend)
+        put(R"("backends":{"b1":{)" + backend + "," + nulls({name}) + "}}");
+    for (const std::string& name : of_pulse)
+        put(R"("backends":{"b1":{)" + backend + R"(,"pulse":{"type":"tcp",)" + nulls({name}) + "}}}");
 }
 
 TEST_F(ApiNullTest, OfWhatHasToBeThereItIsAFault) {

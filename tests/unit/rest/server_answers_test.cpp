@@ -276,6 +276,23 @@ TEST_F(ServerTest, StopDoesNotWaitLongerThanItsGrace) {
     take_kept()({.body = "too late"});
 }
 
+TEST_F(ServerTest, StopTellsThoseWhoseAnswerDoesNotComeInTime) {
+    start();
+    Client waits = client(), sent = client();
+    waits.get("/later");
+    sent.get("/later");
+    ASSERT_TRUE(kept(2));
+    sent.finish_sending();
+    server_->stop(100ms);
+    for (Client* c : {&waits, &sent}) {
+        const Reply reply = c->reply();
+        EXPECT_EQ(reply.status, 503);
+        EXPECT_NE(reply.body.find("the daemon is stopping"), std::string::npos) << reply.body;
+        EXPECT_EQ(c->end(), Ended::finished);
+    }
+    take_kept()({.body = "too late"});
+}
+
 TEST_F(ServerTest, RespondersMayOutliveTheServer) {
     start();
     Client c = client();

@@ -124,13 +124,14 @@ TEST_F(ServerTest, SlowRequestGets408AtItsDeadline) {
 
 TEST_F(ServerTest, DeadlineBeginsAnewWithEachRequest) {
     Limits limits;
-    limits.request = 300ms;
+    limits.request = 1500ms;
     start(limits);
     Client c = client();
-    // Each request takes 200 ms, and the next one begins in the packet that ends it.
+    // Each request takes 500 ms, all of them longer than one may, and the next one begins in the packet that
+    // ends it.
     c.send("GET /a HTT");
     for (int i = 0; i < 4; ++i) {
-        std::this_thread::sleep_for(200ms);
+        std::this_thread::sleep_for(500ms);
         c.send("P/1.1\r\nHost: x\r\n\r\nGET /a HTT");
         ASSERT_EQ(c.reply().status, 200) << i;
     }

@@ -278,6 +278,31 @@ TEST(Restore, OverWhatCanNotBeReadGivesAnotherIdentity) {
     EXPECT_NE(reopened(folder / "other").identity, before);
 }
 
+// Without them it would need room on the disk; and to read one that was closed by an older gorbd, which
+// removed them, makes none.
+TEST(Maintenance, LeavesTheFilesThatTheNextStartReadsWith) {
+    const Folder folder;
+    {
+        auto db = opened(folder.store());
+        ASSERT_TRUE(db->load() && put(*db, numbered(1)));
+    }
+    auto there = names(folder.store(), "gorb.db");
+    ASSERT_EQ(there.size(), 3U);
+    for (const char* copy : {"copy", "again"}) {
+        ASSERT_EQ(check(folder.store()).value(), "");
+        ASSERT_TRUE(backup(folder.store(), folder / copy));
+        EXPECT_EQ(names(folder.store(), "gorb.db"), there);
+        there = {"gorb.db"};
+        fs::remove(folder.store() / "gorb.db-wal");
+        fs::remove(folder.store() / "gorb.db-shm");
+    }
+    EXPECT_EQ(bytes_of(folder / "copy"), bytes_of(folder / "again"));
+    EXPECT_EQ(difference_of(reopened(folder.store()), state_at(1)), "");
+    ASSERT_TRUE(restore(folder.store(), folder / "copy"));
+    EXPECT_EQ(names(folder.store(), "gorb.db.before-restore-").size(), 1U);
+    EXPECT_EQ(reopened(folder.store()).revision, 2U);  // none is used twice
+}
+
 TEST(Restore, TakesTheLogOfADatabaseThatWasKilled) {
     const Folder folder;
     auto db = opened(folder.store());
@@ -307,7 +332,8 @@ TEST(Restore, RefusesWhatIsNoWholeDatabaseAndLeavesTheOldOne) {
         ASSERT_FALSE(refused) << name;
         EXPECT_NE(refused.error().sentence.find(name), std::string::npos) << refused.error().sentence;
     }
-    EXPECT_EQ(names(folder.store(), "gorb.db"), std::vector<std::string>{"gorb.db"});
+    EXPECT_EQ(names(folder.store(), "gorb.db"),
+              (std::vector<std::string>{"gorb.db", "gorb.db-shm", "gorb.db-wal"}));
     EXPECT_EQ(difference_of(reopened(folder.store()), state_at(1)), "");
 }
 
