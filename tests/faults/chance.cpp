@@ -282,7 +282,13 @@ void Promised::took(const Change& change, Answer answer) {
         for (const auto& [object, value] : texts(all->config)) whole[object] = value;
         for (const auto& [object, value] : whole) {
             become(object, value);
-            if (object.find('/') != std::string::npos) going_.erase(object);
+            const size_t slash = object.find('/');
+            if (slash == std::string::npos) continue;
+            // What leaves a service that is being removed goes on leaving. (That may have been called off.)
+            const bool leaves =
+                !value.empty() && going_.contains(object) && going_.contains(object.substr(0, slash));
+            if (leaves) may_[object].insert(with_admin(value, "drain"));
+            if (!leaves) going_.erase(object);
         }
     } else if (const auto* files = std::get_if<control::Declare>(&change)) {
         std::map<std::string, std::string> whole = texts(files->config);

@@ -22,7 +22,7 @@ std::string untold_now(World& world, ipvs::MemoryDriver& table) {
     std::string wrong;
     now->services.for_each([&](const std::string& name, const model::ServicePtr& service) {
         const ipvs::ServiceKey key = reconcile::kernel_key(service->spec.key);
-        const bool told = !world.control->refused(name).empty();
+        const bool told = !world.control->refused(service->spec).empty();
         const auto record = table.service(key);
         if (!*record && !told) wrong += name + " is not there, and nothing is said\n";
         const auto dests = table.dests(key);
@@ -140,8 +140,8 @@ TEST_P(KernelFaults, NeverChangeWhatIsWantedAndAreMadeGoodWhenTheyStop) {
         EXPECT_TRUE(world.ownership().drift.empty());
         ASSERT_EQ(leaving(world), "");
         world.control->snapshot()->services.for_each(
-            [&](const std::string& name, const model::ServicePtr& service) {
-                EXPECT_EQ(world.control->refused(name), "");
+            [&](const std::string&, const model::ServicePtr& service) {
+                EXPECT_EQ(world.control->refused(service->spec), "");
                 service->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
                     EXPECT_EQ(world.control->weight_of(*backend).not_applied, "");
                 });
