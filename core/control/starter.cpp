@@ -167,6 +167,7 @@ class Starter {
                                   entry->spec.address, entry->spec.pulses, (*pulses)->args};
             target.known = member.state;
             target.known_share = member.share;
+            target.known_since = row.health.since;
             targets_.push_back(std::move(target));
         } else if (checked) {
             // What the kernel has of it comes before that. It has nothing after a boot, and none would serve

@@ -45,11 +45,16 @@ void Board::unsubscribe(std::span<const Ref> refs, model::BackendId id) {
 
 namespace {
 
+// Never after now, whatever has been done to the clock since.
+int64_t known_since(const Target& target, int64_t wall) {
+    return target.known_since > 0 ? std::min(target.known_since, wall) : wall;
+}
+
 Probes::Past known_from_before(const Target& target, int64_t wall) {
     Probes::Past past;
     past.standing.state = target.known;
     past.share = target.known_share;
-    past.since_wall = wall;
+    past.since_wall = known_since(target, wall);
     past.because = Text(target.pulses.size() > 1 ? "all checks together were so before gorbd was started"
                                                  : "known from before gorbd was started");
     past.taken_over = true;
@@ -159,10 +164,12 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
 
     const State state_before = r.state;
     const uint32_t share_before = r.share;
-    r.since = now;
-    r.since_wall = wall;
     r.changes = 0;
     const Sum sum = sum_of(r);
+    const bool known = fresh && sum.state == target.known && sum.state != State::unknown;
+    r.since_wall = known ? known_since(target, wall) : wall;
+    // At the earliest when this machine's clock began.
+    r.since = now - std::min<uint64_t>(now > 0 ? now - 1 : 0, static_cast<uint64_t>(wall - r.since_wall));
     r.state = sum.state;
     r.share = static_cast<uint8_t>(sum.share);
     r.ratio = static_cast<float>(sum.ratio);

@@ -27,6 +27,7 @@ struct Target {
     // What an earlier run knew: a probe that is new begins with it instead of with what the pulse says.
     State known = State::unknown;
     uint8_t known_share = 100;  // CheckView::share
+    int64_t known_since = 0;    // CheckView::since_wall; 0: unknown
 };
 
 // Everything known about one check of a backend. A copy, taken at one instant.
@@ -42,8 +43,9 @@ struct CheckView {
     std::string warning;      // of the last result: what is fine yet and will not be for long
     int32_t code = 0;
     uint64_t latency_ns = 0;
-    int64_t last_wall = 0;   // wall ns of the last result
-    int64_t since_wall = 0;  // wall ns of the last change of state (or of the start)
+    int64_t last_wall = 0;  // wall ns of the last result
+    int64_t since_wall =
+        0;  // wall ns of the last change of state, of an earlier run as well (or of the start)
     uint64_t passes = 0, failures = 0, unknowns = 0, changes = 0;
     uint32_t passes_in_row = 0, failures_in_row = 0;
     uint32_t share = 100;      // weight share the last PASS asked for
@@ -60,8 +62,9 @@ struct CheckView {
 // of the checks'.
 struct View {
     State state = State::unknown;
-    int64_t since_wall = 0;  // wall ns of the last change of state (or of the start)
-    uint64_t since = 0;      // the same on the monotonic clock
+    int64_t since_wall =
+        0;               // wall ns of the last change of state, of an earlier run as well (or of the start)
+    uint64_t since = 0;  // the same on the monotonic clock
     // Of the check that decides; "http: " in front when there are several. "" while unknown.
     std::string because;
     uint32_t share = 100;

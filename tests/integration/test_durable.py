@@ -8,6 +8,7 @@ import stat
 import tempfile
 import threading
 import unittest
+from datetime import datetime
 from pathlib import Path
 
 from gorbd import BUILD, Gorbd, run_gorbd, wait_until
@@ -156,8 +157,12 @@ class Durable(StoreTest):
         shown = lambda b: (b["state"], b["weight"]["effective"])
         for number, one in enumerate(wanted):
             gorbd.wait_for(f"/service/s{number}/b", lambda b, one=one: shown(b) == one, str(one))
+        since = lambda: [datetime.fromisoformat(gorbd.get(f"/service/s{number}/b").json["since"]) for number in range(3)]
+        before = since()
         gorbd.terminate()
         gorbd.start()
+        for then, now in zip(before, since()):
+            self.assertLess(abs((now - then).total_seconds()), 0.05, "by two clocks")
         self.assertEqual([shown(gorbd.get(f"/service/s{number}/b").json) for number in range(4)], wanted)
         gorbd.wait_for("/service/s2/b", lambda b: b["counts"]["unknowns"] > 2, "checks")
         self.assertEqual([shown(gorbd.get(f"/service/s{number}/b").json) for number in range(4)], wanted)

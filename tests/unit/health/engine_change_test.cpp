@@ -104,6 +104,26 @@ TEST_F(EngineChange, AStateFromBeforeTheStartIsExplainedByTheChecksThatConfirmIt
     EXPECT_EQ(view(1).changes + view(2).changes, 0U);
 }
 
+TEST_F(EngineChange, AStateFromBeforeTheStartHasLastedSinceThen) {
+    const int64_t hour = 3600 * int64_t{s};
+    const int64_t start = clock.wall();
+    for (const auto& [id, since] :
+         {std::pair(1U, start - hour), std::pair(2U, start + hour), std::pair(3U, int64_t{0})}) {
+        Target t = target(id);
+        t.known = State::up;
+        t.known_since = since;
+        engine->put(t);
+    }
+    settle();
+    EXPECT_EQ(view(1).since_wall, start - hour);
+    EXPECT_EQ(view(2).since_wall, start) << "the clock has been set back";
+    EXPECT_EQ(view(3).since_wall, start);
+    EXPECT_EQ(check(1).since_wall, start - hour);
+    pass_time(10 * s);
+    EXPECT_EQ(view(1).since_wall, start - hour) << "its checks have confirmed it";
+    EXPECT_GT(view(1).uptime_ns, view(3).uptime_ns);
+}
+
 TEST_F(EngineChange, OfSeveralChecksThatWereDownBeforeTheStartTheOneThatIsSoExplainsIt) {
     world.answer("b1/http", not_known());
     world.answer("b1/tcp", failing());
