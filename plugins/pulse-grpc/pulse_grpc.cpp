@@ -101,7 +101,7 @@ class GrpcPulse final : private ConnectionEvents {
     void opened() override {
         opened_ = true;
         // A server that such clients refuse is down for them. A host of before 1.1 can not tell.
-        const auto peer = settings_->tls ? connection_.peer() : std::nullopt;
+        const auto peer = settings_->tls && settings_->alpn ? connection_.peer() : std::nullopt;
         if (peer && peer->alpn != "h2") {
             const std::string chosen = peer->alpn.empty() ? "nothing" : "\"" + peer->alpn + "\"";
             return finish(Result::fail("the server agrees on no HTTP/2 by ALPN (h2 offered, " + chosen +

@@ -34,6 +34,7 @@ void read_tls(const Config& config, Settings& out) {
         return;
     }
     out.verify = config.boolean("verify").value_or(true);
+    out.alpn = config.boolean("alpn").value_or(true);
     if (const auto name = config.text("tls-name")) {
         pulse_match::check_tls_name(*name);
         out.tls_name = *name;

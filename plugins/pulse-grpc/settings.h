@@ -24,6 +24,8 @@ inline constexpr gorb_option option_table[] = {
      "absolute path of a PEM file of the CAs to trust; the system's if not set"},
     {"verify", GORB_BOOL, 0, "true", nullptr,
      "the certificate must be signed by one of the CAs and for the name"},
+    {"alpn", GORB_BOOL, 0, "true", nullptr,
+     "with tls the server must agree on HTTP/2 by ALPN, as today's gRPC clients insist"},
     {"cert", GORB_TEXT, 0, nullptr, nullptr, "absolute path of a PEM file of a client certificate"},
     {"key", GORB_TEXT, 0, nullptr, nullptr,
      "absolute path of a PEM file of its key; the one of cert if not set"},
@@ -37,7 +39,7 @@ struct Settings {
     std::string authority;         // "" for the target's own
     std::string tls_name, ca, cert, key;
     uint16_t port = 0;  // 0: the backend's
-    bool keep_alive = false, tls = false, verify = true;
+    bool keep_alive = false, tls = false, verify = true, alpn = true;
 };
 
 // Of an instance.

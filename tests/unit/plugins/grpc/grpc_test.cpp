@@ -168,7 +168,7 @@ TEST(PulseGrpc, OurOwnTroubleIsUnknown) {
 
 const Values over_tls = {{"tls", "true"}, {"verify", "false"}};
 
-Report over_tls_with(const std::string& alpn) {
+Report over_tls_with(const std::string& alpn, bool must = true) {
     const tls_test::Identity ca = tls_test::Identity::authority();
     const tls_test::TlsServer server(ca.sign({.names = {"127.0.0.1"}}),
                                      [](tls_test::TlsPeer& peer) {
@@ -176,8 +176,10 @@ Report over_tls_with(const std::string& alpn) {
                                          peer.wait_for_end();
                                      },
                                      {.alpn = alpn});
+    Values args = over_tls;
+    if (!must) args["alpn"] = "false";
     Instance grpc("grpc");
-    return grpc.run(server.port(), over_tls);
+    return grpc.run(server.port(), args);
 }
 
 TEST(PulseGrpc, AServerThatAgreesOnNoProtocolIsNoneForGrpcClients) {
@@ -188,6 +190,7 @@ TEST(PulseGrpc, AServerThatAgreesOnNoProtocolIsNoneForGrpcClients) {
     EXPECT_EQ(
         silent.detail,
         "the server agrees on no HTTP/2 by ALPN (h2 offered, nothing chosen), which gRPC clients insist on");
+    EXPECT_EQ(over_tls_with("", false).verdict, GORB_PASS);
 }
 
 TEST(PulseGrpc, AHandshakeThatNeverEndsIsTimedOutAsSuch) {
