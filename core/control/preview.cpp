@@ -28,7 +28,7 @@ class Outlook {
         if (auto ok = read(key); !ok) return ok;
         std::vector<Slot> slots = slots_of(service);
         if (const auto at = found_.find(key); at != found_.end()) {
-            for (Slot& slot : slots) keep_weight(slot, at->second.dests);
+            for (Slot& slot : slots) as_found(slot, at->second.dests);
         }
         want(service, slots);
         return {};

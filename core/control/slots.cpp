@@ -26,12 +26,12 @@ void Slot::took(const ipvs::DestRecord& record) {
     tunnel = {record.tunnel_type, record.tunnel_port, record.tunnel_flags};
 }
 
-void keep_weight(Slot& slot, const reconcile::Dests& found) {
+void as_found(Slot& slot, const reconcile::Dests& found) {
     const bool asked = slot.member.state == health::State::unknown && !slot.present &&
                        slot.member.admin == model::Admin::ready;
-    if (!asked) return;
     const auto dest = found.find(slot.backend->spec.address);
-    if (dest != found.end()) slot.member.before = std::min(dest->second.weight, slot.member.configured);
+    slot.present = dest != found.end();
+    if (asked && slot.present) slot.member.before = std::min(dest->second.weight, slot.member.configured);
 }
 
 void set_state(Slot& slot, health::State state, uint64_t since) {

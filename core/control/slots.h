@@ -85,8 +85,10 @@ struct Slot {
     void took(const ipvs::DestRecord& record);
 };
 
-// One of which nothing is known keeps the weight that it has in the kernel until it has been checked.
-void keep_weight(Slot& slot, const reconcile::Dests& found);
+// What the kernel has of its service is known. One of which nothing else is known keeps the weight that it
+// has there until it has been checked; and whether it is there nothing else says after a start or under
+// another name (Member::out): who is not out must not be taken away.
+void as_found(Slot& slot, const reconcile::Dests& found);
 
 // A new state of health, as told by the engine or set by an operation.
 void set_state(Slot& slot, health::State state, uint64_t since);

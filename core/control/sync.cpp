@@ -130,10 +130,7 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     const auto found = round.found.find(key);
     if (found != round.found.end() && round.why != Why::drift) {
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            Slot& slot = *ports_.slots->find(backend->id);
-            keep_weight(slot, found->second.dests);
-            // At a start nothing else says who is out (Member::out): it must not take away who is not.
-            slot.present = found->second.dests.contains(backend->spec.address);
+            as_found(*ports_.slots->find(backend->id), found->second.dests);
         });
     }
     if (found != round.found.end() && round.why == Why::start) remember_quorum(service, found->second.dests);

@@ -86,6 +86,16 @@ TEST_F(PreviewTest, OfAServiceOrBackendThatGetsAnotherNameNothingChanges) {
     plan_and_put(web({b2(), other}, "shop"), {});
 }
 
+// Who is in maintenance is not known to be up, and is out only where it is not in the table.
+TEST_F(PreviewTest, WhoIsInMaintenanceStaysUnderAnotherName) {
+    model::Config config = web({b1(), b2()});
+    config.services[0].spec.pool.on_down = model::OnDown::remove;
+    config.services[0].backends[1].admin = model::Admin::maint;
+    ASSERT_TRUE(put(config));
+    config.services[0].spec.name = "shop";
+    plan_and_put(config, {});
+}
+
 TEST_F(PreviewTest, WhatIsExchangedIsWanted) {
     const auto swapped = web({backend("b1", "10.1.0.2:80"), backend("b2", "10.1.0.1:80")});
     plan_and_put(swapped, {});
