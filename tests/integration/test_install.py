@@ -70,7 +70,6 @@ class Install(unittest.TestCase):
         self.install()
         folder = self.prefix / "etc/gorb"
         (folder / "gorb.ini").unlink()
-        (folder / "conf.d").mkdir()
         (folder / "conf.d" / "a.ini").write_text("[gorbd]\nlisten = nowhere\n")
         done = subprocess.run([self.prefix / "sbin/gorbd", "--check-config"], capture_output=True, text=True, timeout=100)
         self.assertEqual(done.returncode, 2, done.stdout)
