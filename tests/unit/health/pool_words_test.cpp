@@ -64,11 +64,11 @@ TEST(PoolWarnings, AShareThatMakesNoDifferenceIsNoFactorAndSaysWhy) {
         "asks for a part of the weight by the pulse has no effect: after division by their greatest common "
         "divisor the weight is 1, which has no parts; with scheduler mh it has");
     for (const std::string scheduler : {"rr", "lc", "fo"}) {
-        const std::string why = " has no effect with scheduler " + scheduler +
-                                ", which does not send traffic in proportion to weights";
-        EXPECT_EQ(look(scheduler.c_str(), 100),
-                  "100 100 % that its pulse asks for a part of the weight" + why +
-                      "; that 1 backend asks for a part of the weight by the pulse" + why);
+        std::string why = " has no effect with scheduler ";
+        why += scheduler + ", which does not send traffic in proportion to weights";
+        std::string all = "100 100 % that its pulse asks for a part of the weight";
+        all.append(why).append("; that 1 backend asks for a part of the weight by the pulse").append(why);
+        EXPECT_EQ(look(scheduler.c_str(), 100), all);
     }
 }
 
