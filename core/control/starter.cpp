@@ -167,7 +167,8 @@ class Starter {
                                   entry->spec.address, entry->spec.pulses, (*pulses)->args};
             target.known = member.state;
             target.known_share = member.share;
-            target.known_since = row.health.since;
+            target.known_since_wall = row.health.since;
+            target.known_since = member.since;
             targets_.push_back(std::move(target));
         } else if (checked) {
             // What the kernel has of it comes before that. It has nothing after a boot, and none would serve

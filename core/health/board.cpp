@@ -47,7 +47,7 @@ namespace {
 
 // Never after now, whatever has been done to the clock since.
 int64_t known_since(const Target& target, int64_t wall) {
-    return target.known_since > 0 ? std::min(target.known_since, wall) : wall;
+    return target.known_since_wall > 0 ? std::min(target.known_since_wall, wall) : wall;
 }
 
 Probes::Past known_from_before(const Target& target, int64_t wall) {
@@ -168,8 +168,8 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     const Sum sum = sum_of(r);
     const bool known = fresh && sum.state == target.known && sum.state != State::unknown;
     r.since_wall = known ? known_since(target, wall) : wall;
-    // At the earliest when this machine's clock began.
-    r.since = now - std::min<uint64_t>(now > 0 ? now - 1 : 0, static_cast<uint64_t>(wall - r.since_wall));
+    // The very time that whoever put it has, who takes what is older for news of another address.
+    r.since = known && target.known_since > 0 ? target.known_since : now;
     r.state = sum.state;
     r.share = static_cast<uint8_t>(sum.share);
     r.ratio = static_cast<float>(sum.ratio);

@@ -26,8 +26,9 @@ struct Target {
     std::vector<std::shared_ptr<const plugin::Config>> args;  // one for each pulse; nullptr: its defaults
     // What an earlier run knew: a probe that is new begins with it instead of with what the pulse says.
     State known = State::unknown;
-    uint8_t known_share = 100;  // CheckView::share
-    int64_t known_since = 0;    // CheckView::since_wall; 0: unknown
+    uint8_t known_share = 100;     // CheckView::share
+    int64_t known_since_wall = 0;  // CheckView::since_wall; 0: unknown
+    uint64_t known_since = 0;      // the same on the monotonic clock, and never after now
 };
 
 // Everything known about one check of a backend. A copy, taken at one instant.

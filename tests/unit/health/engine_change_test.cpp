@@ -111,7 +111,8 @@ TEST_F(EngineChange, AStateFromBeforeTheStartHasLastedSinceThen) {
          {std::pair(1U, start - hour), std::pair(2U, start + hour), std::pair(3U, int64_t{0})}) {
         Target t = target(id);
         t.known = State::up;
-        t.known_since = since;
+        t.known_since_wall = since;
+        t.known_since = since == 0 ? 0 : clock.now() - (since < start ? 1 : 0);
         engine->put(t);
     }
     settle();
