@@ -315,7 +315,7 @@ TEST_F(ConnectionTest, APeerThatSendsMoreThanIsConsumedIsEndedForIt) {
     recorder.on_closed = [&] { reason = connection.reason(); };
     open();
     ASSERT_TRUE(fake.loop().run_until([&] { return listener.accept_one(); }));
-    const std::string block(4096, 'x');
+    const std::string block(size_t{64} << 10, 'x');
     ASSERT_TRUE(fake.loop().run_until([&] {
         send(listener.client, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         recorder.said = recorder.said.substr(std::min(recorder.said.size(), recorder.said.rfind("closed")));
