@@ -105,7 +105,7 @@ class Process(unittest.TestCase):
         program.chmod(0o755)
         config.write_text(f"[plugin.exec]\ndirectory = {folder}\n")
         # ThreadSanitizer takes the clone() of exec for a fork, and knows nothing of the threads' end then.
-        self.enterContext(mock.patch.dict(os.environ, TSAN_OPTIONS="report_bugs=0"))
+        self.enterContext(mock.patch.dict(os.environ, TSAN_OPTIONS="report_bugs=0 die_after_fork=0"))
         gorbd = self.with_pulse({"type": "exec", "program": "check", "timeout": "60s"}, "--config", config)
         gorbd.wait_for("/service/web/b1", lambda b: b["weight"]["effective"] == 100, "up")
         (folder / "long").touch()
