@@ -188,16 +188,14 @@ class Starter {
     void tell_unchecked(const std::string& service, const std::string& backend, const std::string& error) {
         const auto write = [&] {
             base::log_error(
-                "a backend can not be checked: it keeps the weight that it has in the kernel, and has its "
-                "own "
-                "there if it was up when it was last checked",
+                "a backend can not be checked: it keeps the weight that it has in the kernel, and has "
+                "its own there if it was up when it was last checked",
                 {{"service", service}, {"backend", backend}, {"error", error}});
         };
         lines_.tell(p_->clock.now(), write, [] {
             base::log_error(
-                "more backends can not be checked than are written out here: GET "
-                "/service/NAME?expand=backends "
-                "has each, and /metrics how many they are");
+                "more backends can not be checked than are written out here: "
+                "GET /service/NAME?expand=backends has each, and /metrics how many they are");
         });
     }
 
