@@ -53,7 +53,8 @@ constexpr std::array flags = {
     Flag{"force", "", "", "",
          "with --import: replace what the store has; at a start: remove more of the kernel's table than the "
          "guard against mass deletion allows"},
-    Flag{"plugin-dir", "", "DIR", "", "look for plugins here (may be given again)"},
+    Flag{"plugin-dir", "", "DIR", "",
+         "look for plugins here instead of in the installation (may be given again)"},
     Flag{"plugins", "", "", "", "list the plugins and exit"},
     Flag{"verbose", "v", "", "", "log at level debug"},
     Flag{"version", "", "", "", "print the version and exit"},

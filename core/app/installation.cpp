@@ -47,12 +47,13 @@ std::set<base::Ip> deprecated_addresses() {
 
 }  // namespace
 
-std::optional<std::filesystem::path> usual_config() {
+std::vector<std::filesystem::path> usual_configs() {
+    std::vector<std::filesystem::path> out;
     for (const std::filesystem::path& candidate :
          {prefix() / "etc/gorb/gorb.ini", std::filesystem::path("/etc/gorb/gorb.ini")}) {
-        if (is_configured(candidate)) return candidate;
+        if (is_configured(candidate) && (out.empty() || out.front() != candidate)) out.push_back(candidate);
     }
-    return std::nullopt;
+    return out;
 }
 
 std::vector<std::filesystem::path> plugin_directories(const Settings& settings) {

@@ -12,9 +12,9 @@ namespace gorb::app {
 
 std::string version();  // "0.1.0"
 
-// etc/gorb/gorb.ini of the installation the program stands in, else /etc/gorb/gorb.ini; nullopt if there is
-// neither.
-std::optional<std::filesystem::path> usual_config();
+// Which of etc/gorb/gorb.ini of the installation the program stands in and /etc/gorb/gorb.ini are there, in
+// this order: the first is to be read.
+std::vector<std::filesystem::path> usual_configs();
 
 // Those of the settings; without any, the one of the build tree (../plugins beside the program) or of the
 // installation the program stands in.

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
+#include <vector>
 
 #include "app/arguments.h"
 #include "app/daemon.h"
@@ -16,6 +18,7 @@
 #include "app/notify.h"
 #include "app/plugin_options.h"
 #include "app/settings.h"
+#include "app/spare_memory.h"
 #include "base/clock.h"
 #include "base/journal.h"
 #include "base/log.h"
@@ -43,10 +46,12 @@ int complain(const base::Error& error, int status) {
 
 base::Result<app::Settings> settings_of(const app::Arguments& arguments) {
     app::Settings settings;
-    if (const auto file = arguments.config ? arguments.config : app::usual_config()) {
-        if (auto read = app::read_files(settings, *file, !arguments.config); !read)
+    const auto files = arguments.config ? std::vector{*arguments.config} : app::usual_configs();
+    if (!files.empty()) {
+        if (auto read = app::read_files(settings, files.front(), !arguments.config); !read)
             return base::fail(read.error());
-        settings.config = *file;
+        settings.config = files.front();
+        if (files.size() > 1) settings.unread = files.back();
     }
     for (const auto& [key, text] : arguments.options) {
         if (auto set = app::set_option(settings, key, text); !set) return base::fail(set.error());
@@ -117,6 +122,7 @@ int check_config(const app::Settings& settings) {
     } else {
         std::printf("the configuration in %s is good\n", settings.config.c_str());
     }
+    if (!settings.unread.empty()) std::printf("%s is there too, and not read\n", settings.unread.c_str());
     return 0;
 }
 
@@ -132,6 +138,8 @@ int done(const base::Status& status) {
     return status ? 0 : complain(status.error(), exit_failure);
 }
 
+constexpr uint64_t housekeeping = 10'000'000'000;  // ns between two looks
+
 // Blocked in every thread, so that only EndOfStart and wait_for_end() see them.
 sigset_t block_signals() {
     sigset_t signals;
@@ -144,14 +152,17 @@ sigset_t block_signals() {
 }
 
 int wait_for_end(const sigset_t& signals, app::Daemon& daemon) {
-    const uint64_t period = app::watchdog_period();
+    const uint64_t tells = app::watchdog_period();
+    const uint64_t period = tells ? std::min(tells, housekeeping) : housekeeping;
+    app::SpareMemory memory;
     for (;;) {
         const timespec wait{static_cast<time_t>(period / 1'000'000'000),
                             static_cast<long>(period % 1'000'000'000)};
-        const int signal = period ? sigtimedwait(&signals, nullptr, &wait) : sigwaitinfo(&signals, nullptr);
+        const int signal = sigtimedwait(&signals, nullptr, &wait);
         if (signal == SIGTERM || signal == SIGINT) return signal;
         if (signal == SIGHUP) daemon.reload();
-        if (period == 0) continue;
+        memory.look();
+        if (tells == 0) continue;
         if (const std::string trouble = daemon.not_alive(); trouble.empty()) {
             app::notify_alive();
         } else {
@@ -168,6 +179,11 @@ int run(const app::Settings& settings) {
     base::log_info("gorbd is starting",
                    {{"version", app::version()},
                     {"config", settings.config.empty() ? "none" : settings.config.string()}});
+    if (!settings.unread.empty()) {
+        base::log_warning(
+            "there is another configuration, which is not read: to have it, start with --config",
+            {{"read", settings.config.string()}, {"not_read", settings.unread.string()}});
+    }
     auto daemon = [&] {
         const app::EndOfStart end_of_start;
         return app::Daemon::start(settings);

@@ -22,6 +22,7 @@ enum class Drift : uint8_t { repair, report };
 
 struct Settings {
     std::filesystem::path config;  // the file that was read, "" for none
+    std::filesystem::path unread;  // one that is there too, in its usual place, and was not; "" for none
     bool force = false;            // --force: past the guard against mass deletion at the start
     // [gorbd]
     std::string listen = "127.0.0.1:4672";  // ADDRESS:PORT; without an address all of them
