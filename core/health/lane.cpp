@@ -280,7 +280,7 @@ void Lane::concern(Slot slot, const Probes::Effect& effect, const plugin::Report
         if (!changed) continue;
         if (changed->tell) crew_.home(id).note(id);
         if (changed->state_changed()) {
-            log_state(crew_.board->names(id), aim, *changed, crew_.board->because(id, now));
+            tell_state(id, aim, *changed, now);
         } else if (changed->share != changed->share_before) {
             share_lines_.tell(
                 now, [&] { log_share(crew_.board->names(id), aim, *changed, report.detail); },
@@ -291,6 +291,21 @@ void Lane::concern(Slot slot, const Probes::Effect& effect, const plugin::Report
                 });
         }
     }
+}
+
+void Lane::tell_state(model::BackendId id, const Probes::Aim& aim, const Board::Effect& effect,
+                      uint64_t now) {
+    const bool up = effect.after == State::up;
+    (up ? up_lines_ : down_lines_)
+        .tell(
+            now, [&] { log_state(crew_.board->names(id), aim, effect, crew_.board->because(id, now)); },
+            [&] {
+                base::log(up ? base::LogLevel::info : base::LogLevel::warning,
+                          up ? "more backends are up than are written out here: GET "
+                               "/service/NAME?expand=backends has each"
+                             : "more backends are down than are written out here: GET "
+                               "/service/NAME?expand=backends has each");
+            });
 }
 
 void Lane::note(model::BackendId id) {

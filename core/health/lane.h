@@ -81,6 +81,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
     void recheck(Slot slot);
     void finish(Slot slot, const plugin::Report& report, uint64_t now);
     void concern(Slot slot, const Probes::Effect& effect, const plugin::Report& report, uint64_t now);
+    void tell_state(model::BackendId id, const Probes::Aim& aim, const Board::Effect& effect, uint64_t now);
     template <class Fn>
     auto with_subject(Slot slot, Fn&& fn);
     // How far a report has come.
@@ -116,7 +117,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::vector<model::BackendId> concerned_;
     // By slot: a pulse asked for the check to come, and for the newest one.
     std::vector<bool> asked_, was_asked_;
-    base::LineLimit share_lines_{100};  // an agent may say another one each time it is asked
+    base::LineLimit up_lines_{100}, down_lines_{100};  // a rack is thousands at once
+    base::LineLimit share_lines_{100};                 // an agent may say another one each time it is asked
     base::Guarded<std::vector<model::BackendId>> notes_;
     // Where something of ours runs short, checks find it and miss it in turns: that is no news each time.
     base::LineLimit trouble_lines_{100};

@@ -187,6 +187,27 @@ TEST_F(EngineTest, EqualPulsesOfOneBackendAreOneProbeThatItSharesWithNobody) {
     EXPECT_EQ(engine->counters().probes, 0U);
 }
 
+TEST_F(EngineTest, OfThousandsThatFallOrComeBackTheLogHasAHundredASecond) {
+    for (model::BackendId id = 1; id <= 500; ++id) engine->put(target(id));
+    base::set_log_level(base::LogLevel::info);
+    const auto said_when = [&](const plugin::Report& report) {
+        testing::internal::CaptureStderr();
+        world.answer_all(report);
+        pass_time(500 * ms);
+        return testing::internal::GetCapturedStderr();
+    };
+    const std::string fall = said_when(failing());
+    EXPECT_EQ(std::count(fall.begin(), fall.end(), '\n'), 101) << fall;
+    EXPECT_NE(fall.find("more backends are down than are written out here"), std::string::npos) << fall;
+    pass_time(2 * s);
+    const std::string rise = said_when(passing()) + said_when(passing()) + said_when(passing());
+    EXPECT_NE(rise.find("backend is up"), std::string::npos) << "falls do not use up the lines of returns";
+    EXPECT_NE(rise.find("more backends are up than are written out here"), std::string::npos) << rise;
+    EXPECT_LT(std::count(rise.begin(), rise.end(), '\n'), 310) << rise;
+    EXPECT_EQ(view(500).state, State::up);
+    base::set_log_level(base::LogLevel::error);
+}
+
 TEST_F(EngineTest, OfThousandsThatCanNotBeCheckedTheLogHasAHundredASecond) {
     base::set_log_level(base::LogLevel::warning);
     testing::internal::CaptureStderr();
