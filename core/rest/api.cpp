@@ -112,8 +112,20 @@ std::optional<Response> Api::refusal(const Call& call, const Route& route) const
                               "this request takes no condition, and would be done whatever If-Match or "
                               "If-None-Match says: leave them out");
     }
+    if (route.method == "DELETE" && !r.body.empty()) {
+        return error_response(400,
+                              "DELETE takes no body, and would be done whatever that says; to wait for the "
+                              "connections that are open: ?drain=30s");
+    }
     if (route.method == "DELETE") return std::nullopt;
     if (r.body.empty() && route.method == "POST") return std::nullopt;
+    if (route.method == "PATCH" && is_json_patch(r.content_type)) {
+        Response out = error_response(415,
+                                      "what PATCH takes here is a merge patch (RFC 7396), not a list of "
+                                      "operations (RFC 6902)");
+        out.headers.emplace_back("Accept-Patch", "application/merge-patch+json, application/json");
+        return out;
+    }
     if (is_json(r.content_type, r.body)) return std::nullopt;
     return error_response(415, "the body must be JSON (Content-Type: application/json); it is said to be " +
                                    shown(r.content_type));

@@ -140,16 +140,16 @@ void Api::patch_backend(Call&& call) {
 // What is gone is shown as it was when it was asked to go: nobody knows its health and weight any more.
 
 void Api::delete_service(Call&& call) {
-    std::optional<double> health;
+    std::optional<ServiceStatus> was;
     const model::SnapshotPtr snapshot = context_.control.snapshot();
     if (const auto* service = snapshot->services.find(call.service()))
-        health = health_of(context_.control, **service);
+        was = status_of(context_.control, **service);
     base::Result<control::DeleteService> gone{{call.service(), {}, call.query.drain}};
-    change(std::move(call), std::move(gone), [this, health](const control::Outcome& o) {
+    change(std::move(call), std::move(gone), [this, was](const control::Outcome& o) {
         if (o.later) return accepted(service_response(*o.service, Backends::names));
         return json_response(512 + o.service->backends.size() * 24, [&](base::JsonWriter& w) {
             write_service(w, context_.control, *o.service, Backends::names,
-                          control::comes_back(*o.service).value_or(""), health);
+                          control::comes_back(*o.service).value_or(""), was ? &*was : nullptr);
         });
     });
 }

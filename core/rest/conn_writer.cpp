@@ -1,10 +1,14 @@
 #include "rest/conn_writer.h"
 
+#include <Poco/DateTimeFormat.h>
+#include <Poco/DateTimeFormatter.h>
 #include <Poco/Net/HTTPResponse.h>
+#include <Poco/Timestamp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <charconv>
+#include <ctime>
 #include <utility>
 
 #include "base/give_back.h"
@@ -30,6 +34,19 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
     out += "\r\n";
 }
 
+// RFC 9110, 6.6.1: whoever has a clock says when. Made once a second.
+const std::string& date() {
+    thread_local time_t made = -1;
+    thread_local std::string text;
+    const time_t now = std::time(nullptr);
+    if (now != made) {
+        made = now;
+        text = Poco::DateTimeFormatter::format(Poco::Timestamp::fromEpochTime(now),
+                                               Poco::DateTimeFormat::HTTP_FORMAT);
+    }
+    return text;
+}
+
 bool has_body(int status) {
     return status >= 200 && status != 204 && status != 304;
 }
@@ -40,6 +57,9 @@ void append_head(std::string& out, const Response& response, AnswerForm form) {
     out += ' ';
     out += Poco::Net::HTTPResponse::getReasonForStatus(
         static_cast<Poco::Net::HTTPResponse::HTTPStatus>(response.status));
+    out += "\r\n";
+    out += "Date: ";
+    out += date();
     out += "\r\n";
     if (has_body(response.status)) {
         if (!response.body.empty()) append_field(out, "Content-Type", response.content_type);

@@ -36,6 +36,11 @@ std::string lower(std::string_view text) {
     return out;
 }
 
+// Without its parameters.
+std::string media_type(std::string_view content_type) {
+    return lower(trimmed(content_type.substr(0, content_type.find(';'))));
+}
+
 }  // namespace
 
 base::Result<std::optional<control::Match>> parse_if_match(std::string_view value) {
@@ -50,7 +55,7 @@ base::Result<std::optional<control::Match>> parse_if_match(std::string_view valu
     for (bool first = true;; first = false) {
         // Empty elements of a list are to be ignored (RFC 9110, 5.6.1.2), all of it being empty is not.
         while (left.starts_with(',')) left = trimmed(left.substr(1));
-        if (left.empty() && !first) return match;
+        if (left.empty() && !first) break;
         const bool weak = left.starts_with("W/");
         if (weak) left.remove_prefix(2);
         const bool quoted = left.starts_with('"');
@@ -71,6 +76,11 @@ base::Result<std::optional<control::Match>> parse_if_match(std::string_view valu
         left = trimmed(left);
         if (!left.empty() && !left.starts_with(',')) return wrong();
     }
+    if (!match.tags.empty()) return match;
+    return base::fail(
+        base::Errc::stale,
+        "If-Match never matches a weak tag (RFC 9110, 13.1.1), as a proxy that compresses makes "
+        "them: send it without W/, as gorbd gave it");
 }
 
 base::Result<std::optional<control::Match>> read_condition(std::string_view if_match,
@@ -83,8 +93,12 @@ base::Result<std::optional<control::Match>> read_condition(std::string_view if_m
     return control::Match{.any = false, .tags = {}, .absent = true};
 }
 
+bool is_json_patch(std::string_view content_type) {
+    return media_type(content_type) == "application/json-patch+json";
+}
+
 bool is_json(std::string_view content_type, std::string_view body) {
-    const std::string type = lower(trimmed(content_type.substr(0, content_type.find(';'))));
+    const std::string type = media_type(content_type);
     if (type.empty() || type == "application/json" || type.ends_with("+json")) return true;
     if (type != "application/x-www-form-urlencoded") return false;
     const size_t start = body.find_first_not_of(" \t\r\n");

@@ -72,12 +72,6 @@ void write_standing(base::JsonWriter& out, const control::Control& control,
     base::value(out, refusal);
 }
 
-}  // namespace
-
-double mean_health(double sum, size_t count) {
-    return count == 0 ? 1 : sum / static_cast<double>(count);
-}
-
 double health_of(const control::Control& control, const model::ServiceEntry& service) {
     double sum = 0;
     service.backends.for_each(
@@ -85,8 +79,19 @@ double health_of(const control::Control& control, const model::ServiceEntry& ser
     return mean_health(sum, service.backends.size());
 }
 
+}  // namespace
+
+double mean_health(double sum, size_t count) {
+    return count == 0 ? 1 : sum / static_cast<double>(count);
+}
+
+ServiceStatus status_of(const control::Control& control, const model::ServiceEntry& service) {
+    return {health_of(control, service), control.pool_of(service.spec)};
+}
+
 void write_service(base::JsonWriter& out, const control::Control& control, const model::ServiceEntry& service,
-                   Backends backends, std::string_view note, std::optional<double> health) {
+                   Backends backends, std::string_view note, const ServiceStatus* was) {
+    double health = was ? was->health : 1;
     out.StartObject();
     base::key(out, "name");
     base::value(out, service.spec.name);
@@ -100,7 +105,7 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
     if (backends == Backends::names) {
         service.backends.for_each(
             [&](const std::string& name, const model::BackendPtr&) { base::value(out, name); });
-        if (!health) health = health_of(control, service);
+        if (!was) health = health_of(control, service);
     } else {
         double sum = 0;
         service.backends.for_each([&](const std::string&, const model::BackendPtr& b) {
@@ -108,12 +113,12 @@ void write_service(base::JsonWriter& out, const control::Control& control, const
             sum += ratio(status.health);
             write_backend(out, service.spec.name, *b, status, control.etag(b->revision));
         });
-        if (!health) health = mean_health(sum, service.backends.size());
+        if (!was) health = mean_health(sum, service.backends.size());
     }
     out.EndArray();
     base::key(out, "health");
-    out.Double(*health);
-    write_pool(out, control.pool_of(service.spec));
+    out.Double(health);
+    write_pool(out, was ? was->pool : control.pool_of(service.spec));
     out.EndObject();
 }
 

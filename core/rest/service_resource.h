@@ -16,13 +16,16 @@ enum class Backends { names, objects };
 // `sum`: their mean. It is 1 without backends: healthy, albeit useless, as upstream has it.
 double mean_health(double sum, size_t count);
 
-// `note`: what else is to be said of it, "" for nothing. `health`: what it was, of a service that is gone;
-// nullopt: what it is.
+// How a service is, or was before it went.
+struct ServiceStatus {
+    double health = 1;
+    control::PoolStatus pool;
+};
+ServiceStatus status_of(const control::Control& control, const model::ServiceEntry& service);
+
+// `note`: what else is to be said of it, "" for nothing. `was`: of a service that is gone; nullptr: as it is.
 void write_service(base::JsonWriter& out, const control::Control& control, const model::ServiceEntry& service,
-                   Backends backends, std::string_view note = "",
-                   std::optional<double> health = std::nullopt);
-// What write_service() shows as health.
-double health_of(const control::Control& control, const model::ServiceEntry& service);
+                   Backends backends, std::string_view note = "", const ServiceStatus* was = nullptr);
 
 // Array of names, as upstream gorb has it.
 void write_service_names(base::JsonWriter& out, const model::Snapshot& snapshot);

@@ -165,6 +165,31 @@ TEST_F(ApiTest, ContentThatIsNotJsonIs415) {
     }
 }
 
+TEST_F(ApiTest, ADeleteWithABodyIsRefused) {
+    make_web();
+    const auto refused = call("DELETE", "/service/web", R"({"drain":"30s"})");
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_THAT(error(refused), HasSubstr("?drain=30s"));
+    EXPECT_EQ(get("/service/web").status, 200) << "its author wanted something else than it had got";
+}
+
+TEST_F(ApiTest, APatchIsNoListOfOperations) {
+    make_web();
+    Request r;
+    r.method = "PATCH";
+    r.path = "/service/web";
+    r.content_type = "application/json-patch+json; charset=utf-8";
+    r.body = R"([{"op":"replace","path":"/method","value":"rr"}])";
+    const auto refused = send(r);
+    EXPECT_EQ(refused.status, 415);
+    ASSERT_EQ(refused.headers.size(), 1U);
+    EXPECT_EQ(refused.headers[0].first, "Accept-Patch");
+    EXPECT_THAT(refused.headers[0].second, HasSubstr("application/merge-patch+json"));
+    r.content_type = "application/merge-patch+json";
+    r.body = R"({"method":"rr"})";
+    EXPECT_EQ(send(r).status, 200);
+}
+
 TEST_F(ApiTest, AnUnknownPulseIsNamedWithThoseThatAreLoaded) {
     make_web();
     const auto r =

@@ -1,4 +1,5 @@
 // The server over real loopback sockets: HTTP as clients speak it.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -19,6 +20,7 @@ TEST_F(ServerTest, AnswersOnOneConnectionAgainAndAgain) {
         EXPECT_EQ(reply.body, "PUT /a body " + std::to_string(i));
         EXPECT_EQ(reply.header("content-type"), "application/json");
         EXPECT_EQ(reply.header("connection"), "");
+        EXPECT_THAT(reply.header("date"), testing::MatchesRegex("..., .. ... .... ..:..:.. GMT"));
     }
     EXPECT_EQ(server_->connections(), 1U);
     c.close();
