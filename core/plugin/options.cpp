@@ -106,8 +106,7 @@ struct Config::Impl : gorb_config {
                        const Value** value) {
         if (!config || !out) return -EINVAL;
         const Entry* entry = static_cast<const Impl*>(config)->find(name);
-        if (!entry) return -ENOENT;
-        if (entry->type != type) return -EINVAL;
+        if (!entry || entry->type != type) return -EINVAL;
         if (!entry->value) return -ENOENT;
         *value = &*entry->value;
         return 0;

@@ -41,6 +41,9 @@ class Faults(unittest.TestCase):
     def test_a_failure_without_words(self):
         self.found("no_words", "has no detail that says why")
 
+    def test_an_option_that_is_not_in_the_table(self):
+        self.found("misspells", 'the option table has no "wrod" of the type it is read as')
+
     def test_our_trouble_blamed_on_the_target(self):
         self.found("blames", "FAIL bad: no connection can be had", "the target was blamed: FAIL, no free file descriptor")
         self.found("blames_workers", "FAIL bad: all workers are busy", "the target was blamed: FAIL, no worker looked at it")

@@ -227,10 +227,10 @@ TEST(Config, AnswersAPluginThatAsksForTheWrongThing) {
     EXPECT_EQ(c->integer(c, "set", &number), 0);
     EXPECT_EQ(number, 7);
     EXPECT_EQ(c->integer(c, "unset", &number), -ENOENT);
-    EXPECT_EQ(c->integer(c, "teapot", &number), -ENOENT);
+    EXPECT_EQ(c->integer(c, "teapot", &number), -EINVAL);
     EXPECT_EQ(c->text(c, "set", &text), -EINVAL);
     EXPECT_EQ(c->integer(c, "set", nullptr), -EINVAL);
-    EXPECT_EQ(c->integer(c, nullptr, &number), -ENOENT);
+    EXPECT_EQ(c->integer(c, nullptr, &number), -EINVAL);
     EXPECT_EQ(number, 7);
 }
 

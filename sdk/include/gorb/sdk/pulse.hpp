@@ -190,13 +190,13 @@ class ConnectionPulse : private ConnectionEvents {
     Run run_;
 };
 
-// Base of a pulse whose check has to block: P::Check is made once from the target; its check() runs on a
-// worker thread and returns the Result. Never more than one check() of a target runs at once, and a check
+// Base of a pulse whose check has to block: Check is made once from the target; its check() runs on a worker
+// thread and returns the Result. Never more than one check() of a target runs at once, and a check
 // that hangs holds one worker, not one for each interval: later runs wait for it, and the host's deadline
 // judges them.
 //
-//   struct P : BlockingPulse<P> { struct Check { explicit Check(const Target&); Result check(uint64_t
-//   deadline_ns); }; ... };
+//   struct Check { explicit Check(const Target&); Result check(uint64_t deadline_ns); };
+//   struct P : BlockingPulse<Check> { using BlockingPulse::BlockingPulse; };
 template <class Check>
 class BlockingPulse {
   public:

@@ -83,7 +83,7 @@ class Config {
         int32_t rc = read(c_, name, &value);
         if (rc == 0) return value;
         if (rc == -ENOENT) return std::nullopt;
-        throw Error(std::string("option \"") + name + "\" is not of the type it is read as");
+        throw Error(std::string("the option table has no \"") + name + "\" of the type it is read as");
     }
     std::optional<std::string_view> words(const char* name,
                                           int32_t (*read)(const gorb_config*, const char*, gorb_str*)) const {

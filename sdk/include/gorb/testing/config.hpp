@@ -286,8 +286,7 @@ class FakeConfig {
     static int32_t find(const gorb_config* c, const char* name, uint32_t type, const Value** out) {
         const auto& values = static_cast<const C*>(c)->self->values_;
         const auto found = name ? values.find(name) : values.end();
-        if (found == values.end()) return -ENOENT;
-        if (found->second.type != type) return -EINVAL;
+        if (found == values.end() || found->second.type != type) return -EINVAL;
         if (!found->second.set) return -ENOENT;
         *out = &found->second;
         return 0;
