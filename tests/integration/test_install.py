@@ -75,6 +75,21 @@ class Install(unittest.TestCase):
         self.assertEqual(done.returncode, 2, done.stdout)
         self.assertIn(f"{folder}/conf.d/a.ini:2", done.stderr)
 
+    def test_of_two_configurations_the_one_that_is_not_read_is_named(self):
+        self.install()
+        layer = self.prefix.parent / "layer"
+        (layer / "etc/gorb").mkdir(parents=True)
+        (layer / "work").mkdir()
+        (layer / "etc/gorb/gorb.ini").write_text("[gorbd]\nlisten = nowhere\n")
+        # In a mount namespace of its own, where /etc has such a file.
+        check = ["unshare", "--mount", "--map-root-user", "sh", "-c",
+                 'mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc && exec "$2" --check-config',
+                 "sh", layer, self.prefix / "sbin/gorbd"]
+        done = subprocess.run(check, capture_output=True, text=True, timeout=100)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"the configuration in {self.prefix}/etc/gorb/gorb.ini is good", done.stdout)
+        self.assertIn("/etc/gorb/gorb.ini is there too, and not read", done.stdout)
+
     def test_a_package_is_made_below_another_folder_and_names_none_of_it(self):
         root = self.prefix.parent / "root"
         self.install(DESTDIR=str(root))
