@@ -60,6 +60,7 @@ void Scheduler::advance(uint64_t now, std::vector<Slot>& overdue) {
 }
 
 void Scheduler::take(uint64_t now, std::vector<Start>& starts) {
+    let_firsts_in();
     for (size_t n = 0; n < starts_per_turn && turns_.first != none && running_ < caps_.running; ++n) {
         const uint32_t index = turns_.first;
         Host& host = hosts_[index];
@@ -104,7 +105,7 @@ bool Scheduler::runs(Slot slot) const {
 
 uint64_t Scheduler::wake() const {
     // At the cap it is the end of a check that brings the next turn.
-    return turns_.first != none && running_ < caps_.running ? 0 : next_;
+    return (turns_.first != none || firsts_.first != none) && running_ < caps_.running ? 0 : next_;
 }
 
 void Scheduler::wait(Slot slot, uint64_t due, uint64_t now) {
@@ -171,6 +172,28 @@ uint32_t Scheduler::host_of(uint32_t hash) {
 }
 
 void Scheduler::be_due(Slot slot) {
+    if (records_[slot].started != 0) {
+        into_turns(slot);
+        return;
+    }
+    records_[slot].doing = Doing::first;
+    append(firsts_, slot);
+    ++firsts_due_;
+}
+
+// As many as one turn starts beside what is due anyway: of a hundred thousand targets that came together the
+// rest stands behind what becomes due meanwhile.
+void Scheduler::let_firsts_in() {
+    if (running_ >= caps_.running) return;
+    for (size_t n = 0; firsts_.first != none && (n < least_firsts || due_ - held_ < starts_per_turn); ++n) {
+        const Slot slot = firsts_.first;
+        unlink(firsts_, slot);
+        --firsts_due_;
+        into_turns(slot);
+    }
+}
+
+void Scheduler::into_turns(Slot slot) {
     const uint32_t index = host_of(records_[slot].host);
     records_[slot].doing = Doing::due;
     append(hosts_[index].due, slot);
@@ -227,6 +250,10 @@ void Scheduler::leave(Slot slot) {
         case Doing::waiting:
         case Doing::running:
             out_of_wheel(slot);
+            break;
+        case Doing::first:
+            unlink(firsts_, slot);
+            --firsts_due_;
             break;
         case Doing::due: {
             const uint32_t host = find_host(r.host);

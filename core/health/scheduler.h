@@ -27,6 +27,7 @@ class Scheduler {
     static constexpr uint64_t tick = 10'000'000;   // ns
     static constexpr size_t starts_per_turn = 64;  // then the loop must look at its sockets again
     static constexpr uint64_t pace = 20'000;       // ns between first checks of targets that came together
+    static constexpr size_t least_firsts = 8;      // in a turn, however much else is due
     static constexpr uint64_t never = std::numeric_limits<uint64_t>::max();
 
     // What is due and above a cap waits its turn. Hosts take turns, so that one of which much is due, or
@@ -44,7 +45,8 @@ class Scheduler {
     Scheduler(uint64_t now, Caps caps);
 
     // The first check is due at once; of many added together the k-th comes after k times `pace`, and where
-    // that would be later than `patience` from now, at `otherwise`. `host`: a hash of the target's address.
+    // that would be later than `patience` from now, at `otherwise`. They give way to what is due of targets
+    // that were there before. `host`: a hash of the target's address.
     void add(Slot slot, uint32_t host, uint64_t patience, uint64_t otherwise, uint64_t now);
     // Whatever it is doing; ending a check that runs is up to the caller.
     void remove(Slot slot);
@@ -70,11 +72,12 @@ class Scheduler {
     size_t size() const { return size_; }
     size_t running() const { return running_; }
     // What is due and a cap is in the way of.
-    size_t held_back() const { return running_ < caps_.running ? held_ : due_; }
+    size_t held_back() const { return running_ < caps_.running ? held_ : due_ + firsts_due_; }
 
   private:
-    // `started`: runs without a deadline yet
-    enum class Doing : uint8_t { nothing, waiting, due, started, running, overdue };
+    // `first`: its first check is due, and not yet among those of its host; `started`: runs without a
+    // deadline yet
+    enum class Doing : uint8_t { nothing, waiting, first, due, started, running, overdue };
     struct Record {
         uint64_t when = 0;  // due, or the deadline
         uint64_t started = 0;
@@ -91,10 +94,10 @@ class Scheduler {
     // A host to which checks run or are due.
     struct Host {
         uint32_t hash = 0;
-        bool in_turn = false;           // stands in turns_: may start one
-        uint32_t prev = 0, next = 0;    // there
-        size_t running = 0, waits = 0;  // waits: the length of `due`
-        size_t held = 0;                // of them, by its cap
+        bool in_turn = false;             // stands in turns_: may start one
+        uint32_t prev = 0, next = 0;      // there
+        uint32_t running = 0, waits = 0;  // waits: the length of `due`
+        uint32_t held = 0;                // of them, by its cap
         List due;
     };
     // 82 s of ticks: longer times stay in their place for some rounds.
@@ -110,6 +113,8 @@ class Scheduler {
     uint32_t find_host(uint32_t hash) const;  // SlotTable::none if there is none
     uint32_t host_of(uint32_t hash);
     void be_due(Slot slot);
+    void let_firsts_in();
+    void into_turns(Slot slot);
     void not_due(Host& host, Slot slot);
     void take_its_turn(uint32_t index);
     void give_up_its_turn(uint32_t index);
@@ -125,11 +130,14 @@ class Scheduler {
     std::vector<uint32_t> free_hosts_;
     SlotTable host_by_hash_;
     List turns_;               // of hosts
+    List firsts_;              // of slots
     uint64_t now_tick_;        // up to here the wheel has been emptied
     uint64_t next_ = never;    // no timer is earlier
     uint64_t first_free_ = 0;  // when the next first check may start
-    size_t size_ = 0, running_ = 0, due_ = 0;
-    size_t held_ = 0;  // of what is due, by the caps of hosts
+    size_t size_ = 0, running_ = 0;
+    size_t due_ = 0;         // of hosts
+    size_t held_ = 0;        // of these, by the caps of hosts
+    size_t firsts_due_ = 0;  // the length of firsts_
 };
 
 }  // namespace gorb::health

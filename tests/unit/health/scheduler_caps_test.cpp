@@ -18,6 +18,61 @@ TEST(Scheduler, AHundredThousandNewTargetsStartWithinTwoSecondsAndMakeNoOtherLat
     EXPECT_LE(p.latest, 2 * Scheduler::tick);
 }
 
+// On a loop that is slower than new targets come: they wait, for as little memory as can be, and not those
+// that were there before.
+TEST(Scheduler, NewTargetsThatAreTooManyForTheLoopWaitBehindTheOthers) {
+    Player p;
+    constexpr size_t old = 1000, fresh = 20'000;
+    for (uint64_t id = 1; id <= old; ++id) p.add(id, 1 * s);
+    p.run_for(5 * s);
+    for (uint64_t id = 1; id <= fresh; ++id) p.add(old + id, 100 * s);
+    std::vector<Slot> overdue;
+    std::vector<Scheduler::Start> begun;
+    uint64_t latest = 0;
+    size_t first = 0, turns = 0;
+    for (; first < fresh && turns < 1000; ++turns) {
+        begun.clear();
+        p.scheduler.advance(p.clock.now(), overdue);
+        p.scheduler.take(p.clock.now(), begun);
+        p.clock.advance(4 * ms);  // a turn costs that much
+        for (const auto& [slot, late] : begun) {
+            if (slot >= old) {
+                ++first;
+            } else {
+                latest = std::max(latest, late);
+            }
+            p.finish(slot);
+        }
+        p.most_in_a_turn = std::max(p.most_in_a_turn, begun.size());
+    }
+    EXPECT_GE(first, fresh);
+    EXPECT_LT(turns, 450U) << "and no turn starts less for it: 64 of them, but for some 4 of the old ones";
+    EXPECT_LE(latest, 2 * Scheduler::tick);
+    EXPECT_EQ(p.most_in_a_turn, Scheduler::starts_per_turn);
+}
+
+// More is due than can be done, for ever.
+TEST(Scheduler, ALoopThatHasTooMuchToDoStillMakesFirstChecks) {
+    Player p;
+    for (uint64_t id = 1; id <= 2000; ++id) p.add(id, 10 * ms);
+    p.run_for(1 * s);
+    for (uint64_t id = 1; id <= 100; ++id) p.add(2000 + id, 100 * s);
+    std::vector<Slot> overdue;
+    std::vector<Scheduler::Start> begun;
+    size_t first = 0;
+    for (size_t turns = 0; first < 100 && turns < 100; ++turns) {
+        begun.clear();
+        p.scheduler.advance(p.clock.now(), overdue);
+        p.scheduler.take(p.clock.now(), begun);
+        p.clock.advance(10 * ms);
+        for (const auto& start : begun) {
+            first += start.slot >= 2000;
+            p.finish(start.slot);
+        }
+    }
+    EXPECT_EQ(first, 100U);
+}
+
 TEST(Scheduler, AtTheCapChecksWaitAndKeepTheirOrder) {
     Player p(Scheduler::Caps{10, 1000});
     p.answers = [](Slot) { return false; };
