@@ -181,6 +181,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     limits.idle = ms(settings.idle_timeout);
     limits.request = ms(settings.request_timeout);
     limits.takes_large = rest::takes_large_body;
+    limits.web_origins = settings.web_origins;
     rest::Context context{*p.control, p.registry, p.metrics, version(), {}, {}, {}, {}, settings.web_origins};
     // The kernel's table is read over a socket of its own; the one in memory is there once.
     p.reader = &table;

@@ -60,8 +60,17 @@ bool has_surrogate(std::string_view text) {
     return false;
 }
 
+// Bytes that Poco takes for an object, a list and a value of either, with malloc()'s part.
+constexpr size_t object_cost = 900, array_cost = 200, value_cost = 100;
+// What a document may take. What gorb understands needs some 30 times its size at most: of small objects.
+constexpr size_t memory_limit(size_t text) {
+    return (size_t{8} << 20) + 32 * text;
+}
+
 class Builder {
   public:
+    explicit Builder(size_t memory) : left_(memory) {}
+
     using Ch = char;
     using Size = rapidjson::SizeType;
 
@@ -85,8 +94,8 @@ class Builder {
         if (frame.object->has(frame.key)) return refuse("the member \"" + frame.key + "\" is there twice");
         return true;
     }
-    bool StartObject() { return push({new Poco::JSON::Object, nullptr, {}}); }
-    bool StartArray() { return push({nullptr, new Poco::JSON::Array, {}}); }
+    bool StartObject() { return spend(object_cost) && push({new Poco::JSON::Object, nullptr, {}}); }
+    bool StartArray() { return spend(array_cost) && push({nullptr, new Poco::JSON::Array, {}}); }
     bool EndObject(Size) { return pop(); }
     bool EndArray(Size) { return pop(); }
     // Never called: kParseNumbersAsStringsFlag sends all numbers to RawNumber.
@@ -97,6 +106,7 @@ class Builder {
     bool Double(double) { return false; }
 
     const std::string& refusal() const { return refusal_; }
+    bool too_large() const { return left_ == 0; }
     const Var& root() const { return root_; }
 
   private:
@@ -109,6 +119,11 @@ class Builder {
     bool refuse(std::string why) {
         refusal_ = std::move(why);
         return false;
+    }
+    bool spend(size_t bytes) {
+        left_ -= std::min(left_, bytes);
+        return left_ > 0 ||
+               refuse("it would take too much memory: it consists of very many, very small values");
     }
     bool well_formed(std::string_view text) {
         if (has_surrogate(text)) return refuse("a \\u escape is half of a surrogate pair");
@@ -128,6 +143,7 @@ class Builder {
         return put(frame.object ? Var(frame.object) : Var(frame.array));
     }
     bool put(const Var& value) {
+        if (!spend(value_cost)) return false;
         if (stack_.empty()) {
             root_ = value;
         } else if (Frame& frame = stack_.back(); frame.object) {
@@ -138,6 +154,7 @@ class Builder {
         return true;
     }
 
+    size_t left_;  // of the memory that it may take
     std::vector<Frame> stack_;
     Var root_;
     std::string refusal_;
@@ -168,10 +185,11 @@ Result<Var> parse_json(std::string_view text) {
     std::string copy(text);
     rapidjson::InsituStringStream stream(copy.data());
     rapidjson::Reader reader;
-    Builder builder;
+    Builder builder(memory_limit(text.size()));
     const rapidjson::ParseResult result = reader.Parse<flags>(stream, builder);
     if (result) return Result<Var>(tl::in_place, builder.root());
     const std::string& own = builder.refusal();
+    if (builder.too_large()) return fail(Errc::too_large, "this document is refused: " + own);
     return not_json(text, result.Offset(), own.empty() ? rapidjson::GetParseError_En(result.Code()) : own);
 }
 

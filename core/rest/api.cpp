@@ -7,6 +7,7 @@
 #include "rest/metrics_page.h"
 #include "rest/openapi.h"
 #include "rest/plugin_resource.h"
+#include "rest/web_page.h"
 
 namespace gorb::rest {
 
@@ -101,12 +102,7 @@ void Api::serve(std::shared_ptr<const Request> request, Responder respond) {
 std::optional<Response> Api::refusal(const Call& call, const Route& route) const {
     if (route.method == "GET") return std::nullopt;
     const Request& r = *call.request;
-    // Any page can have its reader's browser send a POST, and what it likes to a name of its own that it has
-    // let point to this address since. Browsers say for whom they send all but a GET.
-    if (!r.origin.empty() && std::ranges::find(context_.web_origins, r.origin) == context_.web_origins.end())
-        return error_response(403, "a web page (this one's Origin is " + shown(r.origin) +
-                                       ") may only read here, unless web-origins in [rest] of gorbd's "
-                                       "configuration has it");
+    if (auto why = page_refusal(r.method, r.origin, context_.web_origins)) return error_response(403, *why);
     if (!route.conditional && (!r.if_match.empty() || r.if_none_match)) {
         return error_response(400,
                               "this request takes no condition, and would be done whatever If-Match or "

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/give_back.h"
+#include "rest/web_page.h"
 
 namespace gorb::rest {
 namespace {
@@ -63,6 +64,8 @@ class Parser final : public http::basic_parser<true> {
         }
         if (conditional_ && out_.if_match.empty())
             return refuse(400, "If-Match is empty; without a condition, leave it out");
+        if (const auto why = page_refusal(out_.method, out_.origin, limits_.web_origins))
+            return refuse(403, *why);
         return take_room(content_length() ? *content_length() : 0);
     }
 

@@ -3,7 +3,9 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "rest/room.h"
 
@@ -26,6 +28,10 @@ struct Limits {
     // answer.
     std::chrono::milliseconds linger{2'000};
     size_t linger_bytes = 16 << 20;
+
+    // Of web pages that may do more than read (page_refusal()): others are told by the head of their request,
+    // so that they keep nobody else's body out.
+    std::vector<std::string> web_origins;
 
     // Requests whose body may have large_body_bytes (413 above it). Null: none.
     bool (*takes_large)(std::string_view method, std::string_view path) = nullptr;

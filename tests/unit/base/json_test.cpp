@@ -90,6 +90,26 @@ TEST(ParseJson, NestingEndsAt32Levels) {
     refusal(objects);
 }
 
+TEST(ParseJson, WhatWouldTakeFarMoreMemoryThanItsSizeIsRefused) {
+    const auto list_of = [](std::string_view value, size_t bytes) {
+        std::string text = "[";
+        while (text.size() < bytes) text.append(value).append(",");
+        return text.append(value).append("]");
+    };
+    for (const char* small : {"{}", "[]", "0", "[{}]"}) {
+        const auto parsed = parse_json(list_of(small, 4 << 20));
+        ASSERT_FALSE(parsed) << small;
+        EXPECT_EQ(parsed.error().code, Errc::too_large);
+        EXPECT_NE(parsed.error().sentence.find("too much memory"), std::string::npos);
+    }
+    // As small as objects of gorb's documents can be.
+    std::string backends = "{\"b\":0";
+    for (int i = 0; backends.size() < (4 << 20); ++i) {
+        backends += ",\"b" + std::to_string(i) + R"(":{"address":"10.0.0.1","port":80})";
+    }
+    EXPECT_TRUE(parse_json(backends + "}"));
+}
+
 TEST(ParseJson, WholeNumbersAreExactOrRefused) {
     EXPECT_EQ(canonical("9223372036854775807"), "9223372036854775807");
     EXPECT_EQ(canonical("-9223372036854775808"), "-9223372036854775808");

@@ -422,6 +422,22 @@ TEST_F(ServerTest, ALargeBodyHasALimitToo) {
     }
 }
 
+TEST_F(ServerTest, AWebPageThatMayOnlyReadIsToldByItsHeadAndKeepsNobodyOut) {
+    Limits limits = large_limits();
+    limits.web_origins = {"https://ops.example"};
+    start(limits);
+    const auto head = [](const std::string& origin) {
+        return "PUT /config HTTP/1.1\r\nHost: x\r\nOrigin: " + origin + "\r\nContent-Length: 2097152\r\n\r\n";
+    };
+    Client page = client();
+    page.send(head("http://evil.example"));
+    EXPECT_TRUE(is_error(page.reply(), 403));
+    EXPECT_EQ(limits.bodies->large, 0U);
+    Client ours = client();
+    ours.send(head("https://ops.example") + std::string(2 << 20, 'b'));
+    EXPECT_EQ(ours.reply().status, 200);
+}
+
 TEST_F(ServerTest, SoManyLargeBodiesAtOnceAndNoMore) {
     const Limits limits = large_limits();
     start(limits);

@@ -68,7 +68,13 @@ TEST(Reader, GivesWhatTheHandlerNeeds) {
 }
 
 TEST(Reader, KnowsARequestOfAWebPageByItsOrigin) {
-    EXPECT_EQ(read_one(with("Origin: null\r\n")), "PUT /a? match= type= of page null body= keep");
+    Limits limits;
+    limits.web_origins = {"https://ops.example"};
+    EXPECT_EQ(read_one(with("Origin: https://ops.example\r\n"), limits),
+              "PUT /a? match= type= of page https://ops.example body= keep");
+    EXPECT_EQ(read_one(with("Origin: null\r\n"), limits), "403");
+    EXPECT_EQ(read_one("GET /a HTTP/1.1\r\nHost: x\r\nOrigin: null\r\n\r\n", limits),
+              "GET /a? match= type= of page null body= keep");
 }
 
 TEST(Reader, HandsHeadOnAsGet) {
