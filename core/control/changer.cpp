@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <unordered_set>
 
 #include "base/check.h"
 #include "control/adopt.h"
@@ -72,6 +73,17 @@ std::optional<std::set<ipvs::ServiceKey>> Changer::service_keys() const {
     return keys;
 }
 
+// Of a service that the kernel has; none of one that it has not.
+Result<std::unordered_set<base::Endpoint>> Changer::dest_addresses(const model::ServiceKey& key) const {
+    std::unordered_set<base::Endpoint> addresses;
+    const auto dests = p_->driver->dests(reconcile::kernel_key(key));
+    if (!dests && dests.error().code != Errc::not_found) return base::fail(dests.error());
+    if (dests) {
+        for (const ipvs::DestRecord& dest : *dests) addresses.insert(dest.address);
+    }
+    return addresses;
+}
+
 Present Changer::present(const model::Snapshot& now) {
     return {
         now,
@@ -90,14 +102,13 @@ Present Changer::present(const model::Snapshot& now) {
             if (!found) return base::fail(found.error());
             return found->has_value();
         },
-        [this, read = std::map<model::ServiceKey, base::Result<std::vector<ipvs::DestRecord>>>()](
+        [this, read = std::map<model::ServiceKey, Result<std::unordered_set<base::Endpoint>>>()](
             const model::ServiceKey& key, const base::Endpoint& address) mutable -> Result<bool> {
             if (p_->leaving.contains({key, address})) return false;
             auto at = read.find(key);
-            if (at == read.end()) at = read.emplace(key, p_->driver->dests(reconcile::kernel_key(key))).first;
-            if (!at->second && at->second.error().code == Errc::not_found) return false;
+            if (at == read.end()) at = read.emplace(key, dest_addresses(key)).first;
             if (!at->second) return base::fail(at->second.error());
-            return std::ranges::any_of(*at->second, [&](const auto& d) { return d.address == address; });
+            return at->second->contains(address);
         },
         [this](const Adopt& adopt) -> Result<model::ConfigService> {
             auto service = p_->driver->service(adopt.key);

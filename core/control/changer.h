@@ -54,6 +54,7 @@ class Changer {
 
     Present present(const model::Snapshot& now);
     std::optional<std::set<ipvs::ServiceKey>> service_keys() const;
+    base::Result<std::unordered_set<base::Endpoint>> dest_addresses(const model::ServiceKey& key) const;
     base::Status guard(const Change& change, const Resolved& resolved);
     std::string too_much(const Resolved& resolved) const;
     size_t resolve_some(std::span<Submitted> changes, Batch& batch);

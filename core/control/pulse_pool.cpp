@@ -1,11 +1,11 @@
 #include "control/pulse_pool.h"
 
 #include <algorithm>
-#include <functional>
 #include <string>
 #include <utility>
 
 #include "base/json.h"
+#include "health/spec.h"
 #include "model/pulse_codec.h"
 
 namespace gorb::control {
@@ -13,15 +13,9 @@ namespace {
 
 using base::Result;
 
-// Of what mostly tells lists apart; equality decides.
 size_t hash_of(const model::PulseList& list) {
     size_t h = list.size();
-    const auto mix = [&h](size_t value) { h = h * 1'000'003 ^ value; };
-    for (const model::PulseSpec& pulse : list) {
-        mix(std::hash<std::string>{}(pulse.type));
-        mix(static_cast<size_t>(pulse.interval.count()));
-        for (const auto& [name, value] : pulse.args) mix(std::hash<std::string>{}(value));
-    }
+    for (const model::PulseSpec& pulse : list) h = h * 1'000'003 ^ health::hash_of(pulse);
     return h;
 }
 
