@@ -205,11 +205,15 @@ Child spawn(const Program& program, int null, const Stack& stack) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
+    const int dumpable = prctl(PR_GET_DUMPABLE);
     int pidfd = -1;
     const int flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
     made.pid = clone(&child, stack.top(), flags, &order, &pidfd);
     const int err = errno;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    // The child became somebody else while it had our memory, which the kernel then takes for one that must
+    // not be written out: a crash of ours would leave no core. It has its own by now.
+    if (dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
 
     made.exit = Descriptor(pidfd);
     if (made.pid < 0) throw Error(in_words(program, Step::clone, err), err);

@@ -123,6 +123,14 @@ TEST_F(ExecTest, RunsAsTheUserThatIsConfigured) {
     EXPECT_THAT(closed.detail, StartsWith("\"closed\" may not be run by the user nobody"));
 }
 
+TEST_F(ExecTest, AProgramOfAnotherUserTakesNoCoreFileAway) {
+    if (geteuid() == 0) options = {{"user", "nobody"}};
+    script("check", "exit 0");
+    ASSERT_EQ(prctl(PR_SET_DUMPABLE, 1), 0);
+    EXPECT_EQ(run("check").verdict, GORB_PASS);
+    EXPECT_EQ(prctl(PR_GET_DUMPABLE), 1);
+}
+
 TEST_F(ExecTest, AnUnknownUserOrARelativeFolderIsRefused) {
     gorb::testing::FakeHost own;
     const auto refused = [&](const Values& given) -> std::string {
