@@ -143,7 +143,7 @@ TEST(Glue, CheckAnswersWithErrnoAndWords) {
     EXPECT_STREQ(why.text, "refused by check");
     EXPECT_EQ(check("int", why), -EINVAL);
     EXPECT_EQ(check("wrong type", why), -EINVAL);
-    EXPECT_THAT(why.text, HasSubstr("not of the type"));
+    EXPECT_THAT(why.text, HasSubstr("of the type it is read as"));
 }
 
 // ---- an instance of its own ----
