@@ -138,14 +138,14 @@ def start(report, bench, backends=100000, interval=5.0):
                 done = done or time.monotonic() - begun
             figures.append((ready, done))
     report.line(f"{title}: answers REST, after the start of the process", median([f[0] for f in figures]), "s")
-    report.line(f"{title}: all checked, after the start of the process", median([f[1] for f in figures]), "s")
-    report.line(f"{title}: all checked, after it answered", median([f[1] - f[0] for f in figures]), "s", 2)
+    report.line(f"{title}: all checked, after the start of the process", median([f[1] for f in figures]), "s", 2)
+    report.line(f"{title}: all checked, after it answered", median([f[1] - f[0] for f in figures]), "s")
 
 
 def ramp(report, bench, kind, goal):
-    """The highest rate at which 97 % of what is due is done, on one core. How late is told beside it."""
-    pulse, backends = (TCP if kind == "tcp" else HTTP_KEPT), 8000
-    best, us = 0, None
+    """The most checks on one core on schedule (97 % of what is due, late p99 at most 10 ms), and without regard to that."""
+    pulse, backends = (TCP if kind == "tcp" else HTTP), 8000
+    best, on_schedule = 0, 0
     with Farm(bench.build) as farm:
         for rate in bench.rates(kind):
             with Gorbd(bench.build, pulse, backends, backends / rate) as subject:
@@ -157,7 +157,10 @@ def ramp(report, bench, kind, goal):
                 if figure.done < 0.97 * rate:
                     break
                 best = max(best, figure.done)
-    report.line(f"{kind}: most checks on one core", best, "a second", goal, least=True)
+                if figure.late[1] <= 10:
+                    on_schedule = max(on_schedule, figure.done)
+    report.line(f"{kind}: most checks on one core, on schedule", on_schedule, "a second", goal, least=True)
+    report.line(f"{kind}: most checks on one core, however late", best, "a second")
 
 
 def loops(report, bench):

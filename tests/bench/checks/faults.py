@@ -1,12 +1,13 @@
 """How soon gorbd notices, and what faults, floods and time do to the other checks."""
 import http.client
+import json
 import multiprocessing
 import random
 import re
 import time
 from datetime import datetime
 
-from cost import HTTP_KEPT, TCP, size
+from cost import HTTP, HTTP_FRESH, HTTP_KEPT, TCP, size
 from subjects import Gorbd
 from world import (HOLE, PORT, VICTIM, Farm, address, descriptors, percentile, rss, time_waits, victim_address, watch)
 
@@ -73,53 +74,65 @@ def blackhole(report, bench, backends=10000):
     report.line("20 % blackholed: late p99", figure.late[1], "ms", 10)
 
 
-def asking(host_port, path, stop, answers):
-    """Asks for one backend over a kept connection, every 2 ms, in a process of its own."""
+def asking(host_port, paths, stop, answers):
+    """Asks for one backend after the other over a kept connection, every 2 ms, in a process of its own. How long the
+    answers took, in ms, and when the backends were checked, in s, by their paths."""
     conn = http.client.HTTPConnection(*host_port, timeout=60)
-    delays = []
+    delays, checked = [], {path: set() for path in paths}
     while not stop.is_set():
-        start = time.monotonic()
-        conn.request("GET", path)
-        conn.getresponse().read()
-        delays.append((time.monotonic() - start) * 1e3)
-        time.sleep(0.002)
-    answers.put(delays)
+        for path in paths:
+            start = time.monotonic()
+            conn.request("GET", path)
+            answer = conn.getresponse().read()
+            delays.append((time.monotonic() - start) * 1e3)
+            checked[path].add(datetime.fromisoformat(json.loads(answer)["last"]["at"].replace("Z", "+00:00")).timestamp())
+            time.sleep(0.002)
+    answers.put((delays, checked))
 
 
-def flood(report, bench, backends=100000):
-    """Creates backends in one go while others are checked, and asks for one all the while."""
-    with Farm(bench.build) as farm, Gorbd(bench.build, TCP, 1000, 1.0) as subject:
+def flood(report, bench, whole, backends=100000):
+    """Adds backends in one go while others are checked, and asks for one all the while: by as many PUTs, or by one PUT
+    /config of all, with the store on disk."""
+    with Farm(bench.build), Gorbd(bench.build, {**TCP, "jitter": "0%"}, 1000, 1.0, durable=whole) as subject:
         time.sleep(1.5)
         stop, answers = multiprocessing.Event(), multiprocessing.Queue()
-        asker = multiprocessing.Process(target=asking, args=(subject.daemon.address, "/service/s0/b7", stop, answers))
+        asker = multiprocessing.Process(
+            target=asking, args=(subject.daemon.address, [f"/service/s0/b{i}" for i in range(0, 1000, 20)], stop, answers))
         asker.start()
         subject.late()
-        before = subject.daemon.get("/service/s0/b7").json["counts"]["passes"]
         subject.pulse = {**TCP, "interval": "5s", "timeout": "1s"}
         subject.where = lambda i: (address(i + 2000), PORT)
         start = time.monotonic()
-        subject.load(0, backends, service="more")
+        if whole:
+            document = subject.document(0, backends, "more")
+            start = time.monotonic()
+            subject.put_config(document)
+        else:
+            subject.load(0, backends, service="more")
         spent = time.monotonic() - start
         stop.set()
-        delays = answers.get()
+        delays, checked = answers.get()
         asker.join()
-        checks = subject.daemon.get("/service/s0/b7").json["counts"]["passes"] - before
         late = subject.late()
-    title = f"adding {size(backends)}"
+    # Without jitter a check comes one interval after the last, and what it is late the next one makes up for.
+    gaps = [(after - before - 1.0) * 1e3 for times in checked.values()
+            for before, after in zip(sorted(times), sorted(times)[1:])]
+    title = f"adding {size(backends)} {'at once' if whole else 'one by one'}"
     report.line(f"{title}: time", spent, "s")
     report.line(f"{title}: GET meanwhile p50", percentile(delays, 50), "ms")
     report.line(f"{title}: GET meanwhile p99", percentile(delays, 99), "ms", 20)
-    report.line(f"{title}: checks of a backend that was there", checks / spent, "a second")
-    report.line(f"{title}: checks late p99", late[1], "ms", 10)
+    report.line(f"{title}: checks of backends that were there, late p99", percentile(gaps, 99), "ms", 10)
+    report.line(f"{title}: all checks, first ones of new backends too, late p99", late[1], "ms")
 
 
 def soak(report, bench, seconds):
-    """Checks of both kinds, some of which fail, for long: nothing may grow."""
+    """Checks of all kinds, some of which fail, for long: nothing may grow."""
     def where(i):
         return address(i), (HOLE if i % 50 == 0 else 1 if i % 50 == 1 else PORT)
-    with Farm(bench.build), Gorbd(bench.build, HTTP_KEPT, 5000, 1.0, where=where) as subject:
-        subject.pulse = {**TCP, "interval": "1s", "timeout": "1s"}
-        subject.load(0, 5000, service="tcp")
+    with Farm(bench.build), Gorbd(bench.build, HTTP, 3000, 1.0, where=where) as subject:
+        for name, pulse in (("tcp", TCP), ("kept", HTTP_KEPT), ("fresh", HTTP_FRESH)):
+            subject.pulse = {**pulse, "interval": "1s", "timeout": "1s"}
+            subject.load(0, 3000, service=name)
         time.sleep(min(30, seconds / 4))
         def now():
             return descriptors(subject.pid), rss(subject.pid), time_waits()

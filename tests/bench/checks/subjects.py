@@ -141,6 +141,23 @@ class Gorbd:
                 answers(conn, len(part))
         return time.monotonic() - start
 
+    def document(self, first, count, service):
+        """What PUT /config takes: what there is, and backends as load() makes them, 1,000 to a service."""
+        document = self.daemon.get("/config").json
+        for i in range(first, first + count):
+            if i % PER_SERVICE == 0:
+                backends = {}
+                document["services"][f"{service}{i // PER_SERVICE}"] = {
+                    "address": f"10.0.{self.services // 250}.{self.services % 250 + 1}", "port": 80, "backends": backends}
+                self.services += 1
+            host, port = self.where(i)
+            backends[f"b{i}"] = {"address": host, "port": port, "pulse": self.pulse}
+        return json.dumps(document).encode()
+
+    def put_config(self, document):
+        reply = self.daemon.request("PUT", "/config", raw=document, headers={"Content-Type": "application/json"})
+        assert reply.status == 200, reply
+
     def metrics(self):
         """Metrics without labels, by name. The page is long: it is written on the farm's cpu, beside the checks."""
         rest = [int(task.name) for task in Path(f"/proc/{self.pid}/task").iterdir()
