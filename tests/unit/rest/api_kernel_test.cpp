@@ -34,6 +34,22 @@ TEST_F(KernelTest, EveryEntryHasItsOwner) {
     EXPECT_EQ(kernel["differences"].size(), 0U);
 }
 
+TEST_F(KernelTest, AMarkIsShownWithItsFamily) {
+    for (const auto family : {base::Ip::Family::v4, base::Ip::Family::v6}) {
+        ipvs::ServiceRecord record;
+        record.key.family = family;
+        record.key.fwmark = 7;
+        record.scheduler = "wrr";
+        record.netmask = family == base::Ip::Family::v6 ? 128 : 32;
+        apply(ipvs::Op::add(record));
+    }
+    const Json kernel = json(get("/kernel"));
+    ASSERT_EQ(kernel["services"].size(), 2U);
+    EXPECT_EQ(kernel["services"].at(0)["family"], "ipv4");
+    EXPECT_EQ(kernel["services"].at(1)["family"], "ipv6");
+    EXPECT_EQ(kernel["services"].at(1)["fwmark"], 7);
+}
+
 TEST_F(KernelTest, WhatTheKernelDoesNotLetGoIsLeavingUntilItIsGone) {
     make_web_up(2);
     driver->set_hook(
