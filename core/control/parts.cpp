@@ -79,6 +79,13 @@ Parts::Parts(Makings makings)
               events.add(
                   {0, clock.wall(), made ? "made" : "refused", address.text(), "", "",
                    made ? "the VIP is on this host at last" : "the VIP could not be added: " + refusal});
+          },
+          [this]() -> base::Result<std::set<base::Ip>> {
+              const auto services = driver->services();
+              if (!services) return base::fail(services.error());
+              std::set<base::Ip> served;
+              for (const ipvs::ServiceRecord& service : *services) served.insert(service.key.vip.ip);
+              return served;
           }),
       guard(makings.guard),
       repair(makings.repair) {}
