@@ -4,7 +4,6 @@
 #include <set>
 
 #include "base/check.h"
-#include "control/adopt.h"
 #include "control/change_log.h"
 #include "control/declared.h"
 #include "control/foreign.h"
@@ -21,8 +20,6 @@ using base::Result;
 namespace {
 
 constexpr size_t batch_limit = 512;
-// A change that asks after so many services is better served by one look at all that the kernel has.
-constexpr size_t look_at_all = 64;
 
 }  // namespace
 
@@ -61,56 +58,6 @@ void Changer::go_on() {
             durable(batch, status);
         });
     }
-}
-
-// Those of the kernel; nullopt when they can not be read now.
-std::optional<std::set<ipvs::ServiceKey>> Changer::service_keys() const {
-    auto services = p_->driver->services();
-    if (!services) return std::nullopt;
-    std::set<ipvs::ServiceKey> keys;
-    for (const ipvs::ServiceRecord& service : *services) keys.insert(service.key);
-    return keys;
-}
-
-Present Changer::present(const model::Snapshot& now) {
-    return {
-        now,
-        [this](const model::PulseList& list) { return p_->pulses.get(list); },
-        [this](uint64_t revision) { return p_->etag(revision); },
-        [this] { return ++p_->last_id; },
-        [this] { return ++p_->last_revision; },
-        p_->clock.wall(),
-        [this, asked = size_t{0}, all = std::optional<std::set<ipvs::ServiceKey>>()](
-            const model::ServiceKey& key) mutable -> Result<bool> {
-            if (p_->leaving.contains({key, {}})) return false;
-            const ipvs::ServiceKey wanted = reconcile::kernel_key(key);
-            if (++asked == look_at_all) all = service_keys();
-            if (all) return all->contains(wanted);
-            const auto found = p_->driver->service(wanted);
-            if (!found) return base::fail(found.error());
-            return found->has_value();
-        },
-        [this, read = std::map<model::ServiceKey, base::Result<std::vector<ipvs::DestRecord>>>()](
-            const model::ServiceKey& key, const base::Endpoint& address) mutable -> Result<bool> {
-            if (p_->leaving.contains({key, address})) return false;
-            auto at = read.find(key);
-            if (at == read.end()) at = read.emplace(key, p_->driver->dests(reconcile::kernel_key(key))).first;
-            if (!at->second && at->second.error().code == Errc::not_found) return false;
-            if (!at->second) return base::fail(at->second.error());
-            return std::ranges::any_of(*at->second, [&](const auto& d) { return d.address == address; });
-        },
-        [this](const Adopt& adopt) -> Result<model::ConfigService> {
-            auto service = p_->driver->service(adopt.key);
-            if (!service) return base::fail(service.error());
-            if (!*service) {
-                return base::fail(Errc::not_found, "the kernel has no virtual service " + adopt.key.text() +
-                                                       "; GET /kernel lists those it has");
-            }
-            auto dests = p_->driver->dests(adopt.key);
-            if (!dests) return base::fail(dests.error());
-            return adopted(**service, *dests, adopt.name, adopt.pulses);
-        },
-    };
 }
 
 // Resolves as many of the first changes as do not touch each other, and says how many those were.
@@ -366,7 +313,7 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     // The slot first: who sees the backend in the state also sees its weight.
     if (prepared.slot) {
         Slot& slot = *prepared.slot;
-        if (!applied.dests.empty()) slot.took(applied.dests.back());
+        if (!applied.dests.empty()) slot.weight = applied.dests.back().weight;
         const bool is_new = !step.old_backend || moves(step);
         if (is_new && takes_over(step, slot)) slot.member.before = slot.weight;
         slot.backend = step.backend_row;

@@ -53,7 +53,6 @@ class Changer {
     };
 
     Present present(const model::Snapshot& now);
-    std::optional<std::set<ipvs::ServiceKey>> service_keys() const;
     base::Status guard(const Change& change, const Resolved& resolved);
     std::string too_much(const Resolved& resolved) const;
     size_t resolve_some(std::span<Submitted> changes, Batch& batch);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "control/adopt.h"
 #include "control/words.h"
 
 namespace gorb::control {
@@ -42,6 +43,14 @@ base::Status check_service(const Present& present, const model::ConfigService& w
 }
 
 }  // namespace
+
+base::Status check_adoptable(const Present& present, const model::ServiceKey& key,
+                             const std::optional<base::Endpoint>& backend) {
+    const base::Result<std::string> unspoken = present.unspoken(key, backend);
+    if (!unspoken) return base::fail(unspoken.error());
+    if (unspoken->empty()) return {};
+    return base::fail(not_adoptable(backend ? backend->text() + " in " + key.text() : key.text(), *unspoken));
+}
 
 base::Status check_foreign(const Present& present, const model::Config& config, const Resolved& resolved) {
     std::set<std::string> with_key;  // services that are checked with all that is in them

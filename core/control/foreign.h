@@ -1,10 +1,15 @@
-// Whether a change of many objects would take over what somebody else has made.
+// Whether a change would take over what somebody else has made.
 #pragma once
 #include "base/result.h"
 #include "control/resolve.h"
 #include "model/config.h"
 
 namespace gorb::control {
+
+// May what the kernel has in the place of a service, or of a backend in one, be taken over, if there is
+// anything? Errc::exists where gorb has no word for it.
+base::Status check_adoptable(const Present& present, const model::ServiceKey& key,
+                             const std::optional<base::Endpoint>& backend);
 
 // Nothing that is to be new where it is, by these steps towards `config`, may be in the kernel already, made
 // by somebody else: Errc::exists names the first that is.

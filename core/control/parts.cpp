@@ -44,7 +44,7 @@ Parts::Parts(Makings makings)
       pulses(*makings.registry),
       identity(run_tag()),
       drains(clock, slots),
-      weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
+      weights(slots, {&applier, &clock,
                       [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; },
                       // Else the next start would take it for one that has just come back, whatever the
                       // service's slow-start is by then, or for up when its fall is believed.
@@ -90,14 +90,9 @@ Parts::Parts(Makings makings)
       guard(makings.guard),
       repair(makings.repair) {}
 
-ipvs::ServiceRecord Parts::record_of(const model::Service& service) const {
-    return sync.record_of(service);
-}
-
 Known Parts::known() {
     return {[this](const model::Service& service, const Slot& slot) { return decide(service, slot); },
             [this](model::BackendId id) { return slots.find(id); },
-            [this](const model::Service& service) { return record_of(service); },
             [this](const store::Leaving& entry) { return leaving.contains(entry); }, clock.now()};
 }
 

@@ -102,6 +102,9 @@ Result<Resolved> put_service(const Present& present, const model::Service& wante
                               " that gorb did not make: PUT with ?adopt=true takes it over, POST "
                               "/kernel/adopt takes it over with its destinations, GET /kernel shows it");
     }
+    if (moves && adopt) {
+        if (auto ok = check_adoptable(present, wanted.key, {}); !ok) return base::fail(ok.error());
+    }
     r.log = !old ? "virtual service created" : moves ? "virtual service replaced" : "virtual service changed";
     r.steps.push_back(service_step(present, wanted, old ? old->origin : model::Origin::api, old));
     r.steps.back().adopt = adopt;
@@ -164,6 +167,10 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
     if (!step) return base::fail(step.error());
     step->adopt = adopt;
     const bool moves = !old || old->spec.address != wanted.address;
+    if (moves && adopt) {
+        if (auto ok = check_adoptable(present, service->spec.key, wanted.address); !ok)
+            return base::fail(ok.error());
+    }
     // Of one that waits outside the kernel's table, nothing is added that could find somebody else's there:
     // that would be removed as ours.
     const bool may_wait = model::absent_at_zero(service->spec);
