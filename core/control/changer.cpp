@@ -119,8 +119,15 @@ void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& s
     }
 }
 
-// While it was written somebody else may have made in the kernel what is to be new: then the change of many
-// is taken back before anything is done. (One object is seen to be in the way when it is made.)
+// While it was written somebody else may have made in the kernel what is to be new. One object is seen to be
+// in the way when it is made; so this asks of one of which nothing may be made.
+base::Status Changer::still_free(const Step& step, const Present& present) {
+    const bool is_new = step.kind == Step::Kind::put_backend && (!step.old_backend || moves(step));
+    if (!is_new || step.adopt || !may_wait(step.old_service->spec, step.backend_row->spec)) return {};
+    return check_free(present, *step.old_service, step.backend_row->spec);
+}
+
+// The same of a change of many, which then is taken back before anything is done.
 bool Changer::still_free(const std::shared_ptr<Batch>& batch) {
     Item& item = batch->items.front();
     const model::SnapshotPtr now = p_->store.snapshot();
@@ -135,6 +142,8 @@ bool Changer::still_free(const std::shared_ptr<Batch>& batch) {
 
 void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
     const Known known = p_->known();
+    const model::SnapshotPtr before = p_->store.snapshot();
+    const Present present = this->present(*before);
     struct Work {
         Item* item;
         Prepared prepared;
@@ -152,6 +161,10 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
         if (item.result) continue;
         const Step& step = item.resolved.steps.front();
         const model::Service& service = step.old_service ? step.old_service->spec : step.service_row->spec;
+        if (auto free = still_free(step, present); !free) {
+            refuse(item, free.error());
+            continue;
+        }
         asked.push_back({&item, prepare(step, service, known)});
         if (const auto& vip = asked.back().prepared.vip_acquire) vips.push_back(*vip);
     }

@@ -63,6 +63,7 @@ class Changer {
     Slot put_slot(const Step& step, Slot slot) const;
     void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
     void undo(const std::shared_ptr<Batch>& batch, const std::vector<base::Ip>& vips);
+    base::Status still_free(const Step& step, const Present& present);
     bool still_free(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);
     void begin_check(const Prepared& prepared);

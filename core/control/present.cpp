@@ -16,6 +16,8 @@ namespace {
 
 // A change that asks after so many services is better served by one look at all that the kernel has.
 constexpr size_t look_at_all = 64;
+// So many destinations come in one part of a reading.
+constexpr size_t few = 64;
 
 // Those of the kernel; nullopt when they can not be read now.
 std::optional<std::set<ipvs::ServiceKey>> service_keys(ipvs::Driver& driver) {
@@ -73,6 +75,7 @@ Present Changer::present(const model::Snapshot& now) {
         [this](const model::ServiceKey& key, const std::optional<base::Endpoint>& backend) {
             return unspoken_of(*p_->driver, reconcile::kernel_key(key), backend);
         },
+        p_->keeper.durable() ? few : 0,
         [this](const Adopt& adopt) -> Result<model::ConfigService> {
             auto service = p_->driver->service(adopt.key);
             if (!service) return base::fail(service.error());

@@ -7,9 +7,6 @@
 #include "control/words.h"
 #include "model/codec.h"
 #include "model/rules.h"
-#include "model/scheduler.h"
-#include "reconcile/applier.h"
-#include "reconcile/records.h"
 #include "store/difference.h"
 #include "store/transitions.h"
 
@@ -167,19 +164,10 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
     if (!step) return base::fail(step.error());
     step->adopt = adopt;
     const bool moves = !old || old->spec.address != wanted.address;
-    if (moves && adopt) {
-        if (auto ok = check_adoptable(present, service->spec.key, wanted.address); !ok)
-            return base::fail(ok.error());
-    }
-    // Of one that waits outside the kernel's table, nothing is added that could find somebody else's there:
-    // that would be removed as ours.
-    const bool may_wait = model::absent_at_zero(service->spec);
-    if (moves && may_wait && !adopt) {
-        const Result<bool> foreign = present.foreign_backend(service->spec.key, wanted.address);
-        if (!foreign) return base::fail(foreign.error());
-        if (*foreign)
-            return base::fail(reconcile::in_the_way(
-                ipvs::Op::add(reconcile::kernel_key(service->spec.key), {.address = wanted.address})));
+    if (moves) {
+        const Status ok = adopt ? check_adoptable(present, service->spec.key, wanted.address)
+                                : check_free(present, *service, wanted);
+        if (!ok) return base::fail(ok.error());
     }
     r.log = !old ? "backend created" : moves ? "backend replaced" : "backend changed";
     r.steps.push_back(std::move(*step));

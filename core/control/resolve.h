@@ -60,6 +60,9 @@ struct Present {
     // where there is none such.
     std::function<base::Result<std::string>(const model::ServiceKey&, const std::optional<base::Endpoint>&)>
         unspoken;
+    // In a service with fewer backends than this to look for one costs little beside what making it durable
+    // costs; 0: nothing is made durable.
+    size_t few = 0;
     // Of Adopt: what the kernel has. Errc::not_found if there is none.
     std::function<base::Result<model::ConfigService>(const Adopt&)> found;
 };
