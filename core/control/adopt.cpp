@@ -4,8 +4,10 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "model/rules.h"
+#include "model/scheduler.h"
 
 namespace gorb::control {
 namespace {
@@ -48,6 +50,20 @@ base::Error not_adoptable(const std::string& entry, const std::string& unspoken)
             ", which gorb has no word for and would take away from it: do that first, or leave it as it is",
         {},
         0};
+}
+
+std::string note_on_adopted(const model::ConfigService& service) {
+    uint32_t divisor = 0, serve = 0;
+    for (const model::Backend& backend : service.backends) {
+        divisor = std::gcd(divisor, backend.weight);
+        serve += backend.weight > 0 ? 1 : 0;
+    }
+    const bool hashes = model::scheduler_traits(service.spec.scheduler).slots > 0;
+    if (!hashes || divisor <= 1 || serve < 2) return {};
+    return "gorb gives the scheduler " + service.spec.scheduler +
+           " weights divided by their greatest common divisor, " + std::to_string(divisor) +
+           " here: its table is filled in another order by that, and new connections of many clients go to "
+           "another backend than before";
 }
 
 base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,

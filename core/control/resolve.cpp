@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/adopt.h"
 #include "control/declared.h"
 #include "control/foreign.h"
 #include "control/words.h"
@@ -459,6 +460,7 @@ Result<Resolved> resolve_one(const Adopt& change, const Present& present) {
     r.many = true;
     r.service = found->spec.name;
     r.log = "virtual service adopted";
+    r.note = note_on_adopted(*found);
     auto put = put_service(present, found->spec, nullptr, true);
     if (!put) return put;
     append(r, std::move(*put));

@@ -116,7 +116,9 @@ void Api::adopt(Call&& call) {
     }
     context_.control.submit(std::move(*adopt), [self = shared_from_this(), respond = std::move(call.respond)](
                                                    const base::Result<control::Outcome>& outcome) {
-        self->answer_change(respond, outcome, self->show_service());
+        self->answer_change(respond, outcome, [self = self.get()](const control::Outcome& o) {
+            return self->service_response(*o.service, Backends::names, o.note);
+        });
     });
 }
 

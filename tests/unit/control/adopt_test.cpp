@@ -126,6 +126,22 @@ TEST(Adopt, WhatATcpCheckTellsNothingOfIsNotCheckedUnlessThatIsSaid) {
     EXPECT_EQ(type(udp, "10.1.0.1:80", model::PulseList()), "tcp");
 }
 
+// ip_vs_sh.c fills its table destination by destination, with as many slots as the weight says.
+TEST(Adopt, WhereItGivesShOtherSlotsThatIsSaid) {
+    const auto note = [](const char* scheduler, uint32_t weight, uint32_t other) {
+        ipvs::ServiceRecord record = service();
+        record.scheduler = scheduler;
+        ipvs::DestRecord one = dest("10.1.0.1:80"), two = dest("10.1.0.2:80");
+        one.weight = weight;
+        two.weight = other;
+        return note_on_adopted(*adopted(record, {one, two}, "", {}));
+    };
+    EXPECT_THAT(note("sh", 100, 50), HasSubstr("divisor, 50 here"));
+    EXPECT_EQ(note("sh", 3, 2), "");
+    EXPECT_EQ(note("sh", 100, 0), "") << "who serves alone has all slots";
+    EXPECT_EQ(note("wrr", 100, 50), "");
+}
+
 TEST(Adopt, PulsesThatDoNotSuitAreTheRequestsFault) {
     model::PulseSpec pulse;
     pulse.source = base::Endpoint::parse("[fd00::1]:1")->ip;

@@ -230,6 +230,15 @@ TEST_F(KernelTest, AForeignServiceIsAdoptedWithItsDestinations) {
                                 {"10.1.0.2:8080", "gorb 10.1.0.2-8080"}}));
 }
 
+TEST_F(KernelTest, WhatAnAdoptionChangesAboutWhereClientsGoIsNoted) {
+    make_foreign("10.0.0.1:80", "sh");
+    make_foreign("10.0.0.1:80", "10.1.0.1:8080", 100);
+    make_foreign("10.0.0.1:80", "10.1.0.2:8080", 100);
+    const auto adopted = call("POST", "/kernel/adopt", R"({"address":"10.0.0.1","port":80})");
+    ASSERT_EQ(adopted.status, 200) << adopted.body;
+    EXPECT_THAT(json(adopted)["note"].text(), HasSubstr("divided"));
+}
+
 TEST_F(KernelTest, AnAdoptedServiceHasTheNameAndThePulseThatAreGiven) {
     make_foreign("10.0.0.1:80");
     make_foreign("10.0.0.1:80", "10.1.0.1:8080", 37);
