@@ -4,8 +4,10 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "model/rules.h"
+#include "model/scheduler.h"
 
 namespace gorb::control {
 namespace {
@@ -24,13 +26,55 @@ std::string in_words(const base::Fault& fault) {
 
 }  // namespace
 
+std::string unspoken(const ipvs::ServiceRecord& service) {
+    if (service.flags & IP_VS_SVC_F_ONEPACKET) return "one-packet scheduling (ipvsadm -o)";
+    if (!service.pe_name.empty()) return "the persistence engine " + service.pe_name;
+    const uint32_t others = service.flags & ~uint32_t{IP_VS_SVC_F_PERSISTENT | IP_VS_SVC_F_HASHED |
+                                                      model::flag_fallback | model::flag_port};
+    return others == 0 ? "" : "the flags " + std::to_string(others);
+}
+
+std::string unspoken(const ipvs::DestRecord& dest) {
+    if ((dest.forwarding & IP_VS_CONN_F_FWD_MASK) > IP_VS_CONN_F_DROUTE)
+        return "the forwarding method " + std::to_string(dest.forwarding & IP_VS_CONN_F_FWD_MASK);
+    if (!dest.has_tunnel()) return {};
+    if (dest.tunnel_type == IP_VS_CONN_F_TUNNEL_TYPE_GUE) return "a GUE tunnel";
+    if (dest.tunnel_type == IP_VS_CONN_F_TUNNEL_TYPE_GRE) return "a GRE tunnel";
+    return "options of its tunnel";
+}
+
+base::Error not_adoptable(const std::string& entry, const std::string& unspoken) {
+    return {
+        Errc::exists,
+        entry + " can not be adopted: it has " + unspoken +
+            ", which gorb has no word for and would take away from it: do that first, or leave it as it is",
+        {},
+        0};
+}
+
+std::string note_on_adopted(const model::ConfigService& service) {
+    uint32_t divisor = 0, serve = 0;
+    for (const model::Backend& backend : service.backends) {
+        divisor = std::gcd(divisor, backend.weight);
+        serve += backend.weight > 0 ? 1 : 0;
+    }
+    const bool hashes = model::scheduler_traits(service.spec.scheduler).slots > 0;
+    if (!hashes || divisor <= 1 || serve < 2) return {};
+    return "gorb gives the scheduler " + service.spec.scheduler +
+           " weights divided by their greatest common divisor, " + std::to_string(divisor) +
+           " here: its table is filled in another order by that, and new connections of many clients go to "
+           "another backend than before";
+}
+
 base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
                                            const std::vector<ipvs::DestRecord>& dests,
                                            const std::string& name,
                                            const std::optional<model::PulseList>& pulses) {
     const auto no = [&](const std::string& what) {
-        return base::fail(Errc::unsupported, service.key.text() + " can not be adopted: " + what);
+        return base::fail(Errc::exists, service.key.text() + " can not be adopted: " + what);
     };
+    if (const std::string what = unspoken(service); !what.empty())
+        return base::fail(not_adoptable(service.key.text(), what));
     if (service.key.fwmark != 0) return no("gorb has no virtual services by firewall mark");
     if (service.key.protocol != IPPROTO_TCP && service.key.protocol != IPPROTO_UDP)
         return no("gorb has virtual services of tcp and udp only");
@@ -43,29 +87,30 @@ base::Result<model::ConfigService> adopted(const ipvs::ServiceRecord& service,
                     : name;
     spec.scheduler = service.scheduler;
     spec.flags = service.flags & (model::flag_fallback | model::flag_port);
-    if (service.flags & IP_VS_SVC_F_PERSISTENT) spec.persistence_s = service.timeout_s;
+    if (service.flags & IP_VS_SVC_F_PERSISTENT) {
+        if (service.timeout_s == 0) return no("it is persistent for 0 s, and with gorb that is at least 1 s");
+        spec.persistence_s = service.timeout_s;
+    }
     spec.netmask = service.netmask;
     // The kernel has what gorb's rules refuse, and a store with it in would not be opened again.
-    if (const auto faults = model::service_violations(spec); !faults.empty())
+    if (const auto faults = model::new_service_violations(spec); !faults.empty())
         return no("it has a " + in_words(faults.front()));
     for (const ipvs::DestRecord& dest : dests) {
         model::Backend backend;
         backend.name = called(dest.address);
         backend.address = dest.address;
         const std::string which = "its destination " + dest.address.text() + " has ";
+        if (const std::string what = unspoken(dest); !what.empty())
+            return base::fail(not_adoptable(dest.address.text() + " in " + service.key.text(), what));
         switch (dest.forwarding & IP_VS_CONN_F_FWD_MASK) {
-            case IP_VS_CONN_F_MASQ:
-            case IP_VS_CONN_F_LOCALNODE:
-                backend.forwarding = model::Forwarding::nat;
-                break;
             case IP_VS_CONN_F_TUNNEL:
                 backend.forwarding = model::Forwarding::tunnel;
                 break;
             case IP_VS_CONN_F_DROUTE:
                 backend.forwarding = model::Forwarding::dr;
                 break;
-            default:
-                return no(which + "a forwarding method that gorb does not know");
+            default:  // or local: it stays so
+                backend.forwarding = model::Forwarding::nat;
         }
         if (dest.weight > model::max_weight)
             return no(which + "weight " + std::to_string(dest.weight) + ", gorb goes up to " +

@@ -102,7 +102,8 @@ struct Outcome {
     bool changed = false;         // false: it was so already
     bool later = false;           // a deletion that waits for connections has begun
     Counts counts;                // of PutConfig, Declare and Adopt
-    std::string note;             // of PutConfig: what was not done as the document says, "" for nothing
+    // Of PutConfig: what was not done as the document says; of Adopt: note_on_adopted(). "" for nothing.
+    std::string note;
 };
 
 using Done = std::function<void(base::Result<Outcome>)>;

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <set>
-#include <unordered_set>
 
 #include "base/check.h"
-#include "control/adopt.h"
 #include "control/change_log.h"
 #include "control/declared.h"
 #include "control/foreign.h"
@@ -22,8 +20,6 @@ using base::Result;
 namespace {
 
 constexpr size_t batch_limit = 512;
-// A change that asks after so many services is better served by one look at all that the kernel has.
-constexpr size_t look_at_all = 64;
 
 }  // namespace
 
@@ -62,66 +58,6 @@ void Changer::go_on() {
             durable(batch, status);
         });
     }
-}
-
-// Those of the kernel; nullopt when they can not be read now.
-std::optional<std::set<ipvs::ServiceKey>> Changer::service_keys() const {
-    auto services = p_->driver->services();
-    if (!services) return std::nullopt;
-    std::set<ipvs::ServiceKey> keys;
-    for (const ipvs::ServiceRecord& service : *services) keys.insert(service.key);
-    return keys;
-}
-
-// Of a service that the kernel has; none of one that it has not.
-Result<std::unordered_set<base::Endpoint>> Changer::dest_addresses(const model::ServiceKey& key) const {
-    std::unordered_set<base::Endpoint> addresses;
-    const auto dests = p_->driver->dests(reconcile::kernel_key(key));
-    if (!dests && dests.error().code != Errc::not_found) return base::fail(dests.error());
-    if (dests) {
-        for (const ipvs::DestRecord& dest : *dests) addresses.insert(dest.address);
-    }
-    return addresses;
-}
-
-Present Changer::present(const model::Snapshot& now) {
-    return {
-        now,
-        [this](const model::PulseList& list) { return p_->pulses.get(list); },
-        [this](uint64_t revision) { return p_->etag(revision); },
-        [this] { return ++p_->last_id; },
-        [this] { return ++p_->last_revision; },
-        p_->clock.wall(),
-        [this, asked = size_t{0}, all = std::optional<std::set<ipvs::ServiceKey>>()](
-            const model::ServiceKey& key) mutable -> Result<bool> {
-            if (p_->leaving.contains({key, {}})) return false;
-            const ipvs::ServiceKey wanted = reconcile::kernel_key(key);
-            if (++asked == look_at_all) all = service_keys();
-            if (all) return all->contains(wanted);
-            const auto found = p_->driver->service(wanted);
-            if (!found) return base::fail(found.error());
-            return found->has_value();
-        },
-        [this, read = std::map<model::ServiceKey, Result<std::unordered_set<base::Endpoint>>>()](
-            const model::ServiceKey& key, const base::Endpoint& address) mutable -> Result<bool> {
-            if (p_->leaving.contains({key, address})) return false;
-            auto at = read.find(key);
-            if (at == read.end()) at = read.emplace(key, dest_addresses(key)).first;
-            if (!at->second) return base::fail(at->second.error());
-            return at->second->contains(address);
-        },
-        [this](const Adopt& adopt) -> Result<model::ConfigService> {
-            auto service = p_->driver->service(adopt.key);
-            if (!service) return base::fail(service.error());
-            if (!*service) {
-                return base::fail(Errc::not_found, "the kernel has no virtual service " + adopt.key.text() +
-                                                       "; GET /kernel lists those it has");
-            }
-            auto dests = p_->driver->dests(adopt.key);
-            if (!dests) return base::fail(dests.error());
-            return adopted(**service, *dests, adopt.name, adopt.pulses);
-        },
-    };
 }
 
 // Resolves as many of the first changes as do not touch each other, and says how many those were.
@@ -183,8 +119,15 @@ void Changer::durable(const std::shared_ptr<Batch>& batch, const base::Status& s
     }
 }
 
-// While it was written somebody else may have made in the kernel what is to be new: then the change of many
-// is taken back before anything is done. (One object is seen to be in the way when it is made.)
+// While it was written somebody else may have made in the kernel what is to be new. One object is seen to be
+// in the way when it is made; so this asks of one of which nothing may be made.
+base::Status Changer::still_free(const Step& step, const Present& present) {
+    const bool is_new = step.kind == Step::Kind::put_backend && (!step.old_backend || moves(step));
+    if (!is_new || step.adopt || !may_wait(step.old_service->spec, step.backend_row->spec)) return {};
+    return check_free(present, *step.old_service, step.backend_row->spec);
+}
+
+// The same of a change of many, which then is taken back before anything is done.
 bool Changer::still_free(const std::shared_ptr<Batch>& batch) {
     Item& item = batch->items.front();
     const model::SnapshotPtr now = p_->store.snapshot();
@@ -199,6 +142,8 @@ bool Changer::still_free(const std::shared_ptr<Batch>& batch) {
 
 void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
     const Known known = p_->known();
+    const model::SnapshotPtr before = p_->store.snapshot();
+    const Present present = this->present(*before);
     struct Work {
         Item* item;
         Prepared prepared;
@@ -216,6 +161,10 @@ void Changer::apply_ones(const std::shared_ptr<Batch>& batch) {
         if (item.result) continue;
         const Step& step = item.resolved.steps.front();
         const model::Service& service = step.old_service ? step.old_service->spec : step.service_row->spec;
+        if (auto free = still_free(step, present); !free) {
+            refuse(item, free.error());
+            continue;
+        }
         asked.push_back({&item, prepare(step, service, known)});
         if (const auto& vip = asked.back().prepared.vip_acquire) vips.push_back(*vip);
     }
@@ -377,7 +326,7 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
     // The slot first: who sees the backend in the state also sees its weight.
     if (prepared.slot) {
         Slot& slot = *prepared.slot;
-        if (!applied.dests.empty()) slot.took(applied.dests.back());
+        if (!applied.dests.empty()) slot.weight = applied.dests.back().weight;
         const bool is_new = !step.old_backend || moves(step);
         if (is_new && takes_over(step, slot)) slot.member.before = slot.weight;
         slot.backend = step.backend_row;

@@ -53,8 +53,6 @@ class Changer {
     };
 
     Present present(const model::Snapshot& now);
-    std::optional<std::set<ipvs::ServiceKey>> service_keys() const;
-    base::Result<std::unordered_set<base::Endpoint>> dest_addresses(const model::ServiceKey& key) const;
     base::Status guard(const Change& change, const Resolved& resolved);
     std::string too_much(const Resolved& resolved) const;
     size_t resolve_some(std::span<Submitted> changes, Batch& batch);
@@ -65,6 +63,7 @@ class Changer {
     Slot put_slot(const Step& step, Slot slot) const;
     void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
     void undo(const std::shared_ptr<Batch>& batch, const std::vector<base::Ip>& vips);
+    base::Status still_free(const Step& step, const Present& present);
     bool still_free(const std::shared_ptr<Batch>& batch);
     void follow_up(const Step& step, Prepared& prepared);
     void begin_check(const Prepared& prepared);

@@ -93,17 +93,19 @@ void Control::Impl::turn(Inbox::Content& content) {
     changer.take(std::move(content.changes));
     changer.go_on();
     settle();
-    // What is acknowledged is in the kernel, what it meant for other backends as well.
+    parts.vips.look(parts.clock.now());
+    // What is acknowledged is in the kernel, what it meant for other backends and for VIPs as well.
     for (auto& [done, result] : changer.answers()) done(std::move(result));
     if (content.closed) {
         if (changer.idle()) finish();
         return;
     }
     look_at_drains();
-    parts.vips.look(parts.clock.now());
     retry();
     rounds.step(*parts.store.snapshot());
     publish_totals();
+    parts.vips.look(parts.clock.now());
+    for (auto& [done, counts] : rounds.answers()) done(counts);
     parts.keeper.look();
 }
 

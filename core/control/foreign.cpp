@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <set>
 
+#include "control/adopt.h"
 #include "control/words.h"
+#include "model/scheduler.h"
+#include "reconcile/applier.h"
+#include "reconcile/records.h"
 
 namespace gorb::control {
 namespace {
@@ -42,6 +46,31 @@ base::Status check_service(const Present& present, const model::ConfigService& w
 }
 
 }  // namespace
+
+bool may_wait(const model::Service& service, const model::Backend& backend) {
+    const bool serves = backend.admin == model::Admin::ready && backend.weight > 0 && !backend.backup;
+    return model::absent_at_zero(service) ||
+           (!serves && model::effective_on_down(service) == model::OnDown::remove);
+}
+
+base::Status check_free(const Present& present, const model::ServiceEntry& service,
+                        const model::Backend& wanted) {
+    const bool waits = may_wait(service.spec, wanted);
+    if (!waits && service.backends.size() >= present.few) return {};
+    const base::Result<bool> foreign = present.foreign_backend(service.spec.key, wanted.address);
+    if (!foreign && waits) return base::fail(foreign.error());
+    if (!foreign || !*foreign) return {};
+    return base::fail(reconcile::in_the_way(
+        ipvs::Op::add(reconcile::kernel_key(service.spec.key), {.address = wanted.address})));
+}
+
+base::Status check_adoptable(const Present& present, const model::ServiceKey& key,
+                             const std::optional<base::Endpoint>& backend) {
+    const base::Result<std::string> unspoken = present.unspoken(key, backend);
+    if (!unspoken) return base::fail(unspoken.error());
+    if (unspoken->empty()) return {};
+    return base::fail(not_adoptable(backend ? backend->text() + " in " + key.text() : key.text(), *unspoken));
+}
 
 base::Status check_foreign(const Present& present, const model::Config& config, const Resolved& resolved) {
     std::set<std::string> with_key;  // services that are checked with all that is in them

@@ -44,7 +44,7 @@ Parts::Parts(Makings makings)
       pulses(*makings.registry),
       identity(run_tag()),
       drains(clock, slots),
-      weights(slots, {&applier, &clock, [this](const model::Service& s) { return record_of(s); },
+      weights(slots, {&applier, &clock,
                       [this](model::BackendId id) { return engine ? engine->read(id) : std::nullopt; },
                       // Else the next start would take it for one that has just come back, whatever the
                       // service's slow-start is by then, or for up when its fall is believed.
@@ -79,18 +79,20 @@ Parts::Parts(Makings makings)
               events.add(
                   {0, clock.wall(), made ? "made" : "refused", address.text(), "", "",
                    made ? "the VIP is on this host at last" : "the VIP could not be added: " + refusal});
+          },
+          [this]() -> base::Result<std::set<base::Ip>> {
+              const auto services = driver->services();
+              if (!services) return base::fail(services.error());
+              std::set<base::Ip> served;
+              for (const ipvs::ServiceRecord& service : *services) served.insert(service.key.vip.ip);
+              return served;
           }),
       guard(makings.guard),
       repair(makings.repair) {}
 
-ipvs::ServiceRecord Parts::record_of(const model::Service& service) const {
-    return sync.record_of(service);
-}
-
 Known Parts::known() {
     return {[this](const model::Service& service, const Slot& slot) { return decide(service, slot); },
             [this](model::BackendId id) { return slots.find(id); },
-            [this](const model::Service& service) { return record_of(service); },
             [this](const store::Leaving& entry) { return leaving.contains(entry); }, clock.now()};
 }
 

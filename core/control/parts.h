@@ -42,8 +42,6 @@ struct Parts {
     };
     explicit Parts(Makings makings);
 
-    // The service with what the kernel has of it beyond the spec.
-    ipvs::ServiceRecord record_of(const model::Service& service) const;
     health::Decision decide(const model::Service& service, const Slot& slot) const {
         return weights.decide(service, slot);
     }

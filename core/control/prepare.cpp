@@ -25,7 +25,7 @@ Prepared put_service(const Step& step, const Known& known) {
     Prepared p;
     const model::Service& wanted = step.service_row->spec;
     const model::ServicePtr& old = step.old_service;
-    const ipvs::ServiceRecord record = known.service_record(wanted);
+    const ipvs::ServiceRecord record = reconcile::service_record(wanted);
     if (old && old->spec.key == wanted.key) {
         p.transaction.make.push_back(Op::edit(record));
         return p;
@@ -112,7 +112,7 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
         record.weight = 0;
     }
 
-    const ipvs::ServiceRecord in = known.service_record(service);
+    const ipvs::ServiceRecord in = reconcile::service_record(service);
     if (moves) {
         p.transaction.exists = if_there(step, known, {service.key, spec.address});
         if (slot.present) p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, record));
@@ -120,23 +120,20 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
         if (step.adopt && !slot.present) p.transaction.remove.push_back(Op::remove(in.key, spec.address));
         if (old) p.transaction.remove.push_back(Op::remove(in.key, old->spec.address));
         p.transaction.keep_weight_up_to = spec.admin == model::Admin::ready ? spec.weight : 0;
-        slot.took(record);
     } else {
-        const ipvs::DestRecord before = was.record();
-        const ipvs::DestRecord edited = reconcile::keeping(record, before);
         // A change of the pulse alone is none of the kernel's business.
         if (slot.present && !was.present) {
-            p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, edited));
+            p.transaction.make.push_back(dest_op(Op::Kind::add_dest, in, record));
         } else if (!slot.present && was.present) {
             p.transaction.remove.push_back(Op::remove(in.key, spec.address));
-        } else if (slot.present && !edited.same_settings(before)) {
-            p.transaction.make.push_back(dest_op(Op::Kind::edit_dest, in, edited));
+        } else if (slot.present && !record.same_settings(was.record())) {
+            p.transaction.make.push_back(dest_op(Op::Kind::edit_dest, in, record));
         }
         p.transaction.exists = Exists::ours;
-        slot.took(edited);
         // What was refused before goes on being tried, unless all of it goes to the kernel now.
         if (!p.transaction.make.empty() || !p.transaction.remove.empty()) slot.trouble.clear();
     }
+    slot.weight = record.weight;
     const bool checked = spec.admin != model::Admin::maint;
     const bool was_checked = old && old->spec.admin != model::Admin::maint;
     if (checked && (moves || !was_checked || !(old->spec.pulses == spec.pulses))) {

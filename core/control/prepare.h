@@ -17,8 +17,6 @@ namespace gorb::control {
 struct Known {
     std::function<health::Decision(const model::Service&, const Slot&)> decide;
     std::function<const Slot*(model::BackendId)> slot;
-    std::function<ipvs::ServiceRecord(const model::Service&)>
-        service_record;                                  // with what the kernel has beyond the spec
     std::function<bool(const store::Leaving&)> leaving;  // is it one that is still to go
     uint64_t now = 0;                                    // monotonic ns
 };

@@ -90,16 +90,12 @@ class Outlook {
         dests.reserve(slots.size());
         for (size_t i = 0; i < slots.size(); ++i) {
             if (decisions[i].present) {
-                slots[i].write(dests.emplace_back());
-                dests.back().weight = decisions[i].effective;
+                dests.push_back(reconcile::dest_record(slots[i].backend->spec, decisions[i].effective));
             } else {
                 going_.insert({key, slots[i].backend->spec.address});
             }
         }
-        // With what gorb has no words for, as Sync::want() has it.
-        wanted_[key] = {
-            found_.contains(key) ? reconcile::service_record(service.spec) : p_->record_of(service.spec),
-            reconcile::dests_of(std::move(dests))};
+        wanted_[key] = {reconcile::service_record(service.spec), reconcile::dests_of(std::move(dests))};
     }
 
     Parts* p_;

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
+#include "control/adopt.h"
 #include "control/declared.h"
 #include "control/foreign.h"
 #include "control/words.h"
 #include "model/codec.h"
 #include "model/rules.h"
-#include "model/scheduler.h"
-#include "reconcile/applier.h"
-#include "reconcile/records.h"
 #include "store/difference.h"
 #include "store/transitions.h"
 
@@ -102,6 +100,9 @@ Result<Resolved> put_service(const Present& present, const model::Service& wante
                               " that gorb did not make: PUT with ?adopt=true takes it over, POST "
                               "/kernel/adopt takes it over with its destinations, GET /kernel shows it");
     }
+    if (moves && adopt) {
+        if (auto ok = check_adoptable(present, wanted.key, {}); !ok) return base::fail(ok.error());
+    }
     r.log = !old ? "virtual service created" : moves ? "virtual service replaced" : "virtual service changed";
     r.steps.push_back(service_step(present, wanted, old ? old->origin : model::Origin::api, old));
     r.steps.back().adopt = adopt;
@@ -164,15 +165,10 @@ Result<Resolved> put_backend(const Present& present, const model::ServicePtr& se
     if (!step) return base::fail(step.error());
     step->adopt = adopt;
     const bool moves = !old || old->spec.address != wanted.address;
-    // Of one that waits outside the kernel's table, nothing is added that could find somebody else's there:
-    // that would be removed as ours.
-    const bool may_wait = model::absent_at_zero(service->spec);
-    if (moves && may_wait && !adopt) {
-        const Result<bool> foreign = present.foreign_backend(service->spec.key, wanted.address);
-        if (!foreign) return base::fail(foreign.error());
-        if (*foreign)
-            return base::fail(reconcile::in_the_way(
-                ipvs::Op::add(reconcile::kernel_key(service->spec.key), {.address = wanted.address})));
+    if (moves) {
+        const Status ok = adopt ? check_adoptable(present, service->spec.key, wanted.address)
+                                : check_free(present, *service, wanted);
+        if (!ok) return base::fail(ok.error());
     }
     r.log = !old ? "backend created" : moves ? "backend replaced" : "backend changed";
     r.steps.push_back(std::move(*step));
@@ -464,6 +460,7 @@ Result<Resolved> resolve_one(const Adopt& change, const Present& present) {
     r.many = true;
     r.service = found->spec.name;
     r.log = "virtual service adopted";
+    r.note = note_on_adopted(*found);
     auto put = put_service(present, found->spec, nullptr, true);
     if (!put) return put;
     append(r, std::move(*put));

@@ -56,6 +56,13 @@ struct Present {
     std::function<base::Result<bool>(const model::ServiceKey&)> foreign;
     // Of a backend that is to be new in a service of ours: the same.
     std::function<base::Result<bool>(const model::ServiceKey&, const base::Endpoint&)> foreign_backend;
+    // Of a service, or a backend in one, that is to be taken over: what it has that gorb has no word for, ""
+    // where there is none such.
+    std::function<base::Result<std::string>(const model::ServiceKey&, const std::optional<base::Endpoint>&)>
+        unspoken;
+    // In a service with fewer backends than this to look for one costs little beside what making it durable
+    // costs; 0: nothing is made durable.
+    size_t few = 0;
     // Of Adopt: what the kernel has. Errc::not_found if there is none.
     std::function<base::Result<model::ConfigService>(const Adopt&)> found;
 };

@@ -43,7 +43,7 @@ void Rounds::end() {
     // than that is not to be followed by the next one without a pause.
     const uint64_t next = std::max(begun_ + period_, clock_->now() + period_ / 10);
     at_ = !asked_.empty() ? 1 : period_ ? next : 0;
-    for (const Done& done : std::exchange(waiting_, {})) done(counts_);
+    for (Done& done : std::exchange(waiting_, {})) answers_.emplace_back(std::move(done), counts_);
 }
 
 bool Rounds::step(const model::Snapshot& now) {

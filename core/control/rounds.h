@@ -29,8 +29,10 @@ class Rounds {
           look_at_vips_(std::move(look_at_vips)),
           at_(period ? clock.now() + period : 0) {}
 
-    // A whole round that begins now; `done` when it is over.
+    // A whole round that begins now; `done` is among the answers when it is over.
     void ask(Done done);
+    // Told when what the rounds have let go is gone, VIPs as well.
+    std::vector<std::pair<Done, SyncCounts>> answers() { return std::exchange(answers_, {}); }
     // Goes on with a round that is under way, or begins one that is due. False when there is nothing more to
     // do now.
     bool step(const model::Snapshot& now);
@@ -55,6 +57,7 @@ class Rounds {
     std::vector<std::string> names_;  // of services that are still to be looked at, the next one last
     SyncCounts counts_;
     std::vector<Done> waiting_, asked_;  // for the round under way, for the next one
+    std::vector<std::pair<Done, SyncCounts>> answers_;
     Totals totals_;
 };
 

@@ -8,22 +8,8 @@
 namespace gorb::control {
 
 ipvs::DestRecord Slot::record() const {
-    ipvs::DestRecord record;
-    write(record);
-    return record;
-}
-
-void Slot::write(ipvs::DestRecord& record) const {
     GORB_CHECK(backend != nullptr);
-    reconcile::write(backend->spec, weight, record);
-    record.tunnel_type = tunnel.type;
-    record.tunnel_port = tunnel.port;
-    record.tunnel_flags = tunnel.flags;
-}
-
-void Slot::took(const ipvs::DestRecord& record) {
-    weight = record.weight;
-    tunnel = {record.tunnel_type, record.tunnel_port, record.tunnel_flags};
+    return reconcile::dest_record(backend->spec, weight);
 }
 
 void as_found(Slot& slot, const reconcile::Dests& found) {

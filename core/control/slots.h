@@ -49,12 +49,6 @@ class Seldom {
     std::unique_ptr<T> value_;
 };
 
-// What an operator configured in the kernel beyond what gorb has words for: see reconcile::keeping().
-struct Tunnel {
-    uint8_t type = 0;
-    uint16_t port = 0, flags = 0;
-};
-
 // What the kernel said to failed attempts to change a destination.
 struct Trouble {
     std::string not_applied;  // to the last one
@@ -72,7 +66,6 @@ struct Slot {
     Seldom<Trouble> trouble;
     health::Decision decision;
     uint32_t weight = 0;  // in the kernel, or as it would be there
-    Tunnel tunnel;
     health::State state_before = health::State::unknown;
     bool present : 1 = false;  // is it in the kernel
     bool held : 1 = false;     // it is down, but a freeze keeps that from its weight, as last looked at
@@ -80,9 +73,6 @@ struct Slot {
 
     // The destination as the kernel has it, or would have it.
     ipvs::DestRecord record() const;
-    void write(ipvs::DestRecord& record) const;  // all of it but what is only read
-    // It has become this in the kernel.
-    void took(const ipvs::DestRecord& record);
 };
 
 // What the kernel has of its service is known. One of which nothing else is known keeps the weight that it

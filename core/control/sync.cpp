@@ -41,15 +41,6 @@ bool removes(const Op& op) {
     return op.kind == OpKind::remove_service || op.kind == OpKind::remove_dest;
 }
 
-// As it is wanted. What gorb has no words for is as it was last seen: where the kernel has the destination,
-// what is found there counts, and where somebody removed it, or it is down, it comes back with that.
-ipvs::DestRecord wanted_of(const Slot& slot) {
-    ipvs::DestRecord record;
-    slot.write(record);
-    record.weight = slot.decision.effective;
-    return record;
-}
-
 }  // namespace
 
 Entry entry_of(const store::Leaving& leaving) {
@@ -100,13 +91,6 @@ base::Status Sync::read(const ipvs::ServiceKey& key, reconcile::Table* table, Ro
     return {};
 }
 
-ipvs::ServiceRecord Sync::record_of(const model::Service& service, const ipvs::ServiceRecord* found) const {
-    ipvs::ServiceRecord record = reconcile::service_record(service);
-    if (found) return reconcile::keeping(std::move(record), *found);
-    const auto before = ports_.records->find(service.name);
-    return before == ports_.records->end() ? record : reconcile::keeping(std::move(record), before->second);
-}
-
 // A quorum with hysteresis depends on what it was, and that is not stored. The backups tell it: they have a
 // weight only while the primaries do not make it.
 void Sync::remember_quorum(const model::ServiceEntry& service, const reconcile::Dests& found) {
@@ -136,13 +120,13 @@ void Sync::want(const model::ServiceEntry& service, Round& round) {
     if (found != round.found.end() && round.why == Why::start) remember_quorum(service, found->second.dests);
     if (round.why != Why::drift) ports_.weights->decide_all(service);
     reconcile::TableService& wanted = round.wanted[key];
-    wanted.record = record_of(service.spec, found == round.found.end() ? nullptr : &found->second.record);
+    wanted.record = reconcile::service_record(service.spec);
     std::vector<ipvs::DestRecord> dests;
     dests.reserve(service.backends.size());
     service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         const Slot& slot = *ports_.slots->find(backend->id);
         if (slot.decision.present) {
-            dests.push_back(wanted_of(slot));
+            dests.push_back(reconcile::dest_record(backend->spec, slot.decision.effective));
         } else {
             round.leaving.insert({key, backend->spec.address});
         }
@@ -288,8 +272,7 @@ void Sync::settle(Round& round) {
         const bool had = found != round.found.end();
         const auto no = round.refused.empty() ? round.refused.end() : round.refused.find({key, std::nullopt});
         if (no == round.refused.end()) {
-            (*ports_.records)[service->spec.name] =
-                record_of(service->spec, had ? &found->second.record : nullptr);
+            (*ports_.records)[service->spec.name] = reconcile::service_record(service->spec);
             made_at_last(service->spec.name);
         } else {
             refuse(service->spec.name, no->second);
@@ -320,10 +303,7 @@ Slot* Sync::settle(Round& round, const ipvs::ServiceKey& key, const model::Servi
     const auto refused = round.refused.empty() ? round.refused.end() : round.refused.find({key, address});
     if (refused == round.refused.end()) {
         slot.present = slot.decision.present;
-        ipvs::DestRecord record = wanted_of(slot);
-        if (was) record = reconcile::keeping(record, *was);
-        slot.took(record);
-        if (!slot.present) slot.weight = 0;
+        slot.weight = slot.present ? slot.decision.effective : 0;
         slot.trouble.clear();
     } else {
         ++round.counts.refused;

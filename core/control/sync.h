@@ -106,10 +106,6 @@ class Sync {
     // Differences that were seen and are not repaired. [any]
     std::vector<Drift> drift() const;
 
-    // A service as it is wanted, with what gorb has no words for as it is found, or as it was when last seen.
-    ipvs::ServiceRecord record_of(const model::Service& service,
-                                  const ipvs::ServiceRecord* found = nullptr) const;
-
   private:
     struct Round;
     base::Status read(const ipvs::ServiceKey& key, reconcile::Table* table, Round& round) const;

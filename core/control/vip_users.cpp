@@ -27,14 +27,17 @@ void VipUsers::intend(const std::vector<base::Ip>& addresses) {
 }
 
 void VipUsers::expect(const std::vector<base::Ip>& addresses) {
+    const bool stayed =
+        std::ranges::any_of(expected_, [&](const base::Ip& a) { return earlier_.contains(a); });
     expected_ = {addresses.begin(), addresses.end()};
-    if (!earlier_.empty() && retry_at_ == 0) retry_at_ = 1;  // what stayed for the last change may go
+    if (stayed) retry_at_ = 1;  // what did for the last change may go
 }
 
 base::Status VipUsers::add(const base::Ip& address, Use& use, Host& host) {
     // One of an earlier run, also if it was lost since (a boot), is used again: nobody is to release it as
     // unused.
     use.added = use.added || earlier_.erase(address) > 0;
+    served_by_others_.erase(address);
     const auto& there = host.addresses();
     auto added = there ? table_->add(address, *there) : base::Result<bool>(base::fail(there.error()));
     use.missing = !added;
@@ -149,18 +152,19 @@ void VipUsers::release(const base::Ip& address) {
     uses_.erase(it);
     shown_.with([&](auto& map) { map.erase(address); });
     if (added) {
-        remove(address);
+        earlier_.insert(address);
+        retry_at_ = 1;
     } else if (intended_.erase(address) > 0) {
         noted_(address, false);  // it could not be added
     }
 }
 
 void VipUsers::release_all(const std::set<base::Ip>& stay) {
+    for (const auto& [address, use] : uses_) {
+        if (use.added) earlier_.insert(address);
+    }
     std::erase_if(earlier_, [&](const base::Ip& address) { return stay.contains(address); });
     release_unused();
-    for (const auto& [address, use] : uses_) {
-        if (use.added && !stay.contains(address)) remove(address);
-    }
     uses_.clear();
     shown_.with([](auto& map) { map.clear(); });
 }
@@ -192,24 +196,40 @@ void VipUsers::move(const std::vector<base::Ip>& added) {
 }
 
 void VipUsers::release_unused() {
-    if (!table_) return;
-    for (const base::Ip& address : std::exchange(earlier_, {})) remove(address);
+    if (!table_ || earlier_.empty()) return;
+    const auto served = served_();
+    if (!served) {
+        base::log_error("VIPs that nobody uses any more could not be removed, trying again",
+                        {{"error", served.error().sentence}});
+    }
+    bool again = false;
+    std::erase_if(earlier_, [&](const base::Ip& address) {
+        if (expected_.contains(address)) return false;
+        const bool needed = served && served->contains(address);
+        if (served && !needed && remove(address)) {
+            served_by_others_.erase(address);
+            return true;
+        }
+        if (needed && served_by_others_.insert(address).second) {
+            base::log_warning("VIP stays for a virtual service of somebody else, and is removed after that",
+                              {{"vip", address.text()}});
+        }
+        again = true;
+        return false;
+    });
+    if (again && retry_at_ == 0) retry_at_ = 1;
 }
 
-void VipUsers::remove(const base::Ip& address) {
-    if (expected_.contains(address)) {
-        earlier_.insert(address);
-        return;
-    }
-    if (auto removed = table_->remove(address)) {
-        base::log_info("VIP removed", {{"vip", address.text()}});
-        noted_(address, false);
-    } else {
+// False: it is still one that was added here, and nobody uses it.
+bool VipUsers::remove(const base::Ip& address) {
+    if (auto removed = table_->remove(address); !removed) {
         base::log_error("VIP could not be removed, trying again",
                         {{"vip", address.text()}, {"error", removed.error().sentence}});
-        earlier_.insert(address);  // it is still one that was added here, and nobody uses it
-        if (retry_at_ == 0) retry_at_ = 1;
+        return false;
     }
+    base::log_info("VIP removed", {{"vip", address.text()}});
+    noted_(address, false);
+    return true;
 }
 
 }  // namespace gorb::control

@@ -30,13 +30,20 @@ class VipUsers {
     // last.
     using Noted = std::function<void(const base::Ip&, bool added)>;
     using Told = std::function<void(const base::Ip&, const std::string& refusal)>;
-    VipUsers(std::unique_ptr<ipvs::VipTable> table, Noted noted, Told told = {})
-        : table_(std::move(table)), noted_(std::move(noted)), told_(std::move(told)) {}
+    // `served` says which addresses virtual services of the kernel have, whoever made them: while one has it,
+    // an address stays, though nobody here uses it any more.
+    using Served = std::function<base::Result<std::set<base::Ip>>()>;
+    VipUsers(std::unique_ptr<ipvs::VipTable> table, Noted noted, Told told, Served served)
+        : table_(std::move(table)),
+          noted_(std::move(noted)),
+          told_(std::move(told)),
+          served_(std::move(served)) {}
 
     // These were added by an earlier run: where they still are, they count as added here. Those that are on
     // another interface, since that was the one to add them to, are moved.
     void remember(const std::vector<base::Ip>& added);
-    // Removes those of them that nobody has acquired.
+    // Removes those that nobody uses any more, here or in the kernel; those that stay for that, or can not be
+    // removed, are tried again by look(). Their services are gone from the kernel: it is asked once for all.
     void release_unused();
 
     // Those of `wanted` that would have to be added and are not noted yet. None where the addresses of this
@@ -54,10 +61,10 @@ class VipUsers {
     std::vector<base::Status> acquire(const std::vector<base::Ip>& addresses);
     // The same for services that there are in any case: what could not be added is tried again by look().
     std::vector<base::Status> acquire_anyway(const std::vector<base::Ip>& addresses, uint64_t now);
-    // One less. The last one removes it, if it was added here; where that fails it is tried again by look(),
-    // the service is gone all the same.
+    // One less. If it was added here, the next look() removes it after the last one.
     void release(const base::Ip& address);
-    // Removes all that was added here, but for those that stay: they are still noted, for the next run.
+    // Removes all that was added here, but for those that stay, and those that somebody else's services in
+    // the kernel have: they are still noted, for the next run.
     void release_all(const std::set<base::Ip>& stay);
 
     // Those in use that were added here and that this host has no more: somebody removed them. Each once,
@@ -100,13 +107,15 @@ class VipUsers {
     void refuse(const base::Ip& address, const std::string& words);
     void try_again(uint64_t now);
     void move(const std::vector<base::Ip>& added);
-    void remove(const base::Ip& address);
+    bool remove(const base::Ip& address);
 
     std::unique_ptr<ipvs::VipTable> table_;
     Noted noted_;
     Told told_;
-    std::set<base::Ip> earlier_;   // added by an earlier run or by this one, and used by nobody
-    std::set<base::Ip> intended_;  // noted, and not added yet
+    Served served_;
+    std::set<base::Ip> earlier_;           // added by an earlier run or by this one, and used by nobody here
+    std::set<base::Ip> served_by_others_;  // some of them, of which that has been told
+    std::set<base::Ip> intended_;          // noted, and not added yet
     std::set<base::Ip> expected_;
     std::map<base::Ip, Use> uses_;
     base::Guarded<std::map<base::Ip, std::string>> shown_;  // of those that are missing: why

@@ -315,16 +315,15 @@ void Weights::want(const model::Service& service, Slot& slot, Batch& batch) {
     Op& op = changes.add(slot, service);
     op.kind = !present ? Op::Kind::remove_dest : slot.present ? Op::Kind::edit_dest : Op::Kind::add_dest;
     op.service.key = reconcile::kernel_key(service.key);
-    slot.write(op.dest);
-    op.dest.weight = weight;
+    reconcile::write(slot.backend->spec, weight, op.dest);
     if (present && changes.size() >= made_at_once) apply(changes, batch);
 }
 
 void Weights::apply(Changes& changes, Batch& batch) {
     const std::span<Op> ops = changes.ops();
     if (ops.empty()) return;
-    const auto done =
-        ports_.applier->apply_singles(ops, [&](size_t i) { return ports_.record_of(*changes.services[i]); });
+    const auto done = ports_.applier->apply_singles(
+        ops, [&](size_t i) { return reconcile::service_record(*changes.services[i]); });
     for (size_t i = 0; i < ops.size(); ++i) {
         Slot& slot = *changes.slots[i];
         if (const base::Status& status = done.statuses[i]; !status) {
@@ -336,7 +335,7 @@ void Weights::apply(Changes& changes, Batch& batch) {
         const bool step = slot.present && slot.weight > 0 && slot.decision.cause == health::Cause::ramp;
         slot.present = op.kind != Op::Kind::remove_dest;
         if (slot.present) {
-            slot.took(op.dest);
+            slot.weight = op.dest.weight;
         } else {
             slot.weight = 0;
         }

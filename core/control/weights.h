@@ -38,7 +38,6 @@ class Weights {
     struct Ports {
         reconcile::Applier* applier = nullptr;
         const base::Clock* clock = nullptr;
-        std::function<ipvs::ServiceRecord(const model::Service&)> record_of;
         // Of a backend, now; for the words of the log and for weights by history.
         std::function<std::optional<health::View>(model::BackendId)> health_of;
         // What a backend counts as is to be remembered anew: it has nothing left to recover from, or a freeze

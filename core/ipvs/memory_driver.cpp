@@ -62,8 +62,9 @@ DestRecord MemoryDriver::Service::read(const Dest& dest) const {
     out.tunnel_port = dest.tunnel_port;
     out.tunnel_flags = dest.tunnel_flags;
     if (const auto counted = counters.find(dest.address); counted != counters.end()) {
-        out.active = counted->second.active;
-        out.inactive = counted->second.inactive;
+        out.active = counted->second.connections.active;
+        out.inactive = counted->second.connections.inactive;
+        out.persistent = counted->second.connections.persistent;
         out.stats = counted->second.stats;
     }
     return out;
@@ -254,13 +255,13 @@ uint64_t MemoryDriver::ops() const {
     return ops_;
 }
 
-bool MemoryDriver::set_counters(const ServiceKey& key, const base::Endpoint& address, uint32_t active,
-                                uint32_t inactive, const Stats& stats) {
+bool MemoryDriver::set_counters(const ServiceKey& key, const base::Endpoint& address,
+                                const Connections& connections, const Stats& stats) {
     std::lock_guard lock(mutex_);
     const auto service = services_.find(key);
     if (service == services_.end()) return false;
     if (!service->second.dests.find(address)) return false;
-    service->second.counters[address] = {active, inactive, stats};
+    service->second.counters[address] = {connections, stats};
     return true;
 }
 

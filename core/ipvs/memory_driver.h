@@ -46,9 +46,12 @@ class MemoryDriver final : public Driver {
     void fail_reads(int os_error);                // info, services, service, dests; 0 ends it
     uint64_t ops() const;                         // operations asked for so far
 
+    struct Connections {
+        uint32_t active = 0, inactive = 0, persistent = 0;  // as of DestRecord
+    };
     // What traffic would have made of it. False if there is no such destination.
-    bool set_counters(const ServiceKey& key, const base::Endpoint& address, uint32_t active,
-                      uint32_t inactive, const Stats& stats = {});
+    bool set_counters(const ServiceKey& key, const base::Endpoint& address, const Connections& connections,
+                      const Stats& stats = {});
 
   private:
     // A destination in as little as it needs: there may be very many. What nobody counted has no counters.
@@ -63,7 +66,7 @@ class MemoryDriver final : public Driver {
         const base::Endpoint& operator()(const Dest& dest) const { return dest.address; }
     };
     struct Counters {
-        uint32_t active = 0, inactive = 0;
+        Connections connections;
         Stats stats;
     };
     struct Service {

@@ -217,7 +217,9 @@ void NetlinkChannel::read_datagram(size_t length, Progress& progress) {
         read_message(*header, progress);
         header = nlmsg_next(const_cast<nlmsghdr*>(header), &left);
     }
-    if (progress.part_has_data) ++progress.outcome.data_parts;
+    if (!progress.part_has_data) return;
+    ++progress.outcome.data_parts;
+    progress.outcome.largest_part = std::max(progress.outcome.largest_part, length);
 }
 
 void NetlinkChannel::read_message(const nlmsghdr& header, Progress& progress) {

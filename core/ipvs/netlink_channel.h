@@ -35,7 +35,8 @@ class NetlinkChannel {
         std::vector<Answer> answers;  // those there are
         bool lost = false;            // the kernel threw answers away: silence means nothing
         bool interrupted = false;     // NLM_F_DUMP_INTR, or a part of a dump was lost
-        int data_parts = 0;  // how many datagrams held data; a part of a dump is consistent in itself
+        int data_parts = 0;       // how many datagrams held data; a part of a dump is consistent in itself
+        size_t largest_part = 0;  // bytes of the largest of them
 
         const Answer* answer_to(size_t request) const;  // nullptr: there is none
     };

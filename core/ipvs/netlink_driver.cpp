@@ -2,18 +2,19 @@
 
 #include <linux/ip_vs.h>
 #include <netlink/msg.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <optional>
-#include <type_traits>
 #include <unordered_map>
 
 #include "ipvs/forms.h"
 #include "ipvs/module_loader.h"
 #include "ipvs/netlink_channel.h"
+#include "ipvs/readings.h"
 #include "ipvs/refusal.h"
 #include "ipvs/wire.h"
 
@@ -28,6 +29,7 @@ constexpr size_t batch_bytes = 128 * 1024;
 // A reading that others disturb is repeated this often, and not after this time, but at least once.
 constexpr int dump_attempts = 30;
 constexpr std::chrono::seconds dump_patience{2};
+const auto page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 constexpr uint32_t probe_mark = 0x676f7262;  // where the search for an unused firewall mark begins
 constexpr uint32_t probe_marks = 16;
 
@@ -66,34 +68,6 @@ base::Error read_failed(const std::string& what, const Answer& answer) {
     }
     if (!answer.words.empty()) error.sentence += " (" + answer.words + ")";
     return error;
-}
-
-const ServiceKey& identity(const ServiceRecord& record) {
-    return record.key;
-}
-const base::Endpoint& identity(const DestRecord& record) {
-    return record.address;
-}
-
-// Whether `now` shows all that `before` showed, in the same order; it may show more.
-template <class Record>
-bool nothing_vanished(const std::vector<Record>& before, const std::vector<Record>& now) {
-    auto at = now.begin();
-    for (const Record& wanted : before) {
-        at = std::find_if(at, now.end(), [&](const Record& r) { return identity(r) == identity(wanted); });
-        if (at == now.end()) return false;
-        ++at;
-    }
-    return true;
-}
-
-template <class Record>
-bool has_duplicates(const std::vector<Record>& records) {
-    std::vector<std::remove_cvref_t<decltype(identity(records[0]))>> keys;
-    keys.reserve(records.size());
-    for (const Record& record : records) keys.push_back(identity(record));
-    std::sort(keys.begin(), keys.end());
-    return std::adjacent_find(keys.begin(), keys.end()) != keys.end();
 }
 
 class NetlinkDriver final : public Driver {
@@ -226,16 +200,9 @@ base::Result<Info> NetlinkDriver::info() {
 }
 
 // Reads a table until no object is missing that was there all the time.
-//
-// The kernel hands a table out in parts and lets others change it between two parts. It goes on by position,
-// so a removal makes it skip an object, an addition makes it show one twice, and IPVS does not even set
-// NLM_F_DUMP_INTR. What came in one part is one state. More parts count only when the next reading shows
-// nothing twice, and all that they showed in the same order (new objects come first in the kernel's lists).
-// What both miss, both must have missed in the same way; a caller that adds it then is told that it exists.
 template <class Record, class Make, class Read>
 base::Result<std::vector<Record>> NetlinkDriver::dump(const std::string& what, Make&& make, Read&& read) {
-    std::vector<Record> before;
-    bool have_before = false;
+    Readings<Record> readings(page_bytes);
     const auto deadline = std::chrono::steady_clock::now() + dump_patience;
     for (int attempt = 0; attempt < dump_attempts; ++attempt) {
         if (attempt > 1 && std::chrono::steady_clock::now() > deadline) break;
@@ -261,7 +228,7 @@ base::Result<std::vector<Record>> NetlinkDriver::dump(const std::string& what, M
         }
         if (os_error != 0 && os_error != EINTR) return base::fail(read_failed(what, *answer));
         if (outcome->interrupted || !answer || os_error == EINTR) {
-            have_before = false;
+            readings.disturbed();
             continue;
         }
         std::vector<Record> now;
@@ -276,14 +243,8 @@ base::Result<std::vector<Record>> NetlinkDriver::dump(const std::string& what, M
                 return base::fail(record.error());
             }
         }
-        if (outcome->data_parts <= 1) return now;
-        if (has_duplicates(now)) {
-            have_before = false;
-            continue;
-        }
-        if (have_before && nothing_vanished(before, now)) return now;
-        before = std::move(now);
-        have_before = true;
+        if (auto all = readings.add(std::move(now), outcome->data_parts, outcome->largest_part))
+            return std::move(*all);
     }
     return base::fail(base::Errc::unavailable, what + ": others change it faster than it can be read", EINTR);
 }

@@ -310,7 +310,7 @@ class IpvsadmReader {
         s.scheduler = "wlc";  // ipvsadm's
         if (const auto at = given.find(Word::scheduler); at != given.end()) s.scheduler = at->second;
         const bool good = read_flags(given, s) && read_persistence(given, s);
-        const std::vector<Fault> violations = good ? service_violations(s) : std::vector<Fault>();
+        const std::vector<Fault> violations = good ? new_service_violations(s) : std::vector<Fault>();
         faults(violations);
         if (!services_.emplace(key, ConfigService{std::move(s), {}}).second)
             fault("adds the service " + key.text() + " again");

@@ -72,6 +72,14 @@ Violation scheduler_name(const Service& s) {
     return wrong("/method", "must be the name of one scheduler, such as \"rr\", \"wrr\", \"wlc\" or \"sh\"");
 }
 
+Violation scheduler_schedules(const Service& s) {
+    if (s.scheduler != "none") return std::nullopt;
+    return wrong(
+        "/method",
+        "must be the name of a scheduler, such as \"wrr\": with \"none\" the kernel refuses every new "
+        "connection");
+}
+
 Violation flags_fit_scheduler(const Service& s) {
     if ((s.flags & ~uint32_t{flag_fallback | flag_port}) != 0) {
         return wrong("/flags", "must be of fallback (0x8) and port (0x10)");
@@ -118,6 +126,12 @@ Violation hysteresis_below_quorum(const Service& s) {
 std::vector<Fault> service_violations(const Service& s) {
     return broken(vip_usable(s), port_zero_needs_persistence(s), scheduler_name(s), flags_fit_scheduler(s),
                   persistence_range(s), netmask_range(s), slow_start_range(s), hysteresis_below_quorum(s));
+}
+
+std::vector<Fault> new_service_violations(const Service& s) {
+    std::vector<Fault> all = service_violations(s);
+    if (auto violation = scheduler_schedules(s)) all.push_back(std::move(*violation));
+    return all;
 }
 
 Violation backend_address_usable(const Backend& b) {

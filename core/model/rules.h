@@ -25,6 +25,8 @@ Violation vip_usable(const Service&);
 Violation port_zero_needs_persistence(const Service&);
 // IP_VS_SCHEDNAME_MAXLEN: [a-z0-9_]{1,15}
 Violation scheduler_name(const Service&);
+// ip_vs_ctl.c: "none" is no scheduler, and the service has none then
+Violation scheduler_schedules(const Service&);
 // sh-* with sh only, mh-* with mh only
 Violation flags_fit_scheduler(const Service&);
 // 1 s .. 30 days
@@ -36,6 +38,8 @@ Violation slow_start_range(const Service&);
 // a quorum of N can not lose N or more to hysteresis
 Violation hysteresis_below_quorum(const Service&);
 std::vector<base::Fault> service_violations(const Service&);
+// The same, and what only services of before may be that are in the store: it is read with them in it.
+std::vector<base::Fault> new_service_violations(const Service&);
 
 // ---- of a backend alone
 

@@ -184,8 +184,8 @@ void read_settings(ObjectReader& doc, Service& s) {
     doc.finish();
 }
 
-void check(ObjectReader& doc, const Service& s) {
-    add_violations(doc.faults(), service_violations(s), address_name(doc));
+void check(ObjectReader& doc, std::vector<Fault> violations) {
+    add_violations(doc.faults(), std::move(violations), address_name(doc));
 }
 
 base::Result<Service> result(Service s, std::vector<Fault> faults) {
@@ -244,7 +244,7 @@ Service read_service(std::string name, ObjectReader& doc, const Defaults& defaul
     s.key.protocol = read_protocol(doc).value_or(Protocol::tcp);
     s.netmask = static_cast<uint8_t>(s.key.vip.ip.bits());
     read_settings(doc, s);
-    check(doc, s);
+    check(doc, new_service_violations(s));
     return s;
 }
 
@@ -267,7 +267,7 @@ base::Result<Service> read_service_settings(const ServiceKey& key, std::string_v
     s.key = key;
     s.netmask = static_cast<uint8_t>(key.vip.ip.bits());
     read_settings(doc, s);
-    check(doc, s);
+    check(doc, service_violations(s));
     return result(std::move(s), std::move(faults));
 }
 
@@ -285,7 +285,7 @@ base::Result<Service> patch_service(const Service& now, std::string_view body) {
     if (const auto p = read_protocol(doc); p && *p != now.key.protocol) doc.fault("protocol", refusal);
     Service s = now;
     read_settings(doc, s);
-    check(doc, s);
+    check(doc, new_service_violations(s));
     return result(std::move(s), std::move(faults));
 }
 

@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "base/log.h"
-#include "reconcile/records.h"
 
 namespace gorb::reconcile {
 
@@ -61,14 +60,13 @@ base::Status Applier::take_over(const Op& op, Work& work) {
         auto found = driver_->service(op.service.key);
         if (!found) return base::fail(found.error());
         if (!*found) return add_after_all(op, work);
-        ipvs::ServiceRecord record = keeping(op.service, **found);
-        if (auto edited = one(Op::edit(record)); !edited) return edited;
+        if (auto edited = one(Op::edit(op.service)); !edited) return edited;
         if (adopts) {
             base::log_info("adopted a virtual service that was in the kernel already",
                            {{"vip", op.service.key.text()}});
         }
         work.undo.push_back(Op::edit(**found));
-        work.applied.service = record;
+        work.applied.service = op.service;
         return {};
     }
     auto dests = driver_->dests(op.service.key);
@@ -77,7 +75,6 @@ base::Status Applier::take_over(const Op& op, Work& work) {
     if (found == dests->end()) return add_after_all(op, work);
     Op edit = op;
     edit.kind = Kind::edit_dest;
-    edit.dest = keeping(op.dest, *found);
     const auto& limit = work.transaction->keep_weight_up_to;
     if (adopts && limit) edit.dest.weight = std::min(found->weight, *limit);
     if (auto edited = one(edit); !edited) return edited;

@@ -4,7 +4,6 @@
 
 #include <utility>
 
-#include "reconcile/records.h"
 #include "reconcile/words.h"
 
 namespace gorb::reconcile {
@@ -49,30 +48,26 @@ class Planner {
     // A destination's operation, to be written down when those before it are.
     struct Work {
         const TableService* service;  // as wanted, or as found where it is only removed from
-        const DestRecord* wanted;
-        const DestRecord* found;
+        const DestRecord* dest;       // the same
     };
 
     void add(const TableService& wanted) {
         add_services_.push_back(&wanted);
-        for (const auto& dest : wanted.dests) add_dests_.push_back({&wanted, &dest.second, nullptr});
+        for (const auto& dest : wanted.dests) add_dests_.push_back({&wanted, &dest.second});
     }
 
     void compare(const TableService& wanted, const TableService& found) {
         ++plan_.ours;
-        if (!keeping(wanted.record, found.record).same_settings(found.record))
-            edit_services_.emplace_back(&wanted, &found);
+        if (!wanted.record.same_settings(found.record)) edit_services_.push_back(&wanted);
         auto at = found.dests.begin();
         for (const auto& [address, dest] : wanted.dests) {
             while (at != found.dests.end() && at->first < address) ++at;
             if (at == found.dests.end() || at->first != address) {
-                add_dests_.push_back({&wanted, &dest, nullptr});
+                add_dests_.push_back({&wanted, &dest});
                 continue;
             }
             ++plan_.ours;
-            const DestRecord present = as_asked(at->second, dest);
-            if (!keeping(dest, present).same_settings(present))
-                edit_dests_.push_back({&wanted, &dest, &at->second});
+            if (!dest.same_settings(as_asked(at->second, dest))) edit_dests_.push_back({&wanted, &dest});
         }
     }
 
@@ -102,7 +97,7 @@ class Planner {
             if (wanted != wanted_->end() && wanted->second.dests.contains(*entry.dest)) continue;
             ++plan_.ours;
             ++plan_.removals;
-            remove_dests_.push_back({&service->second, nullptr, &dest->second});
+            remove_dests_.push_back({&service->second, &dest->second});
         }
     }
 
@@ -111,15 +106,11 @@ class Planner {
         ops.reserve(add_services_.size() + edit_services_.size() + add_dests_.size() + edit_dests_.size() +
                     remove_dests_.size() + remove_services_.size());
         for (const TableService* service : add_services_) ops.push_back(Op::add(service->record));
-        for (const auto& [wanted, found] : edit_services_)
-            ops.push_back(Op::edit(keeping(wanted->record, found->record)));
-        for (const Work& work : add_dests_) ops.push_back(Op::add(work.service->record.key, *work.wanted));
-        for (const Work& work : edit_dests_) {
-            const DestRecord present = as_asked(*work.found, *work.wanted);
-            ops.push_back(Op::edit(work.service->record.key, keeping(*work.wanted, present)));
-        }
+        for (const TableService* service : edit_services_) ops.push_back(Op::edit(service->record));
+        for (const Work& work : add_dests_) ops.push_back(Op::add(work.service->record.key, *work.dest));
+        for (const Work& work : edit_dests_) ops.push_back(Op::edit(work.service->record.key, *work.dest));
         for (const Work& work : remove_dests_)
-            ops.push_back(Op::remove(work.service->record.key, work.found->address));
+            ops.push_back(Op::remove(work.service->record.key, work.dest->address));
         for (const TableService* service : remove_services_) ops.push_back(Op::remove(service->record.key));
     }
 
@@ -127,8 +118,7 @@ class Planner {
     const Table* found_;
     const std::set<Entry>* leaving_;
     Plan plan_;
-    std::vector<const TableService*> add_services_, remove_services_;
-    std::vector<std::pair<const TableService*, const TableService*>> edit_services_;  // wanted, found
+    std::vector<const TableService*> add_services_, edit_services_, remove_services_;
     std::vector<Work> add_dests_, edit_dests_, remove_dests_;
 };
 

@@ -34,10 +34,11 @@ struct Plan {
     size_t removals = 0;  // of those, entries that the plan removes (destinations of removed services count)
 };
 
-// `found` may have more than what is ours. What the desired state has no word for is kept (records.h). An
-// entry that is both wanted and leaving is wanted. A leaving service goes with whatever is in it; a leaving
-// destination goes out of any service that stays, also out of one that is foreign. Destinations the kernel
-// made local (LOCALNODE) because their address is this host's count as what was asked for.
+// `found` may have more than what is ours. Entries are written whole: what gorb has no word for is a
+// difference like any other. An entry that is both wanted and leaving is wanted. A leaving service goes with
+// whatever is in it; a leaving destination goes out of any service that stays, also out of one that is
+// foreign. Destinations the kernel made local (LOCALNODE) because their address is this host's count as what
+// was asked for.
 //
 // Cost: O(n + l log n), without copies but those in the operations.
 Plan plan(const Table& wanted, const Table& found, const std::set<Entry>& leaving);

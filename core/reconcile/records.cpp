@@ -37,21 +37,4 @@ void write(const model::Backend& backend, uint32_t weight, ipvs::DestRecord& rec
     record.lower_threshold = backend.lower_threshold;
 }
 
-ipvs::ServiceRecord keeping(ipvs::ServiceRecord wanted, const ipvs::ServiceRecord& found) {
-    constexpr uint32_t ours = IP_VS_SVC_F_PERSISTENT | model::flag_fallback | model::flag_port;
-    wanted.flags |= found.flags & ~ours;
-    // ip_vs_ctl.c: a persistence engine belongs to persistence.
-    if (wanted.timeout_s > 0) wanted.pe_name = found.pe_name;
-    return wanted;
-}
-
-ipvs::DestRecord keeping(ipvs::DestRecord wanted, const ipvs::DestRecord& found) {
-    if (wanted.forwarding == found.forwarding) {
-        wanted.tunnel_type = found.tunnel_type;
-        wanted.tunnel_port = found.tunnel_port;
-        wanted.tunnel_flags = found.tunnel_flags;
-    }
-    return wanted;
-}
-
 }  // namespace gorb::reconcile

@@ -116,12 +116,9 @@ void Api::adopt(Call&& call) {
     }
     context_.control.submit(std::move(*adopt), [self = shared_from_this(), respond = std::move(call.respond)](
                                                    const base::Result<control::Outcome>& outcome) {
-        // gorb has no word for it: its state is in the way, as with 409 elsewhere.
-        if (!outcome && outcome.error().code == base::Errc::unsupported) {
-            respond(error_response(409, outcome.error().sentence));
-        } else {
-            self->answer_change(respond, outcome, self->show_service());
-        }
+        self->answer_change(respond, outcome, [self = self.get()](const control::Outcome& o) {
+            return self->service_response(*o.service, Backends::names, o.note);
+        });
     });
 }
 

@@ -146,6 +146,7 @@ void write_service(base::JsonWriter& out, const reconcile::TableService& service
     write_owner(out, owners.of({record.key, {}}));
     if (record.key.fwmark != 0) {
         base::member(out, "fwmark", record.key.fwmark);
+        base::member(out, "family", record.key.family == base::Ip::Family::v6 ? "ipv6" : "ipv4");
     } else {
         base::member(out, "address", record.key.vip.ip.text());
         base::member(out, "port", record.key.vip.port);

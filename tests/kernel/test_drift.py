@@ -115,24 +115,32 @@ class Drift(LabTest):
         self.assertEqual(self.sorted_table()[0], [line for line in wanted if VIP in line])
         self.assertEqual(self.lab.count(4, VIP), {"s1": 2, "s2": 2})
 
-    def test_what_was_adopted_comes_back_with_what_gorb_has_no_words_for(self):
+    def test_what_gorb_has_no_words_for_is_not_adopted_and_set_back(self):
         """One-packet scheduling, a persistence engine, the type of a tunnel."""
         gorbd = self.gorbd(settings=HOUR)
         service, server = ("-u", f"{VIP}:5060"), ("-r", "10.1.1.2:5060")
-        self.lab.ipvsadm("-A", *service, "-s", "wrr", "-o", "-p", "300", "--pe", "sip")
-        self.lab.ipvsadm("-a", *service, *server, "-i", "-w", "9", "--tun-type", "gue", "--tun-port", "6080")
-        reply = gorbd.request("POST", "/kernel/adopt", {"address": VIP, "port": 5060, "protocol": "udp",
-                                                        "pulse": {"type": "none"}})
-        self.assertEqual(reply.status, 200, reply)
-        self.wait_for_weights(f"udp {VIP}:5060", {"10.1.1.2:5060": 9})
+        adopt = lambda: gorbd.request("POST", "/kernel/adopt", {  # noqa: E731
+            "address": VIP, "port": 5060, "protocol": "udp", "pulse": {"type": "none"}})
         table = lambda: (self.lab.ipvsadm("-Sn"), self.lab.ipvsadm("-Ln", "--tun-info"))  # noqa: E731
+        gue = (*service, *server, "-i", "-w", "9", "--tun-type", "gue", "--tun-port", "6080")
+        wrr = (*service, "-s", "wrr", "-p", "300")
+        self.lab.ipvsadm("-A", *wrr, "-o")
+        self.lab.ipvsadm("-a", *gue)
+        for word, change in (("one-packet", ("-E", *wrr, "--pe", "sip")), ("persistence engine sip", ("-E", *wrr)),
+                             ("GUE", ("-e", *service, *server, "-i", "-w", "9"))):
+            before = table()
+            reply = adopt()
+            self.assertEqual(reply.status, 409, reply)
+            self.assertIn(word, reply.json["error"])
+            self.assertEqual(table(), before)
+            self.lab.ipvsadm(*change)
+        self.assertEqual(adopt().status, 200)
+        self.wait_for_weights(f"udp {VIP}:5060", {"10.1.1.2:5060": 9})
         before = table()
-        for word in ("sip", "gue"):
-            self.assertIn(word, "".join(before))
-        for change in (("-D", *service), ("-d", *service, *server), ("-e", *service, *server, "-m", "-w", "9")):
+        for change in (("-E", *wrr, "-o"), ("-E", *wrr, "--pe", "sip"), ("-e", *gue)):
             self.lab.ipvsadm(*change)
             self.assertNotEqual(table(), before)
-            self.reconcile(gorbd)
+            self.assertEqual(self.reconcile(gorbd)["drift"], 1, change)
             self.assertEqual(table(), before, change)
 
     def test_report_leaves_the_change_and_shows_it(self):

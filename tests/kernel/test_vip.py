@@ -1,4 +1,5 @@
 """VIP addresses on the interface that --vip-interface names."""
+from gorbd import wait_until
 from lab import VIP, LabTest
 
 
@@ -26,6 +27,18 @@ class Vip(LabTest):
         self.assertEqual(self.addresses(), {"fd09::60/128"})
         gorbd.delete("/service/six")
         self.assertEqual(self.addresses(), set())
+
+    def test_one_that_a_service_of_somebody_else_has_stays(self):
+        gorbd = self.gorbd("--vip-interface", "vips")
+        self.put(gorbd, "a", "10.9.0.62")
+        self.lab.ipvsadm("-A", "-t", "10.9.0.62:443", "-s", "rr")
+        gorbd.delete("/service/a")
+        self.assertEqual(self.addresses(), {"10.9.0.62/32"})
+        gorbd.terminate()
+        gorbd.start()
+        self.assertEqual(self.addresses(), {"10.9.0.62/32"})
+        self.lab.ipvsadm("-D", "-t", "10.9.0.62:443")
+        wait_until("the VIP goes with it", lambda: not self.addresses(), 30)
 
     def test_one_that_gorbd_added_is_remembered_over_a_restart(self):
         gorbd = self.gorbd("--vip-interface", "vips")

@@ -29,7 +29,7 @@ ipvs::DestRecord dest(const char* address) {
 
 std::string refusal(const base::Result<model::ConfigService>& result) {
     if (result) return "adopted";
-    EXPECT_EQ(result.error().code, Errc::unsupported);
+    EXPECT_EQ(result.error().code, Errc::exists);
     return result.error().sentence;
 }
 
@@ -53,6 +53,35 @@ TEST(Adopt, AServiceThatGorbsRulesRefuseIsRefusedByItsField) {
     ipvs::ServiceRecord grouped = service();
     grouped.netmask = 24;
     EXPECT_THAT(refusal(adopted(grouped, {}, "", {})), HasSubstr("\"netmask\""));
+    ipvs::ServiceRecord unscheduled = service();
+    unscheduled.scheduler = "none";
+    EXPECT_THAT(refusal(adopted(unscheduled, {}, "", {})), HasSubstr("\"method\""));
+}
+
+// As one of gorb's it would lose it, at the next start at the latest.
+TEST(Adopt, WhatGorbHasNoWordForIsRefusedByItsName) {
+    ipvs::ServiceRecord found = service();
+    found.flags = IP_VS_SVC_F_ONEPACKET;
+    EXPECT_THAT(refusal(adopted(found, {}, "", {})), HasSubstr("one-packet scheduling"));
+    found.flags = 0x20;
+    EXPECT_THAT(refusal(adopted(found, {}, "", {})), HasSubstr("flags 32"));
+    found.flags = IP_VS_SVC_F_PERSISTENT;
+    EXPECT_THAT(refusal(adopted(found, {}, "", {})), HasSubstr("persistent for 0 s"));
+    found.timeout_s = 300;
+    found.pe_name = "sip";
+    EXPECT_THAT(refusal(adopted(found, {}, "", {})), HasSubstr("persistence engine sip"));
+    ipvs::DestRecord tunnel = dest("10.1.0.1:80");
+    tunnel.forwarding = IP_VS_CONN_F_TUNNEL;
+    EXPECT_EQ(refusal(adopted(service(), {tunnel}, "", {})), "adopted");
+    tunnel.tunnel_flags = 1;
+    EXPECT_THAT(refusal(adopted(service(), {tunnel}, "", {})), HasSubstr("options of its tunnel"));
+    tunnel.tunnel_type = IP_VS_CONN_F_TUNNEL_TYPE_GUE;
+    EXPECT_THAT(refusal(adopted(service(), {tunnel}, "", {})), HasSubstr("GUE"));
+    tunnel.tunnel_type = IP_VS_CONN_F_TUNNEL_TYPE_GRE;
+    EXPECT_THAT(refusal(adopted(service(), {tunnel}, "", {})), HasSubstr("GRE"));
+    ipvs::DestRecord bypass = dest("10.1.0.1:80");
+    bypass.forwarding = IP_VS_CONN_F_BYPASS;
+    EXPECT_THAT(refusal(adopted(service(), {bypass}, "", {})), HasSubstr("forwarding method 4"));
 }
 
 TEST(Adopt, ADestinationThatGorbsRulesRefuseIsRefusedByItsField) {
@@ -95,6 +124,22 @@ TEST(Adopt, WhatATcpCheckTellsNothingOfIsNotCheckedUnlessThatIsSaid) {
     EXPECT_EQ(type(every_port, "10.1.0.1:0", {}), "none");
     EXPECT_EQ(type(every_port, "10.1.0.1:80", {}), "tcp");
     EXPECT_EQ(type(udp, "10.1.0.1:80", model::PulseList()), "tcp");
+}
+
+// ip_vs_sh.c fills its table destination by destination, with as many slots as the weight says.
+TEST(Adopt, WhereItGivesShOtherSlotsThatIsSaid) {
+    const auto note = [](const char* scheduler, uint32_t weight, uint32_t other) {
+        ipvs::ServiceRecord record = service();
+        record.scheduler = scheduler;
+        ipvs::DestRecord one = dest("10.1.0.1:80"), two = dest("10.1.0.2:80");
+        one.weight = weight;
+        two.weight = other;
+        return note_on_adopted(*adopted(record, {one, two}, "", {}));
+    };
+    EXPECT_THAT(note("sh", 100, 50), HasSubstr("divisor, 50 here"));
+    EXPECT_EQ(note("sh", 3, 2), "");
+    EXPECT_EQ(note("sh", 100, 0), "") << "who serves alone has all slots";
+    EXPECT_EQ(note("wrr", 100, 50), "");
 }
 
 TEST(Adopt, PulsesThatDoNotSuitAreTheRequestsFault) {

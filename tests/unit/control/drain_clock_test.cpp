@@ -44,7 +44,7 @@ TEST(DrainClockTest, ADrainTakesItsTimeHoweverTheTimeOfDayJumps) {
         for (const auto& status :
              driver.apply(std::vector{ipvs::Op::add(record), ipvs::Op::add(record.key, dest)}))
             ASSERT_TRUE(status);
-        ASSERT_TRUE(driver.set_counters(record.key, dest.address, 1, 0));  // a connection that stays
+        ASSERT_TRUE(driver.set_counters(record.key, dest.address, {1, 0}));  // a connection that stays
 
         const Slots slots;
         Drains drains(clock, slots);

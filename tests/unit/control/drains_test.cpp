@@ -34,7 +34,7 @@ struct DrainsTest : testing::Test {
         for (const auto& status :
              driver.apply(std::vector{ipvs::Op::add(record), ipvs::Op::add(record.key, dest)}))
             ASSERT_TRUE(status);
-        ASSERT_TRUE(driver.set_counters(record.key, dest.address, 1, 0));
+        ASSERT_TRUE(driver.set_counters(record.key, dest.address, {1, 0}));
     }
     static model::Backend backend(base::Nanos timeout) {
         model::Backend b;
@@ -146,7 +146,7 @@ TEST_F(DrainsTest, OneWhoseDestinationSomebodyElseHasRemovedIsNotOver) {
     const auto key = reconcile::kernel_key(service.key);
     const auto dest = reconcile::dest_record(backend({}), 0);
     ASSERT_TRUE(driver.apply(std::vector{ipvs::Op::add(key, dest)}).back());
-    ASSERT_TRUE(driver.set_counters(key, dest.address, 2, 0));
+    ASSERT_TRUE(driver.set_counters(key, dest.address, {2, 0}));
     EXPECT_EQ(over_after(second), 0U);
     EXPECT_EQ(view().trouble, "");
     EXPECT_EQ(view().active, 2U);
@@ -161,6 +161,19 @@ TEST_F(DrainsTest, OneThatGorbHasOutOfTheKernelHasNoConnections) {
     EXPECT_EQ(over_after(second), 1U);
     EXPECT_TRUE(view().finished);
     EXPECT_EQ(view().trouble, "");
+}
+
+// A template sends its client's new connections there.
+TEST_F(DrainsTest, ItIsNotOverWhileATemplateIsLeft) {
+    become(backend(std::chrono::hours(1)), 1, clock.wall());
+    const auto key = reconcile::kernel_key(service.key);
+    ASSERT_TRUE(driver.set_counters(key, backend({}).address, {0, 0, 1}));
+    EXPECT_EQ(over_after(60 * second), 0U);
+    EXPECT_EQ(view().templates, 1U);
+    EXPECT_FALSE(view().finished);
+    ASSERT_TRUE(driver.set_counters(key, backend({}).address, {0, 0, 0}));
+    EXPECT_EQ(over_after(second), 1U);
+    EXPECT_TRUE(view().finished);
 }
 
 // ns of the quickest of some looks at `count` drains in services of `each`.

@@ -1,4 +1,5 @@
-// What somebody else has put into a service of ours, when services change their keys: it is nobody's by that.
+// What somebody else has made is nobody's by what we want: in the place of a backend that is new, in a
+// service of ours, and when services change their keys.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -139,6 +140,35 @@ TEST_F(ForeignTest, OnlyANewBackendThatBeginsOutsideTheKernelIsLookedForThere) {
     EXPECT_EQ(put("dh", 200).error().code, base::Errc::exists);
 }
 
+// They are made in the kernel when they serve, so the kernel has nothing to say against them.
+TEST_F(ForeignTest, ABackendThatWaitsOutsideTheKernelTakesNothingOver) {
+    ASSERT_TRUE(submit(*control, PatchService{"web", R"({"on-down": "remove"})", {}}).get());
+    model::Backend empty = backend("x", shared, 0), maint = backend("x", shared), drain = maint,
+                   spare = maint;
+    maint.admin = model::Admin::maint;
+    drain.admin = model::Admin::drain;
+    spare.backup = true;
+    for (const model::Backend& one : {empty, maint, drain, spare}) {
+        const auto done = submit(*control, PutBackend{"web", one, {}}).get();
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error().code, base::Errc::exists);
+        // Nor does it with one that is there and gets that address.
+        model::Backend moved = one;
+        moved.name = "b1";
+        EXPECT_EQ(submit(*control, PutBackend{"web", moved, Match{true, {}}}).get().error().code,
+                  base::Errc::exists);
+        model::Config config = now();
+        config.services[1].spec.pool.on_down = model::OnDown::remove;
+        config.services[1].backends.push_back(one);
+        expect_refused(put(config));
+        ASSERT_TRUE(look(*control));
+        EXPECT_EQ(foreign_weight(), 33);
+    }
+    // Who asks for it has it.
+    ASSERT_TRUE(submit(*control, PutBackend{"web", maint, {}, true}).get());
+    EXPECT_EQ(foreign_weight(), 0);
+}
+
 TEST_F(ForeignTest, ServicesThatExchangeTheirKeysTakeNothingOver) {
     model::Config config = now();
     std::swap(config.services[0].spec.key, config.services[1].spec.key);
@@ -192,8 +222,12 @@ struct ForeignMeanwhileTest : testing::Test {
     // Changes it while somebody else does something to the table.
     template <class Meanwhile>
     base::Result<Outcome> put(const model::Config& config, Meanwhile&& meanwhile) {
+        return run(PutConfig{config, {}, true}, meanwhile);
+    }
+    template <class Meanwhile>
+    base::Result<Outcome> run(Change change, Meanwhile&& meanwhile) {
         disk.hold();
-        Answer answer = submit(*control, PutConfig{config, {}, true});
+        Answer answer = submit(*control, std::move(change));
         for (int i = 0; i < 20'000 && disk.queued() == 0; ++i)
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         EXPECT_EQ(disk.queued(), 1U);
@@ -237,9 +271,62 @@ TEST_F(ForeignMeanwhileTest, SoIsADestinationInAServiceOfOurs) {
     EXPECT_EQ(std::ranges::find(dests, *base::Endpoint::parse(shared), &ipvs::DestRecord::address)->weight,
               33U);
     EXPECT_EQ((*control->snapshot()->services.find("web"))->backends.size(), 1U);
+    // Nor is it by one that nothing is made of.
+    config.services[0].spec.pool.on_down = model::OnDown::remove;
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(key(vip1), *base::Endpoint::parse(shared))}).back());
+    config.services[0].backends.pop_back();
+    ASSERT_TRUE(put(config, [] {}));
+    model::Backend spare = backend("b2", shared);
+    spare.backup = true;
+    const auto one = run(PutBackend{"web", spare, {}}, [&] {
+        const auto record = reconcile::dest_record(backend("", shared), 33);
+        EXPECT_TRUE(table.apply(std::vector{Op::add(key(vip1), record)}).back());
+    });
+    ASSERT_FALSE(one);
+    EXPECT_EQ(one.error().code, base::Errc::exists);
+    EXPECT_EQ(disk.written.back().drop_backends, (std::vector<store::BackendName>{{"web", "b2"}}));
+    ASSERT_TRUE(look(*control));
+    EXPECT_EQ(table.dests(key(vip1))->size(), 2U);
+    config.services[0].backends.push_back(backend("b2", shared));
     // Once it is gone the same is good.
     EXPECT_TRUE(table.apply(std::vector{Op::remove(key(vip1), *base::Endpoint::parse(shared))}).back());
     EXPECT_TRUE(put(config, [] {}));
+}
+
+// A row is a claim: one that is killed before it is taken back makes the next start take over what is there.
+TEST_F(ForeignMeanwhileTest, NoRowIsWrittenForADestinationOfSomebodyElseInAServiceOfFew) {
+    model::Config config;
+    config.services.push_back({service("web", vip1), {backend("b1", "10.1.0.1:80")}});
+    ASSERT_TRUE(put(config, [] {}));
+    const auto record = reconcile::dest_record(backend("", shared), 33);
+    ASSERT_TRUE(table.apply(std::vector{Op::add(key(vip1), record)}).back());
+    const size_t writes = disk.writes();
+    EXPECT_EQ(submit(*control, PutBackend{"web", backend("b2", shared), {}}).get().error().code,
+              base::Errc::exists);
+    EXPECT_EQ(disk.writes(), writes);
+}
+
+TEST(ForeignMany, AReadingForEachNewBackendDoesNotGrowWithItsService) {
+    ipvs::MemoryDriver table;
+    Disk disk;
+    std::atomic<size_t> asked{0};
+    plugin::Registry registry;
+    registry.load({GORB_PLUGINS});
+    Options options;
+    options.reconcile_period_ns = 0;
+    Control control(std::make_unique<CountingTable>(table, asked), nullptr, registry, options,
+                    std::make_unique<FakeDatabase>(disk));
+    ASSERT_TRUE(control.start());
+    ASSERT_TRUE(submit(control, PutService{service("web", vip1), {}}).get());
+    const auto put = [&](int n) {
+        const std::string number = std::to_string(n);
+        return submit(control, PutBackend{"web", backend("b" + number, "10.1.0." + number + ":80"), {}})
+            .get();
+    };
+    for (int n = 1; n <= 64; ++n) ASSERT_TRUE(put(n));
+    asked = 0;
+    for (int n = 65; n <= 100; ++n) ASSERT_TRUE(put(n));
+    EXPECT_EQ(asked, 0U);
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ struct LeavingTest : testing::Test {
         for (int n = 1; n <= backends; ++n) connections(n, 1);
     }
     void connections(int n, uint32_t active) {
-        ASSERT_TRUE(table->set_counters(reconcile::kernel_key(service().key), backend(n).address, active, 0));
+        ASSERT_TRUE(
+            table->set_counters(reconcile::kernel_key(service().key), backend(n).address, {active, 0}));
     }
     base::Result<Outcome> run(Change change) { return submit(*control, std::move(change)).get(); }
     // Until `what` holds, while the control's time goes on.
@@ -102,7 +103,7 @@ struct LeavingTest : testing::Test {
             ops.push_back(ipvs::Op::add(record.key, reconcile::dest_record(row.spec, 0)));
         for (const base::Status& status : table->apply(ops)) ASSERT_TRUE(status);
         for (const auto& row : disk.content.services[0].backends)
-            ASSERT_TRUE(table->set_counters(record.key, row.spec.address, 1, 0));
+            ASSERT_TRUE(table->set_counters(record.key, row.spec.address, {1, 0}));
         SetUp();
     }
     // The backends of web that were written last are what the next start finds.

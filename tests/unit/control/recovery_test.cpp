@@ -21,13 +21,11 @@ struct RecoveryTest : testing::Test {
     reconcile::Applier applier{driver, clock};
     Slots slots;
     std::map<model::BackendId, double> ratios;
-    Weights weights{slots,
-                    {&applier, &clock, [](const model::Service& s) { return reconcile::service_record(s); },
-                     [this](model::BackendId id) {
-                         health::View view;
-                         view.ratio = ratio(id);
-                         return std::optional(view);
-                     }}};
+    Weights weights{slots, {&applier, &clock, [this](model::BackendId id) {
+                                health::View view;
+                                view.ratio = ratio(id);
+                                return std::optional(view);
+                            }}};
     model::Service service;
     model::SnapshotPtr now;
 

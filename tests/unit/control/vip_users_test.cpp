@@ -57,15 +57,24 @@ const base::Ip vip = *base::Ip::parse("10.0.0.1");
 struct VipUsersTest : testing::Test {
     Interface interface;
     std::set<base::Ip> noted;
-    VipUsers users{std::make_unique<FakeTable>(interface), [this](const base::Ip& address, bool added) {
+    base::Result<std::set<base::Ip>> served;  // by virtual services of the kernel
+    VipUsers users{std::make_unique<FakeTable>(interface),
+                   [this](const base::Ip& address, bool added) {
                        added ? void(noted.insert(address)) : void(noted.erase(address));
-                   }};
+                   },
+                   {},
+                   [this] { return served; }};
 
     // As a change notes it, before anything else is done.
     void note(const base::Ip& address) {
         ASSERT_EQ(users.missing({address}), std::vector{address});
         noted.insert(address);
         users.intend({address});
+    }
+    // As a change does, and what follows in the same turn.
+    void release(const base::Ip& address) {
+        users.release(address);
+        users.look(users.next());
     }
 };
 
@@ -84,7 +93,7 @@ TEST_F(VipUsersTest, OneThatSomebodyRemovedIsLostOnceAndCanBePutBack) {
     EXPECT_TRUE(noted.contains(vip));
     interface.has.clear();
     EXPECT_EQ(users.lost(), std::vector{vip});
-    users.release(vip);
+    release(vip);
     EXPECT_FALSE(noted.contains(vip));
 }
 
@@ -172,9 +181,9 @@ TEST_F(VipUsersTest, OnesThatAnEarlierRunAddedToAnotherInterfaceAreMoved) {
     ASSERT_TRUE(users.acquire({hosts}).front());
     EXPECT_EQ(interface.has, (std::set{vip, unused}));
     users.release_unused();
-    users.release(hosts);
+    release(hosts);
     EXPECT_EQ(interface.has, std::set{vip});
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.empty());
     EXPECT_EQ(interface.others, std::set{hosts});
     EXPECT_TRUE(noted.empty());
@@ -193,7 +202,7 @@ TEST_F(VipUsersTest, OneThatIsNotedGoesWithItsLastService) {
     note(vip);
     ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(noted.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.empty());
     EXPECT_TRUE(noted.empty());
 }
@@ -212,7 +221,7 @@ TEST_F(VipUsersTest, OneThatIsNotedAndAddedLaterStaysNotedUntilThen) {
     EXPECT_TRUE(noted.contains(vip));
     interface.refuses = false;
     users.look(users.next());
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.empty());
     EXPECT_TRUE(noted.empty());
 }
@@ -222,7 +231,7 @@ TEST_F(VipUsersTest, OneThatTheHostGetsInTheMeantimeIsTheHosts) {
     interface.has.insert(vip);
     ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(noted.empty());
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
 }
 
@@ -230,9 +239,9 @@ TEST_F(VipUsersTest, TheFirstServiceAddsAndTheLastRemoves) {
     ASSERT_TRUE(users.acquire({vip}).front());
     ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(noted.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_FALSE(interface.has.contains(vip));
     EXPECT_FALSE(noted.contains(vip));
 }
@@ -241,7 +250,7 @@ TEST_F(VipUsersTest, WhatTheHostHasAlreadyStays) {
     interface.has.insert(vip);
     ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_FALSE(noted.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
 }
 
@@ -267,7 +276,7 @@ TEST_F(VipUsersTest, WhatAServiceThatIsThereMissesIsTriedAgain) {
     users.look(users.next());
     EXPECT_EQ(users.next(), 0U);
     EXPECT_TRUE(interface.has.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_FALSE(interface.has.contains(vip));
 }
 
@@ -277,9 +286,9 @@ TEST_F(VipUsersTest, AServiceForWhichItCouldNotBeAddedIsAUserAllTheSame) {
     interface.refuses = false;
     ASSERT_TRUE(users.acquire({vip}).front());
     EXPECT_TRUE(interface.has.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_FALSE(interface.has.contains(vip));
 }
 
@@ -290,7 +299,7 @@ TEST_F(VipUsersTest, OneOfAnEarlierRunIsUsedAgainOrReleased) {
     ASSERT_TRUE(users.acquire({vip}).front());
     users.release_unused();
     EXPECT_EQ(interface.has, std::set<base::Ip>{vip});
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.empty());
 }
 
@@ -303,7 +312,7 @@ TEST_F(VipUsersTest, OneOfAnEarlierRunThatIsWantedIsNotReleasedWhateverTheInterf
     EXPECT_TRUE(interface.has.contains(vip));
     interface.refuses = false;
     users.look(users.next());
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.empty());
 }
 
@@ -312,7 +321,7 @@ TEST_F(VipUsersTest, OneThatCouldNotBeRemovedIsRemovedLater) {
     note(vip);
     ASSERT_TRUE(users.acquire({vip}).front());
     interface.refuses = true;
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(noted.contains(vip));
     users.look(0);
     ASSERT_NE(users.next(), 0U);
@@ -330,13 +339,13 @@ TEST_F(VipUsersTest, OneThatCouldNotBeRemovedAndIsWantedAgainGoesWithItsLastServ
     note(vip);
     ASSERT_TRUE(users.acquire({vip}).front());
     interface.refuses = true;
-    users.release(vip);
+    release(vip);
     interface.refuses = false;
     EXPECT_TRUE(users.missing({vip}).empty());
     ASSERT_TRUE(users.acquire({vip}).front());
     users.look(users.next());
     EXPECT_TRUE(interface.has.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.empty());
     EXPECT_TRUE(noted.empty());
 }
@@ -356,7 +365,7 @@ TEST_F(VipUsersTest, OneThatAChangeCountsOnDoesNotGoWhileThatIsWritten) {
     users.expect({});
     users.look(users.next());
     EXPECT_TRUE(interface.has.contains(vip));
-    users.release(vip);
+    release(vip);
     EXPECT_TRUE(interface.has.empty());
     EXPECT_TRUE(noted.empty());
 }
@@ -372,6 +381,38 @@ TEST_F(VipUsersTest, OneThatAChangeCountedOnGoesWhenTheChangeIsRefused) {
     EXPECT_TRUE(interface.has.empty());
     EXPECT_TRUE(noted.empty());
     EXPECT_EQ(users.next(), 0U);
+}
+
+// Those of gorb's have gone before.
+TEST_F(VipUsersTest, OneThatAServiceOfSomebodyElseHasStaysUntilThatIsGone) {
+    note(vip);
+    ASSERT_TRUE(users.acquire({vip}).front());
+    served = std::set{vip};
+    testing::internal::CaptureStderr();
+    release(vip);
+    users.look(users.next());
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find("VIP stays"), std::string::npos);
+    EXPECT_EQ(log.find("VIP stays"), log.rfind("VIP stays")) << "told once";
+    EXPECT_TRUE(interface.has.contains(vip));
+    EXPECT_TRUE(noted.contains(vip));
+    served = base::fail(base::Errc::unavailable, "it can not be read");
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.contains(vip));
+    served = std::set<base::Ip>{};
+    ASSERT_GT(users.next(), 1U);
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.empty());
+    EXPECT_TRUE(noted.empty());
+    EXPECT_EQ(users.next(), 0U);
+}
+
+TEST_F(VipUsersTest, AtTheEndToo) {
+    ASSERT_TRUE(users.acquire({vip}).front());
+    served = std::set{vip};
+    users.release_all({});
+    EXPECT_TRUE(interface.has.contains(vip));
+    EXPECT_TRUE(noted.contains(vip));
 }
 
 }  // namespace

@@ -276,6 +276,42 @@ TEST_F(VipsTest, WithReleaseOnExitThoseOfServicesThatStayDoAndAreStillNoted) {
     EXPECT_FALSE(noted_at_the_end("10.0.0.3"));
 }
 
+TEST_F(VipsTest, OneThatAServiceOfSomebodyElseHasOutlivesThoseOfGorbs) {
+    Options options;
+    options.release_on_exit = true;
+    start(options);
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    ipvs::ServiceRecord foreign;
+    foreign.key = key("10.0.0.1:443");
+    foreign.scheduler = "rr";
+    foreign.netmask = 32;
+    ASSERT_TRUE(table.apply(std::vector{Op::add(foreign)}).front());
+    ASSERT_TRUE(run(DeleteService{"web", {}}));
+    EXPECT_TRUE(interface.has.contains(ip("10.0.0.1")));
+    // The end removes what is gorb's, and the next start what an end has left.
+    disk.content.vips = {ip("10.0.0.1")};
+    start(options);
+    EXPECT_TRUE(interface.has.contains(ip("10.0.0.1")));
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(foreign.key)}).front());
+    pass(60 * base::second);
+    EXPECT_TRUE(interface.has.empty());
+}
+
+// The kernel is asked once for all, when they have gone from it.
+TEST_F(VipsTest, ThoseOfManyServicesGoWithThem) {
+    start();
+    model::Config config;
+    for (int n = 1; n <= 9; ++n)
+        config.services.push_back(
+            {service("s" + std::to_string(n), "10.0.0." + std::to_string(n) + ":80"), {}});
+    ASSERT_TRUE(run(PutConfig{config, {}, true}));
+    EXPECT_EQ(interface.has.size(), 9U);
+    testing::internal::CaptureStderr();
+    ASSERT_TRUE(run(PutConfig{{}, {}, true}));
+    EXPECT_EQ(testing::internal::GetCapturedStderr().find("VIP stays"), std::string::npos);
+    EXPECT_TRUE(interface.has.empty());
+}
+
 TEST_F(VipsTest, ARoundPutsBackWhatSomebodyRemoved) {
     start();
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));

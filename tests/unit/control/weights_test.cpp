@@ -31,8 +31,7 @@ struct WeightsTest : testing::Test {
     reconcile::Applier applier{driver, clock};
     Slots slots;
     Weights weights{slots,
-                    {&applier, &clock, [](const model::Service& s) { return reconcile::service_record(s); },
-                     [](model::BackendId) { return std::optional<health::View>(); }}};
+                    {&applier, &clock, [](model::BackendId) { return std::optional<health::View>(); }}};
     store::Builder builder;
     model::SnapshotPtr now;
 

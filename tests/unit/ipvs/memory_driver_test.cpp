@@ -81,12 +81,13 @@ TEST(MemoryDriver, CountersAreTheTablesOwn) {
     d.active = 77;
     ASSERT_TRUE(all_ok(driver.apply(std::vector{Op::add(service_of(key)), Op::add(key, d)})));
     EXPECT_EQ(driver.dests(key)->front().active, 0U);
-    EXPECT_FALSE(driver.set_counters(key, at("10.1.0.2:80"), 1, 1));
-    ASSERT_TRUE(driver.set_counters(key, d.address, 3, 5, {9, 8, 7, 6, 5}));
+    EXPECT_FALSE(driver.set_counters(key, at("10.1.0.2:80"), {1, 1}));
+    ASSERT_TRUE(driver.set_counters(key, d.address, {3, 5, 2}, {9, 8, 7, 6, 5}));
     ASSERT_TRUE(all_ok(driver.apply(std::vector{Op::edit(key, dest_of("10.1.0.1:80", 0))})));
     const DestRecord now = driver.dests(key)->front();
     EXPECT_EQ(now.active, 3U);
     EXPECT_EQ(now.inactive, 5U);
+    EXPECT_EQ(now.persistent, 2U);
     EXPECT_EQ(now.stats, (Stats{9, 8, 7, 6, 5}));
     EXPECT_EQ(now.weight, 0U);
 }

@@ -106,6 +106,7 @@ TEST(Ipvsadm, WhatGorbHasNoWordForIsSaidWithItsLine) {
         {"-A --sctp-service 10.0.0.1:80 -s rr\n", "SCTP"},
         {"-A -u 10.0.0.1:5060 -s rr -p 60 --pe sip\n", "persistence engine"},
         {"-A -u 10.0.0.1:53 -s rr -o\n", "one-packet"},
+        {"-A -t 10.0.0.2:80 -s none\n", "every new connection"},
         {"-A -t 10.0.0.2:80 -s wrr -b flag-3\n", "-b must be of"},
         {"-a -t 10.0.0.1:80 -r 10.1.0.1:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum\n", "\"gue\""},
         {"-a -t 10.0.0.1:80 -r 10.1.0.1:80 -l -w 1\n", "this very host"},

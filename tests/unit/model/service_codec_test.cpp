@@ -32,6 +32,17 @@ TEST(ReadService, TheSpecificationsPlaceholdersAreFaultsThatNameTheChoice) {
     EXPECT_EQ(faults.size(), 2U);
 }
 
+// The kernel takes it, and the service refuses every connection.
+TEST(ReadService, NoneIsNoMethodButOfAServiceThatIsStored) {
+    EXPECT_NE(faults_of(service(with_key(R"("method": "None")"))).at("/method").find("every new connection"),
+              std::string::npos);
+    const Service now = service(with_key("")).value();
+    EXPECT_EQ(faults_of(patch_service(now, R"({"method": "none"})")).count("/method"), 1U);
+    const auto stored = read_service_settings(now.key, R"({"method": "none"})");
+    ASSERT_TRUE(stored);
+    EXPECT_EQ(patch_service(*stored, R"({"method": "rr"})")->scheduler, "rr");
+}
+
 TEST(ReadService, WhatIsLeftOutHasItsDefault) {
     const auto v4 = service(with_key(""));
     ASSERT_TRUE(v4);

@@ -72,7 +72,7 @@ TEST_F(ApplierTest, RemovalsWaitForEverythingToBeMade) {
     EXPECT_TRUE(*driver.service(web().key));
 }
 
-TEST_F(ApplierTest, AnAdoptedServiceKeepsWhatTheDesiredStateHasNoWordFor) {
+TEST_F(ApplierTest, AnAdoptedServiceIsWrittenWhole) {
     auto found = web();
     found.scheduler = "rr";
     found.flags = IP_VS_SVC_F_ONEPACKET;
@@ -83,7 +83,7 @@ TEST_F(ApplierTest, AnAdoptedServiceKeepsWhatTheDesiredStateHasNoWordFor) {
     ASSERT_TRUE(apply(adopting({Op::add(wanted)})));
     auto now = **driver.service(wanted.key);
     EXPECT_EQ(now.scheduler, "wrr");
-    EXPECT_EQ(now.flags, static_cast<uint32_t>(IP_VS_SVC_F_ONEPACKET));
+    EXPECT_EQ(now.flags, 0U);
 }
 
 TEST_F(ApplierTest, ARefusedTransactionGivesAnAdoptedEntryItsSettingsBack) {
@@ -106,19 +106,6 @@ TEST_F(ApplierTest, AnAdoptedDestinationKeepsItsWeightUpToTheLimit) {
     ASSERT_TRUE(one && two);
     EXPECT_EQ(one->dests.at(0).weight, 100U);
     EXPECT_EQ(two->dests.at(0).weight, 30U);
-}
-
-TEST_F(ApplierTest, AnAdoptedTunnelKeepsItsEncapsulation) {
-    auto found = dest("10.1.0.1:80", 1);
-    found.forwarding = IP_VS_CONN_F_TUNNEL;
-    found.tunnel_type = 1;
-    found.tunnel_port = 6080;
-    ASSERT_TRUE(driver.apply(std::vector{Op::add(web()), Op::add(web().key, found)}).back());
-    auto wanted = dest("10.1.0.1:80", 5);
-    wanted.forwarding = IP_VS_CONN_F_TUNNEL;
-    ASSERT_TRUE(apply(adopting({add(web(), wanted)})));
-    EXPECT_EQ(dests(web()).at(0).tunnel_port, 6080);
-    EXPECT_EQ(dests(web()).at(0).weight, 5U);
 }
 
 TEST_F(ApplierTest, AnEditPutsBackWhatSomebodyRemoved) {

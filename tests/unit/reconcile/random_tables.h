@@ -123,7 +123,7 @@ class RandomTables {
         }
         for (const auto& [key, service] : table) {
             for (const auto& one : service.dests) {
-                if (chance(30)) driver.set_counters(key, one.first, 3, 4, {1, 2, 3, 4, 5});
+                if (chance(30)) driver.set_counters(key, one.first, {3, 4}, {1, 2, 3, 4, 5});
             }
         }
     }

@@ -15,7 +15,7 @@ using testing::Not;
 struct DrainTest : KernelTest {
     void connections(int backend, uint32_t active) {
         const auto address = *base::Endpoint::parse("10.1.0." + std::to_string(backend) + ":8080");
-        ASSERT_TRUE(driver->set_counters(key_of("10.0.0.1:80"), address, active, 0));
+        ASSERT_TRUE(driver->set_counters(key_of("10.0.0.1:80"), address, {active, 0}));
     }
     void wait_until_gone(const std::string& target) {
         wait_for(target, [](const Json& j) { return j.has("error"); });

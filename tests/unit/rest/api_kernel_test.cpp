@@ -34,6 +34,22 @@ TEST_F(KernelTest, EveryEntryHasItsOwner) {
     EXPECT_EQ(kernel["differences"].size(), 0U);
 }
 
+TEST_F(KernelTest, AMarkIsShownWithItsFamily) {
+    for (const auto family : {base::Ip::Family::v4, base::Ip::Family::v6}) {
+        ipvs::ServiceRecord record;
+        record.key.family = family;
+        record.key.fwmark = 7;
+        record.scheduler = "wrr";
+        record.netmask = family == base::Ip::Family::v6 ? 128 : 32;
+        apply(ipvs::Op::add(record));
+    }
+    const Json kernel = json(get("/kernel"));
+    ASSERT_EQ(kernel["services"].size(), 2U);
+    EXPECT_EQ(kernel["services"].at(0)["family"], "ipv4");
+    EXPECT_EQ(kernel["services"].at(1)["family"], "ipv6");
+    EXPECT_EQ(kernel["services"].at(1)["fwmark"], 7);
+}
+
 TEST_F(KernelTest, WhatTheKernelDoesNotLetGoIsLeavingUntilItIsGone) {
     make_web_up(2);
     driver->set_hook(
@@ -212,6 +228,15 @@ TEST_F(KernelTest, AForeignServiceIsAdoptedWithItsDestinations) {
     EXPECT_EQ(owners(), (Owners{{"10.0.0.1:80", "gorb tcp-10.0.0.1-80"},
                                 {"10.1.0.1:8080", "gorb 10.1.0.1-8080"},
                                 {"10.1.0.2:8080", "gorb 10.1.0.2-8080"}}));
+}
+
+TEST_F(KernelTest, WhatAnAdoptionChangesAboutWhereClientsGoIsNoted) {
+    make_foreign("10.0.0.1:80", "sh");
+    make_foreign("10.0.0.1:80", "10.1.0.1:8080", 100);
+    make_foreign("10.0.0.1:80", "10.1.0.2:8080", 100);
+    const auto adopted = call("POST", "/kernel/adopt", R"({"address":"10.0.0.1","port":80})");
+    ASSERT_EQ(adopted.status, 200) << adopted.body;
+    EXPECT_THAT(json(adopted)["note"].text(), HasSubstr("divided"));
 }
 
 TEST_F(KernelTest, AnAdoptedServiceHasTheNameAndThePulseThatAreGiven) {

@@ -80,7 +80,7 @@ TEST_F(ApiPolicyTest, WhatIsUpByNowIsNoReasonForTheWeightThatHasNotFollowed) {
 TEST_F(ApiPolicyTest, ADrainShowsWhatIsLeftAndSaysWhenItIsFinished) {
     make_web(1);
     wait_weight(1, 100);
-    driver->set_counters(key(), address(1), 3, 2);
+    driver->set_counters(key(), address(1), {3, 2});
     patch(backend(1), R"({"admin":"drain"})");
     const auto open = json(wait_for(backend(1), [](const Json& j) { return j["drain"].has("active"); }));
     EXPECT_EQ(open["drain"]["active"], 3);
@@ -88,7 +88,7 @@ TEST_F(ApiPolicyTest, ADrainShowsWhatIsLeftAndSaysWhenItIsFinished) {
     EXPECT_EQ(open["drain"]["templates"], 0);
     EXPECT_EQ(open["drain"]["finished"], false);
     EXPECT_TRUE(open["drain"]["deadline"].is_null());
-    driver->set_counters(key(), address(1), 0, 0);
+    driver->set_counters(key(), address(1), {0, 0});
     const auto over =
         json(wait_for(backend(1), [](const Json& j) { return j["drain"]["finished"] == true; }));
     EXPECT_THAT(over["drain"]["finished_at"].text(), testing::EndsWith("Z"));
@@ -99,7 +99,7 @@ TEST_F(ApiPolicyTest, ADrainWithATimeoutBecomesMaintenanceOrTheBackendIsDeleted)
     make_web(2);
     wait_weight(1, 100);
     wait_weight(2, 100);
-    driver->set_counters(key(), address(1), 3, 0);  // never empty: the time-out ends it
+    driver->set_counters(key(), address(1), {3, 0});  // never empty: the time-out ends it
     patch(backend(1), R"({"admin":"drain","drain-timeout":"20ms"})");
     const auto out =
         json(wait_for(backend(1), [](const Json& j) { return j["options"]["admin"] == "maint"; }));

@@ -170,7 +170,7 @@ TEST_F(StoredTest, WhatCanNotBeStoredIsRefusedAndLeavesNoTrace) {
 TEST_F(StoredTest, AServiceThatWaitsForItsConnectionsStillDoesAfterARestart) {
     make_web(1);
     const auto key = reconcile::kernel_key({model::Protocol::tcp, *base::Endpoint::parse("10.0.0.1:80")});
-    ASSERT_TRUE(driver->set_counters(key, *base::Endpoint::parse("10.1.0.1:8080"), 3, 0));
+    ASSERT_TRUE(driver->set_counters(key, *base::Endpoint::parse("10.1.0.1:8080"), {3, 0}));
     ASSERT_EQ(call("DELETE", "/service/web?drain=1h").status, 202);
     restart();
     // The new table has no connections, so it goes.
