@@ -188,7 +188,9 @@ bool Detector::freeze(uint64_t now) {
                      " unrelated targets that were well stopped being so within " +
                      base::duration_text(base::Nanos(static_cast<int64_t>(
                          std::max<uint64_t>((now - suspicion_.since) / 1'000'000, 1) * 1'000'000))) +
-                     ": this machine itself seems to be ill";
+                     ": this machine itself seems to be ill. It goes on by itself; until then PATCH "
+                     R"({"admin": "maint"} takes a backend out at once, and "suspicion = false" in )"
+                     "gorb.ini turns this off";
     frozen_at_ = interval();
     calm_from_ = 0;
     return true;

@@ -42,9 +42,9 @@ class Detector {
     // A probe begins with the sign of the one that it takes over from, which ends after this, or with what is
     // known from before: so what is asked in another way, of many at once, is neither an end nor a beginning.
     void began(uint64_t host, Sign sign, uint64_t gap, uint64_t now);
-    // A probe's result is of another sign than the one before; Sign::none as `after`: the probe is gone.
-    // `host`: a hash of its address; `gap`: the longest from one regular check to the next, always the same
-    // for a probe. True: now() is another.
+    // A probe's result is of another sign than the one before; Sign::none as `after`: the probe is gone, or
+    // its result tells nothing. `host`: a hash of its address; `gap`: the longest from one regular check to
+    // the next, always the same for a probe. True: now() is another.
     bool turned(uint64_t host, Sign before, Sign after, uint64_t gap, uint64_t now);
     // Time has passed. True: now() is another. To be called some times in an interval while it is frozen.
     bool tick(uint64_t now);
