@@ -81,12 +81,11 @@ struct OutTest : testing::Test {
 TEST_F(OutTest, AStartLeavesTheConnectionsOfWhoIsInMaintenanceOrDrained) {
     const model::Backend maintained = one("1", model::Admin::maint), drained = one("2", model::Admin::drain);
     stored(maintained, store::Health::State::unknown);
-    stored(drained, store::Health::State::down);
+    stored(drained, store::Health::State::up);
     stored(one("3"), store::Health::State::down);
     stored(one("4"), store::Health::State::up);
-    has(maintained, 0);
-    has(drained, 0);
-    has(one("3"), 0);
+    stored(one("5", model::Admin::drain), store::Health::State::down);  // which are none any more
+    for (const char* n : {"1", "2", "3", "5"}) has(one(n), 0);
     start();
     EXPECT_EQ(weights(), "b1 0, b2 0, b4 100");
     control.reset();
