@@ -65,8 +65,11 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
             // What panic or max-down alone has given it does not make it one that is up. Panic gives it to
             // whom nothing is known of as well; what max-down has given it keeps.
             const bool by_panic = slot.decision.cause == health::Cause::panic;
+            // A backup that stands by and is up has no weight, and is up all the same.
+            const bool stands_by = slot.decision.cause == health::Cause::standby;
             if (slot.member.state != health::State::unknown) {
                 slot.member.before = slot.present && !by_panic ? slot.weight : 0;
+                if (stands_by && slot.member.state == health::State::up) slot.member.before = spec.weight;
                 slot.member.lent = slot.decision.cause == health::Cause::kept;
             }
             slot.member.state = health::State::unknown;
@@ -101,7 +104,10 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
     const bool moves = !old || old->spec.address != spec.address;
     const Slot was = old ? *known.slot(id) : Slot{};
     Slot slot = slot_for(id, spec, old, was, known.now);
-    if (moves && step.adopt) slot.present = true;  // or it is seen when it is made
+    // It begins in the kernel, which so says whether it takes it, unless a weight of 0 would swallow clients.
+    // What is to be taken over is there, or it is seen when it is made.
+    const bool ready = spec.admin == model::Admin::ready;
+    if (moves && (step.adopt || (ready && !model::absent_at_zero(service)))) slot.present = true;
     slot.decision = known.decide(service, slot);
     slot.present = slot.decision.present;
     ipvs::DestRecord record = reconcile::dest_record(spec, slot.decision.effective);

@@ -42,7 +42,7 @@ bool recalls(const model::Service& service, health::Member member, uint64_t now)
     if (member.back_since == 0 || service.pool.recovery != model::Recovery::history) return false;
     member.admin = model::Admin::ready;
     member.backup = member.held = false;
-    member.configured = std::max<uint32_t>(1, member.configured);
+    member.configured = 100;  // a weight that shows it
     return health::decide(service, {}, member, now).cause == health::Cause::history;
 }
 
@@ -248,13 +248,13 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
         tally.add(slot->counted);
     });
 
-    const auto kept = kept_.find(service.name);
-    const bool known = kept != kept_.end();
-    const bool was_met = known && kept->second.assessment.quorum_met;
-    const health::Assessment pool = health::assess(service, members, known ? &was_met : nullptr);
-    const std::optional<Pool> before = this->pool(service.name);
-    kept_[service.name] = {pool, tally};
-    tell(service, before, pool);
+    const auto [place, fresh] = kept_.try_emplace(service.name);
+    Kept& kept = place->second;
+    const bool was_met = kept.assessment.quorum_met;
+    const health::Assessment pool = health::assess(service, members, fresh ? nullptr : &was_met);
+    kept.assessment = pool;
+    kept.tally = tally;
+    tell(service, this->pool(service.name), kept, entry.backends.empty() || tally.waits());
 
     uint64_t step = 0;
     for (size_t i = 0; i < slots.size(); ++i) {
@@ -289,7 +289,8 @@ bool Weights::reassess_few(const model::Service& service, const std::vector<mode
     const health::Assessment pool = health::assess(service, kept->second.tally, &was.quorum_met);
     if (pool.quorum_met != was.quorum_met || pool.panic != was.panic) return false;
     kept->second.assessment = pool;
-    if (!(pool == was)) tell(service, this->pool(service.name), pool);
+    if (!(pool == was) || !kept->second.said)
+        tell(service, this->pool(service.name), kept->second, kept->second.tally.waits());
     for (Slot* slot : batch.few) {
         const uint64_t at = give(service, pool, *slot, batch.now, &batch);
         if (at == 0) continue;
@@ -384,14 +385,16 @@ void Weights::refused(Slot& slot, const base::Error& error, uint64_t now) {
     });
 }
 
-// Publishes what the service is as a whole, and says in the log what has changed about it.
-void Weights::tell(const model::Service& service, const std::optional<Pool>& before,
-                   const health::Assessment& after) {
-    const bool first = !before;
+// Publishes what the service is as a whole, and says in the log what has changed about it. Of one that is new
+// it is no news that it is up; nor that it is not, while it `waits` for what its checks say.
+void Weights::tell(const model::Service& service, const std::optional<Pool>& before, Kept& kept, bool waits) {
+    const health::Assessment& after = kept.assessment;
+    const bool first = !before, up = after.state == health::PoolState::up;
     const bool changed = first || before->assessment.state != after.state;
+    const bool news = (changed && !first) || (!kept.said && !up && !waits);
+    kept.said = kept.said || news || up;
     const Pool pool{after, changed ? ports_.clock->wall() : before->since_wall};
     published_.with([&](auto& map) { map[service.name] = pool; });
-    if (first) return;
     // What is worse is not hidden by thousands that come up at a start.
     const auto say = [&](base::LogLevel level, std::string_view message) {
         if (!base::log_wants(level)) return;
@@ -408,15 +411,13 @@ void Weights::tell(const model::Service& service, const std::optional<Pool>& bef
                       "has it of each");
         });
     };
-    if (changed) {
-        const bool up = after.state == health::PoolState::up;
+    if (news) {
         say(up ? base::LogLevel::info : base::LogLevel::warning,
             "virtual service is " + std::string(health::pool_state_text(after.state)));
     }
-    if (before->assessment.panic != after.panic) {
-        say(base::LogLevel::warning, after.panic
-                                         ? "too few backends are up: all of them serve"
-                                         : "enough backends are up again: those that are down stop serving");
+    if (after.panic != (before && before->assessment.panic)) {
+        say(base::LogLevel::warning, after.panic ? "too few backends are up: all of them serve"
+                                                 : "panic is over: backends that are down stop serving");
     }
 }
 

@@ -87,6 +87,7 @@ class Weights {
     struct Kept {
         health::Assessment assessment;
         health::Headcount tally;  // of what its slots are counted as
+        bool said = false;        // the log has its state, or that is no news
     };
     struct Marks {
         bool all = false;
@@ -104,8 +105,7 @@ class Weights {
     uint64_t give(const model::Service& service, const health::Assessment& pool, Slot& slot, uint64_t now,
                   Batch* batch);
     void want(const model::Service& service, Slot& slot, Batch& batch);
-    void tell(const model::Service& service, const std::optional<Pool>& before,
-              const health::Assessment& after);
+    void tell(const model::Service& service, const std::optional<Pool>& before, Kept& kept, bool waits);
     void apply(Changes& changes, Batch& batch);
     void applied(base::LogLevel level, const model::Service& service, const Slot& slot, uint64_t now);
     void refused(Slot& slot, const base::Error& error, uint64_t now);

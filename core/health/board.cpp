@@ -295,6 +295,7 @@ std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
     for (const Ref& ref : *r) {
         const CheckView& check = v.checks.emplace_back(lane(ref).view(ref.slot, now));
         sum.add({check.state, check.share, check.ratio, check.since_wall, check.taken_over});
+        v.trouble |= check.trouble;
         if (v.warning.empty() && !check.warning.empty()) v.warning = said(*r, check, check.warning);
     }
     v.ratio = sum.ratio;

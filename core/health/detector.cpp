@@ -5,9 +5,12 @@
 
 namespace gorb::health {
 
+uint32_t Detector::in_ticks(uint64_t gap) {
+    return static_cast<uint32_t>(std::min<uint64_t>((gap + tick_ns - 1) / tick_ns, UINT32_MAX));
+}
+
 uint64_t Detector::interval() const {
-    if (probes_ == 0) return 10 * tick_ns;
-    return std::max<uint64_t>(static_cast<uint64_t>(intervals_ / static_cast<double>(probes_)), 10 * tick_ns);
+    return std::max<uint64_t>(gaps_.value(), 10) * tick_ns;
 }
 
 uint32_t Detector::host_of(uint64_t hash) {
@@ -24,6 +27,44 @@ uint32_t Detector::host_of(uint64_t hash) {
     hosts_[index].hash = hash;
     table_.insert(short_hash, index);
     return index;
+}
+
+void Detector::enter(uint32_t index, uint64_t gap_ns) {
+    Host& host = hosts_[index];
+    const uint32_t gap = in_ticks(gap_ns);
+    ++probes_;
+    if (host.probes++ == 0) {
+        host.gap = gap;
+        host.of_gap = 1;
+        gaps_.add(gap);
+    } else if (gap == host.gap) {
+        ++host.of_gap;
+    } else if (gap > host.gap) {
+        ++longer_[{index, gap}];
+    } else {
+        longer_[{index, host.gap}] = std::exchange(host.of_gap, 1);
+        gaps_.remove(std::exchange(host.gap, gap));
+        gaps_.add(gap);
+    }
+}
+
+void Detector::leave(uint32_t index, uint64_t gap_ns) {
+    Host& host = hosts_[index];
+    const uint32_t gap = in_ticks(gap_ns);
+    --probes_;
+    --host.probes;
+    if (gap > host.gap) {
+        const auto it = longer_.find({index, gap});
+        if (--it->second == 0) longer_.erase(it);
+    } else if (--host.of_gap == 0) {
+        gaps_.remove(host.gap);
+        if (host.probes == 0) return;
+        const auto next = longer_.lower_bound({index, 0});
+        host.gap = next->first.second;
+        host.of_gap = next->second;
+        longer_.erase(next);
+        gaps_.add(host.gap);
+    }
 }
 
 void Detector::set(uint32_t index, Status status, uint64_t now) {
@@ -75,9 +116,7 @@ void Detector::began(uint64_t hash, Sign sign, uint64_t gap, uint64_t now) {
     if (sign == Sign::none) return;
     const uint32_t index = host_of(hash);
     Host& host = hosts_[index];
-    ++host.probes;
-    ++probes_;
-    intervals_ += static_cast<double>(gap);
+    enter(index, gap);
     if (sign == Sign::good) ++host.good;
     // As where one comes back: it goes on for one of those that turned newly, if there are any.
     if (sign == Sign::bad && host.bad) ++host.bad;
@@ -88,11 +127,7 @@ bool Detector::turned(uint64_t hash, Sign before, Sign after, uint64_t gap, uint
     if (before == after) return false;
     const uint32_t index = host_of(hash);
     Host& host = hosts_[index];
-    if (before == Sign::none) {
-        ++host.probes;
-        ++probes_;
-        intervals_ += static_cast<double>(gap);
-    }
+    if (before == Sign::none) enter(index, gap);
     if (before == Sign::good) --host.good;
     // Which of its probes turned is not known: those that did so newly are the ones that come back.
     if (before == Sign::bad && host.bad) --host.bad;
@@ -107,9 +142,8 @@ bool Detector::turned(uint64_t hash, Sign before, Sign after, uint64_t gap, uint
     }
     judge(index, now);
     if (after == Sign::none) {
-        --probes_;
-        intervals_ -= static_cast<double>(gap);
-        if (--host.probes == 0) {
+        leave(index, gap);
+        if (host.probes == 0) {
             set(index, Status::other, now);
             table_.erase(static_cast<uint32_t>(hash), index);
             free_.push_back(index);
@@ -154,7 +188,9 @@ bool Detector::freeze(uint64_t now) {
                      " unrelated targets that were well stopped being so within " +
                      base::duration_text(base::Nanos(static_cast<int64_t>(
                          std::max<uint64_t>((now - suspicion_.since) / 1'000'000, 1) * 1'000'000))) +
-                     ": this machine itself seems to be ill";
+                     ": this machine itself seems to be ill. It goes on by itself; until then PATCH "
+                     R"({"admin": "maint"} takes a backend out at once, and "suspicion = false" in )"
+                     "gorb.ini turns this off";
     frozen_at_ = interval();
     calm_from_ = 0;
     return true;

@@ -70,8 +70,20 @@ Engine::~Engine() = default;
 
 void Engine::put(const Target& target) {
     const model::BackendId id = target.id;
-    const Board::Effect effect = impl_->crew.board->put(target, impl_->clock->now(), impl_->clock->wall());
+    const uint64_t now = impl_->clock->now();
+    const Board::Effect effect = impl_->crew.board->put(target, now, impl_->clock->wall());
     if (effect.tell) impl_->crew.home(id).note(id);
+    // By a probe that others have already, or since one of its pulses is gone. What was known of it before it
+    // was put is no news.
+    if (!effect.state_changed() || effect.after == State::unknown || effect.after == target.known) return;
+    impl_->crew.state_lines.tell(now, effect, [&]() -> StateLines::Words {
+        const View view = read(id).value_or(View());
+        const size_t pulse = std::min(view.decides, target.pulses.size() - 1);
+        return {{target.service, target.backend},
+                model::checked_address(target.address, target.pulses[pulse]),
+                target.pulses[pulse].type,
+                view.because};
+    });
 }
 
 void Engine::remove(model::BackendId id) {

@@ -41,7 +41,8 @@ struct CheckView {
     // Why the state is what it is: "connection refused (3 failures in a row)", "" while unknown.
     std::string because;
     bool taken_over = false;  // it is from before its checks, which have not confirmed it yet
-    std::string warning;      // of the last result: what is fine yet and will not be for long
+    bool trouble = false;     // the last check could not be made: the state is as it was
+    std::string warning;  // that, with its reason; or of the last result, what is fine yet and not for long
     int32_t code = 0;
     uint64_t latency_ns = 0;
     int64_t last_wall = 0;  // wall ns of the last result
@@ -73,6 +74,7 @@ struct View {
     uint64_t uptime_ns = 0;         // since it is up; 0 while down or unknown
     uint64_t changes = 0;           // of this backend's state
     std::string warning;            // the first there is, "http: " in front when there are several checks
+    bool trouble = false;           // one of its checks could not be made
     std::vector<CheckView> checks;  // one for each pulse, in their order
     size_t decides = 0;             // which of them `because` is of
 };

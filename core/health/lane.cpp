@@ -24,20 +24,6 @@ const char* in_words(plugin::Verdict verdict) {
     return "the check could not be made";
 }
 
-void log_state(const Board::Names& names, const Probes::Aim& aim, const Board::Effect& effect,
-               const std::string& because) {
-    const bool up = effect.after == State::up;
-    const base::LogField fields[] = {{"service", names.service},
-                                     {"backend", names.backend},
-                                     {"address", aim.address.text()},
-                                     {"pulse", aim.spec.pulse.type},
-                                     {"from", std::string(state_text(effect.before))},
-                                     {"to", std::string(state_text(effect.after))},
-                                     {"reason", because}};
-    base::log(up ? base::LogLevel::info : base::LogLevel::warning, up ? "backend is up" : "backend is down",
-              fields);
-}
-
 void log_share(const Board::Names& names, const Probes::Aim& aim, const Board::Effect& effect,
                const std::string& reason) {
     base::log_info("backend asks for another share of its weight",
@@ -49,16 +35,17 @@ void log_share(const Board::Names& names, const Probes::Aim& aim, const Board::E
                     {"reason", reason}});
 }
 
-void log_trouble(const Board::Names& names, const Probes::Aim& aim, size_t shared, State state,
-                 const std::string& reason) {
-    base::log_warning("backend can not be checked, its state stays as it is",
-                      {{"service", names.service},
-                       {"backend", names.backend},
-                       {"address", aim.address.text()},
-                       {"pulse", aim.spec.pulse.type},
-                       {"backends", std::to_string(shared)},
-                       {"state", std::string(state_text(state))},
-                       {"reason", reason}});
+void log_trouble(const Board::Names& names, const Probes::Aim& aim, size_t shared,
+                 const Probes::Effect& effect, std::string_view reason) {
+    const base::LogField fields[] = {
+        {"service", names.service},           {"backend", names.backend},
+        {"address", aim.address.text()},      {"pulse", aim.spec.pulse.type},
+        {"backends", std::to_string(shared)}, {"state", std::string(state_text(effect.after))},
+        {"reason", std::string(reason)}};
+    base::log(effect.trouble ? base::LogLevel::warning : base::LogLevel::info,
+              effect.trouble ? "backend can not be checked, its state stays as it is"
+                             : "backend can be checked again",
+              fields);
 }
 
 }  // namespace
@@ -113,11 +100,15 @@ void Lane::take_commands() {
     arm();
 }
 
+void Lane::reach(Slot slot) {
+    if (slot < asked_.size()) return;
+    asked_.resize(slot + 1);
+    was_asked_.resize(slot + 1);
+    failure_reported_.resize(slot + 1);
+}
+
 void Lane::begin(Slot slot) {
-    if (slot >= asked_.size()) {
-        asked_.resize(slot + 1);
-        was_asked_.resize(slot + 1);
-    }
+    reach(slot);
     asked_[slot] = was_asked_[slot] = false;
     const Probes::Aim aim = probes_.aim(slot);
     const uint64_t now = loop_.now();
@@ -135,6 +126,7 @@ void Lane::end(Slot slot) {
                            loop_.now());
         watch_suspicion();
     }
+    failure_reported_[slot] = false;
     probes_.release(slot);
 }
 
@@ -246,6 +238,7 @@ void Lane::finish(Slot slot, const plugin::Report& report, uint64_t now) {
     result.latency_ns = report.latency_ns ? report.latency_ns : now - started;
     result.reason = report.detail.empty() ? std::string_view(in_words(report.verdict)) : report.detail;
     result.warning = report.warning;
+    result.reported = failure_reported_[slot];
     const Probes::Effect effect = probes_.record(slot, result, Scheduler::tick, started, now, wall(now));
     scheduler_.finish(slot, effect.due, now);
     tally_.ended(report.verdict);
@@ -264,23 +257,17 @@ void Lane::concern(Slot slot, const Probes::Effect& effect, const plugin::Report
     probes_.subscribers(slot, concerned_);
     if (concerned_.empty()) return;
     const Probes::Aim aim = probes_.aim(slot);
-    if (effect.trouble_began) {
-        const auto write = [&] {
-            log_trouble(crew_.board->names(concerned_.front()), aim, concerned_.size(), effect.after,
-                        report.detail.empty() ? in_words(report.verdict) : report.detail);
-        };
-        trouble_lines_.tell(now, write, [] {
-            base::log_warning(
-                "more backends can not be checked than are written out here: GET "
-                "/service/NAME?expand=backends has each");
-        });
-    }
+    if (effect.trouble_changed())
+        tell_trouble(aim, effect, report.detail.empty() ? in_words(report.verdict) : report.detail, now);
     for (const model::BackendId id : concerned_) {
         const auto changed = crew_.board->refresh(id, now, wall(now));
         if (!changed) continue;
         if (changed->tell) crew_.home(id).note(id);
         if (changed->state_changed()) {
-            tell_state(id, aim, *changed, now);
+            crew_.state_lines.tell(now, *changed, [&] {
+                return StateLines::Words{crew_.board->names(id), aim.address, aim.spec.pulse.type,
+                                         crew_.board->because(id, now)};
+            });
         } else if (changed->share != changed->share_before) {
             share_lines_.tell(
                 now, [&] { log_share(crew_.board->names(id), aim, *changed, report.detail); },
@@ -293,19 +280,25 @@ void Lane::concern(Slot slot, const Probes::Effect& effect, const plugin::Report
     }
 }
 
-void Lane::tell_state(model::BackendId id, const Probes::Aim& aim, const Board::Effect& effect,
-                      uint64_t now) {
-    const bool up = effect.after == State::up;
-    (up ? up_lines_ : down_lines_)
-        .tell(
-            now, [&] { log_state(crew_.board->names(id), aim, effect, crew_.board->because(id, now)); },
-            [&] {
-                base::log(up ? base::LogLevel::info : base::LogLevel::warning,
-                          up ? "more backends are up than are written out here: GET "
-                               "/service/NAME?expand=backends has each"
-                             : "more backends are down than are written out here: GET "
-                               "/service/NAME?expand=backends has each");
-            });
+// Of a probe that several backends share: of all of them at once.
+void Lane::tell_trouble(const Probes::Aim& aim, const Probes::Effect& effect, std::string_view reason,
+                        uint64_t now) {
+    const auto write = [&] {
+        log_trouble(crew_.board->names(concerned_.front()), aim, concerned_.size(), effect, reason);
+    };
+    if (effect.trouble) {
+        trouble_lines_.tell(now, write, [] {
+            base::log_warning(
+                "more backends can not be checked than are written out here: GET "
+                "/service/NAME?expand=backends has each");
+        });
+    } else {
+        well_lines_.tell(now, write, [] {
+            base::log_info(
+                "more backends can be checked again than are written out here: GET "
+                "/service/NAME?expand=backends has each");
+        });
+    }
 }
 
 void Lane::note(model::BackendId id) {
@@ -356,6 +349,8 @@ void Lane::push_here(model::BackendId id, const plugin::PushReport& report, cons
         // count.
         if (taken) {
             so_far.taken = true;
+            reach(ref.slot);
+            failure_reported_[ref.slot] = report.verdict == plugin::Verdict::fail;
         } else if (so_far.refused || so_far.refused.error().code == base::Errc::unsupported) {
             so_far.refused = taken;
         }

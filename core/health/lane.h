@@ -22,6 +22,7 @@
 #include "health/probes.h"
 #include "health/scheduler.h"
 #include "health/self_watch.h"
+#include "health/state_lines.h"
 #include "health/tally.h"
 
 namespace gorb::health {
@@ -35,6 +36,7 @@ struct Crew {
 
     const Engine::OnChanged on_changed;
     SelfWatch watch;
+    StateLines state_lines;
     std::vector<std::shared_ptr<Lane>> lanes;
     std::unique_ptr<Board> board;  // set before anything is put
 
@@ -70,6 +72,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
 
     void post(void (Lane::*what)());
     void take_commands();
+    void reach(Slot slot);
     void begin(Slot slot);
     void end(Slot slot);
 
@@ -81,7 +84,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
     void recheck(Slot slot);
     void finish(Slot slot, const plugin::Report& report, uint64_t now);
     void concern(Slot slot, const Probes::Effect& effect, const plugin::Report& report, uint64_t now);
-    void tell_state(model::BackendId id, const Probes::Aim& aim, const Board::Effect& effect, uint64_t now);
+    void tell_trouble(const Probes::Aim& aim, const Probes::Effect& effect, std::string_view reason,
+                      uint64_t now);
     template <class Fn>
     auto with_subject(Slot slot, Fn&& fn);
     // How far a report has come.
@@ -117,11 +121,11 @@ class Lane : public std::enable_shared_from_this<Lane> {
     std::vector<model::BackendId> concerned_;
     // By slot: a pulse asked for the check to come, and for the newest one.
     std::vector<bool> asked_, was_asked_;
-    base::LineLimit up_lines_{100}, down_lines_{100};  // a rack is thousands at once
-    base::LineLimit share_lines_{100};                 // an agent may say another one each time it is asked
+    std::vector<bool> failure_reported_;  // the same: the last report that it took is a failure
+    base::LineLimit share_lines_{100};    // an agent may say another one each time it is asked
     base::Guarded<std::vector<model::BackendId>> notes_;
     // Where something of ours runs short, checks find it and miss it in turns: that is no news each time.
-    base::LineLimit trouble_lines_{100};
+    base::LineLimit trouble_lines_{100}, well_lines_{100};
     io::TimerId timer_ = 0, suspicion_timer_ = 0;
     uint64_t armed_ = Scheduler::never;  // when timer_ fires
 };

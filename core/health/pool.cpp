@@ -44,7 +44,7 @@ uint32_t ramp_percent(const model::PoolPolicy& policy, uint64_t since, uint64_t 
 }
 
 bool is_out(const Assessment& pool, const Member& m) {
-    return std::pair(m.since, m.id) <= std::pair(pool.last_out_since, pool.last_out);
+    return m.unproven || std::pair(m.since, m.id) <= std::pair(pool.last_out_since, pool.last_out);
 }
 
 // Those that should serve now, and of which something is known: panic and max-down are about them.
@@ -55,16 +55,23 @@ size_t known(const Headcount& tally, const Assessment& a) {
     return serving(tally, a) + tally.primaries_down + (a.backups_serve() ? tally.backups_down : 0);
 }
 
-// Who of those that are down may go when only so many may: those that went first. Marks the last of them.
+// Who of those that are down may go when only so many may: those that went first. Marks the last of them. Who
+// is unproven has not been taken out of service, and is none of them.
 void limit_down(const model::PoolPolicy& policy, std::span<const Member> members, const Headcount& tally,
                 Assessment& a) {
     if (policy.max_down >= 100) return;
     std::vector<std::pair<uint64_t, model::BackendId>> down;
+    size_t of = known(tally, a);
     for (const Member& m : members) {
         const bool called = !m.backup || a.backups_serve();  // as known() has it
-        if (eligible(m) && called && m.state == State::down) down.emplace_back(m.since, m.id);
+        if (!eligible(m) || !called || m.state != State::down) continue;
+        if (m.unproven) {
+            --of;
+        } else {
+            down.emplace_back(m.since, m.id);
+        }
     }
-    const size_t allowed = known(tally, a) * policy.max_down / 100;
+    const size_t allowed = of * policy.max_down / 100;
     if (down.size() <= allowed) return;
     a.kept = static_cast<uint32_t>(down.size() - allowed);
     if (allowed == 0) {
@@ -198,10 +205,10 @@ Cause unhindered(const Assessment& pool) {
     const model::PoolPolicy& policy = service.pool;
     const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
     const bool absent_at_zero = model::absent_at_zero(service, traits);
-    // One that is out for being down stays so: back with a weight of 0 it would get the clients that its
-    // templates still bind to it.
+    // Who is down goes, whatever else is in the way of its weight, and stays out until it is up: with a
+    // weight of 0 it would get the clients that its templates bind to it.
     const bool removed = model::effective_on_down(service, traits) == model::OnDown::remove;
-    const bool stays_out = removed && m.out && m.state != State::up;
+    const bool stays_out = removed && (m.state == State::down || (m.out && m.state != State::up));
     Decision d;
     // Whatever else is in the way of its weight. In maintenance nobody asks.
     if (m.state != State::up && m.admin != Admin::maint) d.health = 0;
@@ -209,16 +216,16 @@ Cause unhindered(const Assessment& pool) {
         const bool asked = m.admin != Admin::ready;
         if (asked) d.admin = 0;
         d.cause = !asked ? Cause::zero : m.admin == Admin::drain ? Cause::drain : Cause::maint;
-        // One that served keeps its connections, at the price of the clients that are hashed to it; who is
+        // One that is there keeps its connections, at the price of the clients that are hashed to it; who is
         // out has none.
-        d.present = !stays_out && (!absent_at_zero || (serves(m) && !m.out && d.cause != Cause::maint));
+        d.present = !stays_out && (!absent_at_zero || (!m.out && d.cause != Cause::maint));
         return d;
     }
     const uint32_t whole = whole_weight(pool, m);
     if (m.backup && !pool.backups_serve()) {
         d.pool = 0;
         d.cause = Cause::standby;
-        d.present = !absent_at_zero && !stays_out && !(removed && m.state == State::down);
+        d.present = !absent_at_zero && !stays_out;
         return d;
     }
     // Fail open, for those of which nothing is known as well: they are no worse than those that are down.
@@ -232,7 +239,7 @@ Cause unhindered(const Assessment& pool) {
         // Its first check has counted, and is not believed: there may be nothing that it keeps for that.
         if (m.held) d.cause = m.before > 0 ? Cause::held : Cause::down;
         d.effective = std::min(m.before, whole);
-        d.present = !absent_at_zero || d.effective > 0;
+        d.present = d.effective > 0 || (!absent_at_zero && !stays_out);
         return d;
     }
     if (m.state == State::down) {
@@ -266,14 +273,19 @@ Cause unhindered(const Assessment& pool) {
         d.ramp = static_cast<uint8_t>(ramp_percent(policy, m.back_since, now));
     if (traits.scales()) d.share = std::min<uint8_t>(m.share, 100);
 
-    const auto rounded = [](uint64_t weight) {
+    const auto part = [&](uint64_t recovered, uint64_t share) {
+        const uint64_t weight = whole * recovered * share / 1'000'000;
         return static_cast<uint32_t>(std::clamp<uint64_t>(weight, 1, model::max_weight));
     };
-    const uint64_t all = uint64_t{whole} * d.health * d.ramp;
-    d.effective = rounded(all * d.share / 1'000'000);
-    if (m.share < 100 && d.effective == rounded(all / 10'000)) {
+    const uint32_t recovered = uint32_t{d.health} * d.ramp;
+    d.effective = part(recovered, d.share);
+    if (m.share < 100 && d.effective == part(recovered, 100)) {
         d.share = 100;
         d.idle_share = true;
+    }
+    if (recovered < 10'000 && d.effective == part(10'000, d.share)) {
+        d.health = d.ramp = 100;
+        d.idle_recovery = true;
     }
     if (d.share < 100) d.cause = Cause::share;
     if (d.health < 100) d.cause = Cause::history;

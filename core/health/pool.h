@@ -31,6 +31,7 @@ struct Member {
     bool held = false;  // it is down, and counts as what it was, since gorbd suspects itself
     bool lent = false;  // what it has of `before` max-down alone has given it: it counts as none that is up
     bool out = false;   // it is not in the kernel now, as nobody is who is new
+    bool unproven = false;  // it is down, and neither passed before nor had a weight in the kernel
     State state = State::unknown;
 };
 
@@ -57,6 +58,10 @@ struct Headcount {
     static uint8_t kind(const Member& member);
     void add(uint8_t kind) { count(kind, 1); }
     void take_away(uint8_t kind) { count(kind, UINT32_MAX); }
+    // For what the checks say of some of them.
+    bool waits() const {
+        return primaries + backups > primaries_up + primaries_down + backups_up + backups_down + lent;
+    }
     bool operator==(const Headcount&) const = default;
 
   private:
@@ -74,7 +79,7 @@ struct Assessment {
     uint32_t held = 0;         // of primaries_up: down, and held as what they were
     uint32_t kept = 0;         // down ones that max-down keeps in service
     uint32_t idle_shares = 0;  // of those that ask for a part of their weight, by which nothing changes
-    // The last one, by (since, id), that may go; who went down after it stays.
+    // The last one, by (since, id), that may go; who went down after it stays, unless it is unproven.
     uint64_t last_out_since = UINT64_MAX;
     model::BackendId last_out = UINT64_MAX;
 
@@ -114,9 +119,11 @@ enum class Cause : uint8_t {
 struct Decision {
     uint32_t effective = 0;  // weight for the kernel
     Cause cause = Cause::unchecked;
-    bool present = true;  // false: the destination is to be removed from the kernel
+    bool present : 1 = true;  // false: the destination is to be removed from the kernel
     // Its pulse asks for a part of the weight, and by the scheduler or for rounding it gets all of it.
-    bool idle_share = false;
+    bool idle_share : 1 = false;
+    // It came back a short time ago, and for rounding it gets as much as without that.
+    bool idle_recovery : 1 = false;
     // The factors, per cent.
     uint8_t admin = 100, health = 100, ramp = 100, share = 100, pool = 100;
     bool operator==(const Decision&) const = default;

@@ -23,20 +23,29 @@ std::string not_in_proportion(const model::Service& service) {
            ", which does not send traffic in proportion to weights";
 }
 
-std::string share_words(const model::Service& service, const Decision& d) {
-    if (!d.idle_share) return "its pulse asks for " + percent(d.share) + " of the weight";
-    const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
-    const std::string asks = "that its pulse asks for a part of the weight";
-    if (!traits.scales()) return asks + not_in_proportion(service);
-    return asks + " has no effect: there is no less than the " + std::to_string(d.effective) + " it has" +
+// Of what makes no difference for rounding.
+std::string no_less(const model::SchedulerTraits& traits, const Decision& d) {
+    return " has no effect: there is no less than the " + std::to_string(d.effective) + " it has" +
            (traits.slots > 0
                 ? ", since the weights of the service are divided by their greatest common divisor"
                 : "");
 }
 
+std::string share_words(const model::Service& service, const Decision& d) {
+    if (!d.idle_share) return "its pulse asks for " + percent(d.share) + " of the weight";
+    const model::SchedulerTraits traits = model::scheduler_traits(service.scheduler);
+    const std::string asks = "that its pulse asks for a part of the weight";
+    if (!traits.scales()) return asks + not_in_proportion(service);
+    return asks + no_less(traits, d);
+}
+
 std::string ramp_words(const model::Service& service, const Decision& d) {
     return "it came back a short time ago: " + percent(d.ramp) + " of the weight, all of it " +
            base::duration_text(service.pool.slow_start) + " after its return";
+}
+
+std::string idle_recovery_words(const model::Service& service, const Decision& d) {
+    return "that it came back a short time ago" + no_less(model::scheduler_traits(service.scheduler), d);
 }
 
 // Of its health, where `why` may be about something else that is in the way of its weight.
@@ -98,6 +107,9 @@ std::string words(const model::Service& service, const Decision& d, const std::s
 FactorWords factor_words(const model::Service& service, const Decision& d, const std::string& because) {
     FactorWords w;
     if (d.share < 100 || d.idle_share) w.share = share_words(service, d);
+    if (d.idle_recovery)
+        (service.pool.recovery == model::Recovery::history ? w.health : w.ramp) =
+            idle_recovery_words(service, d);
     if (d.cause == Cause::none || d.cause == Cause::divided) return w;  // no factor is less then
     const std::string why = words(service, d, because);
     if (d.admin < 100) w.admin = why;

@@ -130,7 +130,8 @@ CheckView Probes::view(Slot slot, uint64_t now) const {
     v.reason = r.reason.view();
     v.because = r.because.view();
     v.taken_over = r.taken_over;
-    v.warning = r.warning().view();
+    v.trouble = r.trouble();
+    v.warning = v.trouble ? "can not be checked now: " + v.reason : std::string(r.warning().view());
     v.code = r.code;
     v.latency_ns = r.latency_ns;
     v.last_wall = r.last_wall;
@@ -215,6 +216,20 @@ std::optional<model::BackendId> Probes::first_subscriber(Slot slot) const {
     return r.alive ? std::optional(r.subscriber) : std::nullopt;
 }
 
+Probes::Sign Probes::sign_of(const Result& result, Sign before) {
+    switch (result.verdict) {
+        case plugin::Verdict::pass:
+            return Sign::good;
+        case plugin::Verdict::fail:
+            // A report that has arrived is no evidence against this machine, whatever it says: only silence
+            // is.
+            return result.reported ? Sign::none : Sign::bad;
+        case plugin::Verdict::unknown:
+            break;
+    }
+    return plugin::in_trouble(result.verdict, result.code) ? Sign::bad : before;
+}
+
 Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, uint64_t started, uint64_t now,
                               int64_t wall) {
     std::lock_guard lock(lock_of(slot));
@@ -228,9 +243,9 @@ Probes::Effect Probes::record(Slot slot, const Result& result, uint64_t tick, ui
     const model::PulseSpec& pulse = r.spec->pulse;
     effect.before = r.standing.state;
     effect.sign_before = r.told;
-    effect.sign = r.told = result.verdict == plugin::Verdict::pass ? Sign::good : Sign::bad;
-    effect.trouble_began =
-        result.verdict == plugin::Verdict::unknown && !(r.checked && r.verdict == plugin::Verdict::unknown);
+    effect.sign = r.told = sign_of(result, r.told);
+    effect.trouble_before = r.trouble();
+    effect.trouble = plugin::in_trouble(result.verdict, result.code);
 
     const Why why = count(r.standing, r.damped(), pulse, result.verdict, now);
     switch (result.verdict) {

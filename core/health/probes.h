@@ -32,8 +32,8 @@ class Probes {
         Slot slot = 0;
         bool begun = false;  // otherwise it has ended
     };
-    // Of the last result, for those who look at all targets. What a probe takes over from another one is that
-    // one's, until it has a result of its own.
+    // Of the last result, for those who look at all targets: none where it tells nothing of this machine.
+    // What a probe takes over from another one is that one's, until it has a result of its own.
     enum class Sign : uint8_t { none, good, bad };
     // `wake`: commands have come to an empty queue. `takes_over`: a new probe begins with a sign; it is told
     // of before the loop hears of the probe, and under a lock, so it must only note it. Called by any thread.
@@ -88,16 +88,19 @@ class Probes {
         int32_t code = 0;
         uint64_t latency_ns = 0;
         std::string_view reason, warning;
+        bool reported = false;  // it is what somebody has reported
     };
     struct Effect {
         uint64_t due = 0;   // when it is checked next
         bool gone = false;  // nobody subscribes any more; nothing was done
         State before{}, after{};
         bool share_changed = false;
-        bool trouble_began = false;  // this result is UNKNOWN and the one before was not
+        bool trouble_before = false,
+             trouble = false;  // plugin::in_trouble(), of the result before and of this
         Sign sign_before{}, sign{};
         bool state_changed() const { return before != after; }
-        bool concerns() const { return state_changed() || share_changed || trouble_began; }
+        bool trouble_changed() const { return trouble_before != trouble; }
+        bool concerns() const { return state_changed() || share_changed || trouble_changed(); }
     };
     // Counts the result of the check that was started at `started`.
     Effect record(Slot slot, const Result& result, uint64_t tick, uint64_t started, uint64_t now,
@@ -136,6 +139,7 @@ class Probes {
         bool taken_over = false;  // the state, and no check has said why yet
 
         uint64_t held(uint64_t now) const;
+        bool trouble() const { return checked && plugin::in_trouble(verdict, code); }
         Rare& seldom() {
             if (!rare) rare = std::make_unique<Rare>();
             return *rare;
@@ -168,6 +172,7 @@ class Probes {
 
     std::mutex& lock_of(Slot slot) const { return locks_[slot % stripes]; }
     static uint64_t hash_of(const base::Endpoint& address, const Spec& spec);
+    static Sign sign_of(const Result& result, Sign before);
 
     const uint64_t seed_;
     const std::function<void()> wake_;

@@ -10,6 +10,7 @@
 //
 // Cost: a run allocates nothing, unless its report comes from another thread or from within start().
 #pragma once
+#include <cerrno>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -26,6 +27,12 @@
 namespace gorb::plugin {
 
 enum class Verdict : uint8_t { unknown = 0, pass = 1, fail = 2 };  // GORB_UNKNOWN ...
+
+// Could a check with this result not be made? UNKNOWN, unless the pulse says by EINPROGRESS (gorb/abi.h) that
+// it only waits: nothing is wrong then, on neither side.
+inline bool in_trouble(Verdict verdict, int32_t code) {
+    return verdict == Verdict::unknown && code != EINPROGRESS;
+}
 
 struct Report {
     Verdict verdict = Verdict::unknown;

@@ -45,14 +45,15 @@ constexpr std::array<Head, 4> of_service{{
     {"gorb_service_state", "State of a virtual service: 0 up, 1 degraded, 2 down"},
     {"gorb_service_panic", "1 while too few backends are up and all of them serve"},
 }};
-constexpr std::array<Head, 7> of_backend{{
+constexpr std::array<Head, 8> of_backend{{
     {"gorb_service_backend_uptime_seconds", "Seconds since the backend came up, 0 while it is not"},
     {"gorb_service_backend_health", "Passes among the backend's last 100 results, 0 to 1"},
     {"gorb_service_backend_status", "State of a backend: 0 up, 1 down or not yet known"},
     {"gorb_service_backend_weight", "Weight of a backend now, after its health"},
     {"gorb_service_backend_configured_weight", "Weight of a backend as configured"},
     {"gorb_service_backend_warning",
-     "1 while a check passes with a warning, such as a certificate that ends soon"},
+     "1 while a check passes with a warning, such as a certificate that ends soon, or can not be made"},
+    {"gorb_service_backend_admin", "What the operator asked of a backend: 0 ready, 1 drain, 2 maint"},
     {"gorb_service_backend_draining_connections",
      "Connections and persistence templates left of a backend that is drained"},
 }};
@@ -101,13 +102,16 @@ void append(std::string& text, const std::array<Head, count>& heads, const std::
 struct Rows {
     std::vector<ServiceRow> services;
     std::vector<BackendRow> backends;
-    size_t unchecked = 0;
+    size_t unchecked = 0, not_applied = 0;
 
     void add_service(const control::Control& control, const model::ServiceEntry& service) {
         double sum = 0;
         service.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
-            if (!control.unchecked(*backend).empty()) ++unchecked;
-            sum += add_backend(service.spec.name, *backend, status_of(control, service.spec, *backend));
+            const BackendStatus now = status_of(control, service.spec, *backend);
+            const bool trouble = now.health && now.health->trouble;
+            if (trouble || !control.unchecked(*backend).empty()) ++unchecked;
+            if (!now.weight.not_applied.empty()) ++not_applied;
+            sum += add_backend(service.spec.name, *backend, now);
         });
         const control::PoolStatus pool = control.pool_of(service.spec);
         services.push_back(
@@ -129,7 +133,8 @@ struct Rows {
              &backend.spec,
              {static_cast<double>(view.uptime_ns) / 1e9, view.ratio,
               static_cast<double>(upstream_status(view.state)), static_cast<double>(now.weight.effective),
-              static_cast<double>(now.weight.configured), view.warning.empty() ? 0.0 : 1.0, left}});
+              static_cast<double>(now.weight.configured), view.warning.empty() ? 0.0 : 1.0,
+              static_cast<double>(backend.spec.admin), left}});
         return view.ratio;
     }
 };
@@ -204,7 +209,8 @@ void add_store(std::vector<Family>& page, const control::StoreStatus& status, ui
 }
 
 // What has been found and done about the kernel's table.
-void add_reconciliation(std::vector<Family>& page, const control::Totals& totals, size_t not_applied) {
+void add_reconciliation(std::vector<Family>& page, const control::Totals& totals, size_t services,
+                        size_t backends) {
     const auto number = [](uint64_t n) { return static_cast<double>(n); };
     constexpr auto counter = prometheus::MetricType::Counter;
     add_one(page, "gorb_reconcile_rounds_total", "Looks at the whole of what is ours in the kernel's table",
@@ -216,8 +222,10 @@ void add_reconciliation(std::vector<Family>& page, const control::Totals& totals
     add_one(page, "gorb_reconcile_last_timestamp_seconds", "When the last look ended, 0 before the first",
             static_cast<double>(totals.last_round_wall) / 1e9);
     add_one(page, "gorb_services_not_applied",
-            "Virtual services that the kernel refused, or whose VIP: they are tried again",
-            static_cast<double>(not_applied));
+            "Virtual services that the kernel refused, or whose VIP: they are tried again", number(services));
+    add_one(page, "gorb_backends_not_applied",
+            "Backends of which the kernel refused the destination or its weight: they are tried again",
+            number(backends));
 }
 
 }  // namespace
@@ -246,13 +254,14 @@ std::string metrics_page(const control::Control& control, const plugin::Metrics&
     add_one(page, "gorb_health_frozen", "1 while gorbd suspects this machine and holds weights as they were",
             control.suspicion().frozen ? 1 : 0);
     add_store(page, control.store(), snapshot->revision);
-    add_reconciliation(page, control.totals(), not_applied);
+    add_reconciliation(page, control.totals(), not_applied, rows.not_applied);
     add_one(page, "gorb_declared_refused",
             "1 while the declarative files are not applied as they were read last, 0 also without such",
             control.declared_refused() ? 1 : 0);
     add_checks(page, control.health_counters());
     add_one(page, "gorb_backends_unchecked",
-            "Backends that can not be checked, as those whose plugin is gone since the last start",
+            "Backends with a check that could not be made last time, or whose plugin is gone since the last "
+            "start",
             static_cast<double>(rows.unchecked));
     add_one(page, "gorb_check_loops_blocked",
             "Loops of checks that are blocked now: nothing is checked there",

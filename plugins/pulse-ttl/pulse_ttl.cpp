@@ -63,7 +63,7 @@ class TtlPulse final {
         const uint64_t age = host_.now() - since_;
         if (reported_ && age < ttl_) return last_;
         const std::string limit = "(ttl " + in_words(ttl_) + ")";
-        if (!reported_ && age < ttl_) return Result::unknown("no report yet " + limit);
+        if (!reported_ && age < ttl_) return Result::unknown("no report yet " + limit, EINPROGRESS);
         return Result::fail("no report for " + in_words(age) + " " + limit, ETIMEDOUT);
     }
     // Silence takes effect when the ttl ends, not at the check after it. Without a timer it takes until then.

@@ -87,6 +87,7 @@ class Suspicion(unittest.TestCase):
             self.all_are(gorbd, "down", 100)
             reason = gorbd.get("/readyz").json["error"]
             self.assertRegex(reason, r"weights are frozen: 1\d of 1\d unrelated targets that were well stopped being so within")
+            self.assertIn('PATCH {"admin": "maint"} takes a backend out at once', reason)
             self.assertTrue(self.frozen(gorbd))
             self.assertRegex(gorbd.log(), r"warning .*this machine is suspected of being ill, weights stay as they are")
             for backend in self.backends(gorbd):
@@ -127,6 +128,40 @@ class Suspicion(unittest.TestCase):
             machine.open()
             wait_until("it is ready again", lambda: gorbd.get("/readyz").status == 200)
             self.all_are(gorbd, "up", 100)
+
+    def test_reports_of_failures_are_believed_at_once_and_a_restart_waits_for_new_ones(self):
+        gorbd = self.daemon("--state-directory", self.enterContext(tempfile.TemporaryDirectory()))
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        for n in range(TARGETS):
+            gorbd.made(f"/service/web/b{n}", {"address": f"127.0.1.{n + 1}", "port": 9, "pulse": {
+                "type": "ttl", "ttl": "1h", "interval": "200ms", "rise": 1, "fall": 1}})
+
+        def report(**body):
+            for n in range(TARGETS):
+                self.assertEqual(gorbd.put(f"/service/web/b{n}/pulse", body).status, 200)
+
+        report(status="pass")
+        self.all_are(gorbd, "up", 100)
+        report(status="fail", reason="the rack is being switched off")
+        self.all_are(gorbd, "down", 0)
+        self.calm(gorbd)
+        report(status="pass")
+        self.all_are(gorbd, "up", 100)
+        gorbd.terminate()
+        gorbd.start()
+        wait_until("each has been looked at", lambda: all(
+            (b["last"] or {}).get("reason") == "no report yet (ttl 3600s)" for b in self.backends(gorbd)))
+        self.all_are(gorbd, "up", 100)
+        self.assertIn("\ngorb_backends_unchecked 0\n", gorbd.get("/metrics").text)
+        # Nor does another interval of all of them.
+        config = gorbd.get("/config").json
+        for backend in config["services"]["web"]["backends"].values():
+            backend["pulse"]["interval"] = "300ms"
+        self.assertEqual(gorbd.put("/config", config).status, 200)
+        report(status="pass")
+        self.all_are(gorbd, "up", 100)
+        self.calm(gorbd)
+        self.assertNotIn("can not be checked", gorbd.log())
 
     def test_failures_that_last_are_believed(self):
         gorbd = self.daemon(suspicion_thaw_after=8)

@@ -93,6 +93,28 @@ TEST_F(PanicTest, ABackendThatIsAskedInAnotherWayCountsAsNoneThatIsUp) {
 }
 
 // Who is down, and serves since max-down lets no more go.
+// It is asked in another way, and called before that has an answer or after.
+TEST_F(BeforeTest, ABackupThatStandsByAndIsUpGoesOnBeingSo) {
+    model::Service web = service("web", vip);
+    web.pool.slow_start = std::chrono::seconds(600);
+    web.pool.recovery = model::Recovery::ramp;
+    start(web);
+    ASSERT_TRUE(put(backend("b1", "10.1.0.1:80")));
+    model::Backend backup = backend("b2", "10.1.0.2:80");
+    backup.backup = true;
+    std::vector<model::PulseSpec> pulses(backup.pulses.begin(), backup.pulses.end());
+    pulses[0].initial = model::Initial::up;
+    backup.pulses = model::PulseList(pulses);
+    ASSERT_TRUE(put(backup));
+    becomes("b1", health::State::up);
+    ASSERT_TRUE(submit(*control, PatchBackend{"web", "b2", R"({"pulse": {"type": "tcp"}})", {}}).get());
+    EXPECT_EQ(control->pool_of(this->web()->spec).assessment.backups_up, 1U);
+    becomes("b1", health::State::down);
+    EXPECT_EQ(weights(), "b1 0, b2 100");
+    becomes("b2", health::State::up);
+    EXPECT_EQ(weights(), "b1 0, b2 100") << "it does not come back, for it was here";
+}
+
 struct MaxDownTest : BeforeTest {
     void serve(std::initializer_list<std::string> primaries) {
         model::Service web = service("web", vip);
@@ -137,6 +159,29 @@ TEST_F(MaxDownTest, ABackendThatIsAskedInAnotherWayGoesOnServing) {
     becomes("b1", health::State::up);
     EXPECT_EQ(weights(), "b1 100");
     EXPECT_EQ(pool().state, health::PoolState::up);
+}
+
+TEST_F(MaxDownTest, ABackendThatNeverPassedIsNotPutIntoServiceByIt) {
+    serve({"b1"});
+    for (const char* name : {"b2", "b3"}) {
+        ASSERT_TRUE(put(backend(name, std::string("10.1.0.") + (name + 1) + ":80")));
+        becomes(name, health::State::down);
+    }
+    EXPECT_EQ(weights(), "b1 100, b2 0, b3 0");
+    EXPECT_EQ(pool().kept, 1U);
+    // Asked in another way it is no less new.
+    ask("b3");
+    becomes("b3", health::State::down);
+    EXPECT_EQ(weights(), "b1 100, b2 0, b3 0");
+    // Once it has been up it is one of them.
+    becomes("b3", health::State::up);
+    becomes("b1", health::State::up);
+    becomes("b3", health::State::down);
+    becomes("b1", health::State::down);
+    EXPECT_EQ(weights(), "b1 100, b2 0, b3 0");
+    becomes("b1", health::State::up);
+    becomes("b1", health::State::down);
+    EXPECT_EQ(pool().kept, 1U);
 }
 
 // Where a weight of 0 would swallow clients, what is not checked yet is not there.
@@ -212,10 +257,16 @@ TEST_F(BeforeTest, WhoIsOutForBeingDownIsNotBroughtBackByMaintenanceOrADrain) {
     ask("b2", R"({"admin": "drain"})");
     EXPECT_EQ(weights(), "b2 0") << "its connections go on";
     becomes("b2", health::State::down);
-    EXPECT_EQ(weights(), "b2 0") << "while it is drained as well";
+    EXPECT_EQ(weights(), "") << "which are none any more, and it would go on getting clients";
+    // Nor before a check has passed.
+    ask("b1", R"({"admin": "maint"})");
     ask("b1", R"({"weight": 50, "admin": "ready"})");
+    EXPECT_EQ(weights(), "");
+    ask("b1", R"({"pulse": {"type": "tcp"}})");
+    EXPECT_EQ(weights(), "");
     becomes("b1", health::State::up);
-    EXPECT_EQ(weights(), "b1 50, b2 0");
+    becomes("b2", health::State::up);
+    EXPECT_EQ(weights(), "b1 50, b2 0") << "its connections go on";
 }
 
 }  // namespace

@@ -476,6 +476,7 @@ TEST_F(DurableTest, TheLastHealthIsRemembered) {
     ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
     ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
     health("web", "b1", health::State::up);
+    ASSERT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 100U; }));
     health("web", "b1", health::State::down);
     ASSERT_TRUE(eventually([&] {
         const std::lock_guard lock(disk.mutex);

@@ -81,12 +81,11 @@ struct OutTest : testing::Test {
 TEST_F(OutTest, AStartLeavesTheConnectionsOfWhoIsInMaintenanceOrDrained) {
     const model::Backend maintained = one("1", model::Admin::maint), drained = one("2", model::Admin::drain);
     stored(maintained, store::Health::State::unknown);
-    stored(drained, store::Health::State::down);
+    stored(drained, store::Health::State::up);
     stored(one("3"), store::Health::State::down);
     stored(one("4"), store::Health::State::up);
-    has(maintained, 0);
-    has(drained, 0);
-    has(one("3"), 0);
+    stored(one("5", model::Admin::drain), store::Health::State::down);  // which are none any more
+    for (const char* n : {"1", "2", "3", "5"}) has(one(n), 0);
     start();
     EXPECT_EQ(weights(), "b1 0, b2 0, b4 100");
     control.reset();
@@ -110,6 +109,28 @@ TEST_F(OutTest, WhatIsTakenOverToBeInMaintenanceKeepsItsConnections) {
     has(taken_over, 50);
     ASSERT_TRUE(submit(*control, PutBackend{"web", taken_over, {}, true}).get());
     EXPECT_EQ(weights(), "b1 100, b2 0");
+}
+
+// What has never passed is nothing that a start knows to be down: max-down would have it serve.
+TEST_F(OutTest, AStartPutsNobodyIntoServiceWhoNeverPassed) {
+    web.pool.on_down = model::OnDown::weight_zero;
+    web.pool.max_down = 50;
+    stored(one("1"), store::Health::State::up);
+    stored(one("2"), store::Health::State::unknown);
+    stored(one("3"), store::Health::State::unknown);
+    start();
+    becomes("b2", health::State::down);
+    becomes("b3", health::State::down);
+    ASSERT_EQ(weights(), "b1 100, b2 0, b3 0");
+    control.reset();
+    for (const store::Write& write : disk.written) {
+        for (const auto& [name, health] : write.health)
+            EXPECT_EQ(health.state, store::Health::State::unknown) << name.backend;
+    }
+    start();
+    becomes("b2", health::State::down);
+    becomes("b3", health::State::down);
+    EXPECT_EQ(weights(), "b1 100, b2 0, b3 0");
 }
 
 // Persistence would bind clients to it.
@@ -175,6 +196,34 @@ TEST_F(SwallowTest, NorIsOneThatIsDrainedAfterItsMaintenance) {
     ask(R"({"admin": "drain"})");
     becomes("b2", health::State::up);
     EXPECT_EQ(weights(), "b1 100");
+}
+
+// Of what is taken over nothing is known, nor of who is in a service by another name: it is there all the
+// same.
+TEST_F(SwallowTest, WhatIsTakenOverWithAWeightOfZeroKeepsItsConnections) {
+    constexpr char other[] = "10.0.0.9:80";
+    model::Service foreign = web;
+    foreign.key.vip = *base::Endpoint::parse(other);
+    apply(Op::add(reconcile::service_record(foreign)));
+    apply(Op::add(key(other), reconcile::dest_record(one("1"), 100)));
+    apply(Op::add(key(other), reconcile::dest_record(one("2"), 0)));
+    ASSERT_TRUE(submit(*control, Adopt{key(other), "old", {}}).get());
+    EXPECT_EQ(table.dests(key(other))->size(), 2U);
+    ASSERT_TRUE(look(*control));
+    EXPECT_EQ(table.dests(key(other))->size(), 2U);
+}
+
+TEST_F(SwallowTest, WhoIsDrainedStaysWhenItsServiceGetsAnotherName) {
+    put(one("2"));
+    becomes("b2", health::State::up);
+    ask(R"({"admin": "drain"})");
+    ASSERT_EQ(weights(), "b1 100, b2 0");
+    model::ConfigService renamed{web, {one("1"), one("2", model::Admin::drain)}};
+    renamed.spec.name = "shop";
+    ASSERT_TRUE(submit(*control, PutConfig{{{renamed}}, {}, true}).get());
+    EXPECT_EQ(weights(), "b1 100, b2 0");
+    ASSERT_TRUE(look(*control));
+    EXPECT_EQ(weights(), "b1 100, b2 0");
 }
 
 TEST_F(SwallowTest, AStartLeavesWhoIsDrainedAndUp) {

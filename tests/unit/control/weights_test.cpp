@@ -192,5 +192,69 @@ TEST_F(WeightsTest, OfThousandsOfServicesThatComeUpTheLogHasSomeAndAllThatGoDown
     EXPECT_EQ(count("virtual service is down"), 1U);
 }
 
+// What the log has of services whose backends begin like that.
+struct FirstLookTest : WeightsTest {
+    model::Service service;
+    FirstLookTest() {
+        service.name = "web";
+        service.key.vip = *base::Endpoint::parse("10.0.0.1:80");
+    }
+    std::string first_look(std::initializer_list<State> states) {
+        testing::internal::CaptureStderr();
+        add(service);
+        model::BackendId id = 0;
+        for (const State state : states) add("web", ++id, state);
+        settle_all();
+        return testing::internal::GetCapturedStderr();
+    }
+    std::string becomes(model::BackendId id, State state) {
+        testing::internal::CaptureStderr();
+        weights.health_changed({id, state, 100, 1, clock.now(), ""});
+        weights.settle(*now);
+        return testing::internal::GetCapturedStderr();
+    }
+    static bool has(const std::string& log, std::string_view words) {
+        return log.find(words) != std::string::npos;
+    }
+};
+
+TEST_F(FirstLookTest, AServiceThatIsDownFromTheBeginningIsInTheLog) {
+    EXPECT_TRUE(has(first_look({State::down, State::down}), "virtual service is down"));
+    EXPECT_FALSE(has(becomes(1, State::down), "virtual service"));
+    EXPECT_TRUE(has(becomes(1, State::up), "virtual service is up"));
+}
+
+TEST_F(FirstLookTest, OneThatWaitsForItsFirstChecksIsInTheLogWhenTheyHaveSaidSo) {
+    EXPECT_FALSE(has(first_look({State::unknown, State::unknown}), "virtual service"));
+    EXPECT_FALSE(has(becomes(1, State::down), "virtual service"));
+    EXPECT_TRUE(has(becomes(2, State::down), "virtual service is down"));
+    EXPECT_FALSE(has(becomes(2, State::down), "virtual service"));
+}
+
+TEST_F(FirstLookTest, NeitherIsAnEmptyOneNorOneThatIsUp) {
+    EXPECT_EQ(first_look({}), "");
+    service.name = "shop";
+    service.key.vip = *base::Endpoint::parse("10.0.0.2:80");
+    testing::internal::CaptureStderr();
+    add(service);
+    add("shop", 1, State::up);
+    settle_all();
+    EXPECT_FALSE(has(testing::internal::GetCapturedStderr(), "virtual service"));
+}
+
+TEST_F(FirstLookTest, ThatPanicIsOverIsNotSaidToMeanThatEnoughAreUp) {
+    service.pool.panic_threshold = 50;
+    EXPECT_TRUE(has(first_look({State::down, State::down}), "too few backends are up"));
+    service.pool.panic_threshold = 0;
+    builder = {};
+    builder.add(service, 2, model::Origin::api);
+    testing::internal::CaptureStderr();
+    for (const model::BackendId id : {1U, 2U}) builder.add(slots.find(id)->backend);
+    settle_all();
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(has(log, "panic is over: backends that are down stop serving")) << log;
+    EXPECT_FALSE(has(log, "enough"));
+}
+
 }  // namespace
 }  // namespace gorb::control::weights_test

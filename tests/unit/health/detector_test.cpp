@@ -4,11 +4,14 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <random>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "health/hash.h"
 #include "health/policy.h"
+#include "health/quantile.h"
 #include "unit/health/times.h"
 
 namespace gorb::health::detector_test {
@@ -233,6 +236,107 @@ TEST(Detector, TargetsThatAreGoneAreForgotten) {
     for (size_t i = 0; i < 100; ++i) w.result(i, Sign::none, w.now);
     w.idle(2 * World::interval);
     EXPECT_FALSE(w.frozen()) << "nobody is left to be suspicious about";
+}
+
+// Twenty hosts, of each a probe every second, and others that are checked less often, and pass.
+struct Mixed {
+    static constexpr uint64_t fast = s;
+    // `others` probes, on the same hosts or on others.
+    Mixed(uint64_t slow_gap, size_t others, bool same_hosts) {
+        for (uint64_t host = 0; host < hosts; ++host)
+            detector.turned(host, Sign::none, Sign::good, fast, now);
+        for (uint64_t n = 0; n < others; ++n)
+            detector.turned(same_hosts ? n : 100 + n, Sign::none, Sign::good, slow_gap, now);
+        now += 10 * s;
+    }
+    // Each so long after the one before.
+    void fail(uint64_t how_many, uint64_t apart) {
+        for (uint64_t host = 0; host < how_many; ++host) {
+            detector.turned(host, Sign::good, Sign::bad, fast, now);
+            idle(apart);
+        }
+    }
+    void idle(uint64_t time) {
+        for (const uint64_t end = now + time; now < end;) detector.tick(now += 50 * ms);
+    }
+    bool frozen() const { return detector.now().frozen; }
+
+    static constexpr uint64_t hosts = 20;
+    Detector detector{SelfSuspicion{}};
+    uint64_t now = 1000 * s;
+};
+
+TEST(Detector, ACheckOfTheDayMakesNoWaveOfServersThatDieOneAfterTheOther) {
+    for (const auto& [gap, others, same_hosts] : {std::tuple<uint64_t, size_t, bool>{24 * 3600 * s, 1, false},
+                                                  {3600 * s, 8, false},
+                                                  {3600 * s, 20, true}}) {
+        Mixed slowly(gap, others, same_hosts);
+        slowly.fail(Mixed::hosts, 2 * s);
+        EXPECT_FALSE(slowly.frozen()) << others;
+        Mixed at_once(gap, others, same_hosts);
+        at_once.fail(Mixed::hosts, 40 * ms);
+        EXPECT_TRUE(at_once.frozen()) << others << ": it is the time that makes the difference";
+    }
+}
+
+TEST(Detector, NorDoesItKeepAFreezeLongerThanTenIntervalsOfTheOthers) {
+    for (const bool same_hosts : {false, true}) {
+        Mixed w(3600 * s, same_hosts ? 20 : 1, same_hosts);
+        w.fail(15, 0);
+        ASSERT_TRUE(w.frozen());
+        w.idle(9 * s);
+        EXPECT_TRUE(w.frozen());
+        w.idle(2 * s);
+        EXPECT_FALSE(w.frozen()) << "what fails for ten intervals is believed";
+    }
+}
+
+// Of an outage of all the fast ones alone are too few.
+TEST(Detector, AnIntervalIsSoLongThatTheThresholdOfAllHostsIsCheckedInIt) {
+    Mixed w(60 * s, 12, false);
+    w.fail(Mixed::hosts, 0);
+    EXPECT_FALSE(w.frozen()) << "20 of 32";
+    w.idle(30 * s);
+    for (uint64_t n = 0; n < 3; ++n) w.detector.turned(100 + n, Sign::good, Sign::bad, 60 * s, w.now);
+    EXPECT_TRUE(w.frozen()) << "23 of 32";
+}
+
+TEST(Detector, AHostsIntervalIsThatOfItsProbeThatIsCheckedMostOften) {
+    for (const bool fast_ones_go : {false, true}) {
+        Mixed w(60 * s, Mixed::hosts, true);
+        for (uint64_t host = 0; fast_ones_go && host < Mixed::hosts; ++host)
+            w.detector.turned(host, Sign::good, Sign::none, Mixed::fast, w.now);
+        for (uint64_t host = 0; host < 15; ++host) {
+            w.detector.turned(host, Sign::good, Sign::bad, 60 * s, w.now);
+            w.idle(2 * s);
+        }
+        EXPECT_EQ(w.frozen(), fast_ones_go);
+    }
+}
+
+TEST(Quantile, IsThatOfTheNumbersThatAreThere) {
+    std::mt19937 random(3);
+    for (const uint32_t percent : {0U, 1U, 50U, 70U, 100U}) {
+        Quantile quantile(percent);
+        std::vector<uint32_t> there;
+        EXPECT_EQ(quantile.value(), 0U);
+        for (int round = 0; round < 3000; ++round) {
+            // It grows, and goes back to nothing.
+            if (there.empty() || random() % 100 < (round % 1000 < 400 ? 70U : 30U)) {
+                there.push_back(random() % 20);
+                quantile.add(there.back());
+            } else {
+                std::swap(there[random() % there.size()], there.back());
+                quantile.remove(there.back());
+                there.pop_back();
+            }
+            std::vector<uint32_t> sorted = there;
+            std::ranges::sort(sorted);
+            const size_t least = std::max<size_t>(1, (sorted.size() * percent + 99) / 100);
+            ASSERT_EQ(quantile.value(), sorted.empty() ? 0 : sorted[least - 1])
+                << percent << " % of " << sorted.size();
+        }
+    }
 }
 
 }  // namespace

@@ -226,5 +226,66 @@ TEST_F(EngineTest, OfThousandsThatCanNotBeCheckedTheLogHasAHundredASecond) {
         << "another second, another hundred";
 }
 
+// What a put makes of a backend is no check's doing, and in the log all the same.
+struct StateLog : EngineChange {
+    void SetUp() override {
+        base::set_log_level(base::LogLevel::info);
+        testing::internal::CaptureStderr();
+    }
+    std::string end() {
+        const std::string log = testing::internal::GetCapturedStderr();
+        base::set_log_level(base::LogLevel::error);
+        return log;
+    }
+    static size_t count(const std::string& log, const std::string& words) {
+        size_t found = 0;
+        for (size_t at = 0; (at = log.find(words, at)) != std::string::npos; ++at) ++found;
+        return found;
+    }
+};
+
+TEST_F(StateLog, HasABackendThatJoinsAProbeWhichIsDown) {
+    world.answer_all(failing());
+    engine->put(target(1));
+    settle();
+    Target twin = target(1);
+    twin.id = 2;
+    twin.service = "other";
+    engine->put(twin);
+    settle();
+    const std::string log = end();
+    EXPECT_EQ(count(log, "backend is down"), 2U) << log;
+    EXPECT_NE(log.find("service=other backend=b1"), std::string::npos) << log;
+    EXPECT_EQ(count(log, "connection refused"), 2U) << log;
+}
+
+TEST_F(StateLog, HasABackendThatComesUpSinceItsFailingPulseIsGone) {
+    one_up_one_down();
+    engine->put(at_ports({{"81", seconds(2)}}));
+    EXPECT_EQ(view(1).state, State::up);
+    const std::string log = end();
+    EXPECT_GT(log.rfind("backend is up"), log.rfind("backend is down")) << log;
+}
+
+TEST_F(StateLog, HasNothingOfWhatIsAsItWasBeforeTheStart) {
+    world.answer_all(std::nullopt);
+    for (const auto& [id, known] : {std::pair(1U, State::down), std::pair(2U, State::up)}) {
+        Target t = target(id);
+        t.known = known;
+        engine->put(t);
+    }
+    settle();
+    EXPECT_EQ(end(), "");
+}
+
+TEST_F(StateLog, HasAHundredOfThousandsThatGoDownAtOnce) {
+    world.answer_all(failing());
+    for (model::BackendId id = 1; id <= 500; ++id) engine->put(target(id));
+    pass_time(500 * ms);
+    const std::string log = end();
+    EXPECT_EQ(count(log, "backend is down"), 100U);
+    EXPECT_EQ(count(log, "more backends are down"), 1U);
+}
+
 }  // namespace
 }  // namespace gorb::health::engine_change_test

@@ -270,6 +270,36 @@ TEST_F(EnginePolicy, SharesThatChangeAllTheTimeDoNotFillTheLog) {
     EXPECT_GE(count(" more backends ask for another share"), 1U);
 }
 
+TEST_F(EnginePolicy, WhatCanNotBeCheckedIsAWarningWhileItLastsAndTheLogHasItsBeginAndItsEnd) {
+    engine->put(target(1));
+    pass_time(3 * s);
+    base::set_log_level(base::LogLevel::info);
+    testing::internal::CaptureStderr();
+    world.answer("b1", not_known());
+    pass_time(3 * s);
+    EXPECT_EQ(view(1).state, State::up);
+    EXPECT_TRUE(view(1).trouble);
+    EXPECT_TRUE(check(1).trouble);
+    EXPECT_EQ(view(1).warning, "can not be checked now: too many open files");
+    world.answer("b1", passing());
+    pass_time(3 * s);
+    EXPECT_FALSE(view(1).trouble);
+    EXPECT_EQ(view(1).warning, "");
+    // Who waits for a report is not in trouble.
+    world.answer("b1", waiting());
+    pass_time(2 * s);
+    EXPECT_FALSE(view(1).trouble);
+    EXPECT_EQ(view(1).warning, "");
+    const std::string log = testing::internal::GetCapturedStderr();
+    base::set_log_level(base::LogLevel::error);
+    const size_t begin = log.find("backend can not be checked, its state stays as it is");
+    const size_t end = log.find("backend can be checked again");
+    ASSERT_NE(begin, std::string::npos) << log;
+    ASSERT_NE(end, std::string::npos) << log;
+    EXPECT_LT(begin, end);
+    EXPECT_EQ(std::ranges::count(log, '\n'), 2) << log;
+}
+
 TEST_F(EnginePolicy, APulseMoreKeepsWhatTheOthersKnow) {
     engine->put(with_pulses(1, {"tcp"}));
     pass_time(5 * s);

@@ -118,6 +118,69 @@ TEST_F(EngineSuspicion, WhatWasKnownToBeUpBeforeTheStartAndFailsIsSuspiciousBefo
     }
 }
 
+// After a start all who are to report are waited for, and after a change of how they are asked as well.
+TEST_F(EngineSuspicion, WhoHasNothingToSayYetIsNotIllForIt) {
+    world.answer_all(waiting());
+    put_all([](auto id) {
+        Target t = one(id);
+        t.known = State::up;
+        return t;
+    });
+    pass_time(3 * s);
+    EXPECT_FALSE(frozen());
+    put_all([](auto id) { return one(id, milliseconds(400)); });
+    pass_time(3 * s);
+    EXPECT_FALSE(frozen());
+    EXPECT_EQ(view(1).state, State::up);
+    // But what was up, and fails when it does have something to say, is part of a wave.
+    world.answer_all(failing());
+    pass_time(1 * s);
+    EXPECT_TRUE(frozen());
+}
+
+// A report: the pulse asks for a check, which comes to that.
+struct Reports : EngineSuspicion {
+    void SetUp() override {
+        world.answer_push(base::Status{});
+        put_all([](auto id) { return one(id); });
+        pass_time(3 * s);
+    }
+    void report(model::BackendId id, const plugin::Report& what) {
+        const std::string name = "b" + std::to_string(id);
+        engine->push(id, {what.verdict, 100, what.code, what.detail},
+                     [](const base::Status& taken) { EXPECT_TRUE(taken); });
+        settle();
+        world.answer(name, what);
+        world.ask(name);
+        settle();
+    }
+};
+
+TEST_F(Reports, OfFailuresAreNoEvidenceAgainstThisMachine) {
+    for (model::BackendId id = 1; id <= targets; ++id) report(id, failing());
+    pass_time(5 * s);
+    EXPECT_FALSE(frozen());
+    EXPECT_EQ(view(1).state, State::down);
+    // Nor is it one that they go on, or that they end.
+    for (model::BackendId id = 1; id <= targets; ++id) report(id, passing());
+    pass_time(5 * s);
+    EXPECT_TRUE(suspicions.empty());
+    EXPECT_EQ(view(1).state, State::up);
+}
+
+TEST_F(Reports, ThatDoNotComeAnyMoreAre) {
+    for (model::BackendId id = 1; id <= targets; ++id) report(id, passing());
+    for (model::BackendId id = 1; id <= targets; ++id) world.answer("b" + std::to_string(id), failing());
+    pass_time(2 * s);
+    EXPECT_TRUE(frozen());
+}
+
+TEST_F(Reports, AFreezeSaysWhatAnOperatorCanDo) {
+    freeze();
+    EXPECT_NE(engine->suspicion().why.find(R"(PATCH {"admin": "maint"})"), std::string::npos);
+    EXPECT_NE(engine->suspicion().why.find("suspicion = false"), std::string::npos);
+}
+
 // What failed before the wave is no part of it because it is asked in another way.
 TEST_F(EngineSuspicion, WhoWasDownForLongIsNotNewlyIllForBeingAskedInAnotherWay) {
     world.answer_all(failing());

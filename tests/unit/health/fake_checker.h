@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,6 +27,11 @@ inline plugin::Report failing() {
 }
 inline plugin::Report not_known() {
     return {plugin::Verdict::unknown, 100, 24, 0, "too many open files", ""};
+}
+
+// As of a pulse that has nothing to say yet.
+inline plugin::Report waiting() {
+    return {plugin::Verdict::unknown, 100, EINPROGRESS, 0, "no report yet", ""};
 }
 
 // An address of its own for each number.

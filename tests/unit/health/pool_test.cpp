@@ -180,6 +180,37 @@ TEST(Pool, ARampIsLinearFromTheLeastShareAndTellsItsNextStep) {
     EXPECT_EQ(look(of, {m}, 500 * s).weights(), Weights{1000});
 }
 
+// A weight has no parts but whole ones.
+TEST(Pool, ARecoveryThatRoundingLeavesNothingOfIsNotSaidToTakeAnythingAway) {
+    model::Service of = service();
+    of.pool.slow_start = 100s;
+    for (const Recovery recovery : {Recovery::ramp, Recovery::history}) {
+        of.pool.recovery = recovery;
+        Member m = up(1);
+        m.configured = 1;
+        m.back_since = 500 * s;
+        m.ratio = 0.1;
+        Whole w = look(of, {m}, 500 * s);
+        EXPECT_EQ(w.decisions[0].ramp, 100);
+        EXPECT_EQ(w.decisions[0].health, 100);
+        EXPECT_EQ(w.decisions[0].cause, Cause::none);
+        const FactorWords said = factor_words(of, w.decisions[0], "");
+        EXPECT_EQ(recovery == Recovery::ramp ? said.ramp : said.health,
+                  "that it came back a short time ago has no effect: there is no less than the 1 it has");
+        m.configured = 3;
+        w = look(of, {m}, 500 * s);
+        EXPECT_EQ(w.weights(), Weights{1});
+        EXPECT_EQ(w.decisions[0].cause, recovery == Recovery::ramp ? Cause::ramp : Cause::history);
+        // With a share that takes all there is to take.
+        m.configured = 2;
+        m.share = 50;
+        w = look(of, {m}, 500 * s);
+        EXPECT_EQ(w.weights(), Weights{1});
+        EXPECT_TRUE(w.decisions[0].idle_share);
+        EXPECT_FALSE(w.decisions[0].idle_recovery) << "of the two one has an effect";
+    }
+}
+
 TEST(Pool, NothingChangesBetweenTwoStepsOfARamp) {
     model::Service of = service();
     of.pool.recovery = Recovery::ramp;
@@ -319,7 +350,7 @@ TEST(Pool, NothingSwallowsClientsWithAWeightOfZero) {
     // A drained one keeps its connections for as long as it lives: that is what draining is for.
     const std::vector<bool> few{false, true, false, false, false, false, true, true, true, true};
     std::vector<bool> all(10, true), but_dead = all;
-    but_dead[4] = false;
+    but_dead[4] = but_dead[5] = false;
     EXPECT_EQ(there(service("dh")), few);
     for (const char* scheduler : {"sh", "mh", "wrr"}) {
         model::Service of = service(scheduler);
@@ -331,6 +362,20 @@ TEST(Pool, NothingSwallowsClientsWithAWeightOfZero) {
         of.pool.on_down = OnDown::weight_zero;
         EXPECT_EQ(there(of), all) << scheduler << ": as was asked for";
     }
+}
+
+// Of one that has been taken over, or is in another service now, nothing is known; its connections are there.
+TEST(Pool, WhoIsInTheKernelAndNotCheckedYetKeepsItsConnectionsWhereItSwallowsClients) {
+    Member drained = member(1, State::unknown), none = member(2, State::unknown),
+           fresh = member(3, State::unknown);
+    drained.admin = Admin::drain;
+    none.configured = 0;
+    for (Member m : {drained, none}) {
+        EXPECT_TRUE(look(service("dh"), {m}).decisions[0].present);
+        m.out = true;
+        EXPECT_FALSE(look(service("dh"), {m}).decisions[0].present);
+    }
+    EXPECT_FALSE(look(service("dh"), {fresh}).decisions[0].present) << "no clients are hashed to it yet";
 }
 
 TEST(Pool, WhoIsOutIsNotBroughtBackToSwallowClients) {
@@ -359,15 +404,15 @@ TEST(Pool, WhoIsOutForBeingDownStaysOutWhateverIsAskedOfIt) {
     for (const model::OnDown on_down : {OnDown::weight_zero, OnDown::remove}) {
         of.pool.on_down = on_down;
         for (const State state : {State::down, State::unknown, State::up}) {
-            Member drained = member(1, state), maintained = drained, unwilling = drained;
+            Member drained = member(1, state), maintained = drained, unwilling = drained, ready = drained;
             drained.admin = model::Admin::drain;
             maintained.admin = model::Admin::maint;
             unwilling.configured = 0;
-            for (Member m : {drained, maintained, unwilling}) {
-                EXPECT_TRUE(look(of, {m}).decisions[0].present);
+            for (Member m : {drained, maintained, unwilling, ready}) {
+                const bool stays = on_down == OnDown::weight_zero;
+                EXPECT_EQ(look(of, {m}).decisions[0].present, stays || state != State::down);
                 m.out = true;
-                EXPECT_EQ(look(of, {m}).decisions[0].present,
-                          on_down == OnDown::weight_zero || state == State::up);
+                EXPECT_EQ(look(of, {m}).decisions[0].present, stays || state == State::up);
             }
         }
     }
@@ -384,9 +429,7 @@ TEST(Pool, ABackupThatIsDownIsOutWhetherItIsCalledOrNot) {
             const Whole w = look(of, {primary, backup(up(2)), backup(down(3)), forgotten});
             EXPECT_TRUE(w.decisions[1].present);
             EXPECT_EQ(w.decisions[2].present, stays);
-            if (primary.state == State::up) {
-                EXPECT_EQ(w.decisions[3].present, stays);
-            }
+            EXPECT_EQ(w.decisions[3].present, stays);
         }
     }
 }
@@ -479,6 +522,25 @@ TEST(Pool, MaxDownLetsThoseGoThatWentFirstAndKeepsTheOthers) {
     EXPECT_EQ(look(of, {late, early, up(4)}).weights(), (Weights{100, 100, 100}));
 }
 
+TEST(Pool, MaxDownPutsNobodyIntoServiceWhoNeverPassed) {
+    model::Service of = service();
+    of.pool.max_down = 20;
+    Member first = down(5), second = down(6);
+    first.unproven = second.unproven = true;
+    Whole w = look(of, {up(1), up(2), up(3), up(4), first, second});
+    EXPECT_EQ(w.weights(), (Weights{100, 100, 100, 100, 0, 0}));
+    EXPECT_EQ(w.decisions[5].cause, Cause::down);
+    EXPECT_EQ(w.pool.kept, 0U);
+    // Nor do they count as some that health has taken out of service, or as some of which it may.
+    of.pool.max_down = 50;
+    w = look(of, {up(1), up(2), down(3), down(4), first, second});
+    EXPECT_EQ(w.weights(), (Weights{100, 100, 0, 0, 0, 0}));
+    w = look(of, {up(1), down(2), down(3), down(4), first, second});
+    EXPECT_EQ(w.weights(), (Weights{100, 0, 0, 100, 0, 0}));
+    of.pool.max_down = 0;
+    EXPECT_EQ(look(of, {down(1), first}).weights(), (Weights{100, 0}));
+}
+
 TEST(Pool, WhoIsUpGetsNoLessThanTheDeadThatMaxDownKeeps) {
     model::Service of = service();
     of.pool.max_down = 50;
@@ -515,6 +577,7 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             m.admin = below(6) == 0 ? static_cast<Admin>(1 + below(2)) : Admin::ready;
             m.back_since = below(2) ? (900 + below(100)) * s : 0;
             if (below(4) == 0) m.share = static_cast<uint8_t>(below(3) * 50);
+            m.unproven = m.state == State::down && below(3) == 0;
         }
         const bool was = below(2);
         const Whole w = look(of, members, 1000 * s, was);
@@ -542,8 +605,11 @@ TEST(Pool, RandomPoolsKeepTheRules) {
             if (serving && m.state == State::up) {
                 ASSERT_GT(d.effective, 0U);
             }
-            if (serving && m.state != State::unknown) ++known;
-            if (serving && m.state == State::down && d.effective == 0) ++down_and_out;
+            if (m.unproven && !w.pool.panic) {
+                ASSERT_EQ(d.effective, 0U);
+            }
+            if (serving && m.state != State::unknown && !m.unproven) ++known;
+            if (serving && m.state == State::down && !m.unproven && d.effective == 0) ++down_and_out;
             if (serving && w.pool.panic) {
                 ASSERT_EQ(d.effective, std::max(1U, m.configured / w.pool.divisor));
             }

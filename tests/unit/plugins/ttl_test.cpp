@@ -51,6 +51,7 @@ TEST_F(PulseTtl, IsUnknownBeforeTheFirstReportAndFailsWhenNoneComes) {
     auto* probe = add();
     EXPECT_EQ(check(probe).verdict, GORB_UNKNOWN);
     EXPECT_EQ(check(probe).detail, "no report yet (ttl 30s)");
+    EXPECT_EQ(check(probe).code, EINPROGRESS) << "nothing is wrong";
     ttl.host.loop().advance(seconds(29));
     EXPECT_EQ(check(probe).verdict, GORB_UNKNOWN);
     ttl.host.loop().advance(seconds(16));

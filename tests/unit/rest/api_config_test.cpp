@@ -254,6 +254,21 @@ TEST_F(ConfigTest, WhatTheKernelRefusesIsShownAndTriedAgain) {
     EXPECT_THAT(get("/events").body, HasSubstr("made at attempt "));
 }
 
+TEST_F(ConfigTest, TheMetricsCountBackendsOfWhichTheKernelRefusesTheWeight) {
+    make_web(2);
+    wait_for("/service/web/b1", [](const Json& j) { return j["weight"]["effective"] == 100; });
+    driver->set_hook([](const ipvs::Op& op, uint64_t) { return op.dest.weight == 7 ? ENOMEM : 0; });
+    world.answer("b1", health::failing());
+    wait_for("/service/web/b1", [](const Json& j) { return j["weight"]["effective"] == 0; });
+    ASSERT_EQ(call("PATCH", "/service/web/b1", R"({"weight":7})").status, 200);
+    world.answer("b1", health::passing());
+    wait_for("/service/web/b1", [](const Json& j) { return j["weight"]["applied"] == false; });
+    EXPECT_THAT(get("/metrics").body, HasSubstr("\ngorb_backends_not_applied 1\n"));
+    driver->set_hook({});
+    wait_for("/service/web/b1", [](const Json& j) { return j["weight"]["effective"] == 7; });
+    EXPECT_THAT(get("/metrics").body, HasSubstr("\ngorb_backends_not_applied 0\n"));
+}
+
 // What a file does not say goes when it is applied next, so the answer says where to say it as well.
 TEST_F(ConfigTest, AChangeOfWhatADeclarativeFileHasSaysThatItIsAsTheFileSays) {
     const std::string files =
