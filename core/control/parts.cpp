@@ -101,11 +101,10 @@ store::Health Parts::health_of(const Slot& slot) const {
         return at == 0 ? 0 : clock.wall() - static_cast<int64_t>(clock.now()) + static_cast<int64_t>(at);
     };
     // A fall that a freeze holds back is none for the next start either: it would take every weight to 0, and
-    // with nobody well it could suspect nothing. Nor is it for max-down that one is down which never was up:
-    // the next start knows as little of it as this one did.
+    // with nobody well it could suspect nothing.
     const health::Member member = weights.seen(slot);
-    return {stored(member.unproven ? health::State::unknown : member.state), wall(member.since),
-            wall(member.back_since), member.share};
+    const int64_t since = wall(member.since);
+    return {stored(member.state), since, member.unproven ? since : wall(member.back_since), member.share};
 }
 
 void Parts::remember_health(const Slot& slot) {

@@ -161,7 +161,9 @@ class Starter {
         if (checked && pulses) {
             member.state = state_of(row.health.state);
             member.since = monotonic(row.health.since);
-            member.back_since = monotonic(row.health.back);
+            member.unproven = member.state == health::State::down && row.health.since != 0 &&
+                              row.health.back == row.health.since;
+            if (!member.unproven) member.back_since = monotonic(row.health.back);
             member.share = row.health.share;
             health::Target target{entry->id,           *service,           entry->spec.name,
                                   entry->spec.address, entry->spec.pulses, (*pulses)->args};

@@ -49,7 +49,7 @@ struct Health {
     enum class State : uint8_t { unknown, up, down };  // numbers are those of the file
     State state = State::unknown;
     int64_t since = 0;    // of the state
-    int64_t back = 0;     // when it came back, while its weight still grows
+    int64_t back = 0;     // when it came back, while its weight still grows; `since` of one that never was up
     uint8_t share = 100;  // per cent of its weight that its pulse asked for
     bool operator==(const Health&) const = default;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
 #include "control/control.h"
 #include "ipvs/memory_driver.h"
 #include "reconcile/records.h"
@@ -52,7 +53,7 @@ struct OutTest : testing::Test {
     void becomes(const std::string& name, health::State state) {
         const auto snapshot = control->snapshot();
         const auto id = (*(*snapshot->services.find("web"))->backends.find(name))->id;
-        const health::Changed change{id, state, 100, 1, ++since_, ""};
+        const health::Changed change{id, state, 100, 1, since_ += base::second, ""};
         control->health_changed({&change, 1});
         ASSERT_TRUE(look(*control));
     }
@@ -111,26 +112,29 @@ TEST_F(OutTest, WhatIsTakenOverToBeInMaintenanceKeepsItsConnections) {
     EXPECT_EQ(weights(), "b1 100, b2 0");
 }
 
-// What has never passed is nothing that a start knows to be down: max-down would have it serve.
+// To max-down one that never passed is none that fell, after a start as before it.
 TEST_F(OutTest, AStartPutsNobodyIntoServiceWhoNeverPassed) {
     web.pool.on_down = model::OnDown::weight_zero;
     web.pool.max_down = 50;
-    stored(one("1"), store::Health::State::up);
-    stored(one("2"), store::Health::State::unknown);
-    stored(one("3"), store::Health::State::unknown);
+    for (const char* n : {"1", "2"}) stored(one(n), store::Health::State::up);
+    for (const char* n : {"3", "4"}) stored(one(n), store::Health::State::unknown);
     start();
-    becomes("b2", health::State::down);
-    becomes("b3", health::State::down);
-    ASSERT_EQ(weights(), "b1 100, b2 0, b3 0");
+    for (const char* name : {"b3", "b4", "b1", "b2"}) becomes(name, health::State::down);
+    ASSERT_EQ(weights(), "b1 0, b2 100, b3 0, b4 0");
     control.reset();
     for (const store::Write& write : disk.written) {
-        for (const auto& [name, health] : write.health)
-            EXPECT_EQ(health.state, store::Health::State::unknown) << name.backend;
+        for (const auto& [name, health] : write.health) {
+            for (store::Loaded::BackendRow& row : disk.content.services[0].backends) {
+                if (row.spec.name == name.backend) row.health = health;
+            }
+        }
     }
+    ASSERT_TRUE(table.flush());  // as after a boot
     start();
-    becomes("b2", health::State::down);
+    EXPECT_EQ(weights(), "b1 0, b2 100, b3 0, b4 0");
+    becomes("b3", health::State::up);
     becomes("b3", health::State::down);
-    EXPECT_EQ(weights(), "b1 100, b2 0, b3 0");
+    EXPECT_EQ(weights(), "b1 0, b2 100, b3 100, b4 0") << "one of three may go, and it is one of them now";
 }
 
 // Persistence would bind clients to it.
