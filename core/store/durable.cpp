@@ -53,7 +53,7 @@ Result<Loaded> Durable::load() {
     if (!file_) return fail(Errc::unavailable, path + " is not open: it was lost and could not be made anew");
     auto all = read_rows(file_, path);
     if (!all) {
-        if (all.error().code != Errc::io && all.error().code != Errc::internal) return all;
+        if (!is_damage(all.error())) return all;
         return fail(damaged(path, all.error().sentence));
     }
     accepted_ = true;
@@ -267,9 +267,12 @@ base::Status Durable::transaction(Answers& answers) {
         overwrite_refused();
         return fail(std::move(error));
     }
+    committed_ = true;
     status_.with([](Status& s) { ++s.transactions; });
-    // It may have gone into a file that was removed meanwhile.
-    return check_files();
+    // It may have gone into a file that was removed meanwhile. Where that can not be said it is on disk for
+    // all that is known, and must not be called refused.
+    base::Status good = check_files();
+    return lost_ ? std::move(good) : base::Status();
 }
 
 // The pages of a transaction that failed at its end may stand in the WAL, whole: a start after a crash would
@@ -279,6 +282,7 @@ void Durable::overwrite_refused() {
     if (code == SQLITE_OK) code = rows_.count_refused();
     if (code == SQLITE_OK) code = commit_.run();
     if (code == SQLITE_OK) {
+        committed_ = true;
         uncertain_ = false;
     } else {
         roll_back();

@@ -1,7 +1,8 @@
 // The database as a queue of jobs: what waits together becomes one transaction.
 //
-// Before each transaction the files are looked at: SQLite would go on writing into a file that nobody finds
-// again.
+// Before and after each transaction the files are looked at: SQLite would go on writing into a file that
+// nobody finds again. Where it can not be said what they are (no descriptor, no memory), nothing is begun,
+// and what was committed stays so: only a file that is known to be lost makes that refused.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -70,6 +71,7 @@ class Durable final : public Database {
     // Whether what is in a file that became shorter is whole: another program may have packed it.
     // `what` if not; `size` is the database's.
     base::Result<std::string> shortened(const std::string& what, int64_t size);
+    // They are, or why not: unavailable once lost() is set, else an error of looking.
     base::Status check_files();
     void lose(std::string why);
 
@@ -91,6 +93,7 @@ class Durable final : public Database {
     uint64_t revision_ = 0;   // the highest there was
     bool uncertain_ = false;  // a refused transaction may stand at the end of the WAL
     Look database_, wal_;     // as they were found last
+    bool committed_ = false;  // something since then
     std::string why_lost_;
 
     std::atomic<bool> lost_{false};

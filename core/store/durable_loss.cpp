@@ -1,4 +1,5 @@
 // Whether the files still are what they were, and making them anew.
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -13,7 +14,10 @@ using base::Result;
 
 void Durable::remember() {
     if (const auto now = look(paths_.database)) database_ = *now;
-    if (const auto now = look(paths_.wal)) wal_ = *now;
+    if (const auto now = look(paths_.wal)) {
+        wal_ = *now;
+        committed_ = false;
+    }
 }
 
 Result<std::string> Durable::shortened(const std::string& what, int64_t size) {
@@ -22,11 +26,12 @@ Result<std::string> Durable::shortened(const std::string& what, int64_t size) {
     if (size < page) return what;
     // Through a connection of its own: ours has pages in memory.
     auto other = Connection::open(paths_.database, SQLITE_OPEN_READWRITE, options_.vfs);
-    if (!other) return fail(std::move(other.error()));
-    other->keep_wal(true);
-    const auto words = other->value("PRAGMA quick_check(1)", "can not check " + paths_.database.string());
-    if (words && *words == "ok") return std::string();
-    return what;
+    if (other) other->keep_wal(true);
+    auto words = other ? other->value("PRAGMA quick_check(1)", "can not check " + paths_.database.string())
+                       : fail(std::move(other.error()));
+    if (words) return *words == "ok" ? std::string() : what;
+    if (is_damage(words.error())) return what;
+    return words;
 }
 
 Result<std::string> Durable::changed() {
@@ -37,7 +42,9 @@ Result<std::string> Durable::changed() {
     if (!database->same_file(database_)) return std::string("was replaced by another file");
     if (wal_.there && !wal->there) return std::string("has lost its log, gorb.db-wal");
     if (wal_.there && !wal->same_file(wal_)) return std::string("has another log, gorb.db-wal, than its own");
-    if (database->size < database_.size || wal->size < wal_.size) {
+    // The first commit after a checkpoint cuts a long log down to what it keeps.
+    const int64_t wal_least = committed_ ? std::min(wal_.size, wal_kept) : wal_.size;
+    if (database->size < database_.size || wal->size < wal_least) {
         auto what = database->size < database_.size
                         ? shortened("was cut off", database->size)
                         : shortened("has a log, gorb.db-wal, that was cut off", database->size);
@@ -45,6 +52,7 @@ Result<std::string> Durable::changed() {
     }
     database_ = *database;
     wal_ = *wal;
+    committed_ = false;
     return std::string();
 }
 

@@ -17,9 +17,8 @@ using base::Status;
 // follows, comes by nearly all of them.
 constexpr int64_t quick_check_most = 8 << 20;
 
-// What SQLite can not make sense of is a damage where nothing else can be the reason.
 base::Error judged(base::Error error, const std::string& path) {
-    if (error.code != Errc::io && error.code != Errc::internal) return error;
+    if (!is_damage(error)) return error;
     return damaged(path, error.sentence);
 }
 
@@ -195,7 +194,7 @@ Result<std::string> findings(Connection& file, const std::string& path, unsigned
     }
     if (code != SQLITE_DONE) {
         const base::Error error = file.error(code, "can not check " + path);
-        if (error.code != Errc::io && error.code != Errc::internal) return base::fail(error);
+        if (!is_damage(error)) return base::fail(error);
         add(error.sentence);
     }
     code = file.prepare("PRAGMA foreign_key_check", statement);
@@ -212,8 +211,7 @@ Result<std::string> findings(Connection& file, const std::string& path, unsigned
         if (code != SQLITE_OK) add(file.error(code, "its tables").sentence);
     }
     if (const auto all = read_any(file, path, schema()); !all) {
-        if (all.error().code != Errc::io && all.error().code != Errc::internal)
-            return base::fail(all.error());
+        if (!is_damage(all.error())) return base::fail(all.error());
         add(all.error().sentence);
     }
     if (!found.empty()) file.keep_wal(true);

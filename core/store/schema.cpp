@@ -159,24 +159,23 @@ base::Status bring_up_to_date(Connection& file, const Paths& paths, const Schema
 
 base::Status set_pragmas(Connection& file, const std::string& path) {
     struct Wanted {
-        const char* set;
-        const char* ask;
-        const char* value;
+        std::string set, ask, value;
     };
-    constexpr Wanted all[] = {
+    const std::string kept = std::to_string(wal_kept);
+    const Wanted all[] = {
         // Setting it gives what it is then.
         {"PRAGMA foreign_keys=ON", "PRAGMA foreign_keys", "1"},
         {"PRAGMA synchronous=FULL", "PRAGMA synchronous", "2"},
         {"PRAGMA cell_size_check=ON", "PRAGMA cell_size_check", "1"},
         {"PRAGMA temp_store=MEMORY", "PRAGMA temp_store", "2"},
         {"PRAGMA wal_autocheckpoint=0", "PRAGMA wal_autocheckpoint", "0"},  // not before an answer
-        {"PRAGMA journal_size_limit=16777216", "PRAGMA journal_size_limit", "16777216"},
+        {"PRAGMA journal_size_limit=" + kept, "PRAGMA journal_size_limit", kept},
         {"PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal"},
     };
     const std::string doing = "can not open " + path;
     for (const Wanted& pragma : all) {
-        if (auto set = run(file, pragma.set, doing); !set) return set;
-        const auto is = file.value(pragma.ask, doing);
+        if (auto set = run(file, pragma.set.c_str(), doing); !set) return set;
+        const auto is = file.value(pragma.ask.c_str(), doing);
         if (!is) return base::fail(is.error());
         if (*is != pragma.value) {
             return base::fail(base::Errc::unavailable, doing + ": SQLite refuses `" + pragma.set +

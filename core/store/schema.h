@@ -44,6 +44,10 @@ base::Status upgrade(Connection& file, const std::string& path, const Schema& sc
 // Does nothing for a file of this version. An older one is copied to gorb.db.schema-VERSION first.
 base::Status bring_up_to_date(Connection& file, const Paths& paths, const Schema& schema);
 
+// What the WAL keeps of its size, in bytes: its first commit after a checkpoint cuts off what is beyond this
+// and beyond that commit.
+inline constexpr int64_t wal_kept = 16 << 20;
+
 // Sets, and asks whether they are set, WAL, synchronous=FULL, foreign keys.
 base::Status set_pragmas(Connection& file, const std::string& path);
 

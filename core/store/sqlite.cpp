@@ -12,6 +12,8 @@ Trouble trouble_of(int code, int os_error) {
         case SQLITE_FULL:
             return Trouble::full;
         case SQLITE_IOERR:
+            // A log that ends before what it holds.
+            if (code == SQLITE_IOERR_SHORT_READ) return Trouble::damaged;
             // A limit on file sizes or a quota is an end of space too.
             return os_error == ENOSPC || os_error == EDQUOT || os_error == EFBIG ? Trouble::full
                                                                                  : Trouble::passing;

@@ -16,6 +16,12 @@
 
 namespace gorb::store {
 
+// What SQLite, or who reads its rows, can not make sense of: a damage of the file, where nothing else can be
+// the reason. Not what may pass, and not a want of something: descriptors, memory, room.
+inline bool is_damage(const base::Error& error) {
+    return error.code == base::Errc::io || error.code == base::Errc::internal;
+}
+
 // What a result code means for who is told.
 enum class Trouble : uint8_t {
     defect,   // a constraint or a statement that is wrong: ours

@@ -119,6 +119,19 @@ TEST(Loss, ADamageFoundWhileWritingIsALossToo) {
     EXPECT_EQ(difference_of(reopened(folder.store()), all), "");
 }
 
+TEST(Loss, ALogThatHadTheFirstPageTooIsMissed) {
+    const Folder folder;
+    const auto db = opened(folder.store());
+    ASSERT_TRUE(put(*db, write_of(random_state(5, 300))));
+    const Loaded all = *db->load();
+    ASSERT_EQ(truncate((folder.store() / "gorb.db-wal").c_str(), 0), 0);
+    const auto refused = put(*db, numbered(2'000'000));
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(db->lost()) << refused.error().sentence;
+    ASSERT_TRUE(rewritten(*db, all));
+    EXPECT_TRUE(put(*db, numbered(2'000'000)));
+}
+
 TEST(Loss, ADatabaseThatAnotherProgramPackedIsNone) {
     const Folder folder;
     auto db = opened(folder.store());
