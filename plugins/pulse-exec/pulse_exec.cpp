@@ -11,13 +11,9 @@ namespace {
 
 using namespace gorb::sdk;
 using namespace pulse_exec;
-using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-// The run is answered so much before the host's deadline, at which the host would judge without knowing why.
-constexpr nanoseconds margin = milliseconds(30);
-
-// "4.97"
+// "5.00"
 std::string seconds(uint64_t ns) {
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), "%.2f", static_cast<double>(ns) / 1e9);
@@ -61,7 +57,6 @@ class ExecPulse final : private Job {
 
     ExecPulse(Programs& programs, const Target& target)
         : programs_(programs),
-          timer_(programs.host()),
           program_(target.args().text("program").value_or("")),
           warnings_fail_(target.args().text("warning").value_or("pass") == "fail") {
         programs_.folder().open(program_);
@@ -86,46 +81,11 @@ class ExecPulse final : private Job {
         run_ = run;
         began_ = programs_.host().now();
         started_ = 0;
-        const uint64_t whole = run.deadline() > began_ ? run.deadline() - began_ : 0;
-        answer_by_ = run.deadline() - std::min<uint64_t>(margin.count(), whole / 10);
-        timer_.at(answer_by_, [this] { time_out(); });
         programs_.run(*this);
     }
-    void cancel() noexcept {
-        timer_.cancel();
-        programs_.drop(*this);
-    }
-
-  private:
-    const std::string& file() const override { return program_; }
-    Program program(int folder) override {
-        const uint64_t now = programs_.host().now();
-        started_ = now;
-        Program program;
-        program.folder = folder;
-        program.name = program_;
-        program.arguments = arguments_;
-        program.environment = environment_;
-        program.environment.push_back("GORB_TIMEOUT=" + seconds(now < answer_by_ ? answer_by_ - now : 0));
-        program.user = programs_.user();
-        return program;
-    }
-    void refused(const std::string& why, int err) override {
-        timer_.cancel();
-        run_.unknown(why, err);
-    }
-    void ended(const End& end, std::string_view output) override {
-        timer_.cancel();
-        if (end.status < 0) {
-            run_.unknown("its exit status was taken by somebody else (SIGCHLD is ignored?)");
-            return;
-        }
-        Result result = judge(end, output, warnings_fail_);
-        result.latency = nanoseconds(programs_.host().now() - started_);
-        run_.report(result);
-    }
-
-    void time_out() {
+    void cancel() noexcept { programs_.drop(*this); }
+    // No timer of its own: only the host knows whether what was there in time has been looked at.
+    void expire() {
         const uint64_t now = programs_.host().now();
         const bool waiting = programs_.state(*this) == Programs::State::waiting;
         const std::string said = first_line(programs_.output(*this));
@@ -145,10 +105,35 @@ class ExecPulse final : private Job {
             run_.unknown(words + " (it waited for a place before)", EAGAIN);
     }
 
+  private:
+    const std::string& file() const override { return program_; }
+    Program program(int folder) override {
+        const uint64_t now = programs_.host().now();
+        started_ = now;
+        Program program;
+        program.folder = folder;
+        program.name = program_;
+        program.arguments = arguments_;
+        program.environment = environment_;
+        const uint64_t end = run_.deadline();
+        program.environment.push_back("GORB_TIMEOUT=" + seconds(now < end ? end - now : 0));
+        program.user = programs_.user();
+        return program;
+    }
+    void refused(const std::string& why, int err) override { run_.unknown(why, err); }
+    void ended(const End& end, std::string_view output) override {
+        if (end.status < 0) {
+            run_.unknown("its exit status was taken by somebody else (SIGCHLD is ignored?)");
+            return;
+        }
+        Result result = judge(end, output, warnings_fail_);
+        result.latency = nanoseconds(programs_.host().now() - started_);
+        run_.report(result);
+    }
+
     Programs& programs_;
-    Timer timer_;
     Run run_;
-    uint64_t began_ = 0, started_ = 0, answer_by_ = 0;
+    uint64_t began_ = 0, started_ = 0;
     const std::string program_;
     const bool warnings_fail_;
     std::vector<std::string> arguments_, environment_;

@@ -4,13 +4,9 @@
 #include <cstdio>
 #include <utility>
 
-#include "match/share.h"
-#include "match/text.h"
-
 namespace pulse_udp {
 
 using namespace gorb::sdk;
-using pulse_match::Pattern;
 
 namespace {
 
@@ -28,14 +24,6 @@ std::string tries(int64_t count) {
 }
 
 }  // namespace
-
-Exchange Exchange::parse(const Config& config) {
-    Exchange out;
-    out.step = pulse_match::RawStep::of(config).read();
-    out.wait = config.duration("wait").value_or(out.wait);
-    out.tries = config.integer("tries").value_or(out.tries);
-    return out;
-}
 
 Query::Query(const Host& host, const Exchange& exchange, Connection::Options route, const Run& run, Over over)
     : host_(host),
@@ -91,31 +79,7 @@ void Query::silence() {
 
 size_t Query::received(std::string_view datagram) {
     const size_t size = datagram.size();
-    const std::string got = pulse_match::in_quotes(pulse_match::without_line_end(datagram));
-    if (!exchange_.step.expect) {
-        over(Result::pass("answered " + got));
-        return size;
-    }
-    const Pattern& expect = *exchange_.step.expect;
-    const Pattern::Searched searched = expect.search(datagram, 0, true);
-    switch (searched.outcome) {
-        case Pattern::Outcome::found: {
-            Result result = Result::pass("answered " + got);
-            if (!searched.share.empty()) {
-                const auto share = pulse_match::Share::read(searched.share);
-                result.share = share.percent;
-                result.warning = share.warning;
-            }
-            over(result);
-            break;
-        }
-        case Pattern::Outcome::too_hard:
-            over(Result::fail("the answer takes more than " + std::to_string(Pattern::most_steps) +
-                              " steps to match against " + expect.shown() + ", got " + got));
-            break;
-        default:
-            over(Result::fail("expected " + expect.shown() + ", got " + got));
-    }
+    over(exchange_.judge(datagram));
     return size;
 }
 

@@ -1,6 +1,6 @@
 // One run of a UDP check: a datagram goes out, and its answer, an ICMP error or silence decides.
 //
-// Threads: the loop's, Exchange::parse() excepted.
+// Threads: the loop's.
 #pragma once
 #include <chrono>
 #include <functional>
@@ -8,19 +8,9 @@
 #include <memory>
 #include <string>
 
-#include "match/step.h"
+#include "exchange.h"
 
 namespace pulse_udp {
-
-// What the options of a target say.
-struct Exchange {
-    pulse_match::Step step;                        // nothing to send: an empty datagram
-    std::chrono::nanoseconds wait{1'000'000'000};  // without `expect`: how long silence must last
-    int64_t tries = 3;                             // with `expect`: datagrams within the timeout
-
-    // Throws sdk::Error. [any]
-    static Exchange parse(const gorb::sdk::Config& config);
-};
 
 class Query final : private gorb::sdk::ConnectionEvents {
   public:

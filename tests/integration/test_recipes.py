@@ -131,7 +131,7 @@ class Recipes(unittest.TestCase):
         pulse["steps"][0]["send"] = "AUTH wrong\r\n"
         self.down(self.check(pulse, port, "wrong"), "step 1: expected", "-WRONGPASS")
 
-    def test_mysql(self):
+    def test_mariadb(self):
         data, users, port = self.folder / "data", self.folder / "users.sql", free_port()
         data.mkdir()
         start = [program("mariadbd", "mariadb-server"), "--no-defaults", f"--datadir={data}", "--innodb=OFF",
@@ -147,13 +147,13 @@ class Recipes(unittest.TestCase):
         made = subprocess.run([*start, "--bootstrap"], input="CREATE DATABASE mysql;\nUSE mysql;\n" + tables[0].read_text(),
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", timeout=30 * SLOW)
         self.assertEqual(made.returncode, 0, made.stdout)
-        users.write_text(recipe("pulse-tcp", "mysql-user", "sql"))
+        users.write_text(recipe("pulse-tcp", "mariadb-user", "sql"))
         users.chmod(0o644)
         start += [f"--socket={self.folder}/s", f"--pid-file={self.folder}/pid", "--bind-address=127.0.0.1", f"--port={port}",
                   f"--init-file={users}", "--max-connect-errors=3"]
         process = self.serve(*start)
         self.says(process, "ready for connections")
-        path = self.check(recipe("pulse-tcp", "mysql"), port)
+        path = self.check(recipe("pulse-tcp", "mariadb"), port)
         self.up(path)
         # Many checks, each of which logs in and says good-bye: the server counts no aborted connections.
         self.gorbd.wait_for(path, lambda b: b["counts"]["passes"] >= 10, "ten checks passed", 20)

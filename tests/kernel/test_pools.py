@@ -1,7 +1,6 @@
 """What pool policy does to real packets: drain, ramp, quorum and backups, panic, removal."""
 import socket
 import struct
-import time
 
 import servers
 from lab import VIP, LabTest, wait_until
@@ -92,32 +91,36 @@ class Pools(LabTest):
         self.assertEqual(self.lab.count(4, VIP), {"s2": 4})
 
     def test_a_returning_backend_ramps_and_gets_its_share_of_new_connections(self):
-        gorbd = self.put(2, service={"method": "wrr", "slow-start": "30s", "slow-start-least": "10%"})
-        # Both are new: they ramp from the start, so this waits for the whole weight.
-        self.wait_for_weights(SERVICE, {at(1): 100, at(2): 100}, 60)
-        self.stop(1)
-        self.wait_for(b1=0, b2=100)
-        self.lab.serve(1, servers.http_server)
-        first = wait_until("a first part of the weight",
-                           lambda: self.lab.table()[SERVICE]["servers"][at(1)]["weight"], 20)
-        self.assertLess(first, 60)
-        # In proportion: while it has less than half the weight, it gets less than a third of what comes.
-        seen = [first]
-        answers = self.lab.count(12, VIP)
-        if self.lab.table()[SERVICE]["servers"][at(1)]["weight"] < 50:
-            self.assertLess(answers.get("s1", 0), 6, answers)
+        gorbd = self.put(2, service={"method": "wrr"}, b1={"weight": 10}, b2={"weight": 10})
+        self.wait_for(b1=10, b2=10)
+        # As good as frozen at the tenth that it begins with: one of eleven.
+        self.comes_back(gorbd, "10m")
+        self.assertLessEqual(self.lab.weights(SERVICE)[at(1)], 3)
+        answers = self.lab.count(22, VIP)
+        self.assertIn(answers.get("s1", 0), range(1, 7), answers)
+        self.assertEqual(sum(answers.values()), 22)
         why = gorbd.get("/service/web/b1").json["weight"]
-        if why["effective"] < 100:
-            self.assertIn("came back a short time ago", why["reasons"]["ramp"])
-        end = time.monotonic() + 60
-        while seen[-1] < 100 and time.monotonic() < end:
-            weight = self.lab.table()[SERVICE]["servers"][at(1)]["weight"]
+        self.assertIn("came back a short time ago", why["reasons"]["ramp"])
+
+        seen = [self.comes_back(gorbd, "20s")]
+
+        def risen():
+            weight = self.lab.weights(SERVICE)[at(1)]
             if weight != seen[-1]:
                 seen.append(weight)
-            time.sleep(0.2)
+            return weight == 10
+
+        wait_until(lambda: f"the whole weight; it had {seen}", risen, 60, every=0.2)
         self.assertEqual(seen, sorted(seen))
-        self.assertEqual(seen[-1], 100)
         self.assertGreater(len(seen), 3, seen)
+
+    def comes_back(self, gorbd, slow_start):
+        """Stops b1 and starts it again; the first weight that it then has."""
+        self.changed(gorbd, "/service/web", {"recovery": "ramp", "slow-start": slow_start})
+        self.stop(1)
+        self.wait_for(b1=0, b2=10)
+        self.lab.serve(1, servers.http_server)
+        return wait_until("a first part of the weight", lambda: self.lab.weights(SERVICE)[at(1)], 20)
 
     def test_backups_serve_under_the_quorum_and_step_back(self):
         gorbd = self.put(3, service={"quorum": 2}, b3={"backup": True})

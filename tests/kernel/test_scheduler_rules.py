@@ -9,6 +9,9 @@ from lab import VIP, LabTest, wait_until
 SERVICE = f"tcp {VIP}:80"
 PULSE = {"type": "tcp", "interval": "200ms", "timeout": "5s", "rise": 1, "fall": 1}
 CLIENTS = [f"10.0.0.{n}" for n in range(20, 84)]
+SOME = CLIENTS[:24]  # as good as all, and sooner asked
+# Much longer than anything here is waited for: who has the whole weight has not ramped.
+RAMP = {"recovery": "ramp", "slow-start": "10m"}
 
 
 def at(number):
@@ -32,10 +35,10 @@ class SchedulerRules(LabTest):
                                                    "pulse": pulse or PULSE})
         return gorbd
 
-    def ask_all(self):
+    def ask_all(self, clients=CLIENTS):
         """{server: clients it served, None: those that nobody served}"""
         served = collections.Counter()
-        for address in CLIENTS:
+        for address in clients:
             try:
                 served[self.lab.fetch(VIP, source=address, seconds=1)] += 1
             except OSError:
@@ -117,26 +120,39 @@ class SchedulerRules(LabTest):
         self.assertNotIn(None, second)
         self.assertNotIn(f"s{chosen}", second)
 
-    def test_hash_schedulers_do_not_ramp(self):
-        gorbd = self.put("mh", (50, 50, 50), recovery="ramp")
-        self.weights(b1=50, b2=50, b3=50)
+    def returns_at_once(self, gorbd, first, **weights):
+        """Stops b1, which is then back with its whole weight while a ramp would have it near the tenth that it begins with. Who
+        served meanwhile."""
         self.stop(1)
-        self.weights(b1=0, b2=50, b3=50)
+        self.weights(**{**weights, "b1": 0})
+        after = self.ask_all(SOME)
         self.lab.serve(1, servers.http_server)
-        self.weights(b1=50, b2=50, b3=50)
+        self.weights(**weights)
+        self.assertEqual(self.ask_all(SOME), first)
         self.assertIn("no effect", " ".join(gorbd.get("/service/web").json["warnings"]))
+        return set(after)
+
+    def hash_does_not_ramp(self, method, **weights):
+        """Each client is at the end served by whom it was served before. `weights` are the kernel's."""
+        gorbd = self.put(method, (60, 40, 50), **RAMP)
+        self.weights(**weights)
+        first = self.ask_all(SOME)
+        self.assertEqual(set(first), {"s1", "s2", "s3"}, first)
+        self.assertEqual(self.returns_at_once(gorbd, first, **weights), {"s2", "s3"})
+
+    def test_sh_does_not_ramp(self):
+        self.hash_does_not_ramp("sh", b1=6, b2=4, b3=5)
+
+    def test_mh_does_not_ramp(self):
+        self.hash_does_not_ramp("mh", b1=60, b2=40, b3=50)
 
     def test_fo_keeps_the_whole_weight_which_is_a_rank(self):
-        gorbd = self.put("fo", (30, 20, 10), **{"slow-start": "60s"})
+        """A rank that rises is a wrong rank until it has risen."""
+        gorbd = self.put("fo", (30, 20, 10), **RAMP)
         self.weights(b1=30, b2=20, b3=10)
-        self.assertEqual(set(self.ask_all()), {"s1"})
-        self.stop(1)
-        self.weights(b1=0, b2=20, b3=10)
-        self.assertEqual(set(self.ask_all()), {"s2"})
-        self.lab.serve(1, servers.http_server)
-        self.weights(b1=30, b2=20, b3=10)  # At once: a rank that rises is a wrong rank until it has risen.
-        self.assertEqual(set(self.ask_all()), {"s1"})
-        self.assertIn("no effect", " ".join(gorbd.get("/service/web").json["warnings"]))
+        first = self.ask_all(SOME)
+        self.assertEqual(set(first), {"s1"}, first)
+        self.assertEqual(self.returns_at_once(gorbd, first, b1=30, b2=20, b3=10), {"s2"})
 
     def hold(self, count):
         """Opens so many connections, which stay, one after the other, and says who serves each."""
@@ -188,7 +204,7 @@ class SchedulerRules(LabTest):
         gorbd = self.put(method, (100, 100))
         self.lab.serve(3, servers.http_server)
         self.weights(b1=100, b2=100)
-        reply = gorbd.patch("/service/web", {"slow-start": "10m", "slow-start-least": "10%"})
+        reply = gorbd.patch("/service/web", RAMP)
         self.assertEqual(reply.status, 200, reply)
         self.assertEqual(sorted(self.hold(6)), ["s1"] * 3 + ["s2"] * 3)
         gorbd.made("/service/web/b3", {"address": self.lab.address(3), "port": 80, "pulse": PULSE, **backend})
@@ -213,7 +229,7 @@ class SchedulerRules(LabTest):
         self.assertEqual(self.hold(2), ["s3"] * 2)
 
     def test_rr_reads_a_weight_as_in_or_out(self):
-        gorbd = self.put("rr", (1, 100, 7), **{"slow-start": "60s"})
+        gorbd = self.put("rr", (1, 100, 7), **RAMP)
         self.weights(b1=1, b2=100, b3=7)
         served = self.lab.count(9, VIP)
         self.assertEqual(served, {"s1": 3, "s2": 3, "s3": 3})

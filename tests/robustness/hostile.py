@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A server that behaves badly, for as many clients as come.
 
-    hostile.py MODE [CERT KEY]      listens on 0.0.0.0, prints its port, and ends with its standard input
+    hostile.py MODE [CERT KEY]      listens on all addresses of both families, prints its port, and ends with its standard input
 
 MODE is what it does with a connection:
 
@@ -9,6 +9,7 @@ MODE is what it does with a connection:
     drip        the beginning of an HTTP reply, a byte a second
     headers     an HTTP reply whose headers never end
     body        an HTTP reply whose body never ends
+    swollen     an HTTP reply that stops after 60 KiB of its body
     babble      bytes without an end that mean nothing
     garbage     a few such bytes, then nothing
     cut         half a reply, then the end of the stream
@@ -25,9 +26,19 @@ MODE is what it does with a connection:
     well        HTTP 200, over TLS when there is a certificate; GET /gaps: {local address: longest time between two requests}
     full        never accepts, and its queue is full: nobody connects
 
-With CERT and KEY the handshake is made first, and the misbehaviour comes inside TLS.
+With CERT and KEY the handshake is made first, and the misbehaviour comes inside TLS. Or with a datagram:
+
+    udp-silent    says nothing
+    udp-empty     an empty one
+    udp-garbage   bytes that mean nothing
+    udp-flood     such bytes without an end
+    udp-stranger  the same from another port
+    dns-cut       an answer to the question that ends in its middle
+    dns-others    answers to other questions without an end
+    dns-truncated an answer that is told in full over TCP, where nobody listens
 """
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -64,6 +75,53 @@ class Well:
             await writer.drain()
 
 
+class Datagrams:
+    """Answers from the address that was asked."""
+
+    IPV6_FREEBIND = 78  # <linux/in6.h>: an address is ours that a route says is, too
+
+    def __init__(self, mode):
+        self.mode, self.flooded, self.floods = mode, set(), set()
+        self.sock, self.stranger = self.socket(), self.socket()
+        asyncio.get_running_loop().add_reader(self.sock, self.asked)
+
+    def socket(self):
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        for option in (socket.IPV6_RECVPKTINFO, self.IPV6_FREEBIND):
+            sock.setsockopt(socket.IPPROTO_IPV6, option, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        sock.setblocking(False)
+        sock.bind(("::", 0))
+        return sock
+
+    def asked(self):
+        query, control, _, peer = self.sock.recvmsg(4096, socket.CMSG_SPACE(20))
+        way = [(level, kind, data[:16] + bytes(4)) for level, kind, data in control if kind == socket.IPV6_PKTINFO], 0, peer
+        if self.mode == "udp-empty":
+            self.sock.sendmsg([b""], *way)
+        elif self.mode == "udp-garbage":
+            self.sock.sendmsg([GARBAGE], *way)
+        elif self.mode == "udp-stranger":
+            self.stranger.sendmsg([GARBAGE], *way)
+        elif self.mode == "dns-cut":
+            self.sock.sendmsg([query[:2] + b"\x81\x80" + query[4:6] + b"\0\1" + query[8:] + b"\xc0\x0c\0\1"], *way)
+        elif self.mode == "dns-truncated":
+            self.sock.sendmsg([query[:2] + b"\x83\x80" + query[4:]], *way)
+        elif self.mode in ("udp-flood", "dns-others") and peer not in self.flooded:
+            other = bytes([query[0] ^ 255, query[1]]) + b"\x81\x80" + query[4:] if self.mode == "dns-others" else b"blah " * 200
+            self.flooded.add(peer)
+            self.floods.add(asyncio.ensure_future(self.flood(other, way)))
+
+    async def flood(self, datagram, way):
+        """For longer than anybody waits."""
+        for n in range(300):
+            with contextlib.suppress(BlockingIOError):
+                self.sock.sendmsg([datagram], *way)
+            if n > 64:
+                await asyncio.sleep(0.05)
+
+
 async def endless(writer, begin, piece):
     """A quarter of a MiB as fast as it goes, then slower: the machine is to be left to the one under test."""
     writer.write(begin)
@@ -84,6 +142,13 @@ async def slowly(writer, text):
     await asyncio.sleep(3600)
 
 
+async def end(reader, writer):
+    """Of what is sent, and reads what comes until the other side ends too: with something unread it would be a reset."""
+    if writer.can_write_eof():  # not over TLS, which reads by itself
+        writer.write_eof()
+        await reader.read()
+
+
 async def reset(writer):
     writer.write(HEAD)
     await writer.drain()
@@ -101,6 +166,9 @@ async def misbehave(mode, reader, writer):
         await endless(writer, HEAD, b"X-More: and more\r\n" * (PIECE // 18))
     elif mode == "body":
         await endless(writer, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n" % PIECE + b"x" * PIECE + b"\r\n")
+    elif mode == "swollen":
+        writer.write(HEAD + b"Content-Length: 1000000\r\n\r\n" + b"x" * (60 << 10))
+        await asyncio.sleep(3600)
     elif mode == "babble":
         await endless(writer, b"", b"blah " * (PIECE // 5))
     elif mode == "garbage":
@@ -109,17 +177,19 @@ async def misbehave(mode, reader, writer):
         await asyncio.sleep(3600)
     elif mode == "cut":
         writer.write(HEAD)
-        await writer.drain()
+        await end(reader, writer)
     elif mode == "reset":
         await reset(writer)
+    elif mode == "hangup":
+        await end(reader, writer)
     elif mode.startswith("h2-"):
-        await misbehave_in_http2(mode, writer)
+        await misbehave_in_http2(mode, reader, writer)
     elif mode == "handshake":
         # A record of handshake, 16 KiB of it announced, with a ServerHello that begins.
         await slowly(writer, b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03" + bytes(16384))
 
 
-async def misbehave_in_http2(mode, writer):
+async def misbehave_in_http2(mode, reader, writer):
     headers = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.REPLY)
     writer.write(h2.GREETING)
     if mode == "h2-silent":
@@ -137,7 +207,7 @@ async def misbehave_in_http2(mode, writer):
         await endless(writer, b"", h2.GREETING * (PIECE // 9))
     elif mode == "h2-cut":
         writer.write(headers[:-8])
-        await writer.drain()
+        await end(reader, writer)
 
 
 async def main(mode, cert=None, key=None):
@@ -160,11 +230,13 @@ async def main(mode, cert=None, key=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
         context.set_alpn_protocols(["h2", "http/1.1"])
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("0.0.0.0", 0))
+    sock = socket.socket(socket.AF_INET6)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    sock.bind(("::", 0))
     kept = []
-    if mode == "full":
+    if mode.startswith(("udp-", "dns-")):
+        sock = Datagrams(mode).sock
+    elif mode == "full":
         sock.listen(0)
         for _ in range(3):  # a queue of 0 holds one, or two
             kept.append(socket.socket())

@@ -31,7 +31,8 @@ def may_be_first():
 FIRST = may_be_first()
 COUNT = int(os.environ.get("GORB_ROBUSTNESS_COUNT", "10000" if LONG else "50" if SANITIZED else "200" if FIRST else "100"))
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
-# Out of 127.0.0.0/8: one address for each backend, so that no two are the same target.
+# Out of 127.0.0.0/8 and of this: one address for each backend, so that no two are the same target.
+NET6 = "fd0a"
 NETS = iter(range(1, 250))
 
 
@@ -47,6 +48,7 @@ def leave_the_network():
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
     ip("link", "set", "lo", "up")
+    ip("-6", "route", "add", "local", f"{NET6}::/16", "dev", "lo")
     sysctl("core/somaxconn", 65535)
     sysctl("ipv4/tcp_max_syn_backlog", 65535)
 
@@ -65,13 +67,14 @@ def sysctl(name, value):
     Path("/proc/sys/net", name).write_text(str(value))
 
 
-def addresses(count):
+def addresses(count, family=4):
     net = next(NETS)
-    return [f"127.{net}.{n // 250}.{n % 250 + 1}" for n in range(count)]
+    return [f"127.{net}.{n // 250}.{n % 250 + 1}" if family == 4 else f"{NET6}:{net:x}::{n + 1:x}" for n in range(count)]
 
 
 class Server:
     """hostile.py as a process of its own: .port."""
+    pulse = {}  # what it adds to the pulse that checks it
 
     def __init__(self, mode, *certificate):
         command = first(2 if mode == "well" else 1, sys.executable, str(Path(__file__).with_name("hostile.py")), mode, *certificate)

@@ -3,7 +3,10 @@ descriptors, its other checks and its words."""
 import contextlib
 import http.client
 import json
+import os
+import tempfile
 import unittest
+from pathlib import Path
 
 from gorbd import SLOW, wait_until
 from room import COUNT, FIRST, LONG, SANITIZED, RobustTest, Server, addresses
@@ -15,42 +18,85 @@ TIMED_OUT = "timed out"
 NOT_IN_TIME = "timed out|within the timeout"
 # Of those that came later, fewer in the short form: they are variations.
 FEW = COUNT if LONG else min(COUNT, 50)
+# Of what costs the servers or gorbd more, in the long form too.
+SOME = min(COUNT, 1000)
+# What a backend may take over TLS. In the long form the kinds come one after the other, and what one leaves counts for the next.
+TLS_KIB = 190 if LONG else 60
 # Servers that never get through a TLS handshake.
 OUTSIDE_TLS = {"handshake", "silent", "full"}
+# Each half of the backends is checked over one: (family, what tells the names of their services, the address of these).
+FAMILIES = (4, "", "10.0.0.1"), (6, "-over-ipv6", "fd00::1")
 # For a check that ends by its deadline: how late its result may be.
 GRACE = (2.0 if LONG else 0.4) * PATIENCE
+
+
+def programs():
+    """Those that the pulse exec has started here: {number: command line}"""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(process / "ns/net") == os.readlink("/proc/self/ns/net") and b"GORB_BACKEND=" in (process / "environ").read_bytes():
+                found[process.name] = (process / "cmdline").read_text()
+    return found
+
+
+class Program:
+    """What the pulse exec runs instead of asking a server."""
+    port = 9
+
+    def __init__(self, name):
+        self.pulse = {"program": name}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
 class Hostile(RobustTest):
     memory = None  # of gorbd before the first group
 
-    def mistreat(self, pulse, cases, each_kib, tls=False, reused=False, timeout=TIMEOUT, count=COUNT):
+    def mistreat(self, pulse, cases, each_kib, tls=False, reused=False, timeout=TIMEOUT, count=COUNT, server=Server):
         """`cases`: {mode: (verdict, what the reason has to match, whether the deadline has to pass)}. `each_kib`: what gorbd may
         use for a backend while all of them are being checked. `reused`: it keeps sockets for half a minute, for the next checks.
         The modes are there at the same time; with thousands over TLS one after the other, for want of memory in their servers."""
         gorbd = self.daemon()
         certificate = self.certificate() if tls else ()
         well = self.server("well")
-        healthy = addresses(20)
-        gorbd.serve("healthy", well.port, {"type": "http", "interval": "200ms", "timeout": "1s"}, healthy)
-        self.checked(gorbd, "healthy", 10, 2)
+        self.serve(gorbd, "healthy", well, {"type": "http", "interval": "200ms", "timeout": "1s"}, 20)
+        self.results(gorbd, "healthy", 10, 2)
         for modes in [[mode] for mode in cases] if tls and LONG else [list(cases)]:
             with contextlib.ExitStack() as ends:
-                servers = {mode: ends.enter_context(Server(mode, *(() if mode in OUTSIDE_TLS else certificate))) for mode in modes}
+                servers = {mode: ends.enter_context(server(mode, *(() if mode in OUTSIDE_TLS else certificate))) for mode in modes}
                 self.at_once(gorbd, well, servers, pulse, cases, each_kib, reused, timeout, count)
-        for name, backend in gorbd.backends("healthy").items():
-            self.assertEqual((backend["state"], backend["counts"]["failures"]), ("up", 0), name)
+        for backend in self.results(gorbd, "healthy", 10):
+            self.assertEqual((backend["state"], backend["counts"]["failures"]), ("up", 0), backend)
         self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+
+    @staticmethod
+    def serve(gorbd, name, server, pulse, count):
+        """So many backends, half of them over each family."""
+        for n, (family, more, vip) in enumerate(FAMILIES):
+            gorbd.serve(name + more, server.port, {**pulse, **server.pulse}, addresses((count + n) // 2, family), vip)
+
+    def results(self, gorbd, name, seconds, checks=1):
+        """All of these backends, once they were checked so often."""
+        return [backend for _, more, _ in FAMILIES for backend in self.checked(gorbd, name + more, seconds, checks).values()]
+
+    def remove(self, gorbd, name):
+        for _, more, _ in FAMILIES:
+            self.assertEqual(gorbd.delete(f"/service/{name}{more}").status, 200)
 
     def at_once(self, gorbd, well, servers, pulse, cases, each_kib, reused, timeout, count):
         """So many of each of the servers."""
         # One of each, so that all that is made once is there.
         for mode, server in servers.items():
-            gorbd.serve(f"first-{mode}", server.port, {**pulse, "timeout": "300ms", "interval": "1h"}, addresses(1))
+            self.serve(gorbd, f"first-{mode}", server, {**pulse, "timeout": "300ms", "interval": "1h"}, 2)
         for mode in servers:
-            self.checked(gorbd, f"first-{mode}", 10)
-            gorbd.delete(f"/service/first-{mode}")
-        healthy = len(gorbd.backends("healthy"))
+            self.results(gorbd, f"first-{mode}", 10)
+            self.remove(gorbd, f"first-{mode}")
+        healthy = len(self.results(gorbd, "healthy", 10))
         fds = len(gorbd.descriptors())
         memory = self.memory = self.memory or gorbd.memory("VmRSS")  # what one group leaves is there for the next
         gorbd.forget_peak()
@@ -58,12 +104,12 @@ class Hostile(RobustTest):
 
         full = {**pulse, "timeout": f"{timeout}s", "interval": "1h"}
         for mode, server in servers.items():
-            gorbd.serve(mode, server.port, full, addresses(count))
-        results = {mode: self.checked(gorbd, mode, timeout + 20) for mode in servers}
+            self.serve(gorbd, mode, server, full, count)
+        results = {mode: self.results(gorbd, mode, timeout + 20) for mode in servers}
         peak = gorbd.memory("VmHWM")
         for mode, backends in results.items():
             self.assertEqual(len(backends), count)
-            for backend in backends.values():
+            for backend in backends:
                 self.judge(mode, backend, timeout, *cases[mode])
 
         gaps = self.gaps(gorbd, well)
@@ -76,10 +122,11 @@ class Hostile(RobustTest):
             self.assertLess(grown, each_kib, "KiB of memory for each backend")
         self.assertLess(late, 0.6 * PATIENCE, "s late was a check of a healthy backend")
         for mode in servers:
-            self.assertEqual(gorbd.delete(f"/service/{mode}").status, 200)
+            self.remove(gorbd, mode)
+        wait_until(lambda: f"its programs are gone; there are {programs()}", lambda: not programs())
         # Those of the healthy checks come and go. The short form does not wait for sockets to be given back.
         most = fds + healthy + (count * len(servers) if reused and not LONG else 0)
-        wait_until(f"descriptors return to {most}; now {len(gorbd.descriptors())}",
+        wait_until(lambda: f"descriptors return to {most}; now {len(gorbd.descriptors())}",
                    lambda: len(gorbd.descriptors()) <= most, 120 if reused and LONG else 10)
 
     def judge(self, mode, backend, timeout, verdict, reason, to_the_deadline):
@@ -110,10 +157,18 @@ class Hostile(RobustTest):
             "babble": ("fail", "not an HTTP reply", False),
             "garbage": ("fail", "not an HTTP reply", False),
             "body": ("pass", "status 200", False),
-            "cut": ("fail", "connection (closed|reset).* in the middle of a reply", False),
-            "reset": ("fail", "connection (reset|closed)", False),
-            "hangup": ("fail", "connection (closed|reset)", False),
-        }, each_kib=40, reused=True)
+            "cut": ("fail", "connection closed in the middle of a reply", False),
+            "reset": ("fail", "connection reset by the other side", False),
+            "hangup": ("fail", "connection closed before a reply", False),
+        }, each_kib=5, reused=True)
+
+    def test_http_with_a_body_that_is_looked_at(self):
+        """The only check that keeps what a server sends."""
+        self.mistreat({"type": "http", "expect-body": "fine"}, {
+            "swollen": ("fail", TIMED_OUT, True),
+            "body": ("fail", "body does not match /fine/ .first 64 KiB", False),
+            "cut": ("fail", "connection closed in the middle of a reply", False),
+        }, each_kib=80, reused=True, count=SOME)
 
     def test_tcp_connect(self):
         self.mistreat({"type": "tcp"}, {
@@ -121,7 +176,7 @@ class Hostile(RobustTest):
             "silent": ("pass", "connected", False),
             "babble": ("pass", "connected", False),
             "hangup": ("pass", "connected", False),
-        }, each_kib=8, reused=True)
+        }, each_kib=4, reused=True)
 
     def test_tcp_conversation(self):
         self.mistreat({"type": "tcp", "expect": "220 "}, {
@@ -130,10 +185,10 @@ class Hostile(RobustTest):
             "full": ("fail", NOT_IN_TIME, True),
             "garbage": ("fail", NOT_IN_TIME, True),
             "babble": ("fail", "expected .220 ", False),
-            "cut": ("fail", "closed", False),
-            "reset": ("fail", "reset|closed", False),
-            "hangup": ("fail", "closed", False),
-        }, each_kib=40, reused=True)
+            "cut": ("fail", "connection closed before .* got .HTTP", False),
+            "reset": ("fail", "connection reset by the other side", False),
+            "hangup": ("fail", "connection closed before", False),
+        }, each_kib=5, reused=True)
 
     def test_https(self):
         # Thousands of handshakes at once, on both sides: that alone takes two processors some seconds.
@@ -146,10 +201,10 @@ class Hostile(RobustTest):
             "body": ("pass", "status 200", False),
             "babble": ("fail", "not an HTTP reply", False),
             "garbage": ("fail", "not an HTTP reply", False),
-            "cut": ("fail", "connection (closed|reset).* in the middle of a reply", False),
-            "reset": ("fail", "connection (reset|closed)", False),
-            "hangup": ("fail", "closed", False),
-        }, each_kib=150, tls=True, timeout=60.0 if LONG else 8.0)
+            "cut": ("fail", "connection closed in the middle of a reply", False),
+            "reset": ("fail", "connection reset by the other side", False),
+            "hangup": ("fail", "connection closed before a reply", False),
+        }, each_kib=TLS_KIB, tls=True, timeout=60.0 if LONG else 8.0)
 
     def test_tcp_over_tls(self):
         self.mistreat({"type": "tcp", "tls": True, "verify": False, "expect": "220 "}, {
@@ -159,10 +214,10 @@ class Hostile(RobustTest):
             "drip": ("fail", NOT_IN_TIME, True),
             "babble": ("fail", "expected .220 ", False),
             "garbage": ("fail", NOT_IN_TIME, True),
-            "cut": ("fail", "closed", False),
-            "reset": ("fail", "reset|closed", False),
-            "hangup": ("fail", "closed", False),
-        }, each_kib=150, tls=True, timeout=60.0 if LONG else 3.0, count=FEW)
+            "cut": ("fail", "connection closed before .* got .HTTP", False),
+            "reset": ("fail", "connection reset by the other side", False),
+            "hangup": ("fail", "connection closed before", False),
+        }, each_kib=TLS_KIB, tls=True, timeout=60.0 if LONG else 3.0, count=FEW)
 
     def test_dns_over_tcp(self):
         self.mistreat({"type": "dns", "name": "www.example.org", "transport": "tcp"}, {
@@ -171,10 +226,53 @@ class Hostile(RobustTest):
             "full": ("fail", TIMED_OUT, True),
             "garbage": ("fail", "no answer over TCP", True),  # it begins with the length of a long message
             "babble": ("fail", "no answer to the query", False),
-            "cut": ("fail", "closed before an answer|reset", False),
-            "reset": ("fail", "reset|closed", False),
-            "hangup": ("fail", "closed before an answer|reset", False),
-        }, each_kib=80, reused=True, count=FEW)
+            "cut": ("fail", "connection closed before an answer", False),
+            "reset": ("fail", "connection reset by the other side", False),
+            "hangup": ("fail", "connection closed before an answer", False),
+        }, each_kib=5, reused=True, count=FEW)
+
+    def test_dns(self):
+        self.mistreat({"type": "dns", "name": "www.example.org"}, {
+            "udp-silent": ("fail", "no answer to 3 queries", True),
+            "udp-stranger": ("fail", "no answer to 3 queries", True),
+            "udp-empty": ("fail", "no answer", True),
+            "udp-garbage": ("fail", "no answer", True),
+            "dns-others": ("fail", "no answer", True),
+            "dns-cut": ("fail", "malformed answer", False),
+            "dns-truncated": ("fail", "refused", False),
+        }, each_kib=5, reused=True, count=min(FEW, SOME))
+
+    def test_udp(self):
+        self.mistreat({"type": "udp", "send": "ping", "expect": "fine"}, {
+            "udp-silent": ("fail", "no answer within .* .3 tries", True),
+            "udp-stranger": ("fail", "no answer within .* .3 tries", True),
+            "udp-empty": ("fail", 'expected "fine", got ""', False),
+            "udp-garbage": ("fail", r'expected "fine", got "\\x80', False),
+            "udp-flood": ("fail", 'expected "fine", got "blah ', False),
+        }, each_kib=4, reused=True, count=SOME)
+
+    def test_exec(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        for name, lines in {
+            "hangs": "exec sleep 600",
+            "is-deaf": "trap '' TERM INT HUP; echo still here; while :; do sleep 600; done",
+            "babbles": "exec yes well",
+            "ends-badly": "echo halfway; kill -SEGV $$",
+            "garbage": "printf 'caf\\351\\033[2J\\n'; exit 2",
+            "leaves-others": "sleep 600 & sleep 600 & echo fine",
+        }.items():
+            (folder / name).write_text(f"#!/bin/sh\n{lines}\n")
+            (folder / name).chmod(0o755)
+        self.CONFIG += f"[plugin.exec]\ndirectory = {folder}\nmax-running = 4096\n"
+        self.mistreat({"type": "exec"}, {
+            "hangs": ("fail", "no exit within .*, killed$", True),
+            "is-deaf": ("fail", "no exit within .*, killed; it said: still here", True),
+            "babbles": ("fail", "no exit within .*, killed; it said: well", True),
+            "ends-badly": ("fail", "killed by SIGSEGV: halfway", False),
+            "garbage": ("fail", r"caf.\?\[2J$", False),
+            "leaves-others": ("pass", "fine", False),
+        }, each_kib=8, timeout=3.0 * PATIENCE, count=min(COUNT, 50), server=Program)
 
     # What HTTP/2 adds to what may be done to a check.
     HTTP2 = {
@@ -184,7 +282,7 @@ class Hostile(RobustTest):
         "h2-body": ("fail", "answer is longer than 4 KiB|breaks HTTP/2", False),
         "h2-pings": ("fail", "breaks HTTP/2|more than 128 KiB", False),
         "h2-settings": ("fail", "breaks HTTP/2|more than 128 KiB", False),
-        "h2-cut": ("fail", "closed|reset", False),
+        "h2-cut": ("fail", "connection closed in the middle of an answer", False),
     }
 
     def test_grpc(self):
@@ -195,10 +293,10 @@ class Hostile(RobustTest):
             "headers": ("fail", "speaks HTTP/1", False),
             "babble": ("fail", "does not speak HTTP/2", False),
             "garbage": ("fail", "does not speak HTTP/2", False),
-            "reset": ("fail", "reset|closed|speaks HTTP/1", False),
-            "hangup": ("fail", "closed|reset", False),
+            "reset": ("fail", "speaks HTTP/1", False),
+            "hangup": ("fail", "connection closed before an answer", False),
             **self.HTTP2,
-        }, each_kib=60, reused=True, count=FEW)
+        }, each_kib=14, reused=True, count=FEW)
 
     def test_grpc_over_tls(self):
         self.mistreat({"type": "grpc", "tls": True, "verify": False}, {
@@ -206,9 +304,9 @@ class Hostile(RobustTest):
             "handshake": ("fail", "timed out, in the TLS handshake", True),
             "full": ("fail", "timed out, before the connection was made", True),
             "garbage": ("fail", "does not speak HTTP/2", False),
-            "hangup": ("fail", "closed|reset", False),
+            "hangup": ("fail", "connection closed before an answer", False),
             **self.HTTP2,
-        }, each_kib=200, tls=True, timeout=60.0 if LONG else 3.0, count=FEW)
+        }, each_kib=TLS_KIB, tls=True, timeout=60.0 if LONG else 3.0, count=FEW)
 
 
 if __name__ == "__main__":

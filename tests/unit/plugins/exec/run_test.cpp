@@ -53,7 +53,7 @@ TEST_F(ExecTest, TheEnvironmentIsCleanAndTellsOfTheTarget) {
     EXPECT_THAT(report.detail,
                 MatchesRegex("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "
                              "GORB_ADDRESS=127.0.0.1 GORB_BACKEND=b1 GORB_FAMILY=4 GORB_PORT=80 "
-                             "GORB_SERVICE=web GORB_TIMEOUT=7.9."));
+                             "GORB_SERVICE=web GORB_TIMEOUT=(7.9.|8.00)"));
 }
 
 TEST_F(ExecTest, AProgramHasStandardInputOutputErrorAndNothingElse) {
@@ -177,7 +177,7 @@ TEST_F(ExecTest, WhoIgnoresSignalsIsKilledAtTheDeadline) {
     EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(5));
     EXPECT_EQ(report.verdict, GORB_FAIL);
     EXPECT_EQ(report.code, ETIMEDOUT);
-    EXPECT_THAT(report.detail, MatchesRegex("no exit within 3.*ms, killed; it said: still here"));
+    EXPECT_THAT(report.detail, MatchesRegex("no exit within (39.|4..)ms, killed; it said: still here"));
     EXPECT_LT(report.run, 2u);
 }
 
@@ -323,7 +323,9 @@ TEST_F(ExecTest, WhoWaitsUntilTheDeadlineIsUnknownAndNotFailed) {
     for (int i = 0; i < 2; ++i) pulse().start(add("check"), seconds(60));
     auto* late = add("check");
     const gorb_run waiting = pulse().start(late, seconds(5));
-    host->loop().advance(seconds(5));
+    host->loop().advance(seconds(5) - milliseconds(1));
+    EXPECT_TRUE(host->reports().empty()) << "it leaves the deadline to gorbd, which may see it late";
+    host->loop().advance(milliseconds(1));
     const auto report = wait(waiting);
     EXPECT_EQ(report.verdict, GORB_UNKNOWN);
     EXPECT_EQ(report.detail, "all 2 places for programs are taken");

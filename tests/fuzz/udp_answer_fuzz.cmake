@@ -1,0 +1,5 @@
+gorb_fuzz(udp_answer SOURCES udp_answer_fuzz.cpp LIBS pulse_udp_parts)
+if(GORB_FUZZ)
+    target_compile_options(pulse_udp_parts PRIVATE -fsanitize=fuzzer-no-link)
+    target_compile_options(pulse_match PRIVATE -fsanitize=fuzzer-no-link)
+endif()
