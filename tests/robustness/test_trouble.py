@@ -219,12 +219,12 @@ class Trouble(RobustTest):
     def test_an_answer_that_came_while_gorbd_was_stopped_is_one(self):
         """However late it is seen: what stood still was not the server."""
         gorbd, good = self.daemon(), self.good()
-        pulse = {"type": "http", "fresh-every": 0, "interval": "250ms", "timeout": "1s"}
-        gorbd.serve("web", good.ports["thoughtful"], pulse, addresses(300))
+        pulse = {"type": "http", "fresh-every": 0, "interval": "250ms", "timeout": "2s"}
+        gorbd.serve("web", good.ports["thoughtful"], pulse, addresses(100))
         self.up(gorbd, "web")
         for _ in range(4):
             gorbd.process.send_signal(signal.SIGSTOP)
-            time.sleep(1.8)  # the deadlines of those under way are 0.8 s ago then
+            time.sleep(2.8)  # the deadlines of those under way are 0.8 s ago then
             gorbd.process.send_signal(signal.SIGCONT)
             before = gorbd.backends("web")
             wait_until("all were checked again", lambda: all(
