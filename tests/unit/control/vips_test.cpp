@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <future>
 #include <map>
 #include <set>
 #include <thread>
@@ -159,6 +160,26 @@ TEST_F(VipsTest, ThoseOfAConfigurationAreNotedBeforeTheyAreAdded) {
     EXPECT_FALSE(interface.has.contains(ip("10.0.0.1")));
     EXPECT_FALSE(noted_at_the_end("10.0.0.1"));
     EXPECT_TRUE(noted_at_the_end("10.0.0.4"));
+}
+
+TEST_F(VipsTest, APlanSaysWhichAreAddedAndRemoved) {
+    start();
+    ASSERT_TRUE(run(PutConfig{web(), {}, true}));
+    interface.has.insert(ip("10.0.0.9"));  // somebody else's
+    model::Config other;
+    other.services.push_back({service("api", "10.0.0.2:80"), {}});
+    other.services.push_back({service("old", "10.0.0.9:80"), {}});
+    std::promise<std::vector<std::string>> planned;
+    control->preview(other, [&](const base::Result<Preview>& plan) {
+        planned.set_value(plan ? plan->operations : std::vector{plan.error().sentence});
+    });
+    const std::vector<std::string> operations = planned.get_future().get();
+    ASSERT_GE(operations.size(), 3U);
+    EXPECT_EQ(operations.front(), "add VIP 10.0.0.2");
+    EXPECT_TRUE(operations.back().starts_with("remove VIP 10.0.0.1")) << operations.back();
+    for (const std::string& operation : operations)
+        EXPECT_EQ(operation.find("VIP 10.0.0.9"), std::string::npos) << operation;
+    EXPECT_TRUE(interface.has.contains(ip("10.0.0.1"))) << "it only says so";
 }
 
 TEST_F(VipsTest, AStartNotesThoseThatItAdds) {
