@@ -1,6 +1,8 @@
 // Virtual IP addresses on a network interface: IPv4 as /32, IPv6 as /128.
 //
-// Threads: one thread at a time.
+// Threads: one thread at a time. Errors: what the kernel refuses; unavailable where there is no descriptor
+// for its socket. An exchange with the kernel that breaks off (no memory for an answer) is tried once more by
+// itself.
 #pragma once
 #include <memory>
 #include <set>

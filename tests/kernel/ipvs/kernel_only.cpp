@@ -313,6 +313,12 @@ TEST(KernelVip, NoConnectionComesFromAVip) {
 TEST(KernelVip, AMissingInterfaceIsNamed) {
     isolated(vip_needs_its_interface);
 }
+TEST(KernelVip, AnExchangeThatBreaksOffIsTriedOnceMore) {
+    isolated(vip_exchange_that_breaks_off_is_tried_again);
+}
+TEST(KernelVip, WhatAFailureLeftInTheSocketIsNotTakenForTheNextAnswer) {
+    isolated(vip_failure_spoils_nothing_after_it);
+}
 TEST(KernelVip, AnAddressOfAnotherInterfaceIsLeftThere) {
     isolated(vip_of_another_interface_is_left_there);
 }

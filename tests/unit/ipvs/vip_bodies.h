@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "ipvs/vip.h"
+#include "unit/ipvs/failing_receive.h"
 #include "unit/ipvs/records.h"
 
 namespace gorb::ipvs {
@@ -146,6 +147,42 @@ inline void vip_needs_its_interface() {
     const auto vips = open_vip_table("lo");
     ASSERT_TRUE(ok(vips));
     EXPECT_EQ(add(**vips, base::Ip{}).error().code, base::Errc::invalid);
+}
+
+inline void vip_exchange_that_breaks_off_is_tried_again() {
+    const auto vips = open_vip_table("lo");
+    ASSERT_TRUE(ok(vips));
+    const auto before = addresses();
+    int after = 0;
+    do {
+        fail_receiving(after, 1);
+        const auto added = (*vips)->add(ip("192.0.2.1"), {});
+        ASSERT_TRUE(ok(added)) << after;
+        EXPECT_TRUE(*added) << after;
+        EXPECT_THAT(addresses(), testing::Contains("lo 192.0.2.1/32")) << after;
+        const auto there = (*vips)->addresses();
+        ASSERT_TRUE(ok(there)) << after;
+        EXPECT_TRUE(there->contains(ip("192.0.2.1"))) << after;
+        EXPECT_TRUE(ok((*vips)->remove(ip("192.0.2.1")))) << after;
+        EXPECT_EQ(addresses(), before) << after;
+        ++after;
+    } while (failures_left() == 0);
+    EXPECT_GT(after, 6) << "each of them receives";
+}
+
+inline void vip_failure_spoils_nothing_after_it() {
+    const auto vips = open_vip_table("lo");
+    ASSERT_TRUE(ok(vips));
+    constexpr int always = 1000;
+    fail_receiving(0, always);
+    EXPECT_FALSE((*vips)->add(ip("192.0.2.1"), {}));
+    EXPECT_FALSE((*vips)->addresses());
+    EXPECT_FALSE((*vips)->remove(ip("192.0.2.1")));
+    fail_receiving(0, 0);
+    const auto added = add(**vips, ip("192.0.2.1"));
+    ASSERT_TRUE(ok(added));
+    EXPECT_TRUE(*added);
+    EXPECT_TRUE(ok((*vips)->remove(ip("192.0.2.1"))));
 }
 
 // Needs the kernel's dummy interfaces.

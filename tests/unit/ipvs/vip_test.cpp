@@ -30,6 +30,12 @@ TEST(VipTable, NoConnectionComesFromAVip) {
 TEST(VipTable, AMissingInterfaceIsNamed) {
     run(vip_needs_its_interface);
 }
+TEST(VipTable, AnExchangeThatBreaksOffIsTriedOnceMore) {
+    run(vip_exchange_that_breaks_off_is_tried_again);
+}
+TEST(VipTable, WhatAFailureLeftInTheSocketIsNotTakenForTheNextAnswer) {
+    run(vip_failure_spoils_nothing_after_it);
+}
 
 }  // namespace
 }  // namespace gorb::ipvs::vip_test
