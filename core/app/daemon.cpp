@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "app/deadline.h"
@@ -87,8 +89,9 @@ bool stuck(uint64_t busy_since, uint64_t now, uint64_t limit) {
 
 }  // namespace
 
-// In the order they are built; destroyed the other way round, after ~Daemon has stopped what runs.
+// In the order they are built; destroyed the other way round, after what runs has been stopped.
 struct Daemon::Parts {
+    Deadline end{end_limit, leave};
     plugin::Registry registry;
     plugin::Metrics metrics;
     std::unique_ptr<io::Workers> workers;
@@ -106,7 +109,11 @@ struct Daemon::Parts {
     uint64_t blocked_after = 0;          // ns: when a loop is
     std::shared_ptr<Reloader> declared;  // null: there are no declarative files
 
-    void stop(Deadline& end);
+    Parts() = default;
+    Parts(const Parts&) = delete;
+    Parts& operator=(const Parts&) = delete;
+    ~Parts();
+    void stop();
     size_t loops_blocked() const;
     // Of the first loop whose turn has taken this long, "" when there is none.
     std::string loop_blocked_for(uint64_t limit) const;
@@ -116,6 +123,20 @@ struct Daemon::Parts {
 Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
+    try {
+        return build(settings);
+    } catch (const std::system_error& e) {
+        if (e.code() != std::errc::resource_unavailable_try_again) throw;
+        return base::fail(base::Errc::unavailable,
+                          "can not start a thread: " + e.code().message() +
+                              "; raise the limit on processes and threads (ulimit "
+                              "-u, LimitNPROC= and TasksMax= of systemd, pids.max "
+                              "of a cgroup)",
+                          EAGAIN);
+    }
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::build(const Settings& settings) {
     auto parts = std::make_unique<Parts>();
     Parts& p = *parts;
 
@@ -222,11 +243,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
 
     for (const auto& loop : p.loops) p.threads.emplace_back([&loop] { loop->run(); });
     p.watchdog = std::make_unique<io::Watchdog>(std::move(watched), settings.blocked_after.count());
-    if (auto started = p.control->start(); !started) {
-        Deadline end(end_limit, leave);
-        parts->stop(end);
-        return base::fail(started.error());
-    }
+    if (auto started = p.control->start(); !started) return base::fail(started.error());
     if (!settings.declared.empty()) {
         p.declared = std::make_shared<Reloader>(*p.control, settings);
         p.declared->apply(settings.force);
@@ -244,7 +261,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(const Settings& settings) {
     return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }
 
-void Daemon::Parts::stop(Deadline& end) {
+void Daemon::Parts::stop() {
     stopping = true;
     control->believe_no_more();
     end.begin("the REST server");
@@ -262,6 +279,19 @@ void Daemon::Parts::stop(Deadline& end) {
     for (const auto& loop : loops) loop->stop();
     for (std::thread& thread : threads) thread.join();
     threads.clear();
+}
+
+Daemon::Parts::~Parts() {
+    if (!server) return;  // nothing runs
+    stop();
+    // The engine's instances belong to the loops, the control's answers to the server: in that order.
+    end.begin("a large request that is being read, or a long answer that is being written");
+    server.reset();
+    end.begin("what has been stopped: a plugin does not return");
+    engine.reset();
+    control.reset();
+    workers.reset();
+    registry.unload();
 }
 
 size_t Daemon::Parts::loops_blocked() const {
@@ -301,19 +331,7 @@ void Daemon::reload() {
     parts_->declared->ask();
 }
 
-Daemon::~Daemon() {
-    Parts& p = *parts_;
-    Deadline end(end_limit, leave);
-    p.stop(end);
-    // The engine's instances belong to the loops, the control's answers to the server: in that order.
-    end.begin("a large request that is being read, or a long answer that is being written");
-    p.server.reset();
-    end.begin("what has been stopped: a plugin does not return");
-    p.engine.reset();
-    p.control.reset();
-    p.workers.reset();
-    p.registry.unload();
-}
+Daemon::~Daemon() = default;
 
 std::string Daemon::not_alive() const {
     if (std::string control = parts_->stuck_control(); !control.empty()) return control;

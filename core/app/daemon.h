@@ -1,7 +1,7 @@
 // The composition root: builds every room from the settings, connects, starts and stops them in order.
 //
-// Threads: main only. While it runs there are: control, rest, N loops, their watchdog, and on demand workers
-// and one that reads the declarative files.
+// Threads: main only. While it runs there are: control, rest, N loops, their watchdog, one that watches over
+// the end, and on demand workers and one that reads the declarative files.
 #pragma once
 #include <memory>
 
@@ -31,6 +31,8 @@ class Daemon {
 
   private:
     struct Parts;
+    // start() without a word for a thread that could not be made: std::system_error.
+    static base::Result<std::unique_ptr<Daemon>> build(const Settings& settings);
     explicit Daemon(std::unique_ptr<Parts> parts);
     std::unique_ptr<Parts> parts_;
 };

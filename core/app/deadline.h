@@ -1,5 +1,8 @@
-// Calls a function from a thread of its own when a part of a scope takes longer than it may.
+// Calls a function from a thread of its own when a part of an end takes longer than it may. The thread is
+// there from the beginning, and waits: when the end comes there may be none to be had.
 #pragma once
+#include <pthread.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -11,7 +14,8 @@ namespace gorb::app {
 
 class Deadline {
   public:
-    // `passed` is told once of the part that took longer than `limit`.
+    // `passed` is told once of the part that took longer than `limit`. Throws std::system_error where no
+    // thread can be made.
     Deadline(std::chrono::milliseconds limit, std::function<void(const char* part)> passed)
         : limit_(limit), passed_(std::move(passed)), thread_([this] { run(); }) {}
     ~Deadline() {
@@ -37,6 +41,7 @@ class Deadline {
 
   private:
     void run() {
+        pthread_setname_np(pthread_self(), "end");
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [this] { return over_ || parts_ != 0; });
         while (!over_) {

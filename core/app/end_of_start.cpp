@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <cstdlib>
+#include <system_error>
 
 #include "app/notify.h"
 #include "base/log.h"
@@ -21,7 +22,12 @@ EndOfStart::EndOfStart() {
     sigaddset(&ends, SIGINT);
     signals_ = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
     started_ = eventfd(0, EFD_CLOEXEC);
-    if (signals_ >= 0 && started_ >= 0) thread_ = std::thread([this] { wait(); });
+    if (signals_ < 0 || started_ < 0) return;
+    try {
+        thread_ = std::thread([this] { wait(); });
+    } catch (const std::system_error&) {
+        // The start needs threads too, and says what is wrong.
+    }
 }
 
 EndOfStart::~EndOfStart() {

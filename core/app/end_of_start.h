@@ -11,7 +11,8 @@ inline constexpr std::chrono::seconds log_patience{1};
 
 // While it lives, either signal ends the process at once, with exit status 0 as after the start: a start may
 // break off anywhere, and the next one goes on from there. Both must be blocked in every thread. A signal
-// that comes later stays for whoever waits for it then.
+// that comes later stays for whoever waits for it then. Without a thread or a descriptor for it, so does one
+// that comes meanwhile.
 class EndOfStart {
   public:
     EndOfStart();

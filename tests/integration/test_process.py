@@ -268,6 +268,33 @@ class Process(unittest.TestCase):
         self.assertTrue("CAP_NET_ADMIN" in complaint[0] or "ip_vs" in complaint[0], said)
         self.assertIn("--driver memory", complaint[0])
 
+    def test_the_end_needs_no_thread_that_it_has_not(self):
+        with self.limited().start() as gorbd:
+            gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+            subprocess.run([*self.limited_user(), "prlimit", f"--pid={gorbd.process.pid}", "--nproc=1:1"], check=True)
+            self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+            self.assertIn("stopped", gorbd.log().splitlines()[-1])
+
+    def test_a_start_that_can_make_no_thread_says_which_limit_it_is(self):
+        for threads in range(1, 8):
+            with self.limited("prlimit", f"--nproc={threads}").start(listening=False) as gorbd:
+                self.assertEqual(gorbd.ended(), 1, gorbd.log())
+                complaint = [line for line in gorbd.log().splitlines() if line.startswith("gorbd: ")]
+                self.assertEqual(len(complaint), 1, gorbd.log())
+                self.assertIn("LimitNPROC", complaint[0])
+
+    @staticmethod
+    def limited_user():
+        """Limits do not hold root."""
+        return ["setpriv", "--reuid", "61613", "--regid", "61613", "--clear-groups"] if os.geteuid() == 0 else []
+
+    def limited(self, *before):
+        # LeakSanitizer looks at the end from a process of its own.
+        options = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+        gorbd = Gorbd("--driver", "memory", env=options, start=False)
+        gorbd.command = [*self.limited_user(), *before, *gorbd.command]
+        return gorbd
+
     def test_every_line_of_the_log_is_structured(self):
         with Gorbd("--driver", "memory", "-v") as gorbd:
             gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
