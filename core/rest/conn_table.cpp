@@ -158,7 +158,7 @@ void ConnTable::settle(Conn& conn) {
     }
     const bool wants_more = !conn.eof && !session.full();
     if (!watch(conn, (wants_more ? uint32_t{io::readable} : 0U) | (sending ? uint32_t{io::writable} : 0U))) {
-        close(conn);
+        turn_away(conn);
         return;
     }
     if (sending) {
@@ -213,6 +213,21 @@ bool ConnTable::watch(Conn& conn, uint32_t events) {
     const auto watched = loop_.watch(conn.fd, events, [this, &conn](uint32_t got) { on_events(conn, got); });
     if (!watched) base::log_error("cannot wait for a REST client", {{"error", watched.error().sentence}});
     return watched.has_value();
+}
+
+// Nothing would be heard of it any more: it is told so, as far as that goes at once.
+void ConnTable::turn_away(Conn& conn) {
+    if (!conn.session.waiting() && conn.session.output().empty()) {
+        conn.session.refuse(503,
+                            "the daemon can not wait for this connection now, for want of memory or beyond "
+                            "fs.epoll.max_user_watches; try again",
+                            1);
+        flush(conn);
+        shutdown(conn.fd, SHUT_WR);
+        // What has come already would turn the close into a reset.
+        [[maybe_unused]] const auto dropped = recv(conn.fd, nullptr, scratch_bytes, MSG_TRUNC | MSG_DONTWAIT);
+    }
+    close(conn);
 }
 
 void ConnTable::place(Conn& conn, Line line, uint64_t epoch) {

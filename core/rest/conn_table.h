@@ -63,6 +63,7 @@ class ConnTable final : private AnswerTaker {
     void settle(Conn& conn);
     bool flush(Conn& conn);
     bool watch(Conn& conn, uint32_t events);
+    void turn_away(Conn& conn);
     void place(Conn& conn, Line line, uint64_t epoch);
     void cut_off_silent();
     void cut_off_slow();

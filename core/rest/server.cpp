@@ -71,8 +71,9 @@ struct Server::Impl {
     void accept();
     int accept_next(sockaddr_storage& from);
     bool accept_one();
-    void complain();
+    void complain(const std::string& why);
     bool out_of_descriptors();
+    void look_away();
     void stop_accepting();
 
     io::Loop loop;
@@ -154,7 +155,7 @@ bool Server::Impl::out_of_descriptors() {
         sockaddr_storage from{};
         const int fd = accept_next(from);
         const bool nobody = fd < 0 && errno == EAGAIN;
-        if (fd >= 0) complain();
+        if (fd >= 0) complain("no descriptor is left");
         const bool room = fd >= 0 && table.make_room();
         if (fd >= 0 && !room) turn_away(fd);
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -164,27 +165,32 @@ bool Server::Impl::out_of_descriptors() {
         if (reserve >= 0 && fd >= 0) return room;
         if (reserve >= 0 && nobody) return false;
     } else {
-        complain();
+        complain("no descriptor is left");
         table.make_room();
         reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
-    // Nothing helps: the listener stays readable, so look away for a moment instead of spinning.
-    [[maybe_unused]] const auto forgotten = loop.watch(socket.impl()->sockfd(), 0, nullptr);
-    loop.cancel(resume);
-    resume = loop.at(loop.now() + accept_pause_ns, [this] {
-        if (const auto watched = watch_listener(); !watched) {
-            base::log_error("cannot accept REST clients any more", {{"error", watched.error().sentence}});
-        }
-    });
+    look_away();
     return false;
 }
 
-void Server::Impl::complain() {
+// Nothing helps: the listener stays readable, so look away for a moment instead of spinning.
+void Server::Impl::look_away() {
+    [[maybe_unused]] const auto forgotten = loop.watch(socket.impl()->sockfd(), 0, nullptr);
+    loop.cancel(resume);
+    resume = loop.at(loop.now() + accept_pause_ns, [this] {
+        const auto watched = watch_listener();
+        if (watched) return;
+        complain(watched.error().sentence);
+        look_away();
+    });
+}
+
+void Server::Impl::complain(const std::string& why) {
     const uint64_t now = loop.now();
     if (last_complaint != 0 && now - last_complaint < log_pause_ns) return;
     last_complaint = now;
-    base::log_warning("no descriptor left to accept a REST client",
-                      {{"connections", std::to_string(table.size())}});
+    base::log_warning("can not accept a REST client",
+                      {{"error", why}, {"connections", std::to_string(table.size())}});
 }
 
 void Server::Impl::stop_accepting() {
