@@ -276,9 +276,9 @@ TEST_F(ForeignMeanwhileTest, SoIsADestinationInAServiceOfOurs) {
     ASSERT_TRUE(table.apply(std::vector{Op::remove(key(vip1), *base::Endpoint::parse(shared))}).back());
     config.services[0].backends.pop_back();
     ASSERT_TRUE(put(config, [] {}));
-    model::Backend spare = backend("b2", shared);
-    spare.backup = true;
-    const auto one = run(PutBackend{"web", spare, {}}, [&] {
+    model::Backend waits = backend("b2", shared);
+    waits.admin = model::Admin::maint;
+    const auto one = run(PutBackend{"web", waits, {}}, [&] {
         const auto record = reconcile::dest_record(backend("", shared), 33);
         EXPECT_TRUE(table.apply(std::vector{Op::add(key(vip1), record)}).back());
     });
