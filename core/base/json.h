@@ -23,8 +23,8 @@ namespace gorb::base {
 // RFC 8259, nothing more lenient: no comments, no duplicate keys, no trailing text, UTF-8 only, at most 32
 // levels, no NUL in texts (as section 9 allows). Whole numbers are Poco::Int64 where they fit, else
 // Poco::UInt64, else a fault; others are double. A whole one up to 2^53 is kept as the integer it is (5.0 as
-// 5). Errc::invalid with the place of the fault in words. Errc::too_large for what would take much more memory
-// than documents of this size do: millions of empty objects.
+// 5). Errc::invalid with the place of the fault in words. Errc::too_large for what would take much more
+// memory than documents of this size do: millions of empty objects.
 Result<Poco::Dynamic::Var> parse_json(std::string_view text);
 // The same, and the outermost value must be an object.
 Result<Poco::JSON::Object::Ptr> parse_json_object(std::string_view text);
