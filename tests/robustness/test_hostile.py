@@ -248,7 +248,8 @@ class Hostile(RobustTest):
             "udp-stranger": ("fail", "no answer within .* .3 tries", True),
             "udp-empty": ("fail", 'expected "fine", got ""', False),
             "udp-garbage": ("fail", r'expected "fine", got "\\x80', False),
-            "udp-flood": ("fail", 'expected "fine", got "blah ', False),
+            # Of so many at once the first datagrams may be lost, where others fill the queues.
+            "udp-flood": ("fail", 'expected "fine", got "blah |no answer within', False),
         }, each_kib=4, reused=True, count=SOME)
 
     def test_exec(self):
