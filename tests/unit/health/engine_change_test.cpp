@@ -233,7 +233,7 @@ struct StateLog : EngineChange {
         testing::internal::CaptureStderr();
     }
     std::string end() {
-        const std::string log = testing::internal::GetCapturedStderr();
+        std::string log = testing::internal::GetCapturedStderr();
         base::set_log_level(base::LogLevel::error);
         return log;
     }
