@@ -48,9 +48,8 @@ base::Status check_service(const Present& present, const model::ConfigService& w
 }  // namespace
 
 bool may_wait(const model::Service& service, const model::Backend& backend) {
-    const bool serves = backend.admin == model::Admin::ready && backend.weight > 0 && !backend.backup;
-    return model::absent_at_zero(service) ||
-           (!serves && model::effective_on_down(service) == model::OnDown::remove);
+    return model::absent_at_zero(service) || (backend.admin != model::Admin::ready &&
+                                              model::effective_on_down(service) == model::OnDown::remove);
 }
 
 base::Status check_free(const Present& present, const model::ServiceEntry& service,

@@ -104,6 +104,13 @@ class Outlook {
     std::set<reconcile::Entry> going_;
 };
 
+std::set<base::Ip> vips_of(const model::Snapshot& snapshot) {
+    std::set<base::Ip> vips;
+    snapshot.services.for_each(
+        [&](const std::string&, const model::ServicePtr& service) { vips.insert(service->spec.key.vip.ip); });
+    return vips;
+}
+
 }  // namespace
 
 // The same as apply_many(), with nothing done.
@@ -147,16 +154,14 @@ Result<Preview> Changer::preview(const model::Config& config) {
     for (const std::string& name : weighed) {
         if (!touched.contains(name)) other.weigh(**then.services.find(name));
     }
-    std::set<base::Ip> vips;  // in use then
-    then.services.for_each(
-        [&](const std::string&, const model::ServicePtr& service) { vips.insert(service->spec.key.vip.ip); });
+    std::set<base::Ip> vips = vips_of(then);
     for (const model::ServiceKey& held : p_->held_vips) vips.insert(held.vip.ip);
     for (const base::Ip& vip : p_->vips.missing({vips.begin(), vips.end()}))
         out.operations.push_back("add VIP " + vip.text());
     changed.write(out.operations);
     other.write(out.operations);
-    for (const base::Ip& vip : p_->vips_added) {
-        if (vips.contains(vip)) continue;
+    for (const base::Ip& vip : vips_of(*now)) {
+        if (vips.contains(vip) || !p_->vips_added.contains(vip)) continue;
         out.operations.push_back("remove VIP " + vip.text() +
                                  ", unless somebody else's virtual service has it");
     }

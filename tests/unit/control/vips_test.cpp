@@ -106,6 +106,13 @@ struct VipsTest : testing::Test {
         config.services.push_back({service("web", "10.0.0.1:80"), {}});
         return config;
     }
+    std::vector<std::string> planned_for(const model::Config& config) {
+        std::promise<std::vector<std::string>> planned;
+        control->preview(config, [&](const base::Result<Preview>& plan) {
+            planned.set_value(plan ? plan->operations : std::vector{plan.error().sentence});
+        });
+        return planned.get_future().get();
+    }
     // What the writes leave of an address: is it noted in the end?
     bool noted_at_the_end(const std::string& address) {
         control->stop();
@@ -169,17 +176,22 @@ TEST_F(VipsTest, APlanSaysWhichAreAddedAndRemoved) {
     model::Config other;
     other.services.push_back({service("api", "10.0.0.2:80"), {}});
     other.services.push_back({service("old", "10.0.0.9:80"), {}});
-    std::promise<std::vector<std::string>> planned;
-    control->preview(other, [&](const base::Result<Preview>& plan) {
-        planned.set_value(plan ? plan->operations : std::vector{plan.error().sentence});
-    });
-    const std::vector<std::string> operations = planned.get_future().get();
+    const std::vector<std::string> operations = planned_for(other);
     ASSERT_GE(operations.size(), 3U);
     EXPECT_EQ(operations.front(), "add VIP 10.0.0.2");
     EXPECT_TRUE(operations.back().starts_with("remove VIP 10.0.0.1")) << operations.back();
     for (const std::string& operation : operations)
         EXPECT_EQ(operation.find("VIP 10.0.0.9"), std::string::npos) << operation;
     EXPECT_TRUE(interface.has.contains(ip("10.0.0.1"))) << "it only says so";
+
+    // One that stays for somebody else's service is no news of a plan that changes nothing.
+    ASSERT_TRUE(table
+                    .apply(std::vector{Op::add(ipvs::ServiceRecord{
+                        .key = {.vip = *base::Endpoint::parse("10.0.0.1:443")}, .scheduler = "wrr"})})
+                    .front());
+    ASSERT_TRUE(run(PutConfig{other, {}, true}));
+    EXPECT_TRUE(interface.has.contains(ip("10.0.0.1")));
+    EXPECT_EQ(planned_for(other), std::vector<std::string>());
 }
 
 TEST_F(VipsTest, AStartNotesThoseThatItAdds) {
