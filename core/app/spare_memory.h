@@ -1,8 +1,8 @@
 // Memory that malloc() keeps though nobody uses it any more.
 //
 // What a change of many objects, a long answer or a crowd of clients took for a moment lies in pieces of some
-// KiB between what stays, and glibc gives the kernel none of it back by itself: a PUT /config of 50,000
-// backends would cost 120 MB more for as long as gorbd runs.
+// KiB between what stays, and glibc gives the kernel none of it back by itself: gorbd would stay as large as
+// its largest change made it.
 #pragma once
 #include <cstddef>
 
