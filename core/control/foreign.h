@@ -6,8 +6,8 @@
 
 namespace gorb::control {
 
-// May a backend that is new in this service begin outside the kernel's table (prepare())? Then nothing is made
-// that could find somebody else's in its place, which would be removed as ours.
+// May a backend that is new in this service begin outside the kernel's table (prepare())? Then nothing is
+// made that could find somebody else's in its place, which would be removed as ours.
 bool may_wait(const model::Service& service, const model::Backend& backend);
 
 // Is nothing foreign in the place of a backend that is to be new in this service of ours? Errc::exists. It is
