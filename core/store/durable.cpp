@@ -16,6 +16,10 @@ using base::fail;
 using base::Result;
 
 constexpr int checkpoint_pages = 1000;  // of the WAL, as SQLite does by itself
+// Within a savepoint SQLite keeps a copy of each page that is changed, and goes through all of them after
+// each statement: of 100,000 rows that took longer than all else. A write of more rows than these has a
+// transaction for itself instead.
+constexpr size_t most_rows_beside = 256;
 
 int count_pages(void* pages, sqlite3*, const char*, int in_wal) {
     *static_cast<int*>(pages) = in_wal;
@@ -190,10 +194,11 @@ void Durable::roll_back() {
     if (sqlite3_get_autocommit(file_.raw()) == 0) file_.exec("ROLLBACK");
 }
 
-// One write as a whole or not at all. What it gives is everybody's trouble; its own is in `answer`.
-int Durable::apply_one(const Write& write, base::Status& answer) {
+// One write as a whole or not at all. What it gives is everybody's trouble; its own is in `answer`. One that
+// has the transaction for itself needs no savepoint: what is to be taken back of it is the transaction.
+int Durable::apply_one(const Write& write, bool alone, base::Status& answer) {
     // One statement is a whole by itself.
-    const bool several = write.rows() > 1;
+    const bool several = write.rows() > 1 && !alone;
     int code = several ? savepoint_.run() : SQLITE_OK;
     if (code == SQLITE_OK) code = rows_.apply(write);
     if (code == SQLITE_OK) return several ? release_.run() : code;
@@ -240,13 +245,19 @@ base::Status Durable::transaction(Answers& answers) {
     size_t bytes = 0;
     bool said = true;  // by the rows: a page less to write and to sync
     for (size_t n = count(); answers.size() < n && bytes < most_bytes;) {
+        const Write& write = work_[answers.size()].write;
+        if (write.rows() > most_rows_beside && !answers.empty()) break;
         base::Status& answer = answers.emplace_back();
-        const Write& write = work_[answers.size() - 1].write;
-        const int code = apply_one(write, answer);
+        const bool alone = write.rows() > most_rows_beside;
+        const int code = apply_one(write, alone, answer);
         if (code != SQLITE_OK) {
             base::Error error = refused(code, doing);
             roll_back();
             return fail(std::move(error));
+        }
+        if (alone && !answer) {
+            roll_back();
+            return {};
         }
         if (answer) {
             const bool newest = write.revision == 0 || write.revision >= revision_;
@@ -254,6 +265,7 @@ base::Status Durable::transaction(Answers& answers) {
             revision_ = std::max(revision_, write.revision);
         }
         bytes += rows_.taken_bytes();
+        if (alone) break;
     }
     if (const int code = said ? SQLITE_OK : rows_.raise_revision(revision_); code != SQLITE_OK) {
         base::Error error = refused(code, doing);

@@ -57,7 +57,7 @@ class Durable final : public Database {
     // Does jobs from the front of `work_` and says how many: one for each answer. The answers are good only
     // if it gives no error; else that one is everybody's.
     base::Status transaction(Answers& answers);
-    int apply_one(const Write& write, base::Status& answer);
+    int apply_one(const Write& write, bool alone, base::Status& answer);
     base::Error refused(int code, const std::string& doing);
     void roll_back();
     void overwrite_refused();
