@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "base/clock.h"
@@ -144,8 +145,17 @@ void Control::Impl::release() {
 }
 
 void Control::Impl::health_changed(const health::Changed& change) {
+    const Slot* slot = parts.slots.find(change.id);
+    if (!slot) return;  // removed in the meantime
+    const auto known = [&] {
+        const health::Member member = parts.weights.seen(*slot);
+        return std::tuple(member.state, member.since, member.back_since, member.unproven, member.share);
+    };
+    const auto before = known();
     parts.weights.health_changed(change);
-    if (const Slot* slot = parts.slots.find(change.id)) parts.remember_health(*slot);
+    // After a start each is told as what it is known to be: to write that again would be a row for each
+    // backend.
+    if (known() != before) parts.remember_health(*slot);
 }
 
 // Of what a turn does: at the end that is less.

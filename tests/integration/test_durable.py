@@ -123,6 +123,19 @@ class Durable(StoreTest):
         gorbd.start()
         self.assertEqual(gorbd.get("/service/web/b1").json["weight"]["effective"], 100)
 
+    def test_health_that_is_as_it_was_is_not_written_again_after_a_restart(self):
+        gorbd = self.daemon()
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.made("/service/web/b1", {"address": "10.1.0.1", "port": 80, "pulse": {**PULSE, "interval": "100ms"}})
+        gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "up", "it is up")
+        since = gorbd.get("/service/web/b1").json["since"]
+        gorbd.terminate()
+        gorbd.start()
+        # What is known is written a second after it is.
+        gorbd.wait_for("/service/web/b1", lambda b: b["counts"]["passes"] > 20, "checks of more than two seconds")
+        self.assertEqual(gorbd.get("/service/web/b1").json["since"], since)
+        self.assertIn("\ngorb_store_writes_total 0\n", gorbd.get("/metrics").text)
+
     def test_a_share_that_was_asked_for_is_kept_over_a_restart(self):
         gorbd = self.daemon()
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
