@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 from cost import HTTP, HTTP_FRESH, HTTP_KEPT, TCP, size
-from subjects import Gorbd
+from subjects import Gorbd, HAProxy
 from world import (HOLE, PORT, VICTIM, Farm, address, descriptors, percentile, rss, time_waits, victim_address, watch)
 
 
@@ -26,13 +26,35 @@ def noticed(log_file, offset, killed):
     return seen
 
 
+def kill_victims(bench, farm):
+    """Kills all of them at random moments; when, in ns of the wall clock, by their numbers."""
+    killed = {}
+    for i in random.sample(range(bench.victims), bench.victims):
+        time.sleep(random.uniform(0, 2 * bench.spacing))
+        killed[i] = farm.kill(i)
+    return killed
+
+
+def wait_for_all(bench, seconds, seen):
+    end = time.monotonic() + seconds
+    while len(found := seen()) < bench.victims and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def tell_delays(report, title, bench, delays, goal=None):
+    report.line(f"{title}: noticed", len(delays), f"of {bench.victims}", bench.victims, least=True)
+    report.line(f"{title}: delay p50", percentile(delays, 50), "ms")
+    report.line(f"{title}: delay p99", percentile(delays, 99), "ms", goal)
+    report.line(f"{title}: delay max", max(delays, default=None), "ms")
+
+
 def detection(report, bench, pulse, backends, interval, fall, title, goal, background=0):
     """Kills victims at random moments; the time until the log says that the driver has weight 0."""
-    victims = bench.victims
     def where(i):
-        return (victim_address(i), VICTIM) if i < victims else (address(i), PORT)
+        return (victim_address(i), VICTIM) if i < bench.victims else (address(i), PORT)
     pulse = {**pulse, "fall": fall, "rise": 1}
-    with Farm(bench.build, victims) as farm, \
+    with Farm(bench.build, bench.victims) as farm, \
             Gorbd(bench.build, pulse, backends, interval, where=where) as subject:
         if background:
             subject.where = lambda i: (address(i + 20000), PORT)
@@ -40,21 +62,23 @@ def detection(report, bench, pulse, backends, interval, fall, title, goal, backg
             subject.load(0, background, service="more")
             time.sleep(3)
         time.sleep(interval + 1.5)
-        order = random.sample(range(victims), victims)
-        killed, offset = {}, subject.daemon.log_file.stat().st_size
-        for i in order:
-            time.sleep(random.uniform(0, 2 * bench.spacing))
-            killed[i] = farm.kill(i)
-        seen, end = {}, time.monotonic() + interval * fall + 20
-        while len(seen) < victims and time.monotonic() < end:
-            time.sleep(0.1)
-            seen = noticed(subject.daemon.log_file, offset, killed)
-        # The log cuts off parts of a millisecond: in the middle it is half of one more.
-        delays = [seen[i] * 1e3 + 0.5 - killed[i] / 1e6 for i in seen]
-        report.line(f"{title}: noticed", len(seen), f"of {victims}", victims, least=True)
-        report.line(f"{title}: delay p50", percentile(delays, 50), "ms")
-        report.line(f"{title}: delay p99", percentile(delays, 99), "ms", goal)
-        report.line(f"{title}: delay max", max(delays, default=None), "ms")
+        offset = subject.daemon.log_file.stat().st_size
+        killed = kill_victims(bench, farm)
+        seen = wait_for_all(bench, interval * fall + 20, lambda: noticed(subject.daemon.log_file, offset, killed))
+    # The log cuts off parts of a millisecond: in the middle it is half of one more.
+    tell_delays(report, title, bench, [seen[i] * 1e3 + 0.5 - killed[i] / 1e6 for i in seen], goal)
+
+
+def haproxy_detection(report, bench, backends, interval, title):
+    """The same of HAProxy (fall 3): until it says that the server is down."""
+    def where(i):
+        return (victim_address(i), VICTIM) if i < bench.victims else (address(i), PORT)
+    with Farm(bench.build, bench.victims) as farm, HAProxy("tcp", backends, interval, where) as subject:
+        time.sleep(2 * interval + 1.5)
+        subject.down.clear()
+        killed = kill_victims(bench, farm)
+        seen = wait_for_all(bench, interval * 3 + 20, lambda: dict(subject.down))
+    tell_delays(report, title, bench, [(seen[i] - killed[i]) / 1e6 for i in seen])
 
 
 def blackhole(report, bench, backends=10000):

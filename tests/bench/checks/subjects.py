@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -46,9 +47,10 @@ class Floor:
 class HAProxy:
     """Its checks only: nothing connects to its frontends. It opens a connection for every check."""
 
-    def __init__(self, kind, backends, interval):
+    def __init__(self, kind, backends, interval, where=None):
         self.name, self.kind, self.rate = "haproxy", kind, backends / interval
-        self.backends, self.interval = backends, interval
+        self.backends, self.interval, self.where = backends, interval, where or (lambda i: (address(i), PORT))
+        self.down = {}  # When it said that a server is, in ns of the wall clock.
 
     def config(self):
         yield (f"global\n  nbthread 1\n  maxconn 1000\n"
@@ -60,7 +62,8 @@ class HAProxy:
                 if self.kind == "http":
                     yield "  option httpchk\n  http-check send meth GET uri / ver HTTP/1.1 hdr Host bench\n" \
                           "  http-check expect status 200\n"
-            yield f"  server s{i} {address(i)}:{PORT} check\n"
+            host, port = self.where(i)
+            yield f"  server s{i} {host}:{port} check\n"
         yield "frontend f\n  bind 127.0.0.1:4699\n  default_backend b0\n"
 
     def __enter__(self):
@@ -68,10 +71,16 @@ class HAProxy:
         file = Path(self.folder.name) / "haproxy.cfg"
         file.write_text("".join(self.config()))
         with pinned(cpus()[0]):
-            self.process = subprocess.Popen(["haproxy", "-db", "-q", "-f", file], stdout=subprocess.DEVNULL,
-                                            stderr=subprocess.DEVNULL)
+            self.process = subprocess.Popen(["haproxy", "-db", "-f", file], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.pid = self.process.pid
+        self.reader = threading.Thread(target=self.listen)
+        self.reader.start()
         return self
+
+    def listen(self):
+        for line in self.process.stderr:
+            if found := re.search(rb"Server b\d+/s(\d+) is DOWN", line):
+                self.down.setdefault(int(found[1]), time.time_ns())
 
     def late(self):
         return None, None  # It does not tell.
@@ -79,6 +88,8 @@ class HAProxy:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+        self.reader.join()
+        self.process.stderr.close()
         self.folder.cleanup()
 
 
