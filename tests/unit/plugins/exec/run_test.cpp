@@ -36,6 +36,7 @@ TEST_F(ExecTest, ExitStatusAndFirstLineMakeTheVerdict) {
         EXPECT_GT(report.latency_ns, 0u);
     }
     EXPECT_EQ(run("check", {{"arguments", "[1]"}, {"warning", "fail"}}).verdict, GORB_FAIL);
+    EXPECT_EQ(run("check", {{"arguments", "[3]"}, {"unknown", "fail"}}).verdict, GORB_FAIL);
     EXPECT_EQ(run("check", {{"arguments", "[7]"}}).detail, "exit status 7: it is so");
 }
 
