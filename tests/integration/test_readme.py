@@ -1,10 +1,12 @@
 """The examples of the documents, run as they stand there."""
+import http.server
 import itertools
 import json
 import os
 import re
 import shlex
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -159,6 +161,25 @@ class Readme(unittest.TestCase):
             for status, verdict in ((0, "pass"), (1, "fail"), (2, "fail"), (3, "fail")):
                 with self.subTest(row=name, status=status):
                     self.assertEqual(self.verdict(gorbd, {**row(name), "program": f"exits_{status}"}), verdict)
+
+    def test_httpchk_takes_the_statuses_that_it_took_there(self):
+        class Server(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        status = 200
+        server = self.enterContext(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        self.addCleanup(server.shutdown)
+        pulse = {**row("`option httpchk`, `http-check send meth HEAD uri /up hdr Host shop.lan`"), "keep-alive": False}
+        for status, verdict in ((200, "pass"), (204, "pass"), (302, "pass"), (404, "fail"), (503, "fail")):
+            with self.subTest(status=status):
+                self.assertEqual(self.verdict(self.gorbd, pulse, server.server_address[1]), verdict)
 
     def test_curl_commands_run_in_their_order(self):
         """Commands of code blocks that speak to gorbd's own address, one after the other, on a daemon of the test's."""
