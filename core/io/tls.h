@@ -54,7 +54,9 @@ class TlsSession {
     // Says goodbye as far as that goes without waiting.
     void end();
 
-    int error() const { return error_; }                 // a negative errno, -EPROTO where it is about TLS
+    // A negative errno: -EPROTO where it is about TLS, -EINVAL where our certificate is refused and has
+    // ended.
+    int error() const { return error_; }
     const std::string& words() const { return words_; }  // why, for an operator; may be empty
     // After the handshake.
     const TlsPeer& peer();
@@ -68,12 +70,13 @@ class TlsSession {
     std::string certificate_words(X509_STORE_CTX* store) const;
     std::string library_words() const;
     Step stopped(int rc, bool handshaking);
+    Step broken();
     Step fail(int error, std::string words);
 
     SSL* ssl_ = nullptr;
     int error_ = 0;
     base::Ip address_;
-    std::string name_, alpn_, words_;
+    std::string name_, alpn_, cert_, words_;
     std::unique_ptr<TlsPeer> peer_;  // once it was asked for
 };
 

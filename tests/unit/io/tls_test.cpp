@@ -4,6 +4,7 @@
 
 #include "io/conn.h"
 #include "io/timer_wheel.h"
+#include "io/trouble.h"
 #include "net_fixture.h"
 #include "unit/tls_server.h"
 
@@ -193,6 +194,36 @@ TEST_F(TlsTest, ShowsAClientCertificateWhereOneIsDemanded) {
         EXPECT_EQ(without.why, -EPROTO);
         EXPECT_THAT(without.reason, HasSubstr("wants a client certificate"));
     }
+}
+
+TEST_F(TlsTest, ThatOurOwnCertificateHasEndedIsOurTroubleWhereItIsRefused) {
+    const int64_t day = 86400;
+    const Identity me = ca.sign({{}, "gorb", -3 * day, -day});
+    const PemFile mine(me.certificate_pem() + me.key_pem());
+    tls.cert = mine.path();
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        TlsServer::Options options;
+        options.most = version;
+        const TlsServer easy(ca.sign({{"web.example"}}), greet, options);
+        EXPECT_EQ(talk(easy.port()).read, "hello") << "nobody asks for it";
+        options.client_ca = trusted.path();
+        const TlsServer server(ca.sign({{"web.example"}}), greet, options);
+        const Client refused = talk(server.port());
+        EXPECT_EQ(refused.why, -EINVAL);
+        EXPECT_TRUE(our_trouble(refused.why));
+        EXPECT_THAT(refused.reason, testing::MatchesRegex("client certificate " + mine.path() +
+                                                          " has expired \\([0-9]{4}-[0-9]{2}-[0-9]{2}\\)"));
+    }
+    // One that is in date, and of another CA.
+    const Identity other = Identity::authority().sign({{}, "gorb"});
+    const PemFile theirs(other.certificate_pem() + other.key_pem());
+    tls.cert = theirs.path();
+    TlsServer::Options options;
+    options.client_ca = trusted.path();
+    const TlsServer server(ca.sign({{"web.example"}}), greet, options);
+    const Client refused = talk(server.port());
+    EXPECT_EQ(refused.why, -EPROTO);
+    EXPECT_EQ(refused.reason, "the server does not accept our client certificate");
 }
 
 TEST_F(TlsTest, FilesThatCanNotBeUsedAreOurOwnTroubleAndNamed) {
