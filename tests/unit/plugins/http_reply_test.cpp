@@ -321,6 +321,34 @@ TEST(HttpReply, AConnectionIsKeptAsTheServerSays) {
     }
 }
 
+// RFC 9112, 6.3.
+TEST(HttpReply, TransferEncodingOverridesAContentLengthAndTheConnectionIsNotKept) {
+    const HeaderRules rules = HeaderRules::parse(R"({"Content-Length": "3"})");
+    const std::string chunked = "Transfer-Encoding: chunked\r\n", length = "Content-Length: 3\r\n";
+    for (const std::string& fields :
+         {chunked + length, length + chunked, length + "X: y\r\n" + chunked + length}) {
+        for (const size_t size : {1U, 7U, 1000U}) {
+            ReplyReader reader;
+            reader.begin({.headers = &rules, .keep_body = true, .body_limit = 100});
+            feed(reader, "HTTP/1.1 200 OK\r\n" + fields + "\r\n2\r\nok\r\n0\r\n\r\n", [&] { return size; });
+            ASSERT_EQ(reader.state(), State::done) << fields << reader.problem();
+            EXPECT_EQ(reader.status(), 200);
+            EXPECT_EQ(reader.body(), "ok");
+            EXPECT_TRUE(reader.server_closes());
+            EXPECT_FALSE(reader.reusable());
+            EXPECT_TRUE(reader.seen()[0].good) << "a rule sees what the server said";
+        }
+    }
+    for (const std::string& fields :
+         {"Transfer-Encoding: Identity\r\n" + length, length + "Transfer-Encoding: identity\r\n"}) {
+        ReplyReader reader;
+        reader.begin(body_of(100));
+        reader.feed("HTTP/1.1 200 OK\r\n" + fields + "\r\nyes");
+        EXPECT_EQ(reader.body(), "yes") << fields;
+        EXPECT_TRUE(reader.reusable());
+    }
+}
+
 TEST(HttpReply, NothingOfTheReplyBeforeIsLeft) {
     ReplyReader reader;
     reader.begin(body_of(100));
