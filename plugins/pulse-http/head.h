@@ -19,7 +19,11 @@ struct Fields {
 // * Content-Length, where there is Transfer-Encoding as well, which overrides it (RFC 9112, 6.3). Something
 //   between us and the server may have believed the length, so the connection is not kept.
 // * Transfer-Encoding that is "identity", which is none (RFC 2616, 3.6).
+// * Connection that is no list of tokens ("keep-alive; timeout=5"): whatever it means, it is not kept.
 Fields for_parser(std::string_view lines,
                   const std::function<void(std::string_view name, std::string_view value)>& see);
+
+// The name of the field that `line` begins with; "" where it begins with none.
+std::string_view field_name(std::string_view line);
 
 }  // namespace pulse_http

@@ -187,9 +187,10 @@ bool ReplyReader::read_fields(std::string_view lines, bool bare) {
     error_code error;
     // Up to the head's end: what becomes of the body is known only then.
     slot_->parser->eager(false);
-    slot_->parser->put(boost::asio::const_buffer(lines.data(), lines.size()), error);
+    const size_t read = slot_->parser->put(boost::asio::const_buffer(lines.data(), lines.size()), error);
     if (error) {
-        bad("not an HTTP reply (" + error.message() + ")", 0);
+        const std::string name = printable(field_name(lines.substr(read)), 40);
+        bad("not an HTTP reply (" + (name.empty() ? "" : "header " + name + ": ") + error.message() + ")", 0);
         return false;
     }
     head_done();
