@@ -113,13 +113,28 @@ std::string names_of(const X509* cert) {
     }
     if (count > most_names) all += " and " + std::to_string(count - most_names) + " more";
     GENERAL_NAMES_free(list);
-    return all.empty() ? "none" : all;
+    if (!all.empty()) return all;
+    // Without any the common name is looked at.
+    const X509_NAME* subject = X509_get_subject_name(cert);
+    const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    return at < 0 ? "none" : plain(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
 }
 
 // Unix seconds; 0 where it has no such date.
 int64_t end_of(const X509* cert) {
     std::tm when{};
     return cert && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &when) == 1 ? timegm(&when) : 0;
+}
+
+// When the first of these ends that is not a root, which its holders replace by themselves.
+int64_t first_end(const STACK_OF(X509) * chain, int64_t leaf) {
+    int64_t first = leaf;
+    for (int i = 1; i < sk_X509_num(chain); ++i) {
+        X509* const cert = sk_X509_value(chain, i);
+        const int64_t end = end_of(cert);
+        if (end != 0 && X509_self_signed(cert, 0) != 1) first = std::min(first, end);
+    }
+    return first;
 }
 
 std::string day_of(int64_t when) {
@@ -263,6 +278,7 @@ const TlsPeer& TlsSession::peer() {
         peer_->not_after = end_of(cert);
         peer_->subject = subject_of(cert);
         peer_->verified = SSL_get_verify_result(ssl_) == X509_V_OK;
+        if (peer_->verified) peer_->not_after = first_end(SSL_get0_verified_chain(ssl_), peer_->not_after);
         X509_free(cert);
     }
     const unsigned char* alpn = nullptr;

@@ -30,7 +30,9 @@ struct TlsOptions {
 // What the other side showed of itself.
 struct TlsPeer {
     bool verified = false;  // chain, dates and name are right, whether or not that was demanded
-    int64_t not_after = 0;  // Unix seconds
+    // Unix seconds: the end of its certificate or, where that is earlier, of one that was needed to verify it
+    // and is no root. 0: not known.
+    int64_t not_after = 0;
     std::string alpn, subject;
 };
 

@@ -122,7 +122,7 @@ TEST_F(TlsTest, SaysInWordsWhyACertificateIsRefusedAndTakesItWhereNobodyAsksForV
         {ca.sign({{"other.example", "10.0.0.1", "*.example.org"}}),
          "certificate is for other names than \"web.example\": its names are other.example, 10.0.0.1, "
          "*.example.org"},
-        {ca.sign({{}}), "certificate is for other names than \"web.example\": its names are none"},
+        {ca.sign({{}}), "certificate is for other names than \"web.example\": its names are backend"},
         {Identity::self_signed({{"web.example"}}), "self-signed certificate"},
         {Identity::authority("another CA").sign({{"web.example"}}),
          "certificate is not signed by a trusted CA"},
@@ -224,6 +224,33 @@ TEST_F(TlsTest, ThatOurOwnCertificateHasEndedIsOurTroubleWhereItIsRefused) {
     const Client refused = talk(server.port());
     EXPECT_EQ(refused.why, -EPROTO);
     EXPECT_EQ(refused.reason, "the server does not accept our client certificate");
+}
+
+TEST_F(TlsTest, TheEndThatItTellsIsTheFirstOfTheChainWithoutItsRoot) {
+    const int64_t day = 86400;
+    const auto days_left = [&](const TlsServer& server) {
+        const Client client = talk(server.port());
+        EXPECT_EQ(client.read, "hello") << client.reason;
+        return (client.peer.not_after - time(nullptr) + 3600) / day;
+    };
+    const TlsServer beyond(ca.sign({{"web.example"}, "web", -10, 20 * 365 * day}), greet);
+    EXPECT_EQ(days_left(beyond), 20 * 365) << "the root ends before";
+    const Identity ours = ca.sign({{}, "our CA", -10, 2 * day, true});
+    const PemFile both(ca.certificate_pem() + ours.certificate_pem());
+    tls.ca = both.path();
+    const TlsServer server(ours.sign({{"web.example"}, "web", -10, 300 * day}), greet);
+    EXPECT_EQ(days_left(server), 2);
+    tls.verify = false;
+    tls.ca = trusted.path();
+    EXPECT_EQ(days_left(server), 300) << "no chain could be made";
+}
+
+TEST_F(TlsTest, ACertificateWithoutNamesIsShownByItsCommonName) {
+    const TlsServer server(ca.sign({{}, "shop.example"}), greet);
+    EXPECT_EQ(talk(server.port()).reason,
+              "certificate is for other names than \"web.example\": its names are shop.example");
+    tls.name = "shop.example";
+    EXPECT_EQ(talk(server.port()).read, "hello");
 }
 
 TEST_F(TlsTest, FilesThatCanNotBeUsedAreOurOwnTroubleAndNamed) {
