@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <ctime>
@@ -112,7 +113,49 @@ std::string names_of(const X509* cert) {
     }
     if (count > most_names) all += " and " + std::to_string(count - most_names) + " more";
     GENERAL_NAMES_free(list);
-    return all.empty() ? "none" : all;
+    if (!all.empty()) return all;
+    // Without any the common name is looked at.
+    const X509_NAME* subject = X509_get_subject_name(cert);
+    const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    return at < 0 ? "none" : plain(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+}
+
+// Unix seconds; 0 where it has no such date.
+int64_t end_of(const X509* cert) {
+    std::tm when{};
+    return cert && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &when) == 1 ? timegm(&when) : 0;
+}
+
+// When the first of these ends that is not a root, which its holders replace by themselves.
+int64_t first_end(const STACK_OF(X509) * chain, int64_t leaf) {
+    int64_t first = leaf;
+    for (int i = 1; i < sk_X509_num(chain); ++i) {
+        X509* const cert = sk_X509_value(chain, i);
+        const int64_t end = end_of(cert);
+        if (end != 0 && X509_self_signed(cert, 0) != 1) first = std::min(first, end);
+    }
+    return first;
+}
+
+std::string day_of(int64_t when) {
+    const auto seconds = static_cast<time_t>(when);
+    std::tm parts{};
+    std::array<char, 16> text{};
+    if (!gmtime_r(&seconds, &parts)) return "";
+    return {text.data(), strftime(text.data(), text.size(), "%Y-%m-%d", &parts)};
+}
+
+// Does the other side say so of our certificate?
+bool refuses_our_certificate(unsigned long code) {
+    switch (ERR_GET_REASON(code)) {
+        case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+        case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+        case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+        case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+            return true;
+        default:
+            return false;
+    }
 }
 
 std::string subject_of(const X509* cert) {
@@ -129,7 +172,7 @@ std::string subject_of(const X509* cert) {
 }  // namespace
 
 TlsSession::TlsSession(const base::Ip& peer, const TlsOptions& options)
-    : address_(peer), name_(options.name), alpn_(options.alpn) {
+    : address_(peer), name_(options.name), alpn_(options.alpn), cert_(options.cert) {
     if (name_.size() > 1 && name_.back() == '.') name_.pop_back();  // neither SNI nor certificates have it
     one_more();
 }
@@ -210,7 +253,7 @@ TlsSession::Step TlsSession::write(const void* data, size_t size, size_t& put) {
     const int rc = SSL_write_ex(ssl_, data, size, &put);
     if (rc == 1) return Step::done;
     const Step step = stopped(rc, false);
-    if (step == Step::failed && error_ != -EPROTO) look_for_alert();
+    if (step == Step::failed && words_.empty()) look_for_alert();
     return step;
 }
 
@@ -220,7 +263,7 @@ void TlsSession::look_for_alert() {
     char byte = 0;
     size_t got = 0;
     const int rc = SSL_peek_ex(ssl_, &byte, 1, &got);
-    if (rc != 1 && SSL_get_error(ssl_, rc) == SSL_ERROR_SSL) fail(-EPROTO, library_words());
+    if (rc != 1 && SSL_get_error(ssl_, rc) == SSL_ERROR_SSL) broken();
 }
 
 void TlsSession::end() {
@@ -232,10 +275,10 @@ const TlsPeer& TlsSession::peer() {
     if (peer_) return *peer_;
     peer_ = std::make_unique<TlsPeer>();
     if (X509* cert = SSL_get1_peer_certificate(ssl_)) {
-        std::tm when{};
-        if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &when) == 1) peer_->not_after = timegm(&when);
+        peer_->not_after = end_of(cert);
         peer_->subject = subject_of(cert);
         peer_->verified = SSL_get_verify_result(ssl_) == X509_V_OK;
+        if (peer_->verified) peer_->not_after = first_end(SSL_get0_verified_chain(ssl_), peer_->not_after);
         X509_free(cert);
     }
     const unsigned char* alpn = nullptr;
@@ -297,10 +340,20 @@ TlsSession::Step TlsSession::stopped(int rc, bool handshaking) {
         case SSL_ERROR_ZERO_RETURN:
             break;
         default:
-            return fail(-EPROTO, words_.empty() ? library_words() : words_);
+            return words_.empty() ? broken() : fail(-EPROTO, words_);
     }
     if (!handshaking) return Step::ended;
     return fail(-EPROTO, "the server ended the connection during the TLS handshake");
+}
+
+// What OpenSSL says of it. That our own certificate has ended is no fault of the server that refuses it.
+TlsSession::Step TlsSession::broken() {
+    if (refuses_our_certificate(ERR_peek_error())) {
+        const int64_t end = end_of(SSL_get_certificate(ssl_));
+        if (end != 0 && end < std::time(nullptr))
+            return fail(-EINVAL, "client certificate " + cert_ + " has expired (" + day_of(end) + ")");
+    }
+    return fail(-EPROTO, library_words());
 }
 
 TlsSession::Step TlsSession::fail(int error, std::string words) {
@@ -311,6 +364,7 @@ TlsSession::Step TlsSession::fail(int error, std::string words) {
 
 std::string TlsSession::library_words() const {
     const unsigned long code = ERR_peek_error();
+    if (refuses_our_certificate(code)) return "the server does not accept our client certificate";
     switch (ERR_GET_REASON(code)) {
         case SSL_R_WRONG_VERSION_NUMBER:
         case SSL_R_PACKET_LENGTH_TOO_LONG:
@@ -323,11 +377,6 @@ std::string TlsSession::library_words() const {
             return "the server refuses the handshake: no cipher in common, or it wants a client certificate";
         case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
             return "the server wants a client certificate";
-        case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
-        case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-        case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
-        case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-            return "the server does not accept our client certificate";
         case SSL_R_TLSV1_UNRECOGNIZED_NAME:
             return "the server does not know the name \"" + name_ + "\"";
         case SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:

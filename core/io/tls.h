@@ -30,7 +30,9 @@ struct TlsOptions {
 // What the other side showed of itself.
 struct TlsPeer {
     bool verified = false;  // chain, dates and name are right, whether or not that was demanded
-    int64_t not_after = 0;  // Unix seconds
+    // Unix seconds: the end of its certificate or, where that is earlier, of one that was needed to verify it
+    // and is no root. 0: not known.
+    int64_t not_after = 0;
     std::string alpn, subject;
 };
 
@@ -54,7 +56,9 @@ class TlsSession {
     // Says goodbye as far as that goes without waiting.
     void end();
 
-    int error() const { return error_; }                 // a negative errno, -EPROTO where it is about TLS
+    // A negative errno: -EPROTO where it is about TLS, -EINVAL where our certificate is refused and has
+    // ended.
+    int error() const { return error_; }
     const std::string& words() const { return words_; }  // why, for an operator; may be empty
     // After the handshake.
     const TlsPeer& peer();
@@ -68,12 +72,13 @@ class TlsSession {
     std::string certificate_words(X509_STORE_CTX* store) const;
     std::string library_words() const;
     Step stopped(int rc, bool handshaking);
+    Step broken();
     Step fail(int error, std::string words);
 
     SSL* ssl_ = nullptr;
     int error_ = 0;
     base::Ip address_;
-    std::string name_, alpn_, words_;
+    std::string name_, alpn_, cert_, words_;
     std::unique_ptr<TlsPeer> peer_;  // once it was asked for
 };
 

@@ -14,6 +14,7 @@
 #include <array>
 #include <csignal>
 #include <gorb/plugin.hpp>
+#include <mutex>
 
 #include "errno_text.h"
 
@@ -25,6 +26,9 @@ using gorb::sdk::Error;
 
 constexpr size_t stack_size = 64 * 1024;
 constexpr rlim_t most_descriptors = 1024;
+
+// Held while a child becomes another user, of all event loops.
+std::mutex becoming;
 
 // What the child does, in order; told with the errno when it goes wrong.
 enum class Step { none, clone, session, descriptors, user, exec };
@@ -201,6 +205,12 @@ Child spawn(const Program& program, int null, const Stack& stack) {
     order.highest = static_cast<unsigned>(std::min<rlim_t>(order.limit.rlim_cur, 1 << 20));
     order.limit.rlim_cur = std::min(order.limit.rlim_cur, most_descriptors);
 
+    // A child that becomes somebody else while it has our memory makes the kernel take that for memory that
+    // must not be written out (a crash of ours would leave no core), which is undone once the child has its
+    // own. One at a time: another one's is read as if it had been so, and undoing it would open our memory
+    // to the other user, whose child still has it.
+    std::unique_lock<std::mutex> alone(becoming, std::defer_lock);
+    if (program.user) alone.lock();
     // No handler of ours may run in the child, which shares our memory.
     sigset_t all, before;
     sigfillset(&all);
@@ -211,9 +221,8 @@ Child spawn(const Program& program, int null, const Stack& stack) {
     made.pid = clone(&child, stack.top(), flags, &order, &pidfd);
     const int err = errno;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    // The child became somebody else while it had our memory, which the kernel then takes for one that must
-    // not be written out: a crash of ours would leave no core. It has its own by now.
-    if (dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
+    if (program.user && dumpable == 1) prctl(PR_SET_DUMPABLE, 1);
+    if (alone) alone.unlock();
 
     made.exit = Descriptor(pidfd);
     if (made.pid < 0) throw Error(in_words(program, Step::clone, err), err);

@@ -95,7 +95,7 @@ pulse_match::Share share_of(std::string_view output) {
     return {};
 }
 
-Result judge(const End& end, std::string_view output, bool warnings_fail) {
+Result judge(const End& end, std::string_view output, const Strictness& strict) {
     const std::string said = first_line(output);
     const auto with = [&](const std::string& words) { return said.empty() ? words : words + ": " + said; };
     if (end.signal) return Result::fail(with("killed by " + signal_name(end.signal)), 128 + end.signal);
@@ -112,7 +112,7 @@ Result judge(const End& end, std::string_view output, bool warnings_fail) {
         case 0:
             return pass();
         case 1: {
-            if (warnings_fail) return Result::fail(words, 1);
+            if (strict.warnings_fail) return Result::fail(words, 1);
             Result result = pass();
             result.warning = result.warning.empty() ? words : words + "; " + result.warning;
             return result;
@@ -120,7 +120,7 @@ Result judge(const End& end, std::string_view output, bool warnings_fail) {
         case 2:
             return Result::fail(words, 2);
         case 3:
-            return Result::unknown(words, 3);
+            return strict.unknowns_fail ? Result::fail(words, 3) : Result::unknown(words, 3);
         default:
             return Result::fail(with("exit status " + std::to_string(end.status)), end.status);
     }

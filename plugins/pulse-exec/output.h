@@ -26,8 +26,14 @@ struct End {
     int signal = 0;  // not 0: the signal that killed it
 };
 
-// 0 PASS, 1 PASS with a warning (or FAIL, if warnings fail), 2 FAIL, 3 UNKNOWN, everything else FAIL. What
-// passes has its share.
-gorb::sdk::Result judge(const End& end, std::string_view output, bool warnings_fail);
+// What is FAIL though Nagios would not have it so.
+struct Strictness {
+    bool warnings_fail = false;  // exit status 1
+    bool unknowns_fail = false;  // exit status 3
+};
+
+// 0 PASS, 1 PASS with a warning, 2 FAIL, 3 UNKNOWN (1 and 3 FAIL where they are to), everything else FAIL.
+// What passes has its share.
+gorb::sdk::Result judge(const End& end, std::string_view output, const Strictness& strict);
 
 }  // namespace pulse_exec

@@ -40,6 +40,7 @@ class ExecPulse final : private Job {
         {"arguments", GORB_JSON, 0, nullptr, nullptr,
          "array of texts; {address}, {port}, {family}, {service} and {backend} stand for the target's"},
         {"warning", GORB_TEXT, 0, "pass", "pass|fail", "what exit status 1 means"},
+        {"unknown", GORB_TEXT, 0, "unknown", "unknown|fail", "what exit status 3 means"},
     };
     static constexpr gorb_option options[] = {
         {"directory", GORB_TEXT, 0, "/etc/gorb/checks", nullptr,
@@ -58,7 +59,7 @@ class ExecPulse final : private Job {
     ExecPulse(Programs& programs, const Target& target)
         : programs_(programs),
           program_(target.args().text("program").value_or("")),
-          warnings_fail_(target.args().text("warning").value_or("pass") == "fail") {
+          strict_{target.args().text("warning") == "fail", target.args().text("unknown") == "fail"} {
         programs_.folder().open(program_);
         const Values values = values_of(target);
         arguments_.push_back(programs_.folder().path() + "/" + program_);
@@ -126,7 +127,7 @@ class ExecPulse final : private Job {
             run_.unknown("its exit status was taken by somebody else (SIGCHLD is ignored?)");
             return;
         }
-        Result result = judge(end, output, warnings_fail_);
+        Result result = judge(end, output, strict_);
         result.latency = nanoseconds(programs_.host().now() - started_);
         run_.report(result);
     }
@@ -135,7 +136,7 @@ class ExecPulse final : private Job {
     Run run_;
     uint64_t began_ = 0, started_ = 0;
     const std::string program_;
-    const bool warnings_fail_;
+    const Strictness strict_;
     std::vector<std::string> arguments_, environment_;
 };
 

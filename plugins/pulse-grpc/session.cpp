@@ -72,12 +72,19 @@ struct Session::Callbacks {
                             {reinterpret_cast<const char*>(away.opaque_data), away.opaque_data_len});
         }
         if (frame->hd.type == NGHTTP2_SETTINGS) of(arg).greeted_ = true;
+        if (frame->hd.type == NGHTTP2_RST_STREAM && frame->hd.stream_id == of(arg).stream_)
+            of(arg).reset_ = true;
         return 0;
     }
     static int stream_close(nghttp2_session*, int32_t stream, uint32_t code, void* arg) {
         Session& self = of(arg);
         if (stream != self.stream_ || !self.open_) return 0;
         self.open_ = false;
+        if (code != NGHTTP2_NO_ERROR && !self.reset_ && !self.goaway_) {
+            // nghttp2 has ended the call itself.
+            self.breaks(nghttp2_http2_strerror(code));
+            return 0;
+        }
         self.ended_ = true;
         self.outcome_.reset = code;
         return 0;
@@ -142,6 +149,12 @@ void Session::bad(const std::string& words) {
     if (problem_.empty()) problem_ = words;
 }
 
+// In nghttp2's words, or else in these.
+void Session::breaks(const std::string& otherwise) {
+    const std::string& words = first_.empty() ? otherwise : first_;
+    bad("the server breaks HTTP/2" + (words.empty() ? "" : " (" + words + ")"));
+}
+
 void Session::goodbye(uint32_t code, std::string_view text) {
     goaway_ = true;
     outcome_.goodbye = std::string("the server says goodbye (") + nghttp2_http2_strerror(code) +
@@ -161,7 +174,8 @@ void Session::call(const Request& request) {
     outcome_ = {};
     request_ = request.message;
     sent_ = headers_ = received_ = 0;
-    ended_ = false;
+    ended_ = reset_ = false;
+    first_.clear();
     const nghttp2_nv headers[] = {pair(":method", "POST"),
                                   pair(":scheme", request.scheme),
                                   pair(":path", "/grpc.health.v1.Health/Check"),
@@ -191,8 +205,7 @@ std::string Session::output() {
     }
     // nghttp2 has given up, and said GOAWAY for it.
     if (open_ && problem_.empty() && nghttp2_session_want_read(session_.get()) == 0)
-        bad(greeted_ ? "the server breaks HTTP/2" + (first_.empty() ? "" : " (" + first_ + ")")
-                     : "the server does not speak HTTP/2 (it begins with \"" + begins_ + "\")");
+        greeted_ ? breaks("") : bad("the server does not speak HTTP/2 (it begins with \"" + begins_ + "\")");
     return out;
 }
 

@@ -56,18 +56,20 @@ class Session {
         void operator()(nghttp2_session* session) const;
     };
     void bad(const std::string& words);
+    void breaks(const std::string& otherwise);
     void goodbye(uint32_t code, std::string_view text);
 
     std::unique_ptr<nghttp2_session, Free> session_;
     Outcome outcome_;
     std::string request_, problem_;
     std::string begins_;  // what the server said first, until its SETTINGS
-    std::string first_;   // what nghttp2 said first of an error
+    std::string first_;   // what nghttp2 said first of an error, since the call began
     size_t sent_ = 0;     // of request_
     size_t headers_ = 0, received_ = 0;
     int32_t stream_ = 0;
     bool open_ = false, ended_ = false, goaway_ = false;
     bool greeted_ = false;  // by the server's SETTINGS
+    bool reset_ = false;    // the server's RST_STREAM has come for the call
 };
 
 }  // namespace pulse_grpc

@@ -6,6 +6,7 @@
 #include <boost/beast/http/error.hpp>
 #include <optional>
 
+#include "head.h"
 #include "words.h"
 
 namespace pulse_http {
@@ -110,7 +111,7 @@ ReplyReader::~ReplyReader() = default;
 
 void ReplyReader::next_parser() {
     slot_->parser.emplace(*this);
-    line_read_ = starved_ = false;
+    line_read_ = starved_ = closes_ = false;
     for (HeaderRules::Seen& one : seen_) one = {};
     location_.clear();
 }
@@ -158,6 +159,44 @@ void ReplyReader::head_done() {
     if (body_follows && !wanted_.keep_body && length && *length > wanted_.body_limit) cut_ = true;
 }
 
+// A whole line. False when it is none of an HTTP reply.
+bool ReplyReader::read_status_line(std::string_view line) {
+    std::string changed;
+    if (!line.ends_with("\r\n") || line.size() == bare_line.size()) {
+        changed = line.substr(0, line.size() - (line.ends_with("\r\n") ? 2 : 1));
+        if (changed.size() == bare_line.size() - 2) changed += ' ';
+        line = changed += "\r\n";
+    }
+    error_code error;
+    slot_->parser->eager(false);
+    slot_->parser->put(boost::asio::const_buffer(line.data(), line.size()), error);
+    line_read_ = error == http::error::need_more;
+    if (!line_read_) bad("not an HTTP reply (" + error.message() + ")", 0);
+    return line_read_;
+}
+
+// The lines behind it, all of them. False when they are none of an HTTP reply.
+bool ReplyReader::read_fields(std::string_view lines, bool bare) {
+    const std::string usual = bare ? with_usual_ends(lines) : std::string();
+    if (bare) lines = usual;
+    const Fields fields = for_parser(lines, [this](std::string_view name, std::string_view value) {
+        if (wanted_.headers) wanted_.headers->see(name, value, seen_);
+    });
+    closes_ = fields.close;
+    if (fields.text) lines = *fields.text;
+    error_code error;
+    // Up to the head's end: what becomes of the body is known only then.
+    slot_->parser->eager(false);
+    const size_t read = slot_->parser->put(boost::asio::const_buffer(lines.data(), lines.size()), error);
+    if (error) {
+        const std::string name = printable(field_name(lines.substr(read)), 40);
+        bad("not an HTTP reply (" + (name.empty() ? "" : "header " + name + ": ") + error.message() + ")", 0);
+        return false;
+    }
+    head_done();
+    return true;
+}
+
 size_t ReplyReader::feed(std::string_view bytes) {
     begun_ = begun_ || !bytes.empty();
     size_t used = 0;
@@ -176,50 +215,35 @@ size_t ReplyReader::feed(std::string_view bytes) {
             return bad("not an HTTP reply (it begins with \"" + printable(rest.substr(0, 24), 24) + "\")",
                        bytes.size());
 
+        if (!line_read_) {
+            const size_t end = rest.find('\n');
+            if (end == std::string_view::npos && rest.size() <= most_head) return used;
+            if (end > most_head) return bad(too_long, bytes.size());
+            if (!read_status_line(rest.substr(0, end + 1))) return bytes.size();
+            used += end + 1;
+            continue;
+        }
         if (state_ == State::head) {
             const Lines lines = lines_of_head(rest);
-            if (lines.bare && (lines.size ? lines.size : rest.size()) > most_head)
-                return bad(too_long, bytes.size());
-            if (lines.bare && lines.size == 0) return used;
-            if (lines.bare) {
-                const std::string usual = with_usual_ends(rest.substr(0, lines.size));
-                if (feed(usual) != usual.size()) return bad("not an HTTP reply (half a line)", bytes.size());
-                used += lines.size;
-                continue;
-            }
+            if ((lines.size ? lines.size : rest.size()) > most_head) return bad(too_long, bytes.size());
+            if (lines.size == 0) return used;
+            if (!read_fields(rest.substr(0, lines.size), lines.bare)) return bytes.size();
+            used += lines.size;
+            continue;
         }
 
         error_code error;
-        // Up to the head's end first: what becomes of the body is known only then.
-        parser.eager(state_ == State::body);
-        if (!line_read_) {
-            if (rest.size() < bare_line.size()) return used;
-            if (rest.substr(bare_line.size() - 2, 2) == "\r\n") {
-                const std::string line = std::string(rest.substr(0, bare_line.size() - 2)) + " \r\n";
-                parser.put(boost::asio::const_buffer(line.data(), line.size()), error);
-                if (error != http::error::need_more)
-                    return bad("not an HTTP reply (" + error.message() + ")", bytes.size());
-                line_read_ = true;
-                used += bare_line.size();
-                continue;
-            }
-        }
+        parser.eager(true);
         const size_t now = parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
         used += now;
         if (cut_) continue;
-        line_read_ = line_read_ || now > 0;
-        starved_ = state_ == State::body && error == http::error::need_more;
-        if (error == http::error::need_more) {
-            if (state_ == State::body && bytes.size() - used > most_head)
+        starved_ = error == http::error::need_more;
+        if (starved_) {
+            if (bytes.size() - used > most_head)
                 return bad("the reply's chunks have headers longer than 16 KiB", bytes.size());
             return used;
         }
-        if (error == http::error::header_limit) return bad(too_long, bytes.size());
-        if (error) {
-            const char* what = state_ == State::body ? "the reply's body is broken (" : "not an HTTP reply (";
-            return bad(what + error.message() + ")", bytes.size());
-        }
-        if (state_ == State::head && parser.is_header_done()) head_done();
+        if (error) return bad("the reply's body is broken (" + error.message() + ")", bytes.size());
     }
     excess_ = excess_ || used < bytes.size();
     return bytes.size();
@@ -230,7 +254,7 @@ void ReplyReader::end() {
 }
 
 bool ReplyReader::server_closes() const {
-    return !slot_->parser->keep_alive();
+    return closes_ || !slot_->parser->keep_alive();
 }
 
 bool ReplyReader::reusable() const {

@@ -65,6 +65,8 @@ class ReplyReader {
   private:
     struct Parser;
     size_t bad(std::string problem, size_t size);
+    bool read_status_line(std::string_view line);
+    bool read_fields(std::string_view lines, bool bare);
     void head_done();
     void next_parser();
 
@@ -77,6 +79,7 @@ class ReplyReader {
     bool begun_ = false, cut_ = false, excess_ = false;
     bool starved_ = false;    // does the parser wait for more of a body in chunks?
     bool line_read_ = false;  // has the parser consumed the status line of the present reply?
+    bool closes_ = false;     // is the connection of no use, whatever the parser knows?
     std::string location_, body_, problem_;
     std::vector<HeaderRules::Seen> seen_;
 };

@@ -75,7 +75,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const bool by_signal : {false, true}) {
         const pulse_exec::End end =
             by_signal ? pulse_exec::End{0, data[0] % 64 + 1} : pulse_exec::End{data[0], 0};
-        const auto result = pulse_exec::judge(end, bytes, data[0] % 2 == 0);
+        const auto result = pulse_exec::judge(end, bytes, {data[0] % 2 == 0, data[0] % 3 == 0});
         check(!result.detail.empty());
         check_words(result.detail, pulse_exec::most_line + 64);
         check_words(result.warning, pulse_exec::most_line + 192);  // and of the share

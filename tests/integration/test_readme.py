@@ -1,10 +1,15 @@
 """The examples of the documents, run as they stand there."""
+import http.server
 import itertools
 import json
+import os
 import re
 import shlex
+import tempfile
+import threading
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from gorbd import Gorbd
 
@@ -47,6 +52,19 @@ def spellings(body):
     for combination in itertools.zip_longest(*choices.values()):
         chosen = {key: value if value is not None else choices[key][0] for key, value in zip(choices, combination)}
         yield {**body, **chosen}
+
+
+def rows():
+    """(what it is called there, place, objects) of each row of the tables of plugins/README.md."""
+    for line in re.findall(r"^\|.*\|$", (ROOT / "plugins" / "README.md").read_text(), re.MULTILINE):
+        name, place, last = [cell.strip() for cell in line.split("|")[1:-1]]
+        yield name, place, re.findall(r"`(\{.*?\})`", last)
+
+
+def row(name):
+    """The object of the row of this name."""
+    ((text,),) = [texts for other, _, texts in rows() if other == name]
+    return json.loads(text)
 
 
 class Readme(unittest.TestCase):
@@ -110,9 +128,8 @@ class Readme(unittest.TestCase):
     def test_what_others_have_can_be_had_as_it_is_said(self):
         """Each object in a last column of plugins/README.md, put into what it is said to be for."""
         tried = 0
-        for row in re.findall(r"^\|.*\|$", (ROOT / "plugins" / "README.md").read_text(), re.MULTILINE):
-            _, place, last = [cell.strip() for cell in row.split("|")[1:-1]]
-            for text in re.findall(r"`(\{.*?\})`", last):
+        for _, place, texts in rows():
+            for text in texts:
                 with self.subTest(text=text):
                     given, tried = json.loads(text), tried + 1
                     self.gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80, **(given if place == "service" else {})})
@@ -120,6 +137,49 @@ class Readme(unittest.TestCase):
                     self.gorbd.made("/service/web/b1", {"address": "10.1.0.1", "port": 80, **backend})
                     self.assertEqual(self.gorbd.delete("/service/web").status, 200)
         self.assertGreaterEqual(tried, 50)
+
+    def verdict(self, gorbd, pulse, port=80):
+        """What the first check of a backend with this pulse comes to."""
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.made("/service/web/b1", {"address": "127.0.0.1", "port": port, "pulse": pulse})
+        backend = gorbd.wait_for("/service/web/b1", lambda b: b["last"] and b, "checked")
+        self.assertEqual(gorbd.delete("/service/web").status, 200)
+        return backend["last"]["verdict"]
+
+    def test_a_program_of_the_others_means_by_its_exit_status_what_it_meant_there(self):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        config = folder / "gorb.ini"
+        config.write_text(f"[health]\nsuspicion = false\n[plugin.exec]\ndirectory = {folder}\n")
+        for status in (0, 1, 2, 3):
+            (folder / f"exits_{status}").write_text(f"#!/bin/sh\nexit {status}\n")
+            (folder / f"exits_{status}").chmod(0o755)
+        # ThreadSanitizer takes the clone() of exec for a fork, and knows nothing of the threads' end then.
+        self.enterContext(mock.patch.dict(os.environ, TSAN_OPTIONS="report_bugs=0 die_after_fork=0"))
+        gorbd = self.enterContext(Gorbd("--driver", "memory", "--config", config))
+        for name in ("`external-check command`", "`MISC_CHECK`"):
+            for status, verdict in ((0, "pass"), (1, "fail"), (2, "fail"), (3, "fail")):
+                with self.subTest(row=name, status=status):
+                    self.assertEqual(self.verdict(gorbd, {**row(name), "program": f"exits_{status}"}), verdict)
+
+    def test_httpchk_takes_the_statuses_that_it_took_there(self):
+        class Server(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        status = 200
+        server = self.enterContext(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        self.addCleanup(server.shutdown)
+        pulse = {**row("`option httpchk`, `http-check send meth HEAD uri /up hdr Host shop.lan`"), "keep-alive": False}
+        for status, verdict in ((200, "pass"), (204, "pass"), (302, "pass"), (404, "fail"), (503, "fail")):
+            with self.subTest(status=status):
+                self.assertEqual(self.verdict(self.gorbd, pulse, server.server_address[1]), verdict)
 
     def test_curl_commands_run_in_their_order(self):
         """Commands of code blocks that speak to gorbd's own address, one after the other, on a daemon of the test's."""

@@ -106,10 +106,16 @@ class Recipes(unittest.TestCase):
         pulse = recipe("pulse-tcp", "agent")
         self.assertEqual(pulse.pop("port"), 9777)
         path = self.check(pulse, agent.server_address[1])
-        for said, weight in (("up\n", 100), ("25%\n", 25), ("ready 50%\r\n", 50), ("0%\n", 0), ("ready\n", 100)):
+        # As HAProxy reads them. Each differs from the one before in what it comes to.
+        for said, weight in (("up\n", 100), ("25%\n", 25), ("ready 50%\r\n", 50), ("0%\n", 0), ("ready\n", 100), ("up ready 75%\n", 75),
+                             ("UP\r\n", 100), ("74%,up\n", 74), ("73% up\n", 73), ("ready\t72%\n", 72), ("maxconn:30 71%\n", 71),
+                             (" 70% , ready \n", 70), ("maxconn:30\n", 100)):
             self.gorbd.wait_for(path, lambda b: b["state"] == "up" and b["weight"]["effective"] == weight, f"{said!r} is {weight}", 20)
-        said = "drain\n"
-        self.down(path, '"drain"')
+        for wrong in ("drain", "", "up maint", "75", "upready"):
+            said = wrong + "\n"
+            self.down(path, f'got "{wrong}')
+            said = "up\n"
+            self.up(path)
 
     def test_redis(self):
         process, port = self.redis()

@@ -4,6 +4,7 @@
 
 #include "io/conn.h"
 #include "io/timer_wheel.h"
+#include "io/trouble.h"
 #include "net_fixture.h"
 #include "unit/tls_server.h"
 
@@ -121,7 +122,7 @@ TEST_F(TlsTest, SaysInWordsWhyACertificateIsRefusedAndTakesItWhereNobodyAsksForV
         {ca.sign({{"other.example", "10.0.0.1", "*.example.org"}}),
          "certificate is for other names than \"web.example\": its names are other.example, 10.0.0.1, "
          "*.example.org"},
-        {ca.sign({{}}), "certificate is for other names than \"web.example\": its names are none"},
+        {ca.sign({{}}), "certificate is for other names than \"web.example\": its names are backend"},
         {Identity::self_signed({{"web.example"}}), "self-signed certificate"},
         {Identity::authority("another CA").sign({{"web.example"}}),
          "certificate is not signed by a trusted CA"},
@@ -193,6 +194,63 @@ TEST_F(TlsTest, ShowsAClientCertificateWhereOneIsDemanded) {
         EXPECT_EQ(without.why, -EPROTO);
         EXPECT_THAT(without.reason, HasSubstr("wants a client certificate"));
     }
+}
+
+TEST_F(TlsTest, ThatOurOwnCertificateHasEndedIsOurTroubleWhereItIsRefused) {
+    const int64_t day = 86400;
+    const Identity me = ca.sign({{}, "gorb", -3 * day, -day});
+    const PemFile mine(me.certificate_pem() + me.key_pem());
+    tls.cert = mine.path();
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        TlsServer::Options options;
+        options.most = version;
+        const TlsServer easy(ca.sign({{"web.example"}}), greet, options);
+        EXPECT_EQ(talk(easy.port()).read, "hello") << "nobody asks for it";
+        options.client_ca = trusted.path();
+        const TlsServer server(ca.sign({{"web.example"}}), greet, options);
+        const Client refused = talk(server.port());
+        EXPECT_EQ(refused.why, -EINVAL);
+        EXPECT_TRUE(our_trouble(refused.why));
+        EXPECT_THAT(refused.reason, testing::MatchesRegex("client certificate " + mine.path() +
+                                                          " has expired \\([0-9]{4}-[0-9]{2}-[0-9]{2}\\)"));
+    }
+    // One that is in date, and of another CA.
+    const Identity other = Identity::authority().sign({{}, "gorb"});
+    const PemFile theirs(other.certificate_pem() + other.key_pem());
+    tls.cert = theirs.path();
+    TlsServer::Options options;
+    options.client_ca = trusted.path();
+    const TlsServer server(ca.sign({{"web.example"}}), greet, options);
+    const Client refused = talk(server.port());
+    EXPECT_EQ(refused.why, -EPROTO);
+    EXPECT_EQ(refused.reason, "the server does not accept our client certificate");
+}
+
+TEST_F(TlsTest, TheEndThatItTellsIsTheFirstOfTheChainWithoutItsRoot) {
+    const int64_t day = 86400;
+    const auto days_left = [&](const TlsServer& server) {
+        const Client client = talk(server.port());
+        EXPECT_EQ(client.read, "hello") << client.reason;
+        return (client.peer.not_after - time(nullptr) + 3600) / day;
+    };
+    const TlsServer beyond(ca.sign({{"web.example"}, "web", -10, 20 * 365 * day}), greet);
+    EXPECT_EQ(days_left(beyond), 20 * 365) << "the root ends before";
+    const Identity ours = ca.sign({{}, "our CA", -10, 2 * day, true});
+    const PemFile both(ca.certificate_pem() + ours.certificate_pem());
+    tls.ca = both.path();
+    const TlsServer server(ours.sign({{"web.example"}, "web", -10, 300 * day}), greet);
+    EXPECT_EQ(days_left(server), 2);
+    tls.verify = false;
+    tls.ca = trusted.path();
+    EXPECT_EQ(days_left(server), 300) << "no chain could be made";
+}
+
+TEST_F(TlsTest, ACertificateWithoutNamesIsShownByItsCommonName) {
+    const TlsServer server(ca.sign({{}, "shop.example"}), greet);
+    EXPECT_EQ(talk(server.port()).reason,
+              "certificate is for other names than \"web.example\": its names are shop.example");
+    tls.name = "shop.example";
+    EXPECT_EQ(talk(server.port()).read, "hello");
 }
 
 TEST_F(TlsTest, FilesThatCanNotBeUsedAreOurOwnTroubleAndNamed) {

@@ -321,6 +321,70 @@ TEST(HttpReply, AConnectionIsKeptAsTheServerSays) {
     }
 }
 
+// RFC 9112, 6.3.
+TEST(HttpReply, TransferEncodingOverridesAContentLengthAndTheConnectionIsNotKept) {
+    const HeaderRules rules = HeaderRules::parse(R"({"Content-Length": "3"})");
+    const std::string chunked = "Transfer-Encoding: chunked\r\n", length = "Content-Length: 3\r\n";
+    for (const std::string& fields :
+         {chunked + length, length + chunked, length + "X: y\r\n" + chunked + length}) {
+        for (const size_t size : {1U, 7U, 1000U}) {
+            ReplyReader reader;
+            reader.begin({.headers = &rules, .keep_body = true, .body_limit = 100});
+            feed(reader, "HTTP/1.1 200 OK\r\n" + fields + "\r\n2\r\nok\r\n0\r\n\r\n", [&] { return size; });
+            ASSERT_EQ(reader.state(), State::done) << fields << reader.problem();
+            EXPECT_EQ(reader.status(), 200);
+            EXPECT_EQ(reader.body(), "ok");
+            EXPECT_TRUE(reader.server_closes());
+            EXPECT_FALSE(reader.reusable());
+            EXPECT_TRUE(reader.seen()[0].good) << "a rule sees what the server said";
+        }
+    }
+    for (const std::string& fields :
+         {"Transfer-Encoding: Identity\r\n" + length, length + "Transfer-Encoding: identity\r\n"}) {
+        ReplyReader reader;
+        reader.begin(body_of(100));
+        reader.feed("HTTP/1.1 200 OK\r\n" + fields + "\r\nyes");
+        EXPECT_EQ(reader.body(), "yes") << fields;
+        EXPECT_TRUE(reader.reusable());
+    }
+}
+
+TEST(HttpReply, AConnectionHeaderThatIsNotUnderstoodIsNoFaultOfTheReply) {
+    const HeaderRules rules = HeaderRules::parse(R"({"Connection": {"regex": "timeout"}})");
+    for (const std::string field :
+         {"Connection: keep-alive; timeout=5", "Connection: Keep-Alive, timeout=5, max=100",
+          "Connection: \"close\"", "Proxy-Connection: weird/thing",
+          "CONNECTION: keep-alive;\r\n timeout=5"}) {
+        for (const char* end : {"\r\n", "\n"}) {
+            ReplyReader reader;
+            reader.begin({.headers = &rules});
+            reader.feed("HTTP/1.1 200 OK" + std::string(end) + field + end + "Content-Length: 0" + end + end);
+            ASSERT_EQ(reader.state(), State::done) << field << ": " << reader.problem();
+            EXPECT_EQ(reader.status(), 200);
+            EXPECT_TRUE(reader.server_closes());
+            EXPECT_FALSE(reader.reusable());
+            EXPECT_EQ(reader.seen()[0].good, field.find("timeout") != std::string::npos) << field;
+        }
+    }
+    ReplyReader reader;
+    reader.feed("HTTP/1.1 100 Continue\r\nConnection: a/b\r\n\r\nHTTP/1.1 204 OK\r\n\r\n");
+    EXPECT_TRUE(reader.reusable()) << "it was an interim reply's";
+}
+
+TEST(HttpReply, AFaultOfAHeaderNamesIt) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"X: y\r\nContent-Length: many\r\n", "not an HTTP reply (header Content-Length: "},
+        {"X-Odd: a\x01z\r\n", "not an HTTP reply (header X-Odd: "},
+        {"Connection: a\x01z\r\n", "not an HTTP reply (header Connection: "},
+        {"no colon\r\n", "not an HTTP reply (bad "},
+    };
+    for (const auto& [fields, words] : cases) {
+        ReplyReader reader;
+        reader.feed("HTTP/1.1 200 OK\r\n" + std::string(fields) + "\r\n");
+        EXPECT_THAT(reader.problem(), testing::StartsWith(words));
+    }
+}
+
 TEST(HttpReply, NothingOfTheReplyBeforeIsLeft) {
     ReplyReader reader;
     reader.begin(body_of(100));

@@ -135,6 +135,24 @@ TEST(PulseHttps, AClientCertificateIsShownWhereItIsGiven) {
     EXPECT_NE(without.detail, "");
 }
 
+TEST(PulseHttps, ThatTheClientCertificateHasEndedIsNoFailureOfTheServerThatRefusesIt) {
+    Https http;
+    TlsServer::Options options;
+    options.client_ca = http.trusted.path();
+    const Identity me = http.ca.sign({.names = {}, .begins = -3 * day, .ends = -day});
+    const PemFile cert(me.certificate_pem() + me.key_pem());
+    const Values args = {{"ca", http.trusted.path()}, {"cert", cert.path()}};
+    for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+        options.most = version;
+        const TlsServer server(http.ca.sign({.names = {"127.0.0.1"}}), &serve, options);
+        const auto report = http.checked(server, args);
+        EXPECT_EQ(report.verdict, GORB_UNKNOWN);
+        EXPECT_THAT(report.detail, StartsWith("client certificate " + cert.path() + " has expired ("));
+    }
+    const TlsServer easy(http.ca.sign({.names = {"127.0.0.1"}}), &serve);
+    EXPECT_EQ(http.checked(easy, args).verdict, GORB_PASS) << "it does not ask for it";
+}
+
 TEST(PulseHttps, FilesThatCanNotBeReadAreOurOwnTrouble) {
     Https http;
     const TlsServer server(http.ca.sign({.names = {"127.0.0.1"}}), &serve);

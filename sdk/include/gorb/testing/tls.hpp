@@ -62,13 +62,13 @@ class FakeTls {
         const int rc = SSL_write_ex(ssl_, data, size, &put);
         if (rc == 1) return Step::done;
         const Step step = stopped(rc, false);
-        if (step != Step::failed || error_ == -EPROTO) return step;
+        if (step != Step::failed || !words_.empty()) return step;
         // The socket is broken; what the server said before it hung up tells more than that.
         ERR_clear_error();
         char byte = 0;
         size_t got = 0;
         const int read = SSL_peek_ex(ssl_, &byte, 1, &got);
-        if (read != 1 && SSL_get_error(ssl_, read) == SSL_ERROR_SSL) fail(-EPROTO, library_words());
+        if (read != 1 && SSL_get_error(ssl_, read) == SSL_ERROR_SSL) broken();
         return step;
     }
 
@@ -273,7 +273,30 @@ class FakeTls {
                 if (!handshaking) return Step::ended;
                 return fail(-EPROTO, "the server ended the connection during the TLS handshake");
             default:
-                return fail(-EPROTO, words_.empty() ? library_words() : words_);
+                return words_.empty() ? broken() : fail(-EPROTO, words_);
+        }
+    }
+    // That the certificate of this side has ended is no fault of the server that refuses it.
+    Step broken() {
+        std::tm when{};
+        const X509* own = SSL_get_certificate(ssl_);
+        if (refused() && own && ASN1_TIME_to_tm(X509_get0_notAfter(own), &when) == 1 &&
+            timegm(&when) < std::time(nullptr)) {
+            char day[16] = "";
+            std::strftime(day, sizeof day, "%Y-%m-%d", &when);
+            return fail(-EINVAL, "client certificate " + options_.cert + " has expired (" + day + ")");
+        }
+        return fail(-EPROTO, library_words());
+    }
+    static bool refused() {
+        switch (ERR_GET_REASON(ERR_peek_error())) {
+            case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+            case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+            case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+            case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+                return true;
+            default:
+                return false;
         }
     }
     Step fail(int error, const std::string& words) {
@@ -283,6 +306,7 @@ class FakeTls {
     }
     std::string library_words() const {
         const unsigned long code = ERR_peek_error();
+        if (refused()) return "the server does not accept our client certificate";
         switch (ERR_GET_REASON(code)) {
             case SSL_R_WRONG_VERSION_NUMBER:
             case SSL_R_PACKET_LENGTH_TOO_LONG:

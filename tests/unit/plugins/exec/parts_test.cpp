@@ -51,31 +51,40 @@ TEST(ExecOutput, ALongLineIsCutAtACharacter) {
 }
 
 TEST(ExecOutput, ExitStatusesMeanWhatNagiosSays) {
-    EXPECT_EQ(judge({0, 0}, "fine", false).verdict, Verdict::pass);
-    EXPECT_EQ(judge({2, 0}, "gone", false).verdict, Verdict::fail);
-    EXPECT_EQ(judge({3, 0}, "no idea", false).verdict, Verdict::unknown);
+    EXPECT_EQ(judge({0, 0}, "fine", {}).verdict, Verdict::pass);
+    EXPECT_EQ(judge({2, 0}, "gone", {}).verdict, Verdict::fail);
+    EXPECT_EQ(judge({3, 0}, "no idea", {}).verdict, Verdict::unknown);
     for (const int status : {0, 1, 2, 3}) {
-        EXPECT_EQ(judge({status, 0}, "said\nmore", false).detail, "said");
-        EXPECT_EQ(judge({status, 0}, "said", false).code, status);
-        EXPECT_EQ(judge({status, 0}, "", false).detail,
+        EXPECT_EQ(judge({status, 0}, "said\nmore", {}).detail, "said");
+        EXPECT_EQ(judge({status, 0}, "said", {}).code, status);
+        EXPECT_EQ(judge({status, 0}, "", {}).detail,
                   "exit status " + std::to_string(status) + ", nothing said");
     }
 }
 
 TEST(ExecOutput, AWarningPassesAndIsShownUnlessItIsToFail) {
-    const auto shown = judge({1, 0}, "disk 91%|d=91", false);
+    const auto shown = judge({1, 0}, "disk 91%|d=91", {});
     EXPECT_EQ(shown.verdict, Verdict::pass);
     EXPECT_EQ(shown.warning, "disk 91%");
-    const auto failed = judge({1, 0}, "disk 91%|d=91", true);
+    const auto failed = judge({1, 0}, "disk 91%|d=91", {true});
     EXPECT_EQ(failed.verdict, Verdict::fail);
     EXPECT_EQ(failed.detail, "disk 91%");
     EXPECT_EQ(failed.warning, "");
-    EXPECT_EQ(judge({0, 0}, "fine", true).verdict, Verdict::pass);
+    EXPECT_EQ(judge({0, 0}, "fine", {true}).verdict, Verdict::pass);
+}
+
+TEST(ExecOutput, WhatIsUnknownFailsIfItIsTo) {
+    const auto failed = judge({3, 0}, "no idea", {false, true});
+    EXPECT_EQ(failed.verdict, Verdict::fail);
+    EXPECT_EQ(failed.detail, "no idea");
+    EXPECT_EQ(failed.code, 3);
+    EXPECT_EQ(judge({1, 0}, "busy", {false, true}).verdict, Verdict::pass);
+    EXPECT_EQ(judge({3, 0}, "no idea", {true}).verdict, Verdict::unknown);
 }
 
 TEST(ExecOutput, TheFiguresMaySayTheShareOfTheWeight) {
     const auto share = [](const std::string& output, int status = 0) {
-        return judge({status, 0}, output, false).share;
+        return judge({status, 0}, output, {}).share;
     };
     EXPECT_EQ(share("OK|share=50%"), 50u);
     EXPECT_EQ(share("\nOK | load=1.5;2;3 share=0%;20;10;0;100 users=7\nmore | share=9"), 0u);
@@ -85,23 +94,23 @@ TEST(ExecOutput, TheFiguresMaySayTheShareOfTheWeight) {
         EXPECT_EQ(share(none), 100u) << none;
     EXPECT_EQ(share("gone|share=50%", 2), 100u) << "a failure has no share";
     for (const char* wrong : {"OK|share=", "OK|share=101%", "OK|share=-1", "OK|share=4.5%", "OK|share=U"}) {
-        const auto judged = judge({0, 0}, wrong, false);
+        const auto judged = judge({0, 0}, wrong, {});
         EXPECT_EQ(judged.verdict, Verdict::pass) << wrong;
         EXPECT_EQ(judged.share, 100u) << wrong;
         EXPECT_THAT(judged.warning, HasSubstr("share must be a whole number from 0 to 100")) << wrong;
     }
-    EXPECT_THAT(judge({1, 0}, "busy|share=x", false).warning, HasSubstr("busy; its share"));
+    EXPECT_THAT(judge({1, 0}, "busy|share=x", {}).warning, HasSubstr("busy; its share"));
 }
 
 TEST(ExecOutput, OtherStatusesAndSignalsFailWithTheirNumberOrName) {
-    EXPECT_EQ(judge({7, 0}, "", false).detail, "exit status 7");
-    EXPECT_EQ(judge({127, 0}, "sh: 1: ceck: not found", false).detail,
+    EXPECT_EQ(judge({7, 0}, "", {}).detail, "exit status 7");
+    EXPECT_EQ(judge({127, 0}, "sh: 1: ceck: not found", {}).detail,
               "exit status 127: sh: 1: ceck: not found");
-    const auto killed = judge({0, SIGSEGV}, "halfway", false);
+    const auto killed = judge({0, SIGSEGV}, "halfway", {});
     EXPECT_EQ(killed.verdict, Verdict::fail);
     EXPECT_EQ(killed.detail, "killed by SIGSEGV: halfway");
     EXPECT_EQ(killed.code, 128 + SIGSEGV);
-    EXPECT_EQ(judge({0, 34}, "", false).detail, "killed by signal 34") << "one without a name";
+    EXPECT_EQ(judge({0, 34}, "", {}).detail, "killed by signal 34") << "one without a name";
 }
 
 TEST(ExecArguments, AreAnArrayOfTextsAndWholeNumbers) {

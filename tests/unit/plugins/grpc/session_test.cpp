@@ -122,6 +122,26 @@ TEST(GrpcSession, AResetEndsTheCall) {
     EXPECT_TRUE(client.usable()) << "the connection is well";
 }
 
+TEST(GrpcSession, AnAnswerThatIsNoHttp2IsNoEndThatTheServerMade) {
+    const std::string good = ok + header("content-type", "application/grpc");
+    const std::string message = std::string("\0\0\0\0\2\x08\1", 7);
+    const std::pair<std::string, const char*> cases[] = {
+        {frame(headers, end_headers, 1, good + header("connection", "close")), "name: [connection]"},
+        {frame(headers, end_headers, 1, good + header("X-Upper", "1")), "name: [X-Upper]"},
+        {frame(headers, end_headers, 1, good + header("content-length", "99")) +
+             frame(data, end_stream, 1, message),
+         "PROTOCOL_ERROR"},
+    };
+    for (const auto& [bytes, words] : cases) {
+        Client client;
+        client.feed_all(hello + bytes);
+        EXPECT_FALSE(client.ended()) << words;
+        EXPECT_THAT(client.problem(),
+                    testing::AllOf(StartsWith("the server breaks HTTP/2 ("), HasSubstr(words)));
+        EXPECT_FALSE(client.usable());
+    }
+}
+
 TEST(GrpcSession, GoawayEndsTheConnectionAndAnOpenCallThatIsBeyondIt) {
     Client client;
     client.feed_all(hello + frame(goaway, 0, 0, u32(0) + u32(0)));
