@@ -153,7 +153,7 @@ Result<std::unique_ptr<Daemon>> Daemon::build(const Settings& settings) {
 
     p.registry.load(plugin_directories(settings));
     for (const plugin::Refused& refused : p.registry.refused()) {
-        base::log_error("plugin refused", {{"file", refused.file.string()}, {"why", refused.why}});
+        base::log_error("plugin refused", {{"file", refused.file.string()}, {"reason", refused.why}});
     }
     for (const plugin::Plugin* found : p.registry.plugins()) {
         base::log_info("plugin loaded", {{"name", found->name},

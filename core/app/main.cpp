@@ -166,7 +166,7 @@ int wait_for_end(const sigset_t& signals, app::Daemon& daemon) {
         if (const std::string trouble = daemon.not_alive(); trouble.empty()) {
             app::notify_alive();
         } else {
-            base::log_error("not telling the service manager that all is well", {{"why", trouble}});
+            base::log_error("not telling the service manager that all is well", {{"reason", trouble}});
         }
     }
 }

@@ -266,7 +266,7 @@ class Starter {
         base::log_error(
             "what earlier changes removed stays in the kernel until it is forced to go: by a start with "
             "--force, or by POST /reconcile?force=true",
-            {{"why", words}});
+            {{"reason", words}});
         p_->events.add({0, p_->clock.wall(), "guard", "", "", "",
                         "what earlier changes removed stays in the kernel until a start with --force or POST "
                         "/reconcile?force=true lets it go: " +

@@ -9,7 +9,7 @@
 // duration text; `persistence-timeout` (seconds or duration) and `netmask` ("255.255.255.0", "/24", 24; of
 // IPv6 the prefix length only) beside it; `flags` as "a|b" or ["a", "b"], with upstream's flag-1 and flag-2
 // for fallback and port. Names of protocols, methods, flags and pulse types in any case. Numbers are JSON
-// numbers; `interval` and `timeout` are duration texts or whole seconds.
+// numbers; durations are duration texts or whole seconds.
 //
 // Cost: about 3 us for {"weight":55}, 11 us for a whole backend with a pulse (optimised, one core of 2 GHz or
 // so).

@@ -67,7 +67,7 @@ void read_duration(ObjectReader& doc, std::string_view name, base::Nanos fallbac
         }
     } else if (value->type() == typeid(Poco::Int64)) {
         const int64_t seconds = value->extract<Poco::Int64>();
-        if (seconds >= 0 && seconds <= 24 * 3600) {
+        if (seconds >= 0 && seconds <= std::chrono::seconds(max_drain).count()) {
             to = std::chrono::seconds(seconds);
             return;
         }

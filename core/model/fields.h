@@ -25,7 +25,7 @@ bool is_null(base::ObjectReader& doc, std::string_view name);
 // null, which in a PATCH resets it (RFC 7396) and elsewhere is what is not set, and make a fault of what they
 // can not read.
 
-// A duration text or whole seconds, at most 24 h of those.
+// A duration text or whole seconds, at most max_drain of those, which no other rule goes beyond.
 void read_duration(base::ObjectReader& doc, std::string_view name, base::Nanos fallback, base::Nanos& to);
 // "10%" or 10, within min..max.
 void read_percent(base::ObjectReader& doc, std::string_view name, uint32_t fallback, uint32_t min,

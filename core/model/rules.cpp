@@ -160,7 +160,7 @@ Violation thresholds_ordered(const Backend& b) {
 }
 
 Violation drain_timeout_range(const Backend& b) {
-    if (b.drain_timeout <= std::chrono::hours(30 * 24)) return std::nullopt;
+    if (b.drain_timeout <= max_drain) return std::nullopt;
     return wrong("/drain-timeout", "must be from 0s (none) to 720h");
 }
 

@@ -50,7 +50,9 @@ Violation weight_range(const Backend&);
 Violation thresholds_range(const Backend&);
 // ip_vs_ctl.c: lower <= upper
 Violation thresholds_ordered(const Backend&);
-// 0 .. 30 days
+// The longest that a drain may wait, by "drain-timeout" or by DELETE ?drain=
+inline constexpr std::chrono::hours max_drain{30 * 24};
+// 0 .. max_drain
 Violation drain_timeout_range(const Backend&);
 // The pulses' own rules, one after the other; pointers begin with /pulse, or /pulses/N where there are
 // several.

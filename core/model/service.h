@@ -203,7 +203,7 @@ struct Backend {
     Admin admin = Admin::ready;
     DrainThen drain_then = DrainThen::maint;
     DrainTime drain_timeout{0};    // of a drain; 0: it stays drained
-    uint32_t weight = 100;         // configured weight, 0..max_weight; 0 drains
+    uint32_t weight = 100;         // configured weight, 0..max_weight; 0 takes no new connections
     uint32_t upper_threshold = 0;  // connections at which the kernel stops sending new ones, 0: none
     uint32_t lower_threshold = 0;  // connections below which it starts again, 0: three quarters of the upper
     PulseList pulses;

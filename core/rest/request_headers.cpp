@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string>
 
+#include "model/rules.h"
 #include "rest/route.h"
 
 namespace gorb::rest {
@@ -157,8 +158,8 @@ base::Result<Query> read_query(std::string_view query, std::string_view takes) {
             (name == "adopt" ? out.adopt : out.force) = value == "true";
         } else if (name == "drain") {
             const auto drain = base::parse_duration(std::string(value));
-            if (!drain || *drain < base::Nanos(0) || *drain > std::chrono::hours(24))
-                return base::fail(wrong_value(name, "a duration up to 24h, such as 30s"));
+            if (!drain || *drain < base::Nanos(0) || *drain > model::max_drain)
+                return base::fail(wrong_value(name, "a duration from 0s to 720h, such as 30s"));
             out.drain = *drain;
         } else {
             const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), out.after);

@@ -73,7 +73,7 @@ void Durable::lose(std::string why) {
     if (lost_) return;
     why_lost_ = std::move(why);
     lost_ = true;
-    base::log_error("the database is lost", {{"file", paths_.database.string()}, {"why", why_lost_}});
+    base::log_error("the database is lost", {{"file", paths_.database.string()}, {"reason", why_lost_}});
 }
 
 base::Status Durable::make_anew(Loaded& all) {

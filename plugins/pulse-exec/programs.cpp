@@ -98,7 +98,7 @@ Programs::~Programs() {
                 reaped(child.pid, child.exit.get(), std::chrono::steady_clock::now() + std::chrono::hours(1));
         }).detach();
     } catch (const std::exception& e) {
-        host_.warn("killed programs are left to whoever reaps orphans", {{"why", e.what()}});
+        host_.warn("killed programs are left to whoever reaps orphans", {{"reason", e.what()}});
     }
 }
 

@@ -157,10 +157,17 @@ void run(const Load& load, bool checked) {
 
 int main(int argc, char** argv) {
     gorb::bench::Load load;
-    for (int i = 1; i + 1 < argc; i += 2) {
+    for (int i = 1; i < argc; i += 2) {
         const std::string_view name = argv[i];
-        const int value = std::max(1, std::atoi(argv[i + 1]));
-        (name == "--services" ? load.services : name == "--window" ? load.window : load.backends) = value;
+        int* const of = name == "--services"   ? &load.services
+                        : name == "--window"   ? &load.window
+                        : name == "--backends" ? &load.backends
+                                               : nullptr;
+        if (!of || i + 1 == argc) {
+            std::fprintf(stderr, "usage: bench_control [--backends N] [--services N] [--window N]\n");
+            return 2;
+        }
+        *of = std::max(1, std::atoi(argv[i + 1]));
     }
     const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(null, STDERR_FILENO);

@@ -102,12 +102,20 @@ TEST(ParseJson, WhatWouldTakeFarMoreMemoryThanItsSizeIsRefused) {
         EXPECT_EQ(parsed.error().code, Errc::too_large);
         EXPECT_NE(parsed.error().sentence.find("too much memory"), std::string::npos);
     }
-    // As small as objects of gorb's documents can be.
-    std::string backends = "{\"b\":0";
-    for (int i = 0; backends.size() < (4 << 20); ++i) {
-        backends += ",\"b" + std::to_string(i) + R"(":{"address":"10.0.0.1","port":80})";
+}
+
+// As small as gorb's documents can be, which are written without blanks.
+TEST(ParseJson, BackendsWithPulsesAreNotTooManySmallValues) {
+    for (const char* backend :
+         {R"({"address":"10.0.0.1","port":80})",
+          R"({"address":"10.0.0.1","port":80,"pulses":[{"port":80},{"port":81}]})",
+          R"({"address":"10.0.0.1","port":80,"pulse":{"type":"tcp","args":{"port":81}}})"}) {
+        constexpr int many = 60'000;
+        std::string backends = "{\"b\":0";
+        for (int i = 0; i < many; ++i) backends += ",\"b" + std::to_string(i) + "\":" + backend;
+        const auto parsed = parse_json(backends + "}");
+        EXPECT_TRUE(parsed) << backend << ": " << parsed.error().sentence;
     }
-    EXPECT_TRUE(parse_json(backends + "}"));
 }
 
 TEST(ParseJson, WholeNumbersAreExactOrRefused) {

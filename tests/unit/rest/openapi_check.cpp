@@ -4,6 +4,7 @@
 #include <rapidjson/schema.h>
 #include <rapidjson/stringbuffer.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "base/check.h"
@@ -91,20 +92,70 @@ std::vector<std::string> OpenApi::dangling() const {
     return out;
 }
 
+void OpenApi::gather(const Value& schema, std::vector<const Value*>& said) const {
+    if (schema.HasMember("$ref")) return gather(resolved(schema), said);
+    said.push_back(&schema);
+    for (const char* several : {"oneOf", "allOf", "anyOf"}) {
+        if (!schema.HasMember(several)) continue;
+        for (const auto& one : schema[several].GetArray()) gather(one, said);
+    }
+}
+
+std::vector<const Value*> OpenApi::said_of(const std::string& schema,
+                                           const std::vector<std::string>& member) const {
+    std::vector<const Value*> said{&document_["components"]["schemas"][schema.c_str()]};
+    for (const std::string& name : member) {
+        const Value* inner = nullptr;
+        for (const Value* one : said) {
+            if (!one->HasMember("properties") || !(*one)["properties"].HasMember(name.c_str())) continue;
+            inner = &(*one)["properties"][name.c_str()];
+        }
+        said.clear();
+        if (inner) gather(*inner, said);
+    }
+    return said;
+}
+
+std::vector<std::string> OpenApi::members(const std::string& schema) const {
+    std::vector<std::string> out;
+    each_member(document_["components"]["schemas"][schema.c_str()]["properties"],
+                [&](const char* name, const Value&) { out.emplace_back(name); });
+    return out;
+}
+
 std::vector<std::string> OpenApi::nullable(const std::string& schema) const {
     std::vector<std::string> out;
-    const auto says = [](const Value& value) {
-        return value.HasMember("nullable") && value["nullable"].IsTrue();
-    };
-    each_member(document_["components"]["schemas"][schema.c_str()]["properties"],
-                [&](const char* name, const Value& value) {
-                    bool may_be = says(value);
-                    if (value.HasMember("oneOf")) {
-                        for (const auto& one : value["oneOf"].GetArray()) may_be = may_be || says(one);
-                    }
-                    if (may_be) out.emplace_back(name);
-                });
+    for (const std::string& name : members(schema)) {
+        const auto said = said_of(schema, {name});
+        if (std::ranges::any_of(said, [](const Value* one) {
+                return one->HasMember("nullable") && (*one)["nullable"].IsTrue();
+            }))
+            out.push_back(name);
+    }
     return out;
+}
+
+void OpenApi::find(const Value& schema, const std::string& keyword, const std::string& place,
+                   std::vector<std::string>& found) const {
+    if (schema.HasMember("$ref")) return find(resolved(schema), keyword, place, found);
+    if (schema.HasMember(keyword.c_str())) found.push_back(place);
+    for (const char* several : {"oneOf", "allOf", "anyOf"}) {
+        if (!schema.HasMember(several)) continue;
+        for (const auto& one : schema[several].GetArray()) find(one, keyword, place, found);
+    }
+    if (schema.HasMember("items")) find(schema["items"], keyword, place + "/items", found);
+    if (!schema.HasMember("properties")) return;
+    each_member(schema["properties"], [&](const char* name, const Value& value) {
+        find(value, keyword, place + "/properties/" + name, found);
+    });
+}
+
+std::vector<std::string> OpenApi::places_in_body(const std::string& operation,
+                                                 const std::string& keyword) const {
+    std::vector<std::string> found;
+    const Value& document = *operations_.at(operation).document;
+    find(document["requestBody"]["content"]["application/json"]["schema"], keyword, "", found);
+    return found;
 }
 
 const rapidjson::SchemaDocument& OpenApi::compiled(const Value& schema) const {

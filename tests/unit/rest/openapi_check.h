@@ -36,8 +36,18 @@ class OpenApi {
     // "" when the contract declares such a request body.
     std::string wrong_with_body(const std::string& operation, const std::string& body) const;
 
+    // What is said of a member of a schema, {"PulseDocument", {"backoff", "max"}}: where it stands, where its
+    // references lead, and in each alternative.
+    std::vector<const rapidjson::Value*> said_of(const std::string& schema,
+                                                 const std::vector<std::string>& member) const;
+    // The names of the members of a schema.
+    std::vector<std::string> members(const std::string& schema) const;
     // The members of a schema of this name that may be null.
     std::vector<std::string> nullable(const std::string& schema) const;
+
+    // Where in the schema of the operation's body, references followed, this keyword of JSON Schema stands:
+    // "/properties/weight".
+    std::vector<std::string> places_in_body(const std::string& operation, const std::string& keyword) const;
 
     // Every "$ref" of the document that leads nowhere.
     std::vector<std::string> dangling() const;
@@ -47,6 +57,9 @@ class OpenApi {
              const rapidjson::Value& document);
     const rapidjson::Value& resolved(const rapidjson::Value& value) const;
     const rapidjson::SchemaDocument& compiled(const rapidjson::Value& schema) const;
+    void gather(const rapidjson::Value& schema, std::vector<const rapidjson::Value*>& said) const;
+    void find(const rapidjson::Value& schema, const std::string& keyword, const std::string& place,
+              std::vector<std::string>& found) const;
     std::string mismatch(const rapidjson::Value& schema, const std::string& body) const;
 
     rapidjson::Document document_;

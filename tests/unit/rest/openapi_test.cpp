@@ -64,6 +64,17 @@ TEST(OpenApi, BodiesAreDeclaredWhereTheyAreRead) {
     }
 }
 
+// A client that was generated fills in defaults, and what a PATCH leaves out is to stay as it is.
+TEST(OpenApi, PatchesHaveNoDefaults) {
+    const OpenApi contract;
+    for (const auto& [id, op] : contract.operations()) {
+        if (op.method != "PATCH") continue;
+        EXPECT_EQ(contract.places_in_body(id, "default"), std::vector<std::string>()) << id;
+        EXPECT_GT(contract.places_in_body(id, "type").size(), 10U) << id;
+    }
+    EXPECT_GT(contract.places_in_body("putBackend", "default").size(), 5U);
+}
+
 TEST(OpenApi, EveryReferenceLeadsSomewhere) {
     EXPECT_EQ(OpenApi().dangling(), std::vector<std::string>());
 }
