@@ -314,6 +314,8 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
         auto step = backend_step(present, old->spec.name, old, wanted, backend);
         r.steps.push_back(step ? std::move(*step) : drop_backend(present, old, backend));
     });
+    for (const Step& step : r.steps)
+        ++(step.kind == Kind::drop_backend ? r.counts.removed : r.counts.changed);
     return r;
 }
 

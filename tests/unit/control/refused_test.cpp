@@ -296,5 +296,16 @@ TEST_F(RefusedTest, TheLogOfAChangeOfManyNamesTheFirstFewOfWhatItRemovesAddsAndC
         << log;
 }
 
+TEST_F(RefusedTest, TheLogOfADeletionThatWaitsCountsWhatItChanges) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80"), backend("b2", "10.1.0.2:80")}));
+    testing::internal::CaptureStderr();
+    const auto waits = run(DeleteService{"web", {}, std::chrono::hours(1)});
+    const std::string log = testing::internal::GetCapturedStderr();
+    ASSERT_TRUE(waits && waits->later);
+    EXPECT_NE(log.find("changed=3"), std::string::npos) << log;
+    EXPECT_NE(log.find("removed=0"), std::string::npos) << log;
+}
+
 }  // namespace
 }  // namespace gorb::control::refused_test
