@@ -46,6 +46,9 @@ class VipUsers {
     // removed, are tried again by look(). Their services are gone from the kernel: it is asked once for all.
     void release_unused();
 
+    // Is there an interface? Without one none is added, and none is removed.
+    bool has_interface() const { return table_ != nullptr; }
+
     // Those of `wanted` that would have to be added and are not noted yet. None where the addresses of this
     // host can not be read: acquiring them will say so.
     std::vector<base::Ip> missing(const std::vector<base::Ip>& wanted) const;
