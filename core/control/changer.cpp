@@ -363,7 +363,8 @@ bool Changer::only_weighs(const Step& step) const {
            p_->slots.find(step.old_backend->id)->trouble.get().not_applied.empty();
 }
 
-// The slot of what a change of many puts: the kernel has as yet what it had of it.
+// The slot of what a change of many puts: the kernel has as yet what it had of it. What is new has not begun
+// there, and so stays out until its first pass where who is not up is removed.
 Slot Changer::put_slot(const Step& step, Slot slot) const {
     const Slot* old = p_->slots.find(slot.member.id);
     slot.present = old && !moves(step) && old->present;

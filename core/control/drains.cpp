@@ -12,8 +12,11 @@ namespace gorb::control {
 namespace {
 
 std::string left(const DrainView& view) {
-    return std::to_string(view.active) + " active and " + std::to_string(view.inactive) +
-           " inactive connections, " + std::to_string(view.templates) + " persistence templates";
+    if (!view.counted) return "not known: " + view.trouble;
+    std::string words = std::to_string(view.active) + " active and " + std::to_string(view.inactive) +
+                        " inactive connections, " + std::to_string(view.templates) + " persistence templates";
+    if (!view.trouble.empty()) words += " at the last count: " + view.trouble;
+    return words;
 }
 
 // By address: all of a service may drain.

@@ -40,7 +40,7 @@ store::Health::State stored(health::State state) {
 Parts::Parts(Makings makings)
     : clock(makings.clock ? *makings.clock : system_clock()),
       driver(std::move(makings.driver)),
-      applier(*driver, clock),
+      applier(*driver, clock, [this](const ipvs::ServiceKey& key) { return is_refused(key); }),
       pulses(*makings.registry),
       identity(run_tag()),
       drains(clock, slots),
@@ -243,6 +243,13 @@ store::Loaded Parts::everything() {
     all.leaving.assign(leaving.begin(), leaving.end());
     all.vips.assign(vips_added.begin(), vips_added.end());
     return all;
+}
+
+bool Parts::is_refused(const ipvs::ServiceKey& key) const {
+    const model::SnapshotPtr now = store.snapshot();
+    const model::ServiceKey ours{static_cast<model::Protocol>(key.protocol), key.vip};
+    const auto* owner = now->by_key.find(ours);
+    return owner && !sync.refused(*owner).empty();
 }
 
 void Parts::restore_destinations(const std::string& name) {

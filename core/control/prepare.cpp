@@ -105,7 +105,8 @@ Prepared put_backend(const Step& step, const Known& known, const model::Service&
     const Slot was = old ? *known.slot(id) : Slot{};
     Slot slot = slot_for(id, spec, old, was, known.now);
     // It begins in the kernel, which so says whether it takes it, unless a weight of 0 would swallow clients.
-    // What is to be taken over is there, or it is seen when it is made.
+    // Of a change of many, which is not taken back for that, it begins outside where on-down is to remove who
+    // is not up (Changer::put_slot()). What is to be taken over is there, or it is seen when it is made.
     const bool ready = spec.admin == model::Admin::ready;
     if (moves && (step.adopt || (ready && !model::absent_at_zero(service)))) slot.present = true;
     slot.decision = known.decide(service, slot);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "control/adopt.h"
@@ -40,19 +41,24 @@ Result<std::unordered_set<base::Endpoint>> dest_addresses(ipvs::Driver& driver, 
     return addresses;
 }
 
-// Present::unspoken
-Result<std::string> unspoken_of(ipvs::Driver& driver, const ipvs::ServiceKey& key,
-                                const std::optional<base::Endpoint>& backend) {
-    if (!backend) {
-        const auto service = driver.service(key);
-        if (!service) return base::fail(service.error());
-        return *service ? unspoken(**service) : std::string();
-    }
+// Present::unspoken of a service.
+Result<std::string> unspoken_of(ipvs::Driver& driver, const ipvs::ServiceKey& key) {
+    const auto service = driver.service(key);
+    if (!service) return base::fail(service.error());
+    return *service ? unspoken(**service) : std::string();
+}
+
+// Present::unspoken of the destinations of a service: of those that have something of that kind, what it is.
+using UnspokenDests = std::unordered_map<base::Endpoint, std::string>;
+Result<UnspokenDests> unspoken_dests(ipvs::Driver& driver, const ipvs::ServiceKey& key) {
+    UnspokenDests found;
     const auto dests = driver.dests(key);
     if (!dests && dests.error().code != Errc::not_found) return base::fail(dests.error());
-    if (!dests) return std::string();
-    const auto at = std::ranges::find(*dests, *backend, &ipvs::DestRecord::address);
-    return at == dests->end() ? std::string() : unspoken(*at);
+    if (!dests) return found;
+    for (const ipvs::DestRecord& dest : *dests) {
+        if (std::string what = unspoken(dest); !what.empty()) found.emplace(dest.address, std::move(what));
+    }
+    return found;
 }
 
 }  // namespace
@@ -84,8 +90,17 @@ Present Changer::present(const model::Snapshot& now) {
             if (!at->second) return base::fail(at->second.error());
             return at->second->contains(address);
         },
-        [this](const model::ServiceKey& key, const std::optional<base::Endpoint>& backend) {
-            return unspoken_of(*p_->driver, reconcile::kernel_key(key), backend);
+        // A service that moves asks after each of its backends.
+        [this, read = std::map<model::ServiceKey, Result<UnspokenDests>>()](
+            const model::ServiceKey& key,
+            const std::optional<base::Endpoint>& backend) mutable -> Result<std::string> {
+            if (!backend) return unspoken_of(*p_->driver, reconcile::kernel_key(key));
+            auto at = read.find(key);
+            if (at == read.end())
+                at = read.emplace(key, unspoken_dests(*p_->driver, reconcile::kernel_key(key))).first;
+            if (!at->second) return base::fail(at->second.error());
+            const auto found = at->second->find(*backend);
+            return found == at->second->end() ? std::string() : found->second;
         },
         p_->keeper.durable() ? few : 0,
         [this](const Adopt& adopt) -> Result<model::ConfigService> {

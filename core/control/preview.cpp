@@ -160,7 +160,7 @@ Result<Preview> Changer::preview(const model::Config& config) {
         out.operations.push_back("add VIP " + vip.text());
     changed.write(out.operations);
     other.write(out.operations);
-    for (const base::Ip& vip : vips_of(*now)) {
+    for (const base::Ip& vip : p_->vips.has_interface() ? vips_of(*now) : std::set<base::Ip>()) {
         if (vips.contains(vip) || !p_->vips_added.contains(vip)) continue;
         out.operations.push_back("remove VIP " + vip.text() +
                                  ", unless somebody else's virtual service has it");

@@ -75,6 +75,18 @@ Step service_step(const Present& present, const model::Service& wanted, model::O
     return step;
 }
 
+// May what the kernel has in the place of a service be taken over, and, where one of ours moves there, what
+// it has in the places of its backends: the move makes these what gorb says as well.
+Status check_service_adoptable(const Present& present, const model::Service& wanted,
+                               const model::ServicePtr& old) {
+    Status ok = check_adoptable(present, wanted.key, {});
+    if (!old) return ok;
+    old->backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
+        if (ok) ok = check_adoptable(present, wanted.key, backend->spec.address);
+    });
+    return ok;
+}
+
 Result<Resolved> put_service(const Present& present, const model::Service& wanted,
                              const model::ServicePtr& old, bool adopt) {
     Resolved r;
@@ -101,7 +113,7 @@ Result<Resolved> put_service(const Present& present, const model::Service& wante
                               "/kernel/adopt takes it over with its destinations, GET /kernel shows it");
     }
     if (moves && adopt) {
-        if (auto ok = check_adoptable(present, wanted.key, {}); !ok) return base::fail(ok.error());
+        if (auto ok = check_service_adoptable(present, wanted, old); !ok) return base::fail(ok.error());
     }
     r.log = !old ? "virtual service created" : moves ? "virtual service replaced" : "virtual service changed";
     r.steps.push_back(service_step(present, wanted, old ? old->origin : model::Origin::api, old));
@@ -302,6 +314,8 @@ Resolved leave_slowly(const Present& present, const model::ServicePtr& old, base
         auto step = backend_step(present, old->spec.name, old, wanted, backend);
         r.steps.push_back(step ? std::move(*step) : drop_backend(present, old, backend));
     });
+    for (const Step& step : r.steps)
+        ++(step.kind == Kind::drop_backend ? r.counts.removed : r.counts.changed);
     return r;
 }
 

@@ -30,7 +30,7 @@ void VipUsers::expect(const std::vector<base::Ip>& addresses) {
     const bool stayed =
         std::ranges::any_of(expected_, [&](const base::Ip& a) { return earlier_.contains(a); });
     expected_ = {addresses.begin(), addresses.end()};
-    if (stayed) retry_at_ = 1;  // what did for the last change may go
+    if (stayed) unused_.at = 1;  // what did for the last change may go
 }
 
 base::Status VipUsers::add(const base::Ip& address, Use& use, Host& host) {
@@ -61,7 +61,7 @@ void VipUsers::refuse(const base::Ip& address, const std::string& words) {
 }
 
 void VipUsers::try_again(uint64_t now) {
-    if (retry_at_ == 0) retry_at_ = now + retry_after(failures_++);
+    if (missing_.at == 0) missing_.again(now);
 }
 
 std::string VipUsers::refused(const base::Ip& address) const {
@@ -127,9 +127,26 @@ std::vector<base::Status> VipUsers::put_back(const std::vector<base::Ip>& addres
     return added;
 }
 
+void VipUsers::Retry::again(uint64_t now) {
+    at = now + retry_after(failures++);
+}
+
+uint64_t VipUsers::next() const {
+    return base::earlier(missing_.at, unused_.at);
+}
+
 void VipUsers::look(uint64_t now) {
-    if (retry_at_ == 0 || retry_at_ > now) return;
-    retry_at_ = 0;
+    if (missing_.due(now)) add_missing(now);
+    if (!unused_.due(now)) return;
+    unused_.at = 0;
+    release_unused();
+    if (unused_.at != 0)
+        unused_.again(now);
+    else
+        unused_ = {};
+}
+
+void VipUsers::add_missing(uint64_t now) {
     bool left = false;
     Host host(table_.get());
     for (auto& [address, use] : uses_) {
@@ -139,10 +156,10 @@ void VipUsers::look(uint64_t now) {
         refuse(address, added.error().sentence);
         left = true;
     }
-    release_unused();
-    left = left || retry_at_ != 0;
-    retry_at_ = left ? now + retry_after(failures_++) : 0;
-    if (!left) failures_ = 0;
+    if (left)
+        missing_.again(now);
+    else
+        missing_ = {};
 }
 
 void VipUsers::release(const base::Ip& address) {
@@ -153,7 +170,7 @@ void VipUsers::release(const base::Ip& address) {
     shown_.with([&](auto& map) { map.erase(address); });
     if (added) {
         earlier_.insert(address);
-        retry_at_ = 1;
+        unused_.at = 1;
     } else if (intended_.erase(address) > 0) {
         noted_(address, false);  // it could not be added
     }
@@ -217,7 +234,7 @@ void VipUsers::release_unused() {
         again = true;
         return false;
     });
-    if (again && retry_at_ == 0) retry_at_ = 1;
+    if (again && unused_.at == 0) unused_.at = 1;
 }
 
 // False: it is still one that was added here, and nobody uses it.

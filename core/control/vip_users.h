@@ -46,6 +46,9 @@ class VipUsers {
     // removed, are tried again by look(). Their services are gone from the kernel: it is asked once for all.
     void release_unused();
 
+    // Is there an interface? Without one none is added, and none is removed.
+    bool has_interface() const { return table_ != nullptr; }
+
     // Those of `wanted` that would have to be added and are not noted yet. None where the addresses of this
     // host can not be read: acquiring them will say so.
     std::vector<base::Ip> missing(const std::vector<base::Ip>& wanted) const;
@@ -76,7 +79,7 @@ class VipUsers {
 
     // Tries again what is missing, or is to be removed, and due. `now` and next() are monotonic ns, 0: never.
     void look(uint64_t now);
-    uint64_t next() const { return retry_at_; }
+    uint64_t next() const;
 
     // Why one that is in use could not be added at the last attempt, "" when it could. [any]
     std::string refused(const base::Ip& address) const;
@@ -87,6 +90,13 @@ class VipUsers {
         bool added = false;    // here, so it is removed with its last service
         bool missing = false;  // it could not be added yet
         bool lost = false;     // somebody removed it, which has been told
+    };
+    // When something is tried again.
+    struct Retry {
+        uint64_t at = 0;        // 0: never
+        uint32_t failures = 0;  // in a row
+        bool due(uint64_t now) const { return at != 0 && at <= now; }
+        void again(uint64_t now);
     };
     // The addresses of this host, read when they are asked for first.
     class Host {
@@ -106,6 +116,7 @@ class VipUsers {
     base::Status add(const base::Ip& address, Use& use, Host& host);
     void refuse(const base::Ip& address, const std::string& words);
     void try_again(uint64_t now);
+    void add_missing(uint64_t now);
     void move(const std::vector<base::Ip>& added);
     bool remove(const base::Ip& address);
 
@@ -119,8 +130,8 @@ class VipUsers {
     std::set<base::Ip> expected_;
     std::map<base::Ip, Use> uses_;
     base::Guarded<std::map<base::Ip, std::string>> shown_;  // of those that are missing: why
-    uint64_t retry_at_ = 0;
-    uint32_t failures_ = 0;  // in a row
+    // Each in its own time: one that stays for somebody else's service may do so for years.
+    Retry missing_, unused_;
 };
 
 }  // namespace gorb::control

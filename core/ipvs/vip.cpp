@@ -123,7 +123,9 @@ base::Result<int> RouteVipTable::interface_index() {
     const std::string what = "look for network interface " + interface_;
     if (!connected()) return base::fail(failed(what, no_socket));
     ifreq request{};
-    const bool possible = interface_.size() < sizeof request.ifr_name;
+    // Of a name with a colon, as ifconfig's aliases have, the kernel would take what is before it.
+    const bool possible =
+        interface_.size() < sizeof request.ifr_name && interface_.find(':') == std::string::npos;
     if (possible) interface_.copy(request.ifr_name, interface_.size());
     if (possible && ioctl(nl_socket_get_fd(socket_.get()), SIOCGIFINDEX, &request) == 0)
         return request.ifr_ifindex;

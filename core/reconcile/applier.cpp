@@ -89,6 +89,7 @@ base::Status Applier::take_over(const Op& op, Work& work) {
 
 // Somebody may have flushed a table of thousands.
 void Applier::tell_put_back(const Op& addition) {
+    if (refused_ && refused_(addition.service.key)) return;
     const auto write = [&] {
         base::log_warning("put back what somebody had removed from the kernel",
                           {{"operation", addition.text()}});
@@ -98,7 +99,7 @@ void Applier::tell_put_back(const Op& addition) {
     });
 }
 
-// The entry to be edited, or the service to be added to, is not there: somebody removed it. It is put back.
+// The entry to be edited, or the service to be added to, is not there: it is put back.
 base::Status Applier::put_back(const Op& op, Work& work) {
     Op add = op;
     add.kind = op.kind == Kind::edit_service ? Kind::add_service : Kind::add_dest;

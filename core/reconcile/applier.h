@@ -1,7 +1,7 @@
 // Brings transactions into the IPVS table, each as a whole or not at all, many at a time.
 //
 // An entry that is there already is in the way, is ours, or is taken over, as the transaction says. An entry
-// of ours that somebody removed is put back.
+// of ours that is not there is put back: somebody removed it, or the kernel has refused it so far.
 //
 // Threads: one at a time (the control's turns).
 #pragma once
@@ -45,7 +45,11 @@ base::Error in_the_way(const ipvs::Op& addition);
 
 class Applier {
   public:
-    Applier(ipvs::Driver& driver, const base::Clock& clock) : driver_(&driver), clock_(&clock) {}
+    // `refused`: has the kernel refused this service of ours so far? Then nobody has removed it, nor what is
+    // to be in it. Null: none has been.
+    using Refused = std::function<bool(const ipvs::ServiceKey&)>;
+    Applier(ipvs::Driver& driver, const base::Clock& clock, Refused refused = {})
+        : driver_(&driver), clock_(&clock), refused_(std::move(refused)) {}
 
     // One answer for each transaction. A refused one has been undone, and its error says what the kernel
     // said. Transactions must not depend on each other.
@@ -78,6 +82,7 @@ class Applier {
 
     ipvs::Driver* driver_;
     const base::Clock* clock_;
+    Refused refused_;
     std::vector<ipvs::Op> not_undone_;
     base::LineLimit lines_{100};
 };

@@ -14,26 +14,47 @@ namespace {
 
 constexpr size_t mib = size_t{1} << 20;
 
+// MiB, and nothing of it given back yet.
+SpareMemory::Memory memory_of(size_t in_use, size_t idle) {
+    return {in_use * mib, idle * mib, (in_use + idle) * mib};
+}
+
 TEST(SpareMemoryTest, WhatLiesIdleForTwoLooksIsGivenBack) {
     SpareMemory memory;
-    EXPECT_FALSE(memory.look(50 * mib, 200 * mib)) << "it may be in use again in a moment";
-    EXPECT_TRUE(memory.look(50 * mib, 200 * mib));
+    EXPECT_FALSE(memory.look(memory_of(50, 200))) << "it may be in use again in a moment";
+    EXPECT_TRUE(memory.look(memory_of(50, 200)));
 }
 
 TEST(SpareMemoryTest, WhatIsUsedInBetweenIsNot) {
     SpareMemory memory;
-    EXPECT_FALSE(memory.look(50 * mib, 200 * mib));
-    EXPECT_FALSE(memory.look(250 * mib, 1 * mib));
-    EXPECT_FALSE(memory.look(50 * mib, 200 * mib));
-    EXPECT_TRUE(memory.look(50 * mib, 200 * mib));
+    EXPECT_FALSE(memory.look(memory_of(50, 200)));
+    EXPECT_FALSE(memory.look(memory_of(250, 1)));
+    EXPECT_FALSE(memory.look(memory_of(50, 200)));
+    EXPECT_TRUE(memory.look(memory_of(50, 200)));
 }
 
 TEST(SpareMemoryTest, LittleIsKept) {
     SpareMemory memory;
     for (int i = 0; i < 3; ++i) {
-        EXPECT_FALSE(memory.look(1 * mib, SpareMemory::enough));
-        EXPECT_FALSE(memory.look(1000 * mib, 250 * mib)) << "a quarter of what is in use";
+        EXPECT_FALSE(memory.look(memory_of(1, SpareMemory::enough / mib)));
+        EXPECT_FALSE(memory.look(memory_of(1000, 250))) << "a quarter of what is in use";
     }
+}
+
+TEST(SpareMemoryTest, WhatTheKernelHasBackIsNotGivenBackAgain) {
+    SpareMemory memory;
+    EXPECT_FALSE(memory.look(memory_of(50, 200)));
+    EXPECT_TRUE(memory.look(memory_of(50, 200)));
+    // malloc() calls it idle all the same; 40 MiB are the program and what is in pages in use.
+    memory.given_back({50 * mib, 200 * mib, 90 * mib});
+    for (int i = 0; i < 3; ++i) EXPECT_FALSE(memory.look({50 * mib, 200 * mib, 90 * mib}));
+    // As much was taken and left between two looks.
+    EXPECT_FALSE(memory.look({50 * mib, 200 * mib, 250 * mib}));
+    EXPECT_TRUE(memory.look({50 * mib, 200 * mib, 250 * mib}));
+    memory.given_back({50 * mib, 200 * mib, 90 * mib});
+    // Some of what was in use lies idle now.
+    EXPECT_FALSE(memory.look({10 * mib, 240 * mib, 90 * mib}));
+    EXPECT_TRUE(memory.look({10 * mib, 240 * mib, 90 * mib}));
 }
 
 // A sanitizer's malloc() is another one.

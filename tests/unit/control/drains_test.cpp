@@ -154,6 +154,18 @@ TEST_F(DrainsTest, OneWhoseDestinationSomebodyElseHasRemovedIsNotOver) {
     EXPECT_EQ(over_after(28 * second), 1U) << "its time passes all the same";
 }
 
+TEST_F(DrainsTest, WhatWasNeverCountedIsNotSaidToBeNone) {
+    become(backend(std::chrono::seconds(30)), 1, clock.wall());
+    in_kernel(true);
+    remove_destination();
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(over_after(30 * second), 1U);
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find("drain ended by its time-out"), std::string::npos) << log;
+    EXPECT_NE(log.find("not known: somebody has removed"), std::string::npos) << log;
+    EXPECT_EQ(log.find("0 active"), std::string::npos) << log;
+}
+
 TEST_F(DrainsTest, OneThatGorbHasOutOfTheKernelHasNoConnections) {
     become(backend(std::chrono::seconds(30)), 1, clock.wall());
     in_kernel(false);

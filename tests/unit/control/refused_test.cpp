@@ -259,6 +259,39 @@ TEST_F(RefusedTest, AServiceThatIsMadeAtAnotherAddressIsNotRefusedAnyMore) {
     EXPECT_EQ(control->events(0).back().kind, "made");
 }
 
+TEST_F(RefusedTest, NobodyIsSaidToHaveRemovedWhatTheKernelHasNeverTaken) {
+    start();
+    refuse(Op::Kind::add_service, ENOMEM);
+    const model::Backend b1 = backend("b1", "10.1.0.1:80");
+    ASSERT_GT(put({b1})->counts.refused, 0U);
+    table.set_hook({});
+    testing::internal::CaptureStderr();
+    ASSERT_TRUE(run(PatchService{"web", R"({"method": "rr"})", {}}));
+    std::string log = testing::internal::GetCapturedStderr();
+    ASSERT_TRUE(dest("10.1.0.1:80"));
+    EXPECT_NE(log.find("made at last"), std::string::npos) << log;
+    EXPECT_EQ(log.find("somebody had removed"), std::string::npos) << log;
+    // From now on it is as always.
+    ASSERT_TRUE(table.apply(std::vector{Op::remove(key(vip))}).front());
+    testing::internal::CaptureStderr();
+    ASSERT_TRUE(run(PatchService{"web", R"({"method": "wrr"})", {}}));
+    log = testing::internal::GetCapturedStderr();
+    EXPECT_NE(log.find("somebody had removed"), std::string::npos) << log;
+}
+
+// A backend may be changed before the service is tried again.
+TEST_F(RefusedTest, NorWhenABackendOfItBringsItAlong) {
+    start();
+    refuse(Op::Kind::add_service, ENOMEM);
+    ASSERT_GT(put({backend("b1", "10.1.0.1:80")})->counts.refused, 0U);
+    table.set_hook({});
+    testing::internal::CaptureStderr();
+    ASSERT_TRUE(run(PatchBackend{"web", "b1", R"({"weight": 7, "upper-threshold": 9})", {}}));
+    const std::string log = testing::internal::GetCapturedStderr();
+    ASSERT_TRUE(dest("10.1.0.1:80"));
+    EXPECT_EQ(log.find("somebody had removed"), std::string::npos) << log;
+}
+
 TEST_F(RefusedTest, OfThousandsThatAreRefusedTheLogHasSomeAndSaysThatThereAreMore) {
     start();
     constexpr int many = 2000;
@@ -294,6 +327,17 @@ TEST_F(RefusedTest, TheLogOfAChangeOfManyNamesTheFirstFewOfWhatItRemovesAddsAndC
                        "changed web\" added=1 changed=1 removed=6"),
               std::string::npos)
         << log;
+}
+
+TEST_F(RefusedTest, TheLogOfADeletionThatWaitsCountsWhatItChanges) {
+    start();
+    ASSERT_TRUE(put({backend("b1", "10.1.0.1:80"), backend("b2", "10.1.0.2:80")}));
+    testing::internal::CaptureStderr();
+    const auto waits = run(DeleteService{"web", {}, std::chrono::hours(1)});
+    const std::string log = testing::internal::GetCapturedStderr();
+    ASSERT_TRUE(waits && waits->later);
+    EXPECT_NE(log.find("changed=3"), std::string::npos) << log;
+    EXPECT_NE(log.find("removed=0"), std::string::npos) << log;
 }
 
 }  // namespace

@@ -112,5 +112,24 @@ TEST_F(UnspokenTest, WhatHasItIsTakenOverByNoWayAndLeftAsItIs) {
     ASSERT_TRUE(submit(*control, PutBackend{"web", b1, {}, true}).get());
 }
 
+TEST_F(UnspokenTest, AServiceThatMovesTakesOverNothingThatHasItForItsBackendsEither) {
+    start();
+    ASSERT_TRUE(submit(*control, PutService{service("web", "10.0.0.2:80"), {}}).get());
+    ASSERT_TRUE(submit(*control, PutBackend{"web", b1, {}}).get());
+    ASSERT_TRUE(submit(*control, PutBackend{"web", backend("b2", "10.1.0.2:80"), {}}).get());
+    apply(Op::add(spoken_service));
+    dest.weight = 33;
+    apply(Op::add(key(vip), dest));
+    const size_t writes = disk.writes();
+    EXPECT_THAT(refusal(PutService{web, Match{true, {}}, true}),
+                AllOf(HasSubstr("10.1.0.1:80 in 10.0.0.1:80/tcp"), HasSubstr("GUE")));
+    expect(spoken_service, dest);
+    EXPECT_EQ(table.dests(key("10.0.0.2:80"))->size(), 2U);
+    EXPECT_EQ(disk.writes(), writes);
+    apply(Op::edit(key(vip), spoken_dest));
+    ASSERT_TRUE(submit(*control, PutService{web, Match{true, {}}, true}).get());
+    EXPECT_EQ(table.dests(key(vip))->size(), 2U);
+}
+
 }  // namespace
 }  // namespace gorb::control::unspoken_test

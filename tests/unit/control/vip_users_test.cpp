@@ -407,6 +407,28 @@ TEST_F(VipUsersTest, OneThatAServiceOfSomebodyElseHasStaysUntilThatIsGone) {
     EXPECT_EQ(users.next(), 0U);
 }
 
+TEST_F(VipUsersTest, OneThatStaysForSomebodyElsesServiceHoldsUpNoOther) {
+    const base::Ip other = *base::Ip::parse("10.0.0.2"), third = *base::Ip::parse("10.0.0.3");
+    ASSERT_TRUE(users.acquire({vip}).front());
+    served = std::set{vip};
+    release(vip);
+    uint64_t now = 0;
+    for (int i = 0; i < 10; ++i) users.look(now = users.next());
+    interface.refuses = true;
+    EXPECT_FALSE(users.acquire_anyway({other}, now).front());
+    EXPECT_EQ(users.next(), now + base::second);
+    interface.refuses = false;
+    users.look(users.next());
+    EXPECT_TRUE(interface.has.contains(other));
+    // One that is missing, for its part, holds up none that is to go.
+    interface.refuses = true;
+    EXPECT_FALSE(users.acquire_anyway({third}, now).front());
+    for (int i = 0; i < 10; ++i) users.look(now = users.next());
+    ASSERT_FALSE(interface.has.contains(third));
+    users.release(other);
+    EXPECT_EQ(users.next(), 1U);
+}
+
 TEST_F(VipUsersTest, AtTheEndToo) {
     ASSERT_TRUE(users.acquire({vip}).front());
     served = std::set{vip};

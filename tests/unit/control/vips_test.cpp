@@ -194,6 +194,23 @@ TEST_F(VipsTest, APlanSaysWhichAreAddedAndRemoved) {
     EXPECT_EQ(planned_for(other), std::vector<std::string>());
 }
 
+TEST_F(VipsTest, WithoutAnInterfaceAPlanSaysNothingOfThem) {
+    disk.content.revision = 7;
+    disk.content.services.push_back({service("web", "10.0.0.1:80"), 7, model::Origin::api, {}});
+    disk.content.vips = {ip("10.0.0.1")};
+    Options options;
+    options.reconcile_period_ns = 0;
+    options.clock = &clock;
+    control = std::make_unique<Control>(std::make_unique<SharedTable>(table), nullptr, registry, options,
+                                        std::make_unique<FakeDatabase>(disk));
+    ASSERT_TRUE(control->start());
+    EXPECT_EQ(planned_for({}), std::vector<std::string>{"remove virtual service 10.0.0.1:80/tcp"});
+    ASSERT_TRUE(run(PutConfig{{}, {}, true}));
+    control->stop();
+    for (const store::Write& write : disk.written)
+        EXPECT_TRUE(write.vips_removed.empty()) << "it is still noted, for a start with an interface";
+}
+
 TEST_F(VipsTest, AStartNotesThoseThatItAdds) {
     disk.content.revision = 7;
     disk.content.services.push_back({service("web", "10.0.0.1:80"), 1, model::Origin::api, {}});

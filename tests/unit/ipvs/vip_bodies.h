@@ -144,6 +144,11 @@ inline void vip_needs_its_interface() {
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().code, base::Errc::not_found);
     EXPECT_NE(none.error().sentence.find("no-such-if"), std::string::npos);
+    for (const char* name : {"lo:1", "lo:", ":", "", "a-name-longer-than-any-interface-has"}) {
+        const auto other = open_vip_table(name);
+        ASSERT_FALSE(other) << name;
+        EXPECT_EQ(other.error().code, base::Errc::not_found) << name;
+    }
     const auto vips = open_vip_table("lo");
     ASSERT_TRUE(ok(vips));
     EXPECT_EQ(add(**vips, base::Ip{}).error().code, base::Errc::invalid);
