@@ -67,6 +67,14 @@ struct Pulse : Base {
     using Base::Base;
 };
 #endif
+#if defined(FAULT_HALF)
+// The other one of its library, whose table is wrong.
+struct Second : Base {
+    [[maybe_unused]] static constexpr const char* name = "second";
+    static constexpr gorb_option args[] = {{"odd", 99, 0, nullptr, nullptr, "an unknown type"}};
+    using Base::Base;
+};
+#endif
 
 }  // namespace
 
@@ -108,6 +116,8 @@ extern "C" GORB_EXPORT void uses_it() {
     nobody_has_this_function();
 }
 GORB_PULSE(Pulse)
+#elif defined(FAULT_HALF)
+GORB_PLUGIN(gorb::sdk::Pulse<Pulse>, gorb::sdk::Pulse<Second>)
 #else
 GORB_PULSE(Pulse)
 #endif
