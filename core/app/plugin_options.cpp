@@ -85,6 +85,11 @@ std::vector<std::string> option_warnings(const plugin::Registry& registry, const
             "no plugin of that name is loaded. It may be one of those that are refused, so this "
             "is passed over");
     }
+    for (const plugin::Plugin* plugin : registry.plugins()) {
+        if (settings.plugin_options.contains(plugin->name)) continue;
+        if (auto usable = health::instance_options(*plugin, {}); !usable)
+            warnings.push_back(usable.error().sentence + ". Backends with this pulse can not be checked");
+    }
     return warnings;
 }
 

@@ -14,7 +14,8 @@ namespace gorb::app {
 // wrong value. What is for a plugin that may be one of the refused ones is left out.
 base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registry, const Settings& settings);
 
-// What a start goes on without, in a sentence each: sections of plugins that may be refused ones.
+// What a start goes on with all the same, in a sentence each: sections of plugins that may be refused ones,
+// and plugins without an option that they need, since perhaps nobody uses them.
 std::vector<std::string> option_warnings(const plugin::Registry& registry, const Settings& settings);
 
 // Are the folders of plugins there, those that were named? A start goes on without what is missing.

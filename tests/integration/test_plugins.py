@@ -93,6 +93,20 @@ class Plugins(unittest.TestCase):
         file.flush()
         return run_gorbd("--check-config", "--config", file.name)
 
+    def test_what_nobody_has_set_is_said_with_its_section(self):
+        section = "pulse-req can not be used: [plugin.req] of the configuration: token-file is required"
+        gorbd = self.with_plugins("needs_option")
+        self.assertIn(section, gorbd.log())
+        self.put(gorbd, "req")
+        gorbd.wait_for("/service/web/b1", lambda b: section in b.get("warning", ""), "the reason")
+        status, said = self.check_config(f"[plugins]\ndirectories = {FAULTY / 'needs_option'}\n")
+        self.assertEqual(status, 0, said)
+        self.assertIn(f"warning: {section}", said)
+        gorbd = self.with_plugins("needs_option", config="[plugin.req]\ntoken-file = /etc/token\n")
+        self.assertNotIn("can not be used", gorbd.log())
+        self.put(gorbd, "req")
+        gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "up", "up")
+
     def test_a_start_goes_on_without_the_section_of_a_plugin_that_is_refused(self):
         """Of a library of two, and of a library of any name that nobody can read."""
         for fault, name in (("half", "second"), ("no_entry", "anything")):

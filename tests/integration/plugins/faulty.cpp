@@ -61,6 +61,19 @@ struct Pulse : Base {
     using Base::Base;
     void start(const Run&) { throw std::runtime_error("no luck at all"); }
 };
+#elif defined(FAULT_NEEDS_OPTION)
+// Nothing is wrong but that somebody has to set something.
+struct Pulse {
+    static constexpr const char *name = "req", *version = "1.0.0", *summary = "wants something";
+    static constexpr gorb_option options[] = {
+        {"token-file", GORB_TEXT, GORB_REQUIRED, nullptr, nullptr, "where the token is"}};
+    struct Instance {
+        Instance(const Host&, const gorb::sdk::Config&) {}
+    };
+    Pulse(Instance&, const Target&) {}
+    void start(const Run& run) { run.pass("well"); }
+    void cancel() noexcept {}
+};
 #else
 struct Pulse : Base {
     [[maybe_unused]] static constexpr const char* name = "sound";
