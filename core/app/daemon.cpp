@@ -164,6 +164,7 @@ Result<std::unique_ptr<Daemon>> Daemon::build(const Settings& settings) {
 
     auto options = pulse_options(p.registry, settings);
     if (!options) return base::fail(options.error());
+    for (const std::string& warning : option_warnings(p.registry, settings)) base::log_warning(warning);
 
     p.workers = std::make_unique<io::Workers>(settings.workers, settings.worker_queue);
     std::vector<io::Loop*> loops;

@@ -112,6 +112,8 @@ int check_config(const app::Settings& settings) {
     list_refused(registry);  // a start goes on without them
     const auto options = app::pulse_options(registry, settings);
     if (!options) return complain(options.error(), exit_usage);
+    for (const std::string& warning : app::option_warnings(registry, settings))
+        std::fprintf(stderr, "warning: %s\n", warning.c_str());
     if (auto taken = app::try_options(registry, settings, *options); !taken)
         return complain(taken.error(), exit_usage);
     if (auto declared = check_declared(settings, registry); !declared)

@@ -40,12 +40,12 @@ std::string section_text(const Settings& settings, const std::string& name, cons
     return out + (out.empty() ? "" : ": ") + "[plugin." + name + "]: ";
 }
 
-// Is a library of this name there that can not be used (pulse-NAME.so, NAME.so)? A start goes on without it,
-// so it does without its options.
-bool is_refused(const plugin::Registry& registry, const std::string& name) {
+// May a plugin of this name be one that is refused? A start goes on without it, so it does without its
+// options. A library has any file name, and may have several plugins: of one that can not be read nobody
+// knows which.
+bool may_be_refused(const plugin::Registry& registry, const std::string& name) {
     return std::ranges::any_of(registry.refused(), [&](const plugin::Refused& refused) {
-        const std::string stem = refused.file.stem().string();
-        return refused.file.extension() == ".so" && (stem == name || stem.ends_with("-" + name));
+        return refused.name.empty() || refused.name == name;
     });
 }
 
@@ -55,7 +55,7 @@ base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registr
     health::PulseOptions found;
     for (const auto& [name, given] : settings.plugin_options) {
         const plugin::Plugin* plugin = registry.pulse(name);
-        if (!plugin && is_refused(registry, name)) continue;
+        if (!plugin && may_be_refused(registry, name)) continue;
         if (!plugin) {
             return base::fail(Errc::invalid,
                               section_text(settings, name) +
@@ -74,6 +74,23 @@ base::Result<health::PulseOptions> pulse_options(const plugin::Registry& registr
         found.emplace(name, std::move(*config));
     }
     return found;
+}
+
+std::vector<std::string> option_warnings(const plugin::Registry& registry, const Settings& settings) {
+    std::vector<std::string> warnings;
+    for (const auto& [name, given] : settings.plugin_options) {
+        if (registry.pulse(name) || !may_be_refused(registry, name)) continue;
+        warnings.push_back(
+            section_text(settings, name) +
+            "no plugin of that name is loaded. It may be one of those that are refused, so this "
+            "is passed over");
+    }
+    for (const plugin::Plugin* plugin : registry.plugins()) {
+        if (settings.plugin_options.contains(plugin->name)) continue;
+        if (auto usable = health::instance_options(*plugin, {}); !usable)
+            warnings.push_back(usable.error().sentence + ". Backends with this pulse can not be checked");
+    }
+    return warnings;
 }
 
 base::Status check_directories(const Settings& settings) {

@@ -103,8 +103,10 @@ store::Health Parts::health_of(const Slot& slot) const {
     // A fall that a freeze holds back is none for the next start either: it would take every weight to 0, and
     // with nobody well it could suspect nothing.
     const health::Member member = weights.seen(slot);
-    const int64_t since = wall(member.since);
-    return {stored(member.state), since, member.unproven ? since : wall(member.back_since), member.share};
+    store::Health health{stored(member.state), wall(member.since), wall(member.back_since), member.share};
+    // Of one that was just taken over the kernel says at the next start that it had a weight.
+    health.prove(!member.unproven);
+    return health;
 }
 
 void Parts::remember_health(const Slot& slot) {

@@ -57,8 +57,9 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
         const bool same_question = old->spec.pulses.asks_as(spec.pulses);
         const bool back = old->spec.admin == model::Admin::maint && spec.admin != model::Admin::maint;
         if (spec.admin == model::Admin::maint || back) {
-            // Nobody looks at it, so nothing is known.
+            // Nobody looks at it, so nothing is known but that it is no new one.
             slot.member = health::Member{};
+            slot.member.unproven = was.member.unproven && was.member.before == 0;
             slot.state_before = health::State::unknown;
         } else if (!same_question) {
             // Its health is asked in another way from now on: until there is an answer it goes on as it is.
@@ -79,6 +80,7 @@ Slot slot_for(model::BackendId id, const model::Backend& spec, const model::Back
         // What was said of the address before, and is on its way, is not said of this one.
         if (old) slot.member.since = now;
         if (all_begin_up(spec.pulses)) slot.member.state = health::State::up;
+        slot.member.unproven = slot.member.state != health::State::up;
     }
     slot.member.id = id;
     slot.member.configured = spec.weight;

@@ -41,7 +41,7 @@ void set_state(Slot& slot, health::State state, uint64_t since) {
         slot.member.back_since = since;
     // A freeze may hold back its first fall: then it goes on with that weight.
     const bool fell_first = slot.state_before == health::State::unknown && state == health::State::down;
-    slot.member.unproven = fell_first && slot.member.before == 0;
+    if (state == health::State::up || slot.member.before > 0) slot.member.unproven = false;
     if (fell_first) return;
     slot.member.before = 0;
     slot.member.lent = false;

@@ -157,13 +157,12 @@ class Starter {
         member.configured = entry->spec.weight;
         member.admin = entry->spec.admin;
         member.backup = entry->spec.backup;
+        member.unproven = row.health.unproven();
         const bool checked = entry->spec.admin != model::Admin::maint;
         if (checked && pulses) {
             member.state = state_of(row.health.state);
             member.since = monotonic(row.health.since);
-            member.unproven = member.state == health::State::down && row.health.since != 0 &&
-                              row.health.back == row.health.since;
-            if (!member.unproven) member.back_since = monotonic(row.health.back);
+            if (row.health.grows()) member.back_since = monotonic(row.health.back);
             member.share = row.health.share;
             health::Target target{entry->id,           *service,           entry->spec.name,
                                   entry->spec.address, entry->spec.pulses, (*pulses)->args};

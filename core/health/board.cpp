@@ -90,7 +90,7 @@ std::vector<std::optional<size_t>> successions(const std::vector<SpecPtr>& befor
 
 }  // namespace
 
-Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
+Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall, std::vector<GivenUp>& given_up) {
     std::vector<SpecPtr> specs;
     specs.reserve(target.pulses.size());
     for (size_t i = 0; i < target.pulses.size(); ++i) {
@@ -148,6 +148,13 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
         const auto at = static_cast<size_t>(same - specs.begin());
         refs.push_back(at < i ? refs[at] : subscribe(target, specs[i], past ? &*past : nullptr, wall));
     }
+    for (size_t j = 0; j < before.size(); ++j) {
+        // One that goes on from where it was may be in trouble all the same.
+        bool goes_on = !in_trouble(before[j]);
+        for (size_t i = 0; i < refs.size() && !goes_on; ++i)
+            goes_on = refs[i] == before[j] || (from[i] == j && in_trouble(refs[i]));
+        if (!goes_on) give_up(r, before[j], given_up);
+    }
     unsubscribe(before, target.id);
     r.set(std::move(refs), target.address,
           std::ranges::any_of(target.pulses, [](const auto& pulse) { return bool(pulse.address); }));
@@ -184,18 +191,26 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall) {
     return effect;
 }
 
-bool Board::forget(model::BackendId id) {
+void Board::give_up(const Record& r, const Ref& ref, std::vector<GivenUp>& given_up) const {
+    given_up.push_back({{std::string(r.service.view()), std::string(r.name.view())},
+                        lane(ref).address(ref.slot),
+                        lane(ref).spec(ref.slot)->pulse.type});
+}
+
+void Board::forget(model::BackendId id, std::vector<GivenUp>& given_up) {
     Shard& shard = of(id);
     std::lock_guard lock(shard.mutex);
     const uint32_t hash = hash_of(id) / shards;
     const uint32_t at = shard.table.find(hash, [&](uint32_t i) { return shard.records[i].id == id; });
-    if (at == SlotTable::none) return false;
+    if (at == SlotTable::none) return;
     Record& r = shard.records[at];
+    for (const Ref& ref : r) {
+        if (in_trouble(ref)) give_up(r, ref, given_up);
+    }
     unsubscribe({r.begin(), r.end()}, id);
     shard.table.erase(hash, at);
     r = Record{};
     shard.free.push_back(at);
-    return true;
 }
 
 void Board::Sum::add(const Probes::Brief& check) {
@@ -294,7 +309,7 @@ std::optional<View> Board::read(model::BackendId id, uint64_t now) const {
     Sum sum;
     for (const Ref& ref : *r) {
         const CheckView& check = v.checks.emplace_back(lane(ref).view(ref.slot, now));
-        sum.add({check.state, check.share, check.ratio, check.since_wall, check.taken_over});
+        sum.add({check.state, check.share, check.ratio, check.since_wall, check.taken_over, check.trouble});
         v.trouble |= check.trouble;
         if (v.warning.empty() && !check.warning.empty()) v.warning = said(*r, check, check.warning);
     }

@@ -34,6 +34,9 @@ class Board {
         Probes::Slot slot = 0;
         bool operator==(const Ref&) const = default;
     };
+    struct Names {
+        std::string service, backend;
+    };
     // What happened to the health of a backend.
     struct Effect {
         State before{}, after{};
@@ -42,10 +45,16 @@ class Board {
         bool state_changed() const { return before != after; }
     };
 
-    // `now` and `wall` are the two clocks of this instant.
-    Effect put(const Target& target, uint64_t now, int64_t wall);
-    // Whether it was here.
-    bool forget(model::BackendId id);
+    // A check that could not be made, and is none of its backend's any more: nothing else will end that.
+    struct GivenUp {
+        Names names;
+        base::Endpoint address;
+        std::string pulse;  // the type
+    };
+    // `now` and `wall` are the two clocks of this instant. Appends what is `given_up` by it.
+    Effect put(const Target& target, uint64_t now, int64_t wall, std::vector<GivenUp>& given_up);
+    // The same; nothing for one that is not here.
+    void forget(model::BackendId id, std::vector<GivenUp>& given_up);
     // One of its checks is another: works it out anew. nullopt for one that is not here.
     std::optional<Effect> refresh(model::BackendId id, uint64_t now, int64_t wall);
     // What is to be told of it, once; nullopt when that has been done, or it is not here any more.
@@ -53,9 +62,6 @@ class Board {
 
     std::optional<View> read(model::BackendId id, uint64_t now) const;
     std::vector<Ref> checks(model::BackendId id) const;  // empty for one that is not here
-    struct Names {
-        std::string service, backend;
-    };
     Names names(model::BackendId id) const;
     // In words: View::because.
     std::string because(model::BackendId id, uint64_t now) const;
@@ -115,6 +121,8 @@ class Board {
     // Each of its probes once, of however many equal pulses it is the one.
     void unsubscribe(std::span<const Ref> refs, model::BackendId id);
     Ref subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past, int64_t wall);
+    bool in_trouble(const Ref& ref) const { return lane(ref).brief(ref.slot).trouble; }
+    void give_up(const Record& r, const Ref& ref, std::vector<GivenUp>& given_up) const;
     base::Endpoint address_of(const Record& r) const;  // the backend's own
     Sum sum_of(const Record& r) const;
     Effect work_out(Record& r, uint64_t now, int64_t wall);

@@ -34,6 +34,23 @@ class PluginChecker final : public Checker {
 
 }  // namespace
 
+base::Result<std::shared_ptr<const plugin::Config>> instance_options(const plugin::Plugin& pulse,
+                                                                     const PulseOptions& configured) {
+    const auto found = configured.find(pulse.name);
+    if (found != configured.end()) return found->second;
+    auto defaults = plugin::Config::make(pulse.options, {});
+    if (defaults) return defaults;
+    base::Error error = std::move(defaults.error());
+    std::string what = error.sentence;
+    if (!error.faults.empty()) {
+        const base::Fault& fault = error.faults.front();
+        what = fault.pointer.substr(fault.pointer.starts_with("/") ? 1 : 0) + " " + fault.what;
+    }
+    error.sentence =
+        "pulse-" + pulse.name + " can not be used: [plugin." + pulse.name + "] of the configuration: " + what;
+    return base::fail(std::move(error));
+}
+
 MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics, io::Workers& workers,
                             PulseOptions options) {
     return [&registry, &metrics, &workers, options = std::move(options)](
@@ -42,10 +59,7 @@ MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& m
         const plugin::Plugin* pulse = registry.pulse(type);
         if (!pulse)
             return base::fail(base::Errc::unsupported, "no plugin with the pulse \"" + type + "\" is loaded");
-        const auto configured = options.find(type);
-        auto config = configured != options.end()
-                          ? base::Result<std::shared_ptr<const plugin::Config>>(configured->second)
-                          : plugin::Config::make(pulse->options, {});
+        auto config = instance_options(*pulse, options);
         if (!config) return base::fail(std::move(config.error()));
         auto instance = plugin::PulseInstance::create(*pulse, std::move(*config), loop, workers, metrics,
                                                       std::move(on_report), std::move(on_recheck));

@@ -46,6 +46,11 @@ using MakeChecker = std::function<base::Result<std::unique_ptr<Checker>>(
 // defaults.
 using PulseOptions = std::map<std::string, std::shared_ptr<const plugin::Config>>;
 
+// What an instance of `pulse` is made with: what is configured, else its defaults. The error says where to
+// set what it needs and nobody has set.
+base::Result<std::shared_ptr<const plugin::Config>> instance_options(const plugin::Plugin& pulse,
+                                                                     const PulseOptions& configured);
+
 // Instances of the pulse plugins of `registry`. The references must outlive what it makes.
 MakeChecker plugin_checkers(const plugin::Registry& registry, plugin::Metrics& metrics, io::Workers& workers,
                             PulseOptions options);

@@ -13,6 +13,22 @@ uint64_t Detector::interval() const {
     return std::max<uint64_t>(gaps_.value(), 10) * tick_ns;
 }
 
+// That of nearly all hosts, in which what fails is believed.
+uint64_t Detector::interval_of_most() const {
+    const uint64_t most = most_gaps_.value() * tick_ns;
+    return std::max(interval(), std::min(most, seldom_ns));
+}
+
+void Detector::count_gap(uint32_t gap) {
+    gaps_.add(gap);
+    most_gaps_.add(gap);
+}
+
+void Detector::discount_gap(uint32_t gap) {
+    gaps_.remove(gap);
+    most_gaps_.remove(gap);
+}
+
 uint32_t Detector::host_of(uint64_t hash) {
     const auto short_hash = static_cast<uint32_t>(hash);
     const uint32_t known = table_.find(short_hash, [&](uint32_t i) { return hosts_[i].hash == hash; });
@@ -36,15 +52,15 @@ void Detector::enter(uint32_t index, uint64_t gap_ns) {
     if (host.probes++ == 0) {
         host.gap = gap;
         host.of_gap = 1;
-        gaps_.add(gap);
+        count_gap(gap);
     } else if (gap == host.gap) {
         ++host.of_gap;
     } else if (gap > host.gap) {
         ++longer_[{index, gap}];
     } else {
         longer_[{index, host.gap}] = std::exchange(host.of_gap, 1);
-        gaps_.remove(std::exchange(host.gap, gap));
-        gaps_.add(gap);
+        discount_gap(std::exchange(host.gap, gap));
+        count_gap(gap);
     }
 }
 
@@ -57,13 +73,13 @@ void Detector::leave(uint32_t index, uint64_t gap_ns) {
         const auto it = longer_.find({index, gap});
         if (--it->second == 0) longer_.erase(it);
     } else if (--host.of_gap == 0) {
-        gaps_.remove(host.gap);
+        discount_gap(host.gap);
         if (host.probes == 0) return;
         const auto next = longer_.lower_bound({index, 0});
         host.gap = next->first.second;
         host.of_gap = next->second;
         longer_.erase(next);
-        gaps_.add(host.gap);
+        count_gap(host.gap);
     }
 }
 
@@ -166,7 +182,9 @@ bool Detector::tick(uint64_t now) {
     const bool none_passes = well_count_ == 0 && probes_ > 0;
     if (none_passes || ill_count_ * 200 >= uint64_t{settings_.threshold} * std::max<uint64_t>(all, 1)) {
         calm_from_ = 0;
-        if (settings_.thaw_after == 0 || now - suspicion_.since < span * settings_.thaw_after) return false;
+        const uint64_t believed = probes_ ? interval_of_most() : span;
+        if (settings_.thaw_after == 0 || now - suspicion_.since < believed * settings_.thaw_after)
+            return false;
         return thaw(now, "most targets have been ill for " + std::to_string(settings_.thaw_after) +
                              " intervals: that is believed now");
     }

@@ -14,11 +14,14 @@
 //
 // Over it is when less than half the threshold has been ill for one interval and some host is well, or none
 // is left, or when it has lasted for `thaw_after` intervals: what nobody has repaired for so long may as well
-// be true, and a frozen weight sends clients to the dead.
+// be true, and a frozen weight sends clients to the dead. These are intervals of nearly all hosts, since the
+// seldom ones would go down one after the other once the others are believed, too few for another wave; but
+// what is checked less often than once a minute makes them no longer.
 //
 // Threads: one. Cost: O(1) a call (amortised; of a probe that begins or ends O(log n) for n different
 // intervals), only for results that differ from the one before; about 55 bytes a host.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -37,7 +40,10 @@ class Detector {
   public:
     using Sign = Probes::Sign;
 
-    explicit Detector(SelfSuspicion settings) : settings_(settings), gaps_(settings.threshold) {}
+    explicit Detector(SelfSuspicion settings)
+        : settings_(settings),
+          gaps_(settings.threshold),
+          most_gaps_(std::max(settings.threshold, nearly_all)) {}
 
     // A probe begins with the sign of the one that it takes over from, which ends after this, or with what is
     // known from before: so what is asked in another way, of many at once, is neither an end nor a beginning.
@@ -68,6 +74,8 @@ class Detector {
     };
     static constexpr uint64_t tick_ns = 10'000'000;
     static constexpr size_t least_sweep = 1024;
+    static constexpr uint32_t nearly_all = 95;  // per cent of the hosts
+    static constexpr uint64_t seldom_ns = 60'000'000'000;
 
     static uint32_t in_ticks(uint64_t gap);
     uint32_t host_of(uint64_t hash);
@@ -80,6 +88,9 @@ class Detector {
     void drop_outdated();
     void forget_the_old(uint64_t now);
     uint64_t interval() const;
+    uint64_t interval_of_most() const;
+    void count_gap(uint32_t gap);
+    void discount_gap(uint32_t gap);
     bool freeze(uint64_t now);
     bool thaw(uint64_t now, std::string why);
 
@@ -92,7 +103,7 @@ class Detector {
     size_t sweep_at_ = least_sweep;
     size_t well_count_ = 0, ill_count_ = 0;
     uint64_t probes_ = 0;
-    Quantile gaps_;  // of the hosts
+    Quantile gaps_, most_gaps_;  // of the hosts
     // Of hosts that have probes with longer gaps as well: how many of each, by host and gap.
     std::map<std::pair<uint32_t, uint32_t>, uint32_t> longer_;
     uint64_t frozen_at_ = 0;  // interval() when it froze

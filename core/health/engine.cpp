@@ -71,7 +71,9 @@ Engine::~Engine() = default;
 void Engine::put(const Target& target) {
     const model::BackendId id = target.id;
     const uint64_t now = impl_->clock->now();
-    const Board::Effect effect = impl_->crew.board->put(target, now, impl_->clock->wall());
+    std::vector<Board::GivenUp> given_up;
+    const Board::Effect effect = impl_->crew.board->put(target, now, impl_->clock->wall(), given_up);
+    impl_->crew.state_lines.tell_given_up(now, given_up);
     if (effect.tell) impl_->crew.home(id).note(id);
     // By a probe that others have already, or since one of its pulses is gone. What was known of it before it
     // was put is no news.
@@ -87,7 +89,9 @@ void Engine::put(const Target& target) {
 }
 
 void Engine::remove(model::BackendId id) {
-    impl_->crew.board->forget(id);
+    std::vector<Board::GivenUp> given_up;
+    impl_->crew.board->forget(id, given_up);
+    impl_->crew.state_lines.tell_given_up(impl_->clock->now(), given_up);
 }
 
 std::optional<View> Engine::read(model::BackendId id) const {

@@ -31,7 +31,7 @@ struct Member {
     bool held = false;  // it is down, and counts as what it was, since gorbd suspects itself
     bool lent = false;  // what it has of `before` max-down alone has given it: it counts as none that is up
     bool out = false;   // it is not in the kernel now, as nobody is who is new
-    bool unproven = false;  // it is down, and neither passed before nor had a weight in the kernel
+    bool unproven = false;  // it has neither passed a check nor had a weight in the kernel
     State state = State::unknown;
 };
 

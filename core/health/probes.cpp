@@ -115,7 +115,7 @@ void Probes::unsubscribe(Slot slot, model::BackendId id) {
 Probes::Brief Probes::brief(Slot slot) const {
     std::lock_guard lock(lock_of(slot));
     const Record& r = records_[slot];
-    return {r.standing.state, r.share, r.standing.ratio(), r.since_wall, r.taken_over};
+    return {r.standing.state, r.share, r.standing.ratio(), r.since_wall, r.taken_over, r.trouble()};
 }
 
 CheckView Probes::view(Slot slot, uint64_t now) const {

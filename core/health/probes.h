@@ -59,6 +59,7 @@ class Probes {
         double ratio = 1;
         int64_t since_wall = 0;
         bool taken_over = false;
+        bool trouble = false;  // it can not be checked
     };
     Brief brief(Slot slot) const;
     CheckView view(Slot slot, uint64_t now) const;

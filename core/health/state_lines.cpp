@@ -30,4 +30,23 @@ void StateLines::tell(uint64_t now, const Board::Effect& effect, const std::func
     base::log(level, up ? "backend is up" : "backend is down", fields);
 }
 
+void StateLines::tell_given_up(uint64_t now, std::span<const Board::GivenUp> given_up) {
+    for (const Board::GivenUp& one : given_up) {
+        using Line = base::LineLimit::Line;
+        const Line line = given_up_.with([now](base::LineLimit& lines) { return lines.next(now); });
+        if (line == Line::none) return;
+        if (line == Line::last) {
+            base::log_info(
+                "more backends that could not be checked are not checked so any more than are "
+                "written out here");
+            return;
+        }
+        base::log_info("backend could not be checked, and is not checked so any more",
+                       {{"service", one.names.service},
+                        {"backend", one.names.backend},
+                        {"address", one.address.text()},
+                        {"pulse", one.pulse}});
+    }
+}
+
 }  // namespace gorb::health

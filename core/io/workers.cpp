@@ -20,6 +20,8 @@ struct Workers::Impl {
     void do_jobs(std::unique_lock<std::mutex>& lock);
 
     size_t limit = 0, queue = 0;
+    const char* name = nullptr;
+    Priority priority = Priority::usual;
     std::mutex mutex;
     std::condition_variable changed;
     std::deque<std::function<void()>> jobs;  // under mutex, as is the rest
@@ -28,9 +30,12 @@ struct Workers::Impl {
     bool ending = false;
 };
 
-Workers::Workers(size_t threads, size_t queue) : impl_(std::make_shared<Impl>()) {
+Workers::Workers(size_t threads, size_t queue, const char* name, Priority priority)
+    : impl_(std::make_shared<Impl>()) {
     impl_->limit = threads;
     impl_->queue = queue;
+    impl_->name = name;
+    impl_->priority = priority;
 }
 
 Workers::~Workers() {
@@ -66,8 +71,8 @@ void Workers::Impl::do_jobs(std::unique_lock<std::mutex>& lock) {
 }
 
 void Workers::Impl::work() {
-    pthread_setname_np(pthread_self(), "worker");
-    give_way();
+    pthread_setname_np(pthread_self(), name);
+    if (priority == Priority::gives_way) give_way();
     std::unique_lock lock(mutex);
     do {
         changed.wait(lock, [&] { return ending || !jobs.empty(); });

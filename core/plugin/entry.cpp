@@ -100,7 +100,8 @@ base::Result<Offered> read_entry(const gorb_entry& entry, const std::filesystem:
         if (!plugin) {
             const bool named = entry.plugins[i]->struct_size >= accepts::plugin;
             const std::string name = named ? text_of(entry.plugins[i]->name, 64) : std::to_string(i + 1);
-            offered.refused.push_back("plugin \"" + name + "\": " + plugin.error().sentence);
+            offered.refused.push_back(
+                {named ? name : "", "plugin \"" + name + "\": " + plugin.error().sentence});
             continue;
         }
         plugin->build = text_of(entry.build, 256);

@@ -12,9 +12,12 @@
 namespace gorb::plugin {
 
 struct Offered {
+    // A plugin that can not be used, or is of a foreign kind.
+    struct Bad {
+        std::string name, why;
+    };
     std::vector<Plugin> plugins;
-    std::vector<std::string>
-        refused;  // a sentence for each plugin that can not be used, or is of a foreign kind
+    std::vector<Bad> refused;
 };
 
 // Errc::unsupported when the whole library is of no use: another major, a newer minor, a truncated entry, no

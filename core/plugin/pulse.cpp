@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "plugin/host.h"
+#include "plugin/place_numbers.h"
 #include "plugin/text.h"
 
 namespace gorb::plugin {
@@ -19,11 +20,18 @@ using base::Errc;
 
 constexpr size_t detail_limit = 256;
 
-// A run number is a probe's index and how many runs it has had: found without a search, and never used again
-// (2^40 runs of one probe).
+// A run number is the index of a probe's place and how many runs that has had: found without a search, and
+// never used again (2^40 runs of one place). Places are numbered over all instances, since a library that has
+// several, on as many loops, may keep its runs in one table.
 constexpr unsigned index_bits = 24;
 constexpr uint32_t index_mask = (1U << index_bits) - 1;
+constexpr uint64_t runs_mask = UINT64_MAX >> index_bits;
 constexpr uint32_t chunk_size = 1024;
+
+PlaceNumbers& place_numbers() {
+    static PlaceNumbers numbers((index_mask + 1) / chunk_size);
+    return numbers;
+}
 
 gorb_addr to_c(const base::Endpoint& endpoint) {
     gorb_addr addr{};
@@ -100,6 +108,10 @@ struct PulseInstance::Impl final : Answers {
         Report report;
     };
 
+    ~Impl();
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
     base::Result<Probe*> place();
     Probe* probe_of(Run run) const;
     bool take(Run run);
@@ -135,11 +147,22 @@ struct PulseInstance::Impl final : Answers {
     io::TimerId flush = 0;
 
     // Grows on the loop under the host's lock, read there without and elsewhere with it.
-    std::vector<std::unique_ptr<Probe[]>> chunks;
-    uint32_t places = 0;
+    std::vector<std::unique_ptr<Probe[]>> chunks;  // by their number; null: another instance's
+    Probe* newest_chunk = nullptr;
+    uint32_t places = 0;  // of its own that were ever used
     std::vector<Probe*> free_places;
     std::vector<Answer> elsewhere;  // under the host's lock
 };
+
+// Whoever gets its places goes on with their runs.
+PulseInstance::Impl::~Impl() {
+    for (uint32_t number = 0; number < chunks.size(); ++number) {
+        if (!chunks[number]) continue;
+        uint64_t runs = 0;
+        for (uint32_t i = 0; i < chunk_size; ++i) runs = std::max<uint64_t>(runs, chunks[number][i].runs);
+        place_numbers().give_back({number, runs});
+    }
+}
 
 base::Result<PulseInstance::Probe*> PulseInstance::Impl::place() {
     if (!free_places.empty()) {
@@ -147,20 +170,27 @@ base::Result<PulseInstance::Probe*> PulseInstance::Impl::place() {
         free_places.pop_back();
         return probe;
     }
-    if (places > index_mask) return base::fail(Errc::unavailable, label + " has too many targets");
     if (places % chunk_size == 0) {
+        const auto chunk = place_numbers().take();
+        if (!chunk) return base::fail(Errc::unavailable, "all pulses together have too many targets");
+        auto probes = std::make_unique<Probe[]>(chunk_size);
+        for (uint32_t i = 0; i < chunk_size; ++i) {
+            probes[i].index = chunk->number * chunk_size + i;
+            probes[i].runs = chunk->runs & runs_mask;
+        }
+        newest_chunk = probes.get();
         std::lock_guard lock(host.mutex());
-        chunks.push_back(std::make_unique<Probe[]>(chunk_size));
+        if (chunk->number >= chunks.size()) chunks.resize(chunk->number + 1);
+        chunks[chunk->number] = std::move(probes);
     }
-    Probe& probe = chunks[places / chunk_size][places % chunk_size];
-    probe.index = places++;
-    return &probe;
+    return &newest_chunk[places++ % chunk_size];
 }
 
 PulseInstance::Probe* PulseInstance::Impl::probe_of(Run run) const {
     const uint32_t index = static_cast<uint32_t>(run) & index_mask;
     if (run == 0 || index / chunk_size >= chunks.size()) return nullptr;
-    return &chunks[index / chunk_size][index % chunk_size];
+    const auto& chunk = chunks[index / chunk_size];
+    return chunk ? &chunk[index % chunk_size] : nullptr;
 }
 
 // Takes the right to answer a run; false: it is over.
@@ -288,9 +318,10 @@ base::Result<std::unique_ptr<PulseInstance>> PulseInstance::create(const Plugin&
 
 PulseInstance::~PulseInstance() {
     Impl& impl = *impl_;
-    for (uint32_t i = 0; i < impl.places; ++i) {
-        Probe& probe = impl.chunks[i / chunk_size][i % chunk_size];
-        if (probe.plugin_probe) remove(&probe);
+    for (const auto& chunk : impl.chunks) {
+        for (uint32_t i = 0; chunk && i < chunk_size; ++i) {
+            if (chunk[i].plugin_probe) remove(&chunk[i]);
+        }
     }
     const Impl::Inside inside(impl);
     impl.host.finish_jobs();

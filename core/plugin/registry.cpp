@@ -88,7 +88,9 @@ std::vector<fs::path> libraries_in(const fs::path& directory, std::error_code& e
 
 struct Registry::Impl {
     void load_file(const fs::path& file);
-    void refuse(const fs::path& file, const std::string& why) { refused.push_back({file, why}); }
+    void refuse(const fs::path& file, const std::string& why, const std::string& name = "") {
+        refused.push_back({file, why, name});
+    }
 
     std::map<std::pair<std::string, std::string>, std::unique_ptr<const Plugin>> plugins;  // by kind and name
     std::vector<Refused> refused;
@@ -108,15 +110,17 @@ void Registry::Impl::load_file(const fs::path& file) {
     if (!entry) return refuse(file, entry.error().sentence);
     auto offered = read_entry(**entry, file);
     if (!offered) return refuse(file, offered.error().sentence);
-    for (const std::string& why : offered->refused) refuse(file, why);
+    for (const Offered::Bad& bad : offered->refused) refuse(file, bad.why, bad.name);
     std::map<std::pair<std::string, std::string>, std::unique_ptr<const Plugin>> fresh;
     for (Plugin& plugin : offered->plugins) {
         auto key = std::pair(plugin.kind, plugin.name);
         const auto known = plugins.find(key);
         if (known != plugins.end() || fresh.contains(key)) {
             const fs::path& first = known != plugins.end() ? known->second->file : file;
-            refuse(file, "plugin \"" + plugin.name + "\": there is one of this name already, from " +
-                             first.string());
+            refuse(
+                file,
+                "plugin \"" + plugin.name + "\": there is one of this name already, from " + first.string(),
+                plugin.name);
             continue;
         }
         fresh.emplace(std::move(key), std::make_unique<const Plugin>(std::move(plugin)));

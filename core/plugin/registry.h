@@ -31,6 +31,9 @@ struct Plugin {
 struct Refused {
     std::filesystem::path file;
     std::string why;
+    // Of the plugin, where only that one is refused; "": of the library, or the folder, which may have had
+    // any.
+    std::string name;
 };
 
 class Registry {

@@ -142,7 +142,8 @@ class Api : public std::enable_shared_from_this<Api> {
 
     Context context_;
     Router router_;
-    io::Workers workers_{1, 64};  // last: its jobs use what stands above
+    // Last: its jobs use what stands above.
+    io::Workers workers_{1, 64, "rest-worker", io::Workers::Priority::gives_way};
 };
 
 template <class Change>

@@ -49,9 +49,27 @@ struct Health {
     enum class State : uint8_t { unknown, up, down };  // numbers are those of the file
     State state = State::unknown;
     int64_t since = 0;    // of the state
-    int64_t back = 0;     // when it came back, while its weight still grows; `since` of one that never was up
+    int64_t back = 0;     // when it came back, while its weight still grows; else see unproven()
     uint8_t share = 100;  // per cent of its weight that its pulse asked for
+
+    // It has neither passed a check nor had a weight. What tells it is `back`: of one that is down it is
+    // `since` then, and of one of which nothing is known 0, where it is 1 of one that has, so that neither
+    // maintenance nor another pulse makes it a new one. An import or a restore that asks it in another way
+    // forgets that.
+    bool unproven() const {
+        if (state == State::down) return since != 0 && back == since;
+        return state == State::unknown && back == 0;
+    }
+    void prove(bool proven) {
+        if (state == State::down && !proven) back = since;
+        if (state == State::unknown && proven && back == 0) back = once;
+    }
+    // Is `back` the time since when its weight grows?
+    bool grows() const { return back != 0 && back != once && (state != State::down || back != since); }
     bool operator==(const Health&) const = default;
+
+  private:
+    static constexpr int64_t once = 1;
 };
 
 struct BackendName {

@@ -87,6 +87,39 @@ class Plugins(unittest.TestCase):
     def test_a_missing_symbol_is_refused_with_its_name(self):
         self.refused("missing_symbol", "nobody_has_this_function")
 
+    def check_config(self, config):
+        file = self.enterContext(tempfile.NamedTemporaryFile("w", suffix=".ini"))
+        file.write(config)
+        file.flush()
+        return run_gorbd("--check-config", "--config", file.name)
+
+    def test_what_nobody_has_set_is_said_with_its_section(self):
+        section = "pulse-req can not be used: [plugin.req] of the configuration: token-file is required"
+        gorbd = self.with_plugins("needs_option")
+        self.assertIn(section, gorbd.log())
+        self.put(gorbd, "req")
+        gorbd.wait_for("/service/web/b1", lambda b: section in b.get("warning", ""), "the reason")
+        status, said = self.check_config(f"[plugins]\ndirectories = {FAULTY / 'needs_option'}\n")
+        self.assertEqual(status, 0, said)
+        self.assertIn(f"warning: {section}", said)
+        gorbd = self.with_plugins("needs_option", config="[plugin.req]\ntoken-file = /etc/token\n")
+        self.assertNotIn("can not be used", gorbd.log())
+        self.put(gorbd, "req")
+        gorbd.wait_for("/service/web/b1", lambda b: b["state"] == "up", "up")
+
+    def test_a_start_goes_on_without_the_section_of_a_plugin_that_is_refused(self):
+        """Of a library of two, and of a library of any name that nobody can read."""
+        for fault, name in (("half", "second"), ("no_entry", "anything")):
+            config = f"[plugin.{name}]\nx = 3\n"
+            said = self.with_plugins(fault, config=config).log()
+            self.assertIn(f":2: [plugin.{name}]: no plugin of that name is loaded. It may be one of those", said)
+        folder = f"[plugins]\ndirectories = {FAULTY / 'half'}\n"
+        status, said = self.check_config(f"{folder}[plugin.second]\nx = 3\n")
+        self.assertEqual(status, 0, said)
+        self.assertIn(":4: [plugin.second]: no plugin of that name is loaded", said)
+        # Which one is refused is known there, so another one is a mistake.
+        self.assertEqual(self.check_config(f"{folder}[plugin.secand]\nx = 3\n")[0], 2)
+
     def test_a_throwing_constructor_takes_nothing_down(self):
         gorbd = self.with_plugins("throws_at_create")
         reply = gorbd.put("/service/web/b1", {**BACKEND, "pulse": {"type": "throws-at-create", "interval": "50ms"}})

@@ -172,7 +172,7 @@ class Gorbd:
     def metrics(self):
         """Metrics without labels, by name. The page is long: it is written on the farm's cpu, beside the checks."""
         rest = [int(task.name) for task in Path(f"/proc/{self.pid}/task").iterdir()
-                if (task / "comm").read_text() in ("rest\n", "worker\n")]
+                if (task / "comm").read_text() in ("rest\n", "rest-worker\n")]
         before = [os.sched_getaffinity(task) for task in rest]
         for task in rest:
             os.sched_setaffinity(task, cpus()[1])

@@ -61,9 +61,30 @@ struct Pulse : Base {
     using Base::Base;
     void start(const Run&) { throw std::runtime_error("no luck at all"); }
 };
+#elif defined(FAULT_NEEDS_OPTION)
+// Nothing is wrong but that somebody has to set something.
+struct Pulse {
+    static constexpr const char *name = "req", *version = "1.0.0", *summary = "wants something";
+    static constexpr gorb_option options[] = {
+        {"token-file", GORB_TEXT, GORB_REQUIRED, nullptr, nullptr, "where the token is"}};
+    struct Instance {
+        Instance(const Host&, const gorb::sdk::Config&) {}
+    };
+    Pulse(Instance&, const Target&) {}
+    void start(const Run& run) { run.pass("well"); }
+    void cancel() noexcept {}
+};
 #else
 struct Pulse : Base {
     [[maybe_unused]] static constexpr const char* name = "sound";
+    using Base::Base;
+};
+#endif
+#if defined(FAULT_HALF)
+// The other one of its library, whose table is wrong.
+struct Second : Base {
+    [[maybe_unused]] static constexpr const char* name = "second";
+    static constexpr gorb_option args[] = {{"odd", 99, 0, nullptr, nullptr, "an unknown type"}};
     using Base::Base;
 };
 #endif
@@ -108,6 +129,8 @@ extern "C" GORB_EXPORT void uses_it() {
     nobody_has_this_function();
 }
 GORB_PULSE(Pulse)
+#elif defined(FAULT_HALF)
+GORB_PLUGIN(gorb::sdk::Pulse<Pulse>, gorb::sdk::Pulse<Second>)
 #else
 GORB_PULSE(Pulse)
 #endif

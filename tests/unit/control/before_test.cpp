@@ -184,6 +184,35 @@ TEST_F(MaxDownTest, ABackendThatNeverPassedIsNotPutIntoServiceByIt) {
     EXPECT_EQ(pool().kept, 1U);
 }
 
+// Who passed once is no new one for being asked in another way.
+TEST_F(MaxDownTest, ABackendThatIsOutAndAskedInAnotherWayGoesOnBeingOneThatFell) {
+    serve({"b1", "b2", "b3", "b4"});
+    ASSERT_EQ(weights(), "b1 0, b2 0, b3 100, b4 100");
+    for (const char* name : {"b1", "b2"}) ask(name);
+    for (const char* name : {"b1", "b2"}) becomes(name, health::State::down);
+    EXPECT_EQ(weights(), "b1 100, b2 100, b3 0, b4 0") << "two of four, those that fell first by now";
+}
+
+TEST_F(MaxDownTest, NorDoesMaintenanceMakeItANewOne) {
+    serve({"b1", "b2", "b3", "b4"});
+    ASSERT_EQ(weights(), "b1 0, b2 0, b3 100, b4 100");
+    for (const char* admin : {"maint", "ready"}) {
+        for (const char* name : {"b1", "b2"}) {
+            const std::string what = std::string(R"({"admin": ")") + admin + "\"}";
+            ASSERT_TRUE(submit(*control, PatchBackend{"web", name, what, {}}).get());
+        }
+    }
+    for (const char* name : {"b1", "b2"}) becomes(name, health::State::down);
+    EXPECT_EQ(weights(), "b1 100, b2 100, b3 0, b4 0");
+    // At another address it is one.
+    ASSERT_TRUE(submit(*control, PutBackend{"web", backend("b1", "10.1.0.9:80"), Match{true, {}}}).get());
+    const model::BackendId moved = (*web()->backends.find("b1"))->id;
+    const health::Changed change{moved, health::State::down, 100, 1, UINT64_MAX / 2, ""};
+    control->health_changed({&change, 1});
+    ASSERT_TRUE(look(*control));
+    EXPECT_EQ(weights(), "b2 100, b3 0, b4 100, b9 0");
+}
+
 // Where a weight of 0 would swallow clients, what is not checked yet is not there.
 struct TakeOverTest : BeforeTest {
     void SetUp() override {

@@ -57,6 +57,22 @@ struct OutTest : testing::Test {
         control->health_changed({&change, 1});
         ASSERT_TRUE(look(*control));
     }
+    // With what was written of the backends that were there from the beginning, and nothing in the kernel.
+    void restart_after_boot() {
+        control.reset();
+        for (const store::Write& write : disk.written) {
+            for (store::Loaded::BackendRow& row : disk.content.services[0].backends) {
+                for (const auto& [service, backend] : write.put_backends) {
+                    if (row.spec.name == backend->spec.name) row.spec = backend->spec;
+                }
+                for (const auto& [name, health] : write.health) {
+                    if (row.spec.name == name.backend) row.health = health;
+                }
+            }
+        }
+        ASSERT_TRUE(table.flush());
+        start();
+    }
     // "b1 100, b2 0" of 10.1.0.1, 10.1.0.2; what is not there is left out.
     std::string weights() {
         auto dests = *table.dests(key(vip));
@@ -121,20 +137,32 @@ TEST_F(OutTest, AStartPutsNobodyIntoServiceWhoNeverPassed) {
     start();
     for (const char* name : {"b3", "b4", "b1", "b2"}) becomes(name, health::State::down);
     ASSERT_EQ(weights(), "b1 0, b2 100, b3 0, b4 0");
-    control.reset();
-    for (const store::Write& write : disk.written) {
-        for (const auto& [name, health] : write.health) {
-            for (store::Loaded::BackendRow& row : disk.content.services[0].backends) {
-                if (row.spec.name == name.backend) row.health = health;
-            }
-        }
-    }
-    ASSERT_TRUE(table.flush());  // as after a boot
-    start();
+    restart_after_boot();
     EXPECT_EQ(weights(), "b1 0, b2 100, b3 0, b4 0");
     becomes("b3", health::State::up);
     becomes("b3", health::State::down);
     EXPECT_EQ(weights(), "b1 0, b2 100, b3 100, b4 0") << "one of three may go, and it is one of them now";
+}
+
+TEST_F(OutTest, AStartMakesNobodyNewWhoWasInMaintenanceOrAskedInAnotherWay) {
+    web.pool.on_down = model::OnDown::weight_zero;
+    web.pool.max_down = 50;
+    for (const char* n : {"1", "2", "3"}) stored(one(n), store::Health::State::up);
+    stored(one("4"), store::Health::State::unknown);
+    start();
+    for (const char* name : {"b4", "b1", "b2", "b3"}) becomes(name, health::State::down);
+    ASSERT_EQ(weights(), "b1 0, b2 100, b3 100, b4 0");
+    const auto patch = [&](const std::string& name, const std::string& what) {
+        ASSERT_TRUE(submit(*control, PatchBackend{"web", name, what, {}}).get());
+    };
+    patch("b1", R"({"admin": "maint"})");
+    patch("b2", R"({"pulse": {"type": "tcp"}})");
+    patch("b4", R"({"pulse": {"type": "tcp"}})");
+    restart_after_boot();
+    patch("b1", R"({"admin": "ready"})");
+    for (const char* name : {"b4", "b1", "b2"}) becomes(name, health::State::down);
+    EXPECT_EQ(weights(), "b1 100, b2 100, b3 0, b4 0")
+        << "one of three may go, and the fourth never was there";
 }
 
 // Persistence would bind clients to it.

@@ -300,6 +300,37 @@ TEST_F(EnginePolicy, WhatCanNotBeCheckedIsAWarningWhileItLastsAndTheLogHasItsBeg
     EXPECT_EQ(std::ranges::count(log, '\n'), 2) << log;
 }
 
+TEST_F(EnginePolicy, ThatItCanNotBeCheckedIsOverForWhoIsNotCheckedAnyMoreAndTheLogSaysSo) {
+    const std::string over = "backend could not be checked, and is not checked so any more";
+    const auto said = [&](const auto& what) {
+        base::set_log_level(base::LogLevel::info);
+        testing::internal::CaptureStderr();
+        what();
+        pass_time(3 * s);
+        base::set_log_level(base::LogLevel::error);
+        return testing::internal::GetCapturedStderr();
+    };
+    engine->put(with_pulses(1, {"tcp"}));
+    pass_time(3 * s);
+    world.answer("b1", not_known());
+    pass_time(3 * s);
+    // Asked by the same pulse otherwise it goes on.
+    const auto often = with(with_pulses(1, {"tcp"}), [](auto& p) { p.rise = 7; });
+    EXPECT_EQ(said([&] { engine->put(often); }), "");
+    EXPECT_TRUE(view(1).trouble);
+    const std::string otherwise = said([&] { engine->put(with_pulses(1, {"http"})); });
+    EXPECT_NE(otherwise.find(over), std::string::npos) << otherwise;
+    EXPECT_NE(otherwise.find("pulse=tcp"), std::string::npos) << otherwise;
+    const std::string gone = said([&] { engine->remove(1); });
+    EXPECT_NE(gone.find(over), std::string::npos) << gone;
+    EXPECT_EQ(std::ranges::count(gone, '\n'), 1) << gone;
+    // Who could be checked has nothing that ends.
+    world.answer("b1", passing());
+    engine->put(with_pulses(1, {"tcp"}));
+    pass_time(3 * s);
+    EXPECT_EQ(said([&] { engine->remove(1); }), "");
+}
+
 TEST_F(EnginePolicy, APulseMoreKeepsWhatTheOthersKnow) {
     engine->put(with_pulses(1, {"tcp"}));
     pass_time(5 * s);

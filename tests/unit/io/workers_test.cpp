@@ -1,12 +1,17 @@
 #include "io/workers.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <future>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 namespace gorb::io::workers_test {
@@ -55,6 +60,28 @@ TEST(Workers, RunJobsAtTheSameTime) {
     }));
     EXPECT_TRUE(met_one.get_future().get());
     EXPECT_TRUE(met_two.get_future().get());
+}
+
+// Checks that block are as urgent as those that do not; answers that are long are not.
+TEST(Workers, AreCalledAsTheyAreToldAndGiveWayWhereTheyAreTold) {
+    struct Seen {
+        std::string name;
+        int niceness = 0;
+        bool operator==(const Seen&) const = default;
+    };
+    const auto seen = [](Workers& workers) {
+        std::promise<Seen> answer;
+        EXPECT_TRUE(workers.submit([&] {
+            char name[16] = "";
+            pthread_getname_np(pthread_self(), name, sizeof name);
+            answer.set_value({name, getpriority(PRIO_PROCESS, static_cast<id_t>(gettid()))});
+        }));
+        return answer.get_future().get();
+    };
+    const int usual = getpriority(PRIO_PROCESS, static_cast<id_t>(getpid()));
+    Workers checks(1, 0), answers(1, 0, "rest-worker", Workers::Priority::gives_way);
+    EXPECT_EQ(seen(checks), (Seen{"worker", usual}));
+    EXPECT_EQ(seen(answers), (Seen{"rest-worker", std::min(usual + 10, 19)}));
 }
 
 TEST(Workers, WithoutThreadsRefuseEverything) {

@@ -49,6 +49,24 @@ TEST_F(PulseTest, RunNumbersAreNeverUsedAgain) {
     EXPECT_NE(runs[0], 0U);
 }
 
+// On each loop there is one, of a library that may keep its runs in one table.
+TEST_F(PulseTest, NorAreThoseOfAnotherInstance) {
+    std::vector<PulseInstance::Run> runs;
+    const auto one = make().value();
+    for (int i = 0; i < 3; ++i) {
+        instance = make().value();  // the one before goes, with its places
+        for (PulseInstance* of : {one.get(), instance.get()}) {
+            ProbeTarget target;
+            target.args = pulse_args(*puppet, {{"act", "\"never\""}}).value();
+            auto* probe = of->add(target, 1).value();
+            for (int n = 0; n < 3; ++n) runs.push_back(of->start(probe, clock.now() + 1'000'000'000));
+            of->remove(probe);
+        }
+    }
+    std::sort(runs.begin(), runs.end());
+    EXPECT_EQ(std::adjacent_find(runs.begin(), runs.end()), runs.end());
+}
+
 TEST_F(PulseTest, OfTwoReportsTheFirstCounts) {
     EXPECT_EQ(check("twice").detail, "first");
     EXPECT_EQ(counted("stale"), 1);

@@ -100,6 +100,7 @@ TEST(Registry, KeepsTheGoodPluginOfALibraryWithABadOne) {
     EXPECT_NE(registry.pulse("fine"), nullptr);
     ASSERT_THAT(registry.refused(), SizeIs(1));
     EXPECT_THAT(registry.refused()[0].why, HasSubstr("plugin \"other\""));
+    EXPECT_EQ(registry.refused()[0].name, "other");
 }
 
 TEST(Registry, RefusesTheSecondOfTwoOfOneName) {
