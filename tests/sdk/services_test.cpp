@@ -99,6 +99,59 @@ TEST(WatchTest, TellsOfReadinessUntilItsEnd) {
     EXPECT_THROW(none.start(pipe[0], GORB_READABLE, [](uint32_t) {}), Error);
 }
 
+// A pipe with a byte in it, so that its reading end is ready.
+struct ReadyPipe {
+    ReadyPipe() {
+        if (::pipe(ends) != 0 || write(ends[1], "x", 1) != 1) throw std::runtime_error("no pipe");
+    }
+    ~ReadyPipe() {
+        close(ends[0]);
+        close(ends[1]);
+    }
+    ReadyPipe(const ReadyPipe&) = delete;
+    ReadyPipe& operator=(const ReadyPipe&) = delete;
+    int ends[2];
+};
+
+TEST(WatchTest, AnExceptionStopsItSinceItWouldBeThrownAgainAtOnce) {
+    FakeHost fake;
+    const Host host(fake.c());
+    const ReadyPipe pipe;
+    Watch watch(host);
+    int calls = 0;
+    watch.start(pipe.ends[0], GORB_READABLE, [&](uint32_t) {
+        ++calls;
+        throw std::runtime_error("oops");
+    });
+    for (int i = 0; i < 3; ++i) fake.loop().step();
+    EXPECT_EQ(calls, 1);
+    EXPECT_EQ(fake.logs().size(), 1u);
+    EXPECT_TRUE(fake.held().empty());
+    watch.start(pipe.ends[0], GORB_READABLE, [&](uint32_t) { ++calls; });
+    fake.loop().step();
+    EXPECT_EQ(calls, 2) << "and may be started again";
+}
+
+TEST(WatchTest, AnExceptionDoesNotStopTheWatchThatWasStartedInItsPlace) {
+    FakeHost fake;
+    const Host host(fake.c());
+    const ReadyPipe pipe;
+    auto watch = std::make_unique<Watch>(host);
+    int calls = 0;
+    watch->start(pipe.ends[0], GORB_READABLE, [&](uint32_t) {
+        watch->start(pipe.ends[0], GORB_READABLE, [&](uint32_t) {
+            ++calls;
+            watch.reset();
+            throw std::runtime_error("thrown when the watch is gone");
+        });
+        throw std::runtime_error("thrown by the first");
+    });
+    for (int i = 0; i < 3; ++i) fake.loop().step();
+    EXPECT_EQ(calls, 1);
+    EXPECT_EQ(fake.logs().size(), 2u);
+    EXPECT_TRUE(fake.held().empty());
+}
+
 TEST(PostTest, RunsInOrderFromAnyThread) {
     FakeHost fake;
     const Host host(fake.c());

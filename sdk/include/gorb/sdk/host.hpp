@@ -170,7 +170,8 @@ class Timer {
 };
 
 // Interest in one descriptor, forgotten by the destructor. The descriptor stays yours: close it after the
-// watch is gone.
+// watch is gone. What its callback throws stops it as well: the descriptor is still ready, and the callback
+// would throw again at once, for ever.
 class Watch {
   public:
     explicit Watch(const Host& host) : host_(host), loop_(host.loop()) {}
@@ -195,8 +196,10 @@ class Watch {
   private:
     static void ready(void* arg, int, uint32_t events) noexcept {
         auto* watch = static_cast<Watch*>(arg);
+        const Host& host = watch->host_;
         auto fn = watch->fn_;  // keeps it alive whatever it does to this Watch
-        watch->host_.guarded("watch", [&] { (*fn)(events); });
+        if (host.guarded("watch", [&] { (*fn)(events); })) return;
+        if (fn.use_count() > 1) watch->stop();  // else it is another watch by now, or none
     }
     const Host& host_;
     const gorb_loop& loop_;
