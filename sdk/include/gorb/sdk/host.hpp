@@ -86,21 +86,26 @@ class Host {
         throw Error("the loop takes no more posts: " + errno_words(rc), -rc);
     }
 
-    // Calls fn; what it throws goes to the log with `where`. Returns false when it threw. [any]
+    // Calls fn; what it throws goes to the log with `where`, and into `words` for who can answer with it.
+    // Returns false when it threw. [any]
     template <class F>
-    bool guarded(std::string_view where, F&& fn) const noexcept {
+    bool guarded(std::string_view where, F&& fn, gorb_error* words = nullptr) const noexcept {
         try {
             std::forward<F>(fn)();
             return true;
         } catch (const std::exception& e) {
-            error(e.what(), {{"threw_in", where}});
+            threw(where, e.what(), words);
         } catch (...) {
-            error("something that is no std::exception was thrown", {{"threw_in", where}});
+            threw(where, "something that is no std::exception was thrown", words);
         }
         return false;
     }
 
   private:
+    void threw(std::string_view where, const char* what, gorb_error* words) const noexcept {
+        error(what, {{"threw_in", where}});
+        explain(words, what);
+    }
     struct Posted {
         const Host* host;
         std::function<void()> fn;
