@@ -592,8 +592,16 @@ TEST(FakeConfigTest, RefusesWhatGorbdRefusesAndNothingElse) {
     for (const char* bad :
          {"", "{", "[1,]", "{a: 1}", "'x'", "01", "\"\n\"", "\"\\x\"", "1 2", "nul", "{\"a\" 1}"})
         EXPECT_NE(refusal(GORB_JSON, bad), "") << bad;
+    EXPECT_NE(refusal(GORB_JSON, R"([{"a": {"b": 1, "c": 2, "b": 3}}])"), "") << "two members of one name";
+    EXPECT_EQ(refusal(GORB_JSON, R"([{"a": 1}, {"a": {"a": 1}}])"), "");
     for (const char* range : {"a..b", "5..1", "1-9", "1|two", ""})
         EXPECT_THAT(refusal(GORB_INT, nullptr, range), HasSubstr("can not be read")) << range;
+    for (const char* range : {"", "a|", "|a", "a||b"})
+        EXPECT_THAT(refusal(GORB_TEXT, nullptr, range), HasSubstr("can not be read")) << range;
+    for (const char* good : {"\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", ""})
+        EXPECT_EQ(refusal(GORB_TEXT, good), "") << good;
+    for (const char* bad : {"\xff", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"})
+        EXPECT_THAT(refusal(GORB_TEXT, bad), HasSubstr("UTF-8")) << bad;
     EXPECT_THAT(refusal(GORB_DURATION, nullptr, "1s..soon"), HasSubstr("can not be read"));
 }
 
