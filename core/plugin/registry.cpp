@@ -112,9 +112,10 @@ void Registry::Impl::load_file(const fs::path& file) {
         auto key = std::pair(plugin.kind, plugin.name);
         const auto known = plugins.find(key);
         if (known != plugins.end() || fresh.contains(key)) {
-            const fs::path& first = known != plugins.end() ? known->second->file : file;
-            refuse(file, "plugin \"" + plugin.name + "\": there is one of this name already, from " +
-                             first.string());
+            const Plugin& first = known != plugins.end() ? *known->second : *fresh.at(key);
+            refuse(file, "plugin \"" + plugin.name + "\", version " + plugin.version +
+                             ": there is one of this name already, which is used: version " + first.version +
+                             ", from " + first.file.string());
             continue;
         }
         fresh.emplace(std::move(key), std::make_unique<const Plugin>(std::move(plugin)));

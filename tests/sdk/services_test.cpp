@@ -74,6 +74,21 @@ TEST(TimerTest, AnExceptionEndsInTheLog) {
     EXPECT_EQ(fake.refused, 1u);
 }
 
+TEST(TimerTest, OnAnotherThreadItSaysSo) {
+    FakeHost fake;
+    const Host host(fake.c());
+    Timer timer(host);
+    std::string words;
+    std::thread([&] {
+        try {
+            timer.after(seconds(1), [] {});
+        } catch (const Error& e) {
+            words = e.what();
+        }
+    }).join();
+    EXPECT_EQ(words, "a timer can be set on the loop's thread only");
+}
+
 TEST(WatchTest, TellsOfReadinessUntilItsEnd) {
     FakeHost fake;
     const Host host(fake.c());

@@ -115,7 +115,11 @@ TEST(Registry, RefusesTheSecondOfTwoOfOneName) {
     Registry two;
     two.load({bad("none"), bad("half_good")});
     EXPECT_EQ(two.pulse("fine")->file.filename(), "none.so");
-    EXPECT_THAT(two.refused(), SizeIs(2));
+    ASSERT_THAT(two.refused(), SizeIs(2));
+    const auto says_both =
+        testing::AllOf(HasSubstr("plugin \"fine\", version 1.2.3: "),
+                       HasSubstr("which is used: version 1.2.3, from "), testing::EndsWith("/none.so"));
+    EXPECT_THAT(two.refused(), testing::Contains(testing::Field(&Refused::why, says_both)));
 }
 
 TEST(Registry, OneBadLibraryDoesNotStopTheOthers) {

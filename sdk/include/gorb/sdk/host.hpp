@@ -11,6 +11,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace gorb::sdk {
@@ -26,7 +27,8 @@ class Host {
           loop_(static_cast<const gorb_loop*>(c->service(c, GORB_SERVICE_LOOP))),
           net_(static_cast<const gorb_net*>(c->service(c, GORB_SERVICE_NET))),
           work_(static_cast<const gorb_work*>(c->service(c, GORB_SERVICE_WORK))),
-          metrics_(static_cast<const gorb_metrics*>(c->service(c, GORB_SERVICE_METRICS))) {}
+          metrics_(static_cast<const gorb_metrics*>(c->service(c, GORB_SERVICE_METRICS))),
+          thread_(std::this_thread::get_id()) {}
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
 
@@ -69,6 +71,9 @@ class Host {
     const gorb_net& net() const { return *required(net_, GORB_SERVICE_NET); }
     const gorb_work& work() const { return *required(work_, GORB_SERVICE_WORK); }
     const gorb_metrics& metrics() const { return *required(metrics_, GORB_SERVICE_METRICS); }
+
+    // Is this the thread on which the instance was made, its loop's? [any]
+    bool on_loop() const noexcept { return std::this_thread::get_id() == thread_; }
 
     // Runs fn on the loop's thread. What has not run when the instance is destroyed is dropped. [any]
     void post(std::function<void()> fn) const {
@@ -133,6 +138,7 @@ class Host {
     const gorb_net* net_;
     const gorb_work* work_;
     const gorb_metrics* metrics_;
+    const std::thread::id thread_;
     mutable std::mutex mutex_;
     mutable std::list<Posted> posts_;
 };
@@ -149,7 +155,9 @@ class Timer {
         cancel();
         fn_ = std::move(fn);
         id_ = loop_.at(host_.c(), when_ns, &Timer::fire, this);
-        if (!id_) throw Error("the host has no timer left", EAGAIN);
+        if (id_) return;
+        if (!host_.on_loop()) throw Error("a timer can be set on the loop's thread only", EPERM);
+        throw Error("the host has no timer left", EAGAIN);
     }
     void after(std::chrono::nanoseconds delay, std::function<void()> fn) {
         at(host_.now() + static_cast<uint64_t>(std::max<int64_t>(delay.count(), 0)), std::move(fn));
