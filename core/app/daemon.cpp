@@ -276,17 +276,18 @@ void Daemon::Parts::stop() {
         return since != 0 && !stuck(since, clock.now(), end_limit_ns);
     });
     control->stop();
-    watchdog.reset();
     end.begin("the loops of the checks: a plugin does not return");
-    for (const auto& loop : loops) loop->stop();
+    engine->close();
+    for (const auto& loop : loops) loop->stop();  // after what was posted before
     for (std::thread& thread : threads) thread.join();
     threads.clear();
+    watchdog.reset();  // until here it names a plugin that does not return
 }
 
 Daemon::Parts::~Parts() {
     if (!server) return;  // nothing runs
     stop();
-    // The engine's instances belong to the loops, the control's answers to the server: in that order.
+    // What the engine has belongs to the loops, the control's answers to the server: in that order.
     end.begin("a large request that is being read, or a long answer that is being written");
     server.reset();
     end.begin("what has been stopped: a plugin does not return");

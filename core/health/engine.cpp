@@ -107,6 +107,10 @@ void Engine::push(model::BackendId id, Push push, std::function<void(base::Statu
                               std::move(done));
 }
 
+void Engine::close() {
+    for (const auto& lane : impl_->crew.lanes) lane->close();
+}
+
 Suspicion Engine::suspicion() const {
     return impl_->crew.watch.now();
 }

@@ -3,9 +3,9 @@
 // Backends with the same address and an equal pulse share one probe, in whatever services they are: it is
 // checked once, and the result is all of theirs.
 //
-// Threads: put, remove, read, size, push, suspicion, counters: any. Callbacks are called on a loop's thread
-// (`on_changed` with all changes of one turn) and must only hand on; of one backend they come from one loop,
-// in order.
+// Threads: put, remove, read, size, push, close, suspicion, counters: any. Callbacks are called on a loop's
+// thread (`on_changed` with all changes of one turn) and must only hand on; of one backend they come from one
+// loop, in order.
 //
 // Cost: a check is two moves in a wheel of due times and one record written, all O(1), without memory being
 // allocated; see tests/bench/health for time and bytes.
@@ -96,6 +96,11 @@ class Engine {
     // `done` is called once, on a loop's thread: well if one took it, else with the words of one that did
     // not, Errc::unsupported if none takes any, not_found if the backend is not here.
     void push(model::BackendId id, Push push, std::function<void(base::Status)> done);
+
+    // The end: has each loop destroy its instances of the pulses, which belong to its thread, and check
+    // nothing from then on. To be called before the loops are stopped; what has not been done when they are
+    // (one that does not run) is left to the destructor.
+    void close();
 
     Suspicion suspicion() const;
     Counters counters() const;

@@ -86,6 +86,12 @@ void Lane::post(void (Lane::*what)()) {
     });
 }
 
+void Lane::close_here() {
+    loop_.cancel(std::exchange(timer_, 0));
+    armed_ = 0;  // no turn is wanted any more
+    prober_.close();
+}
+
 void Lane::take_commands() {
     come_.clear();
     probes_.take_commands(come_);

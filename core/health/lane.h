@@ -52,6 +52,8 @@ class Lane : public std::enable_shared_from_this<Lane> {
 
     Probes& probes() { return probes_; }           // [any]
     const Tally& tally() const { return tally_; }  // [any]
+    // Has the loop destroy what the pulses have here, and check nothing from then on. [any]
+    void close() { post(&Lane::close_here); }
     // Board::collect() of that backend has something new; this lane is its home. [any]
     void note(model::BackendId id);
     using PushDone = std::function<void(base::Status)>;
@@ -71,6 +73,7 @@ class Lane : public std::enable_shared_from_this<Lane> {
         250'000'000;  // ns between checks that pulses ask for one after another
 
     void post(void (Lane::*what)());
+    void close_here();
     void take_commands();
     void reach(Slot slot);
     void begin(Slot slot);

@@ -23,7 +23,13 @@ Prober::Prober(io::Loop& loop, MakeChecker make, OnResult on_result, OnRecheck o
       on_recheck_(std::move(on_recheck)) {}
 
 Prober::~Prober() {
+    close();
+}
+
+void Prober::close() {
+    closed_ = true;
     for (Slot slot = 0; slot < entries_.size(); ++slot) remove(slot);
+    kinds_.clear();
 }
 
 std::optional<plugin::Report> Prober::start(Slot slot, const Subject& subject, uint64_t deadline) {
@@ -84,6 +90,7 @@ base::Result<Prober::Entry*> Prober::entry_of(Slot slot, const Subject& subject)
 }
 
 base::Result<Checker*> Prober::checker_of(const std::string& type) {
+    if (closed_) return base::fail(base::Errc::unavailable, "nothing is checked any more: gorbd ends");
     std::unique_ptr<Kind>& kind = kinds_[type];
     if (!kind) kind = std::make_unique<Kind>();
     if (!kind->checker) {

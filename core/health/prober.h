@@ -4,7 +4,8 @@
 // A checker is made when its first target is checked, a target is added to it at its first check; what fails
 // there is that check's result (UNKNOWN, with the reason) and is tried again at the next.
 //
-// Threads: the loop's; the destructor when the loop does not run.
+// Threads: the loop's; the destructor when the loop does not run. What pulses have to do at their end belongs
+// to the loop's thread too: close() does it there.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -54,6 +55,8 @@ class Prober {
     Checker::Expired expire(Slot slot);
     // Ends its check and forgets the target. Nothing of it is called again.
     void remove(Slot slot);
+    // Forgets all targets and destroys the checkers. From here on nothing can be checked.
+    void close();
     // Hands on what somebody reports.
     base::Status push(Slot slot, const Subject& subject, const plugin::PushReport& push);
 
@@ -77,6 +80,7 @@ class Prober {
     OnRecheck on_recheck_;
     std::unordered_map<std::string, std::unique_ptr<Kind>> kinds_;
     Chunks<Entry> entries_;
+    bool closed_ = false;
 };
 
 }  // namespace gorb::health

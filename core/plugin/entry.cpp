@@ -12,8 +12,6 @@ namespace {
 
 using base::Errc;
 
-constexpr size_t most_plugins = 64;
-
 namespace accepts = sdk::accepts;
 
 // Enough to tell the version.
@@ -95,7 +93,9 @@ base::Result<Offered> read_entry(const gorb_entry& entry, const std::filesystem:
     if (!entry.plugins) return refuse("it has no list of plugins (plugins is NULL)");
     Offered offered;
     for (size_t i = 0; entry.plugins[i]; ++i) {
-        if (i == most_plugins) return refuse("its list of plugins has no end");
+        if (i == accepts::most_plugins)
+            return refuse("its list of plugins has no end within " + std::to_string(accepts::most_plugins) +
+                          " entries");
         auto plugin = read_plugin(*entry.plugins[i]);
         if (!plugin) {
             const bool named = entry.plugins[i]->struct_size >= accepts::plugin;

@@ -11,6 +11,9 @@
 
 namespace gorb::plugin {
 
+// What a library exports, a gorb_entry.
+inline constexpr const char* entry_symbol = "gorb_plugin_entry";
+
 struct Offered {
     // A plugin that can not be used, or is of a foreign kind.
     struct Bad {

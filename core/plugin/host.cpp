@@ -163,7 +163,7 @@ void Host::odd(Oddity oddity, const char* what) {
     static constexpr const char* words[] = {
         "a plugin reported a verdict that does not exist, taken as UNKNOWN",
         "a plugin reported a share above 100 per cent, taken as 100",
-        "a plugin reported no proper gorb_result, ignored",
+        "a plugin reported no proper gorb_result, taken as UNKNOWN",
         "a plugin called a function outside the loop's thread, refused",
         "a job of a plugin let an exception out"};
     const uint32_t bit = 1U << static_cast<unsigned>(oddity);
@@ -293,13 +293,19 @@ const gorb_pulse_host Host::pulse_table = {sizeof(gorb_pulse_host), &pulse_repor
 
 int32_t Host::pulse_report(const gorb_host* host, gorb_run run, const gorb_result* result) {
     Host& self = of(host);
-    if (!result || result->struct_size < sdk::accepts::result) {
-        self.odd(Oddity::result, "report");
-        return -EINVAL;
-    }
-    if (self.on_loop()) return self.answers_->report(run, *result);
-    std::lock_guard lock(self.mutex_);
-    return self.answers_ ? self.answers_->report_elsewhere(run, *result) : -ESTALE;
+    if (result && result->struct_size >= sdk::accepts::result) return self.answer(run, *result);
+    self.odd(Oddity::result, "report");
+    // The run is answered all the same: the deadline would blame the target for it.
+    const std::string why = self.label_ + " reported a gorb_result that is too small: is struct_size set?";
+    const gorb_result instead = {sizeof instead, GORB_UNKNOWN, 100, EINVAL, 0, sdk::str(why), {}};
+    (void)self.answer(run, instead);
+    return -EINVAL;
+}
+
+int32_t Host::answer(gorb_run run, const gorb_result& result) {
+    if (on_loop()) return answers_->report(run, result);
+    std::lock_guard lock(mutex_);
+    return answers_ ? answers_->report_elsewhere(run, result) : -ESTALE;
 }
 
 int32_t Host::pulse_recheck(const gorb_host* host, gorb_run run) {

@@ -194,6 +194,7 @@ class Host final : public gorb_host {
     static void metrics_set(const gorb_host* host, uint64_t metric, double to);
     // gorb.pulse/1
     static int32_t pulse_report(const gorb_host* host, gorb_run run, const gorb_result* result);
+    int32_t answer(gorb_run run, const gorb_result& result);
     static int32_t pulse_recheck(const gorb_host* host, gorb_run run);
 
     static const gorb_loop loop_table;

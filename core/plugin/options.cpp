@@ -65,6 +65,8 @@ base::Result<std::vector<OptionSpec>> read_options(const gorb_option* table) {
         spec.flags = option.flags;
         // Values, so as they are; all else is for reading.
         spec.fallback = optional_text(option.fallback);
+        // With a fallback nobody has to give it, whatever the table says.
+        if (spec.fallback) spec.flags &= ~uint32_t{GORB_REQUIRED};
         spec.range = optional_text(option.range);
         spec.help = text_of(option.help);
         if (!good_option_name(spec.name))

@@ -215,6 +215,12 @@ void PulseInstance::Impl::read(const gorb_result& result, Report& report) {
     }
     report.code = result.code;
     report.latency_ns = result.latency_ns;
+    if (result.verdict > GORB_FAIL) {  // what stands there as its reason is one for something else
+        report.detail =
+            label + " reported verdict " + std::to_string(result.verdict) + ", which does not exist";
+        report.warning.clear();
+        return;
+    }
     // Most say the same as the check before; what was cleaned once is clean.
     if (view(result.detail) != report.detail) clean_text(view(result.detail), detail_limit, report.detail);
     if (GORB_HAS(gorb_result, &result, warning)) {

@@ -22,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* symbol = "gorb_plugin_entry";
-
 // Libraries that were opened once stay mapped to the end of the process, also those that are refused:
 // dlclose() is not dependable (thread-locals, unique symbols), and opening a replaced file again would give
 // the old code.
@@ -50,9 +48,9 @@ base::Result<const gorb_entry*> open(const fs::path& file) {
     try {
         // Now and not on first use: a symbol that is missing shall show here.
         auto& library = keep(boost::dll::shared_library(file, boost::dll::load_mode::rtld_now));
-        if (!library.has(symbol))
-            return base::fail(base::Errc::unsupported, std::string("does not export ") + symbol);
-        return &library.get<const gorb_entry>(symbol);
+        if (!library.has(entry_symbol))
+            return base::fail(base::Errc::unsupported, std::string("does not export ") + entry_symbol);
+        return &library.get<const gorb_entry>(entry_symbol);
     } catch (const std::exception& e) {
         return refuse(e.what());
     } catch (...) {
@@ -116,11 +114,12 @@ void Registry::Impl::load_file(const fs::path& file) {
         auto key = std::pair(plugin.kind, plugin.name);
         const auto known = plugins.find(key);
         if (known != plugins.end() || fresh.contains(key)) {
-            const fs::path& first = known != plugins.end() ? known->second->file : file;
-            refuse(
-                file,
-                "plugin \"" + plugin.name + "\": there is one of this name already, from " + first.string(),
-                plugin.name);
+            const Plugin& first = known != plugins.end() ? *known->second : *fresh.at(key);
+            refuse(file,
+                   "plugin \"" + plugin.name + "\", version " + plugin.version +
+                       ": there is one of this name already, which is used: version " + first.version +
+                       ", from " + first.file.string(),
+                   plugin.name);
             continue;
         }
         fresh.emplace(std::move(key), std::make_unique<const Plugin>(std::move(plugin)));

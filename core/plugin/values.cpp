@@ -171,7 +171,7 @@ base::Status check_range(const OptionSpec& spec) {
         return {};
     }
     for (const auto& choice : choices(*spec.range)) {
-        if (numeric(spec) && !number(spec, trimmed(choice))) return unreadable();
+        if (choice.empty() || (numeric(spec) && !number(spec, trimmed(choice)))) return unreadable();
     }
     return {};
 }

@@ -89,25 +89,41 @@ class Mistreatment {
     void look_at(const FakeHost& host) {
         for (const std::string& words : host.violations()) findings_.fault(words);
         std::set<gorb_run> answered;
-        size_t stale = 0;
+        size_t stale = 0, without_share = 0;
         for (const Report& report : host.reports()) {
             if (report.answer == 0) {
                 answered.insert(report.run);
                 if (report.verdict != GORB_PASS && report.detail.empty())
                     findings_.fault("run " + std::to_string(report.run) +
                                     " did not pass and has no detail that says why");
+                without_share += report.verdict == GORB_PASS && report.share == 0 ? 1 : 0;
             } else if (answered.count(report.run)) {
                 findings_.fault("run " + std::to_string(report.run) + " was answered twice");
             } else {
                 ++stale;
             }
         }
+        answers_ += host.reports().size();
+        if (without_share)
+            findings_.note(std::to_string(without_share) +
+                           " times PASS with share 0: such a backend gets no traffic (100 is usual)");
+        if (sound_) exceptions(host);
         if (stale) findings_.note(std::to_string(stale) + " late reports, which got -ESTALE");
         const testing::Call slowest = host.slowest();
         if (slowest.took > settings_.slow_call) {
             const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(slowest.took).count();
             findings_.fault(slowest.what + " took " + std::to_string(ms) + " ms, and the loop stood still");
         }
+    }
+    // What the glue caught in a callback and could only write down. Of a host that has trouble it may be that
+    // trouble.
+    void exceptions(const FakeHost& host) {
+        std::set<std::string> seen;  // each once, however often it was thrown
+        for (const testing::LogLine& line : host.logs())
+            for (const auto& [key, where] : line.fields)
+                if (key == "threw_in" && line.level == GORB_LOG_ERROR &&
+                    seen.insert(where + line.text).second)
+                    findings_.fault("an exception in " + where + ": " + line.text);
     }
     PulseRunner::Probe add(PulseRunner& pulse, uint16_t port) {
         return pulse.add(testing::address("127.0.0.1", port), settings_.args);
@@ -223,6 +239,9 @@ class Mistreatment {
                 findings_.note(said(host));
             });
         }
+        findings_.check("a check is answered, at least by one of these servers", [&] {
+            if (answers_ == 0) findings_.fault("report() was never called: every target would be down");
+        });
         on_instance(std::to_string(settings_.targets) + " targets at once",
                     [&](FakeHost& host, PulseRunner& pulse) {
                         const Peer closed(Peer::Manner::closed), silent(Peer::Manner::silent);
@@ -293,6 +312,7 @@ class Mistreatment {
 
     // Our own trouble is UNKNOWN: a FAIL here would take healthy servers out.
     void bad_hosts() {
+        sound_ = false;
         // A FAIL that a sound host's pulse gives to a silent server too is no blame. Whether the pulse or its
         // host is the first to speak at a deadline is a matter of moments, so it may take some tries to hear
         // the pulse.
@@ -355,6 +375,8 @@ class Mistreatment {
     const gorb_plugin& plugin_;
     const Settings& settings_;
     Findings& findings_;
+    bool sound_ = true;   // the hosts have no trouble
+    size_t answers_ = 0;  // reports there have been, late ones too
 };
 
 }  // namespace

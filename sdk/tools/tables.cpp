@@ -32,12 +32,12 @@ std::string quoted(const char* text) {
 
 namespace accepts = sdk::accepts;
 
-constexpr size_t most_entries = 256;  // a longer list is one without its end
+constexpr size_t most_options = 256;  // a longer list is one without its end
 
 void read_options(const gorb_option* table, Findings& findings) {
     std::set<std::string> seen;
     for (size_t i = 0; table && table[i].name; ++i) {
-        if (i == most_entries) return findings.fault("the table has no end (an option whose name is NULL)");
+        if (i == most_options) return findings.fault("the table has no end (an option whose name is NULL)");
         const gorb_option& option = table[i];
         const std::string who = "option " + quoted(option.name) + " ";
         if (!is_name(option.name, 64, "_-")) findings.fault(who + "has a name that is not [a-z0-9_-]{1,64}");
@@ -47,7 +47,7 @@ void read_options(const gorb_option* table, Findings& findings) {
         if (option.flags & ~(GORB_REQUIRED | GORB_SECRET)) findings.fault(who + "has unknown flags");
         if (!one_line(option.help)) findings.fault(who + "has no help of one line");
         if ((option.flags & GORB_REQUIRED) && option.fallback)
-            findings.fault(who + "is required and has a default too");
+            findings.fault(who + "is required and has a default too, so that nobody has to give it");
         gorb_option alone[] = {option, {}};
         alone[0].flags = 0;
         try {
@@ -136,8 +136,10 @@ bool check_entry(const gorb_entry& entry, Findings& findings) {
         if (!one_line(entry.build)) findings.fault("build is not one line of text");
         if (!entry.plugins) return fatal("plugins is NULL");
         size_t count = 0;
-        while (entry.plugins[count] && count <= most_entries) ++count;
-        if (count > most_entries) fatal("the list of plugins has no end (NULL)");
+        while (entry.plugins[count] && count <= accepts::most_plugins) ++count;
+        if (count > accepts::most_plugins)
+            fatal("the list of plugins has no end (NULL) within " + std::to_string(accepts::most_plugins) +
+                  " entries: gorbd takes no more of one library");
         if (count == 0) findings.fault("there is no plugin in it");
         std::set<std::pair<std::string, std::string>> names;
         for (size_t i = 0; usable && i < count; ++i) {

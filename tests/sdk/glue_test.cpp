@@ -1,6 +1,9 @@
 // The trampolines between C and C++: exceptions stop there, and every answer keeps the contract.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <gorb/plugin.hpp>
 #include <gorb/testing.hpp>
@@ -224,6 +227,78 @@ TEST(Values, ErrnoInWordsWithEitherSign) {
     EXPECT_EQ(errno_words(-ECONNREFUSED), "connection refused");
     EXPECT_EQ(errno_words(ECONNREFUSED), "connection refused");
     EXPECT_FALSE(errno_words(EDOM).empty());
+}
+
+// ---- pulses with a connection ----
+
+// A port of the loopback where somebody listens, who never accepts.
+struct Deaf {
+    Deaf() : fd(socket(AF_INET, SOCK_STREAM, 0)) {
+        sockaddr_in addr{};
+        addr.sin_family = AF_INET;
+        addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof addr;
+        if (bind(fd, reinterpret_cast<sockaddr*>(&addr), size) != 0 || listen(fd, 8) != 0 ||
+            getsockname(fd, reinterpret_cast<sockaddr*>(&addr), &size) != 0)
+            throw std::runtime_error("no port to listen on");
+        port = ntohs(addr.sin_port);
+    }
+    ~Deaf() { close(fd); }
+    Deaf(const Deaf&) = delete;
+    Deaf& operator=(const Deaf&) = delete;
+    const int fd;
+    uint16_t port = 0;
+};
+
+// Throws where its argument `in` says.
+struct Throwing : ConnectionPulse {
+    static constexpr const char *name = "throwing", *version = "1", *summary = "throws";
+    static constexpr gorb_option args[] = {{"in", GORB_TEXT, 0, nullptr, nullptr, "where"}};
+    Throwing(const Host& host, const Target& target)
+        : ConnectionPulse(host, target), in(target.args().text("in").value_or("")) {}
+    void opened() override {
+        if (in == "opened") throw std::runtime_error("opened threw");
+        if (in == "opened after its answer") {
+            done(Result::pass("fine"));
+            throw std::runtime_error("too late to matter");
+        }
+        if (in == "opened after a close") {
+            connection().close();
+            throw std::runtime_error("closed and gave up");
+        }
+    }
+    void closed(int32_t why) override {
+        if (in == "closed") throw std::runtime_error("closed threw");
+        if (in == "closed after it opened again") {
+            connection().open(options());
+            throw std::runtime_error("opened again for nothing");
+        }
+        ConnectionPulse::closed(why);
+        if (in == "closed after its answer") throw std::runtime_error("too late to matter");
+    }
+    const std::string in;
+};
+
+TEST(ConnectionPulseTest, WhatAnEventThrowsIsUnknownInItsWordsAndNeverTheTargetsFault) {
+    const Deaf listener;
+    FakeHost host;
+    PulseRunner pulse(host, Pulse<Throwing>::table);
+    const auto said = [&](uint16_t port, const char* in) {
+        auto* probe = pulse.add(address("127.0.0.1", port), {{"in", in}});
+        const gorb_run run = pulse.start(probe);
+        const auto report = pulse.wait(run, std::chrono::seconds(5));
+        host.loop().step();
+        EXPECT_EQ(host.reports_of(run).size(), 1u) << in;
+        pulse.remove(probe);
+        return report ? std::to_string(report->verdict) + " " + report->detail : "nothing";
+    };
+    EXPECT_EQ(said(listener.port, "opened"), "0 opened threw");
+    EXPECT_EQ(said(listener.port, "opened after a close"), "0 closed and gave up");
+    EXPECT_EQ(said(listener.port, "opened after its answer"), "1 fine");
+    EXPECT_EQ(said(1, "closed"), "0 closed threw");
+    EXPECT_EQ(said(1, "closed after it opened again"), "0 opened again for nothing");
+    EXPECT_EQ(said(1, "closed after its answer"), "2 connection refused");
+    EXPECT_TRUE(pulse.destroy().empty());
 }
 
 // ---- blocking pulses ----

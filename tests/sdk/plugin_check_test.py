@@ -12,7 +12,7 @@ CHECK, FOLDER = "", Path()
 
 
 def check(*words):
-    run = subprocess.run([CHECK, *map(str, words)], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([CHECK, *map(str, words)], capture_output=True, text=True, errors="replace", timeout=120)
     return run.returncode, run.stdout + run.stderr
 
 
@@ -87,7 +87,8 @@ class Faults(unittest.TestCase):
     def test_tables_full_of_mistakes(self):
         self.found("bad_tables", 'the name "Bad_Name" is not', "version is not one line", "summary is not one line",
                    'option "Port" has a name that is not', 'its own default is refused: option "low"', 'option "low" is there twice',
-                   'option "helpless" has no help', 'option "both" is required and has a default too', 'the unknown type 99',
+                   'option "helpless" has no help', 'option "both" is required and has a default too', 'option "bytes": its default and its range must be UTF-8',
+                   'its own default is refused: option "doubled"', 'option "choices": the range "" can not be read', 'the unknown type 99',
                    'option "wide": the range "1-9" can not be read', 'its own default is refused: option "deep"',
                    'note: option "interval" can be given within "args" only')
 
@@ -108,8 +109,18 @@ class Faults(unittest.TestCase):
     def test_a_plugin_of_an_older_sdk_is_as_good_as_any(self):
         self.clean("of_1_0")
 
-    def test_a_plugin_that_never_answers_is_left_to_the_deadline(self):
-        self.clean("never_answers", "no answer before the deadline")
+    def test_a_plugin_that_never_answers(self):
+        self.found("never_answers", "no answer before the deadline", "report() was never called")
+
+    def test_exceptions_in_callbacks_whoever_catches_them(self):
+        self.found("throws_in_callbacks", *(f"an exception in {where}: thrown in {where}"
+                                            for where in ("watch", "timer", "post", "worker", "done", "cancel", "expire")))
+
+    def test_a_pass_that_asks_for_no_traffic_is_told(self):
+        self.clean("no_share", "times PASS with share 0: such a backend gets no traffic")
+
+    def test_more_plugins_than_gorbd_takes_of_one_library(self):
+        self.found("many", "has no end (NULL) within 64 entries")
 
     def test_checks_that_block_long_after_their_deadline_are_waited_for(self):
         self.clean("takes_its_time", options=("-n", "1000"))

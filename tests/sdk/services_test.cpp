@@ -74,6 +74,21 @@ TEST(TimerTest, AnExceptionEndsInTheLog) {
     EXPECT_EQ(fake.refused, 1u);
 }
 
+TEST(TimerTest, OnAnotherThreadItSaysSo) {
+    FakeHost fake;
+    const Host host(fake.c());
+    Timer timer(host);
+    std::string words;
+    std::thread([&] {
+        try {
+            timer.after(seconds(1), [] {});
+        } catch (const Error& e) {
+            words = e.what();
+        }
+    }).join();
+    EXPECT_EQ(words, "a timer can be set on the loop's thread only");
+}
+
 TEST(WatchTest, TellsOfReadinessUntilItsEnd) {
     FakeHost fake;
     const Host host(fake.c());
@@ -97,6 +112,59 @@ TEST(WatchTest, TellsOfReadinessUntilItsEnd) {
     close(pipe[1]);
     Watch none(host);
     EXPECT_THROW(none.start(pipe[0], GORB_READABLE, [](uint32_t) {}), Error);
+}
+
+// A pipe with a byte in it, so that its reading end is ready.
+struct ReadyPipe {
+    ReadyPipe() {
+        if (::pipe(ends) != 0 || write(ends[1], "x", 1) != 1) throw std::runtime_error("no pipe");
+    }
+    ~ReadyPipe() {
+        close(ends[0]);
+        close(ends[1]);
+    }
+    ReadyPipe(const ReadyPipe&) = delete;
+    ReadyPipe& operator=(const ReadyPipe&) = delete;
+    int ends[2];
+};
+
+TEST(WatchTest, AnExceptionStopsItSinceItWouldBeThrownAgainAtOnce) {
+    FakeHost fake;
+    const Host host(fake.c());
+    const ReadyPipe pipe;
+    Watch watch(host);
+    int calls = 0;
+    watch.start(pipe.ends[0], GORB_READABLE, [&](uint32_t) {
+        ++calls;
+        throw std::runtime_error("oops");
+    });
+    for (int i = 0; i < 3; ++i) fake.loop().step();
+    EXPECT_EQ(calls, 1);
+    EXPECT_EQ(fake.logs().size(), 1u);
+    EXPECT_TRUE(fake.held().empty());
+    watch.start(pipe.ends[0], GORB_READABLE, [&](uint32_t) { ++calls; });
+    fake.loop().step();
+    EXPECT_EQ(calls, 2) << "and may be started again";
+}
+
+TEST(WatchTest, AnExceptionDoesNotStopTheWatchThatWasStartedInItsPlace) {
+    FakeHost fake;
+    const Host host(fake.c());
+    const ReadyPipe pipe;
+    auto watch = std::make_unique<Watch>(host);
+    int calls = 0;
+    watch->start(pipe.ends[0], GORB_READABLE, [&](uint32_t) {
+        watch->start(pipe.ends[0], GORB_READABLE, [&](uint32_t) {
+            ++calls;
+            watch.reset();
+            throw std::runtime_error("thrown when the watch is gone");
+        });
+        throw std::runtime_error("thrown by the first");
+    });
+    for (int i = 0; i < 3; ++i) fake.loop().step();
+    EXPECT_EQ(calls, 1);
+    EXPECT_EQ(fake.logs().size(), 2u);
+    EXPECT_TRUE(fake.held().empty());
 }
 
 TEST(PostTest, RunsInOrderFromAnyThread) {
@@ -539,8 +607,16 @@ TEST(FakeConfigTest, RefusesWhatGorbdRefusesAndNothingElse) {
     for (const char* bad :
          {"", "{", "[1,]", "{a: 1}", "'x'", "01", "\"\n\"", "\"\\x\"", "1 2", "nul", "{\"a\" 1}"})
         EXPECT_NE(refusal(GORB_JSON, bad), "") << bad;
+    EXPECT_NE(refusal(GORB_JSON, R"([{"a": {"b": 1, "c": 2, "b": 3}}])"), "") << "two members of one name";
+    EXPECT_EQ(refusal(GORB_JSON, R"([{"a": 1}, {"a": {"a": 1}}])"), "");
     for (const char* range : {"a..b", "5..1", "1-9", "1|two", ""})
         EXPECT_THAT(refusal(GORB_INT, nullptr, range), HasSubstr("can not be read")) << range;
+    for (const char* range : {"", "a|", "|a", "a||b"})
+        EXPECT_THAT(refusal(GORB_TEXT, nullptr, range), HasSubstr("can not be read")) << range;
+    for (const char* good : {"\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", ""})
+        EXPECT_EQ(refusal(GORB_TEXT, good), "") << good;
+    for (const char* bad : {"\xff", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"})
+        EXPECT_THAT(refusal(GORB_TEXT, bad), HasSubstr("UTF-8")) << bad;
     EXPECT_THAT(refusal(GORB_DURATION, nullptr, "1s..soon"), HasSubstr("can not be read"));
 }
 

@@ -13,6 +13,9 @@ struct BadTables : Harmless {
         {"odd", 99, 0, nullptr, nullptr, "an unknown type"},
         {"wide", GORB_INT, 0, nullptr, "1-9", "a range that is none"},
         {"interval", GORB_DURATION, 0, "1s", nullptr, "what every pulse has"},
+        {"bytes", GORB_TEXT, 0, "\xff", nullptr, "a default that is no UTF-8"},
+        {"doubled", GORB_JSON, 0, "{\"a\":1,\"a\":2}", nullptr, "a default with two members of one name"},
+        {"choices", GORB_TEXT, 0, nullptr, "", "a range without a choice"},
         {"deep", GORB_JSON, 0, "{", nullptr, "a default that is no JSON, but [|"},
     };
 };

@@ -1,4 +1,4 @@
-// Not bad, but lazy: never answers, so every run ends at its deadline.
+// Never answers, so every run ends at its deadline, and every target is down.
 #include "pulse.h"
 
 struct NeverAnswers : Harmless {

@@ -68,6 +68,36 @@ class EngineThreads : public testing::Test {
     std::vector<std::thread> threads;
 };
 
+TEST_F(EngineThreads, AtTheEndEachLoopDestroysWhatPulsesHaveOnIt) {
+    world.answer("b1", std::nullopt);  // its check runs to the end
+    for (model::BackendId id = 1; id <= 40; ++id) engine->put(target(id, 80));
+    start();
+    ASSERT_TRUE(eventually([&] { return world.adds == 40 && world.checkers == 2; }));
+    engine->close();
+    stop();
+    EXPECT_EQ(world.removes, 40);
+    EXPECT_EQ(world.checkers, 0);
+    EXPECT_EQ(world.elsewhere, 0);
+}
+
+TEST_F(EngineThreads, AfterTheEndNothingIsChecked) {
+    engine->put(target(1, 80));
+    start();
+    ASSERT_TRUE(eventually([&] { return world.adds == 1; }));
+    engine->close();
+    ASSERT_TRUE(eventually([&] { return world.checkers == 0; }));
+    engine->put(target(2, 80));
+    std::atomic<bool> answered{false};
+    engine->push(1, {}, [&](const base::Status& status) {
+        EXPECT_FALSE(status);
+        answered = true;
+    });
+    EXPECT_TRUE(eventually([&] { return answered.load(); }));
+    stop();
+    EXPECT_EQ(world.makes, 1);
+    EXPECT_EQ(world.adds, 1);
+}
+
 TEST_F(EngineThreads, PutsRemovalsAndReadsFromManyThreadsEndInTheLastState) {
     constexpr size_t writers = 3;
     constexpr model::BackendId each = 40;

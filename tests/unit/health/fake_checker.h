@@ -116,6 +116,8 @@ class FakeWorld {
         starts_.clear();
     }
 
+    // Removals and ends of checkers that were not on the thread of their loop.
+    std::atomic<int> elsewhere{0};
     std::atomic<int> checkers{0}, makes{0}, adds{0}, removes{0}, running{0}, cancels{0}, probes{0};
 
     MakeChecker maker();
@@ -147,6 +149,7 @@ class FakeChecker final : public Checker {
     }
     ~FakeChecker() override {
         EXPECT_TRUE(mine_.empty()) << "probes were left behind";
+        world_.elsewhere += loop_.on_loop_thread() ? 0 : 1;
         --world_.checkers;
     }
 
@@ -166,6 +169,7 @@ class FakeChecker final : public Checker {
         ASSERT_EQ(mine_.erase(mine), 1U);
         EXPECT_EQ(mine->run, 0U) << "removed while its check runs";
         delete mine;
+        world_.elsewhere += loop_.on_loop_thread() ? 0 : 1;
         ++world_.removes;
         --world_.probes;
     }

@@ -72,11 +72,20 @@ TEST(ReadOptions, NamesTheEntryThatIsWrong) {
     EXPECT_THAT(wrong({"x", GORB_INT, 0, nullptr, "5..1", ""}), HasSubstr("range"));
     EXPECT_THAT(wrong({"x", GORB_INT, 0, nullptr, "1|two", ""}), HasSubstr("range"));
     EXPECT_THAT(wrong({"x", GORB_DURATION, 0, nullptr, "1s..soon", ""}), HasSubstr("range"));
+    for (const char* range : {"", "a|", "a||b"})
+        EXPECT_THAT(wrong({"x", GORB_TEXT, 0, nullptr, range, ""}), HasSubstr("range"));
     EXPECT_THAT(wrong({"x", GORB_INT, 0, "many", nullptr, ""}), HasSubstr("fallback \"many\""));
     EXPECT_THAT(wrong({"x", GORB_TEXT, 0, "PUT", "GET|HEAD", ""}), HasSubstr("one of GET, HEAD"));
     EXPECT_THAT(wrong({"x", GORB_JSON, 0, "{", nullptr, ""}), HasSubstr("fallback"));
     EXPECT_THAT(wrong({"x", GORB_BOOL, 0, "yes", nullptr, ""}), HasSubstr("true or false"));
     EXPECT_THAT(wrong({"x", GORB_TEXT, 0, "\xff", nullptr, ""}), HasSubstr("UTF-8"));
+}
+
+TEST(ReadOptions, WithADefaultNobodyHasToGiveIt) {
+    const auto specs = specs_of({{"x", GORB_TEXT, GORB_REQUIRED | GORB_SECRET, "y", nullptr, nullptr},
+                                 {"z", GORB_TEXT, GORB_REQUIRED, nullptr, nullptr, nullptr}});
+    EXPECT_EQ(specs[0].flags, uint32_t{GORB_SECRET});
+    EXPECT_EQ(specs[1].flags, uint32_t{GORB_REQUIRED});
 }
 
 TEST(ReadOptions, GivesUpOnATableWithoutAnEnd) {

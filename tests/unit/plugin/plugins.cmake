@@ -13,7 +13,8 @@ if(TARGET plugin_test)
     foreach(fault IN ITEMS
             none other_major newer_minor small_entry no_table empty_table no_end no_symbol unresolved
             small_plugin no_kind foreign_kind bad_name no_ops small_ops no_start bad_type bad_fallback twins
-            load_fails load_says_nothing load_throws constructor_throws constructor_exits constructor_crashes constructor_hangs unload_throws half_good)
+            load_fails load_says_nothing load_throws constructor_throws constructor_exits constructor_crashes constructor_hangs
+            tables_crash load_crashes load_exits load_hangs unload_throws half_good)
         string(TOUPPER ${fault} define)
         gorb_bad_plugin(${fault} entry.cpp FAULT_${define})
     endforeach()

@@ -180,7 +180,7 @@ TEST_F(PulseTest, APluginThatNeverAnswersIsCalledAgainAfterCancel) {
 TEST_F(PulseTest, AVerdictThatDoesNotExistIsUnknown) {
     testing::internal::CaptureStderr();
     EXPECT_EQ(check("verdict").verdict, Verdict::unknown);
-    EXPECT_EQ(check("verdict").verdict, Verdict::unknown);
+    EXPECT_EQ(check("verdict").detail, "pulse-puppet reported verdict 99, which does not exist");
     const std::string log = testing::internal::GetCapturedStderr();
     EXPECT_THAT(log, HasSubstr("verdict that does not exist, taken as UNKNOWN plugin=pulse-puppet"));
     EXPECT_EQ(log.find("verdict that"), log.rfind("verdict that")) << "told once, not for each check";
@@ -197,12 +197,14 @@ TEST_F(PulseTest, ADetailIsCutAtACharacterAndCleaned) {
     EXPECT_EQ(check("detail").detail, "bad ? " + std::string(248, 'x'));
 }
 
-TEST_F(PulseTest, ATruncatedResultIsRefused) {
+TEST_F(PulseTest, ATruncatedResultIsRefusedAndNotTheTargetsFault) {
     instance = make().value();
     start(add("small-result").value());
     loop.step();
     EXPECT_EQ(counted("refused"), 2);
-    EXPECT_THAT(given, IsEmpty());
+    ASSERT_THAT(given, SizeIs(1));
+    EXPECT_EQ(given[0].report.verdict, Verdict::unknown);
+    EXPECT_THAT(given[0].report.detail, HasSubstr("pulse-puppet reported a gorb_result that is too small"));
 }
 
 TEST_F(PulseTest, AReportFromAnotherThreadComesOnTheLoop) {

@@ -88,6 +88,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Fault{"bad_fallback", "the fallback \"70000\" must be a whole number from 1 to 65535"},
                     Fault{"load_fails", "no license for this teapot"}, Fault{"load_says_nothing", "error -5"},
                     Fault{"load_throws", "load is broken"},
+                    Fault{"load_crashes", "its load() ends the process (signal 11, "},
+                    Fault{"load_exits", "its load() ends the process (exit status 0)"},
+                    Fault{"tables_crash", "reading its tables ends the process ("},
                     Fault{"constructor_exits", "a constructor in it ends the process (exit status 3)"},
                     Fault{"constructor_crashes", "a constructor in it ends the process (signal 6, Aborted)"},
                     Fault{"constructor_throws",
@@ -113,7 +116,11 @@ TEST(Registry, RefusesTheSecondOfTwoOfOneName) {
     Registry two;
     two.load({bad("none"), bad("half_good")});
     EXPECT_EQ(two.pulse("fine")->file.filename(), "none.so");
-    EXPECT_THAT(two.refused(), SizeIs(2));
+    ASSERT_THAT(two.refused(), SizeIs(2));
+    const auto says_both =
+        testing::AllOf(HasSubstr("plugin \"fine\", version 1.2.3: "),
+                       HasSubstr("which is used: version 1.2.3, from "), testing::EndsWith("/none.so"));
+    EXPECT_THAT(two.refused(), testing::Contains(testing::Field(&Refused::why, says_both)));
 }
 
 TEST(Registry, OneBadLibraryDoesNotStopTheOthers) {
@@ -153,6 +160,12 @@ TEST(TryLibrary, GivesUpOnAConstructorThatHangs) {
     const auto status = try_library(file, std::chrono::milliseconds(50));
     ASSERT_FALSE(status);
     EXPECT_THAT(status.error().sentence, HasSubstr("takes more than 50 ms"));
+}
+
+TEST(TryLibrary, GivesUpOnALoadThatHangs) {
+    const auto status = try_library(bad("load_hangs") / "load_hangs.so", std::chrono::milliseconds(1000));
+    ASSERT_FALSE(status);
+    EXPECT_THAT(status.error().sentence, HasSubstr("its load() takes more than 1000 ms"));
 }
 
 TEST(Registry, SurvivesAnUnloadThatThrows) {

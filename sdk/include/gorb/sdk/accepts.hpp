@@ -22,6 +22,9 @@ inline constexpr size_t conn_options =
 inline constexpr size_t conn_events = offsetof(gorb_conn_events, closed) + sizeof(gorb_conn_events::closed);
 inline constexpr size_t tls_peer = offsetof(gorb_tls_peer, subject) + sizeof(gorb_tls_peer::subject);
 
+// Of one library; a list that is longer is taken for one without its end.
+inline constexpr size_t most_plugins = 64;
+
 // Of open()'s tables: "" when they can be read, else a sentence for -EINVAL.
 inline std::string unreadable(const gorb_conn_options* options, const gorb_conn_events* events) {
     if (!options || options->struct_size < conn_options)

@@ -11,8 +11,9 @@
 
 namespace gorb::sdk {
 
-// What happens to a connection. An exception in one of these closes the connection: it goes to the log, and
-// closed() is called with -ECANCELED.
+// What happens to a connection. An exception in opened() or received() closes the connection: it goes to the
+// log, and closed() is called with -ECANCELED, while Connection::reason() is what was thrown. Where no
+// closed() can follow, failed() is called.
 class ConnectionEvents {
   public:
     virtual void opened() = 0;
@@ -21,6 +22,9 @@ class ConnectionEvents {
     // The last event, once: 0 = the other side ended the stream, otherwise a negative errno. The connection
     // may be opened again from here.
     virtual void closed(int32_t why) = 0;
+    // What was thrown by closed(), or after the connection was closed from within: the work that was to be
+    // done may be half done. Not called where closed() has destroyed its Connection.
+    virtual void failed(std::string_view what) noexcept { static_cast<void>(what); }
 
   protected:
     ~ConnectionEvents() = default;
@@ -49,7 +53,10 @@ class Connection {
 
     // `events` must outlive this connection.
     Connection(const Host& host, ConnectionEvents& events) : host_(host), net_(host.net()), events_(events) {}
-    ~Connection() { close(); }
+    ~Connection() {
+        close();
+        if (gone_) *gone_ = true;
+    }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
@@ -110,27 +117,41 @@ class Connection {
     static void on_opened(void* arg, gorb_conn*) noexcept {
         auto* self = static_cast<Connection*>(arg);
         const Host& host = self->host_;
-        if (!host.guarded("opened", [&] { self->events_.opened(); })) self->give_up();
+        gorb_error words{};
+        if (!host.guarded(
+                "opened", [&] { self->events_.opened(); }, &words))
+            self->give_up(words.text);
     }
     static size_t on_received(void* arg, gorb_conn*, const uint8_t* data, size_t len) noexcept {
         auto* self = static_cast<Connection*>(arg);
         const Host& host = self->host_;
         size_t consumed = len;
         auto read = [&] { consumed = self->events_.received({reinterpret_cast<const char*>(data), len}); };
-        if (!host.guarded("received", read)) self->give_up();
+        gorb_error words{};
+        if (!host.guarded("received", read, &words)) self->give_up(words.text);
         return std::min(consumed, len);
     }
     static void on_closed(void* arg, gorb_conn* conn, int32_t why) noexcept {
         auto* self = static_cast<Connection*>(arg);
-        const Host& host = self->host_;
         self->conn_ = nullptr;
-        self->reason_ = GORB_HAS(gorb_net, &self->net_, reason) ? view(self->net_.reason(conn)) : "";
-        // closed() may destroy this object.
-        host.guarded("closed", [&] { self->events_.closed(why); });
+        self->tell_closed(why, GORB_HAS(gorb_net, &self->net_, reason) ? view(self->net_.reason(conn)) : "");
     }
-    void give_up() noexcept {
+    void give_up(const char* words) noexcept {
+        if (!conn_) return events_.failed(words);
         close();
-        host_.guarded("closed", [&] { events_.closed(-ECANCELED); });
+        tell_closed(-ECANCELED, words);
+    }
+    // The last thing done to this object by who calls it: closed() may destroy it.
+    void tell_closed(int32_t why, std::string_view reason) noexcept {
+        bool gone = false;
+        gone_ = &gone;
+        reason_ = reason;
+        gorb_error words{};
+        const bool fine = host_.guarded(
+            "closed", [&] { events_.closed(why); }, &words);
+        if (gone) return;
+        gone_ = nullptr;
+        if (!fine) events_.failed(words.text);
     }
 
     const Host& host_;
@@ -138,6 +159,7 @@ class Connection {
     ConnectionEvents& events_;
     gorb_conn* conn_ = nullptr;
     std::string_view reason_;  // lent for the call of closed(); cleared by open()
+    bool* gone_ = nullptr;     // while closed() is being called: where the destructor says so
 };
 
 }  // namespace gorb::sdk

@@ -11,6 +11,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace gorb::sdk {
@@ -26,7 +27,8 @@ class Host {
           loop_(static_cast<const gorb_loop*>(c->service(c, GORB_SERVICE_LOOP))),
           net_(static_cast<const gorb_net*>(c->service(c, GORB_SERVICE_NET))),
           work_(static_cast<const gorb_work*>(c->service(c, GORB_SERVICE_WORK))),
-          metrics_(static_cast<const gorb_metrics*>(c->service(c, GORB_SERVICE_METRICS))) {}
+          metrics_(static_cast<const gorb_metrics*>(c->service(c, GORB_SERVICE_METRICS))),
+          thread_(std::this_thread::get_id()) {}
     Host(const Host&) = delete;
     Host& operator=(const Host&) = delete;
 
@@ -70,6 +72,9 @@ class Host {
     const gorb_work& work() const { return *required(work_, GORB_SERVICE_WORK); }
     const gorb_metrics& metrics() const { return *required(metrics_, GORB_SERVICE_METRICS); }
 
+    // Is this the thread on which the instance was made, its loop's? [any]
+    bool on_loop() const noexcept { return std::this_thread::get_id() == thread_; }
+
     // Runs fn on the loop's thread. What has not run when the instance is destroyed is dropped. [any]
     void post(std::function<void()> fn) const {
         std::list<Posted> one;
@@ -86,21 +91,26 @@ class Host {
         throw Error("the loop takes no more posts: " + errno_words(rc), -rc);
     }
 
-    // Calls fn; what it throws goes to the log with `where`. Returns false when it threw. [any]
+    // Calls fn; what it throws goes to the log with `where`, and into `words` for who can answer with it.
+    // Returns false when it threw. [any]
     template <class F>
-    bool guarded(std::string_view where, F&& fn) const noexcept {
+    bool guarded(std::string_view where, F&& fn, gorb_error* words = nullptr) const noexcept {
         try {
             std::forward<F>(fn)();
             return true;
         } catch (const std::exception& e) {
-            error(e.what(), {{"threw_in", where}});
+            threw(where, e.what(), words);
         } catch (...) {
-            error("something that is no std::exception was thrown", {{"threw_in", where}});
+            threw(where, "something that is no std::exception was thrown", words);
         }
         return false;
     }
 
   private:
+    void threw(std::string_view where, const char* what, gorb_error* words) const noexcept {
+        error(what, {{"threw_in", where}});
+        explain(words, what);
+    }
     struct Posted {
         const Host* host;
         std::function<void()> fn;
@@ -128,6 +138,7 @@ class Host {
     const gorb_net* net_;
     const gorb_work* work_;
     const gorb_metrics* metrics_;
+    const std::thread::id thread_;
     mutable std::mutex mutex_;
     mutable std::list<Posted> posts_;
 };
@@ -144,7 +155,9 @@ class Timer {
         cancel();
         fn_ = std::move(fn);
         id_ = loop_.at(host_.c(), when_ns, &Timer::fire, this);
-        if (!id_) throw Error("the host has no timer left", EAGAIN);
+        if (id_) return;
+        if (!host_.on_loop()) throw Error("a timer can be set on the loop's thread only", EPERM);
+        throw Error("the host has no timer left", EAGAIN);
     }
     void after(std::chrono::nanoseconds delay, std::function<void()> fn) {
         at(host_.now() + static_cast<uint64_t>(std::max<int64_t>(delay.count(), 0)), std::move(fn));
@@ -170,7 +183,8 @@ class Timer {
 };
 
 // Interest in one descriptor, forgotten by the destructor. The descriptor stays yours: close it after the
-// watch is gone.
+// watch is gone. What its callback throws stops it as well: the descriptor is still ready, and the callback
+// would throw again at once, for ever.
 class Watch {
   public:
     explicit Watch(const Host& host) : host_(host), loop_(host.loop()) {}
@@ -195,8 +209,10 @@ class Watch {
   private:
     static void ready(void* arg, int, uint32_t events) noexcept {
         auto* watch = static_cast<Watch*>(arg);
+        const Host& host = watch->host_;
         auto fn = watch->fn_;  // keeps it alive whatever it does to this Watch
-        watch->host_.guarded("watch", [&] { (*fn)(events); });
+        if (host.guarded("watch", [&] { (*fn)(events); })) return;
+        if (fn.use_count() > 1) watch->stop();  // else it is another watch by now, or none
     }
     const Host& host_;
     const gorb_loop& loop_;

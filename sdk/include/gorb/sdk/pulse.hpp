@@ -131,6 +131,7 @@ struct Push {
 
 // Base of a pulse that talks over one connection for each check: connect, send, match, close. The derived
 // class says what to do when the connection is open and with what comes back, and ends the run with done().
+// What opened(), received() or closed() throw ends it with UNKNOWN, in the words of the exception.
 class ConnectionPulse : private ConnectionEvents {
   public:
     ConnectionPulse(const ConnectionPulse&) = delete;
@@ -139,6 +140,7 @@ class ConnectionPulse : private ConnectionEvents {
 
     void start(const Run& run) {
         run_ = run;
+        answered_ = false;
         options_.deadline_ns = run.deadline();
         connection_.open(options_);  // throws for trouble of our own: verdict UNKNOWN
     }
@@ -162,6 +164,7 @@ class ConnectionPulse : private ConnectionEvents {
     // Closes the connection and answers. No event follows.
     void done(const Result& result) noexcept {
         connection_.close();
+        answered_ = true;
         run_.report(result);
     }
     // What a connection that ended says by itself: FAIL in words, or UNKNOWN when the trouble is our own.
@@ -178,6 +181,10 @@ class ConnectionPulse : private ConnectionEvents {
         if (!reason.empty()) result.detail = reason;
         done(result);
     }
+    void failed(std::string_view what) noexcept override {
+        connection_.close();  // which closed() may have opened again
+        if (!std::exchange(answered_, true)) run_.unknown(what);
+    }
 
     Connection::Options& options() noexcept { return options_; }  // of the connections to come
     const Run& run() const noexcept { return run_; }
@@ -188,6 +195,7 @@ class ConnectionPulse : private ConnectionEvents {
     Connection connection_;
     Connection::Options options_;
     Run run_;
+    bool answered_ = true;  // by done() or failed(), so that an exception after it is no second answer
 };
 
 // Base of a pulse whose check has to block: Check is made once from the target; its check() runs on a worker

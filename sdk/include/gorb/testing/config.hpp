@@ -17,6 +17,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -127,15 +128,42 @@ class FakeConfig {
         }
         return out;
     }
+    static bool is_utf8(std::string_view text) {
+        for (size_t at = 0; at < text.size();) {
+            const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+            const unsigned char lead = byte(at);
+            const size_t size = lead < 0x80                   ? 1
+                                : lead >= 0xC2 && lead < 0xE0 ? 2
+                                : (lead & 0xF0) == 0xE0       ? 3
+                                : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                              : 0;
+            if (size == 0 || size > text.size() - at) return false;
+            for (size_t i = 1; i < size; ++i)
+                if ((byte(at + i) & 0xC0) != 0x80) return false;
+            // Written longer than needed, half of a pair of UTF-16, or beyond the last character.
+            const unsigned char second = size > 1 ? byte(at + 1) : 0;
+            if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
+                (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F))
+                return false;
+            at += size;
+        }
+        return true;
+    }
     static void check_range(const gorb_option& option) {
-        if (!option.range || !numeric(option)) return;
+        if (!is_utf8(option.fallback ? option.fallback : "") || !is_utf8(option.range ? option.range : ""))
+            throw std::invalid_argument(std::string("option \"") + option.name +
+                                        "\": its default and its range must be UTF-8");
+        if (!option.range) return;
         try {
             if (const auto span = span_of(option)) {
                 const int64_t low = span->first.empty() ? INT64_MIN : number(option, span->first);
                 const int64_t high = span->second.empty() ? INT64_MAX : number(option, span->second);
                 if (low > high) throw std::invalid_argument("backwards");
             } else {
-                for (const std::string& choice : choices_of(option.range)) number(option, choice);
+                for (const std::string& choice : choices_of(option.range)) {
+                    if (choice.empty()) throw std::invalid_argument("nothing is no choice");
+                    if (numeric(option)) number(option, choice);
+                }
             }
         } catch (const std::invalid_argument&) {
             throw std::invalid_argument(std::string("option \"") + option.name + "\": the range \"" +
@@ -181,7 +209,8 @@ class FakeConfig {
         return sum;
     }
 
-    // Whether a text is JSON, by RFC 8259.
+    // Whether a text is JSON, by RFC 8259, and no object of it has two members of one name (as it is
+    // written).
     class Json {
       public:
         static bool is(const std::string& text) {
@@ -203,9 +232,15 @@ class FakeConfig {
             blanks();
             const bool nested = text_.find_first_of("{[", at_) == at_;
             if (nested && depth == 32) return false;
-            if (take("{"))
-                return members(
-                    '}', [&] { return blanks(), string() && (blanks(), take(":")) && value(depth + 1); });
+            if (take("{")) {
+                std::set<std::string> names;
+                return members('}', [&] {
+                    blanks();
+                    const size_t begin = at_;
+                    if (!string() || !names.insert(text_.substr(begin, at_ - begin)).second) return false;
+                    return blanks(), take(":") && value(depth + 1);
+                });
+            }
             if (take("[")) return members(']', [&] { return value(depth + 1); });
             return string() || take("true") || take("false") || take("null") || number();
         }
@@ -257,6 +292,7 @@ class FakeConfig {
         const std::string where = std::string("option \"") + option.name + "\": ";
         Value value{option.type, true, 0, text};
         try {
+            if (!is_utf8(text)) throw std::invalid_argument("it is no UTF-8");
             switch (option.type) {
                 case GORB_BOOL:
                     if (text != "true" && text != "false")

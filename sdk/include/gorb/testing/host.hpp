@@ -407,8 +407,12 @@ class FakeHost {
     // -- the pulse kind
     static int32_t report(const gorb_host* c, gorb_run run, const gorb_result* result) {
         FakeHost& host = of(c);
-        if (!result || result->struct_size < sdk::accepts::result)
-            return host.violation("gorb_result is too small: is struct_size set?"), -EINVAL;
+        if (!result || result->struct_size < sdk::accepts::result) {
+            host.violation("gorb_result is too small: is struct_size set?");
+            const std::string why = "reported a gorb_result that is too small: is struct_size set?";
+            const gorb_result instead = {sizeof instead, GORB_UNKNOWN, 100, EINVAL, 0, sdk::str(why), {}};
+            return report(c, run, &instead), -EINVAL;  // as gorbd does: the deadline would blame the target
+        }
         Report copy{run,
                     0,
                     result->verdict,

@@ -1,8 +1,10 @@
 // A library with one fault in what it exports, chosen by a FAULT_... definition; FAULT_NONE has none.
 #include <gorb/abi.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -91,13 +93,17 @@ const gorb_plugin other = {sizeof(gorb_plugin), GORB_KIND_PULSE, "other", "0",
                            "has no ops",        nullptr,         nullptr};
 #endif
 
+#ifdef FAULT_TABLES_CRASH
+const auto* const nowhere = reinterpret_cast<const gorb_plugin*>(uintptr_t{8});
+#endif
+
 [[maybe_unused]] const gorb_plugin* const plugins[] = {
 #if defined(FAULT_NO_END)
-    &good,  &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
-    &good,  &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
-    &good,  &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
-    &good,  &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
-    &good,  &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
+    &good,   &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
+    &good,   &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
+    &good,   &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
+    &good,   &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
+    &good,   &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good, &good,
 #elif !defined(FAULT_EMPTY_TABLE)
     &good,
 #endif
@@ -106,6 +112,9 @@ const gorb_plugin other = {sizeof(gorb_plugin), GORB_KIND_PULSE, "other", "0",
 #endif
 #ifdef FAULT_HALF_GOOD
     &other,
+#endif
+#ifdef FAULT_TABLES_CRASH
+    nowhere,
 #endif
     nullptr};
 
@@ -145,6 +154,14 @@ int32_t load([[maybe_unused]] gorb_error* error) {
     return -5;
 #elif defined(FAULT_LOAD_THROWS)
     throw std::runtime_error("load is broken");
+#elif defined(FAULT_LOAD_CRASHES)
+    signal(SIGSEGV, SIG_DFL);  // a sanitizer has one of its own
+    return raise(SIGSEGV);
+#elif defined(FAULT_LOAD_EXITS)
+    _exit(0);
+#elif defined(FAULT_LOAD_HANGS)
+    sleep(60);
+    return 0;
 #else
     return 0;
 #endif
