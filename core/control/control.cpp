@@ -382,6 +382,8 @@ void Control::push(const std::string& service, const std::string& backend, const
         done(base::fail(Errc::exists,
                         "the backend is in maintenance and not checked; PATCH {\"admin\": \"ready\"} "
                         "first"));
+    } else if (const std::string why = unchecked(**found); !why.empty()) {
+        done(base::fail(Errc::unavailable, "the backend can not be checked: " + why));
     } else if (!impl_->parts.engine) {
         done(base::fail(Errc::unavailable, "nothing is checked here"));
     } else {
