@@ -448,6 +448,7 @@ std::optional<health::View> Control::health_of(const model::BackendEntry& backen
     const std::string why = unchecked(backend);
     if (why.empty()) return std::nullopt;
     view.emplace().because = "it can not be checked: " + why;
+    view->warning = "can not be checked: " + why;
     return view;
 }
 

@@ -117,5 +117,12 @@ TEST_F(MissingPluginTest, AReportForABackendThatCanNotBeCheckedSaysSo) {
     EXPECT_THAT(error(report), HasSubstr("\"nonesuch\""));
 }
 
+TEST_F(MissingPluginTest, ABackendThatCanNotBeCheckedHasAWarning) {
+    EXPECT_THAT(json(get("/service/web/b1"))["warning"].text(), testing::StartsWith("can not be checked: "));
+    const std::string page = get("/metrics").body;
+    const size_t at = page.find("} ", page.find("\ngorb_service_backend_warning{"));
+    EXPECT_EQ(page.substr(at + 2, 1), "1");
+}
+
 }  // namespace
 }  // namespace gorb::rest::api_health_test
