@@ -418,11 +418,10 @@ void explain(EffectiveWeight& weight, const model::Service& service, const std::
 
 PoolStatus Control::pool_of(const model::Service& service) const {
     PoolStatus status;
-    if (const auto pool = impl_->parts.weights.pool(service.name)) {
-        status.assessment = pool->assessment;
-        status.since_wall = pool->since_wall;
-    }
-    status.because = health::pool_words(service, status.assessment);
+    const Pool pool = impl_->parts.weights.pool(service.name).value_or(Pool());
+    status.assessment = pool.assessment;
+    status.since_wall = pool.since_wall;
+    status.because = words(service, pool);
     status.warnings = health::pool_warnings(service, status.assessment);
     status.flags = model::flags_text(service.scheduler, model::effective_flags(service));
     status.on_down_remove = model::effective_on_down(service) == model::OnDown::remove;

@@ -84,8 +84,27 @@ struct Weights::Batch {
 void Weights::forget(const std::string& service) {
     marked_.erase(service);
     kept_.erase(service);
+    missing_.erase(service);
     steps_.erase(service);
     published_.with([&](auto& map) { map.erase(service); });
+}
+
+void Weights::missing(const model::ServiceEntry& service, const std::string& refusal) {
+    const std::string& name = service.spec.name;
+    if (refusal.empty()) {
+        if (missing_.erase(name) == 0) return;
+    } else if (std::string& known = missing_[name]; known != refusal) {
+        known = refusal;
+    } else {
+        return;
+    }
+    const auto kept = kept_.find(name);
+    if (kept == kept_.end()) return;
+    tell(service.spec, pool(name), kept->second, service.backends.empty() || kept->second.tally.waits());
+}
+
+void Weights::made(const std::string& service) {
+    if (missing_.erase(service) > 0) mark(service);
 }
 
 void Weights::health_changed(const health::Changed& change) {
@@ -385,15 +404,23 @@ void Weights::refused(Slot& slot, const base::Error& error, uint64_t now) {
     });
 }
 
+std::string words(const model::Service& service, const Pool& pool) {
+    return pool.missing.empty() ? health::pool_words(service, pool.assessment)
+                                : "the kernel does not have it: " + pool.missing;
+}
+
 // Publishes what the service is as a whole, and says in the log what has changed about it. Of one that is new
 // it is no news that it is up; nor that it is not, while it `waits` for what its checks say.
 void Weights::tell(const model::Service& service, const std::optional<Pool>& before, Kept& kept, bool waits) {
-    const health::Assessment& after = kept.assessment;
+    const auto absent = missing_.find(service.name);
+    Pool pool{kept.assessment, 0, absent == missing_.end() ? std::string() : absent->second};
+    health::Assessment& after = pool.assessment;
+    if (!pool.missing.empty()) after.state = health::PoolState::down;
     const bool first = !before, up = after.state == health::PoolState::up;
     const bool changed = first || before->assessment.state != after.state;
     const bool news = (changed && !first) || (!kept.said && !up && !waits);
     kept.said = kept.said || news || up;
-    const Pool pool{after, changed ? ports_.clock->wall() : before->since_wall};
+    pool.since_wall = changed ? ports_.clock->wall() : before->since_wall;
     published_.with([&](auto& map) { map[service.name] = pool; });
     // What is worse is not hidden by thousands that come up at a start.
     const auto say = [&](base::LogLevel level, std::string_view message) {
@@ -401,7 +428,7 @@ void Weights::tell(const model::Service& service, const std::optional<Pool>& bef
         const auto write = [&] {
             const base::LogField fields[] = {{"service", service.name},
                                              {"state", std::string(health::pool_state_text(after.state))},
-                                             {"reason", health::pool_words(service, after)}};
+                                             {"reason", words(service, pool)}};
             base::log(level, message, fields);
         };
         base::LineLimit& lines = level == base::LogLevel::info ? up_lines_ : pool_lines_;
