@@ -256,6 +256,7 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
     std::vector<health::Member> members;
     slots.reserve(entry.backends.size());
     members.reserve(entry.backends.size());
+    uint64_t newest = 0;
     health::Headcount tally;
     entry.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         Slot* slot = slots_->find(backend->id);
@@ -263,6 +264,8 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
         slots.push_back(slot);
         bring_up_to_date(service, *slot);
         members.push_back(seen(*slot));
+        const health::Member& member = members.back();
+        if (!member.backup && member.state != health::State::unknown) newest = std::max(newest, member.since);
         slot->counted = health::Headcount::kind(members.back());
         tally.add(slot->counted);
     });
@@ -273,6 +276,7 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
     const health::Assessment pool = health::assess(service, members, fresh ? nullptr : &was_met);
     kept.assessment = pool;
     kept.tally = tally;
+    kept.newest = newest;
     tell(service, this->pool(service.name), kept, entry.backends.empty() || tally.waits());
 
     uint64_t step = 0;
@@ -420,7 +424,9 @@ void Weights::tell(const model::Service& service, const std::optional<Pool>& bef
     const bool changed = first || before->assessment.state != after.state;
     const bool news = (changed && !first) || (!kept.said && !up && !waits);
     kept.said = kept.said || news || up;
-    pool.since_wall = changed ? ports_.clock->wall() : before->since_wall;
+    const uint64_t time = ports_.clock->now();
+    const uint64_t ago = first && kept.newest > 0 ? time - std::min(kept.newest, time) : 0;
+    pool.since_wall = changed ? ports_.clock->wall() - static_cast<int64_t>(ago) : before->since_wall;
     published_.with([&](auto& map) { map[service.name] = pool; });
     // What is worse is not hidden by thousands that come up at a start.
     const auto say = [&](base::LogLevel level, std::string_view message) {

@@ -95,6 +95,7 @@ class Weights {
     struct Kept {
         health::Assessment assessment;
         health::Headcount tally;  // of what its slots are counted as
+        uint64_t newest = 0;      // since its primaries are what they are, as last looked at; 0: not known
         bool said = false;        // the log has its state, or that is no news
     };
     struct Marks {
