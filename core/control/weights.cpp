@@ -148,12 +148,24 @@ health::Member Weights::seen(const Slot& slot) const {
     return member;
 }
 
+// What the pool would be with this member as it would be: else the last primary would stand by as a backup
+// until the next look at its service, and nobody would serve. Where a tally does not do, that look decides.
+health::Assessment Weights::with(const model::Service& service, const Kept& kept,
+                                 const health::Member& member) const {
+    const Slot* old = slots_->find(member.id);
+    if (!old || !health::counts(service)) return kept.assessment;
+    health::Headcount tally = kept.tally;
+    tally.take_away(old->counted);
+    tally.add(health::Headcount::kind(member));
+    return health::assess(service, tally, &kept.assessment.quorum_met);
+}
+
 health::Decision Weights::decide(const model::Service& service, const Slot& slot) const {
     const auto kept = kept_.find(service.name);
     // Nothing is known of a service that is new: as if it had this backend alone.
     const health::Member member = seen(slot);
-    const health::Assessment pool =
-        kept != kept_.end() ? kept->second.assessment : health::assess(service, {&member, 1}, nullptr);
+    const health::Assessment pool = kept != kept_.end() ? with(service, kept->second, member)
+                                                        : health::assess(service, {&member, 1}, nullptr);
     return health::decide(service, pool, member, ports_.clock->now());
 }
 

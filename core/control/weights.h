@@ -105,6 +105,8 @@ class Weights {
     struct Batch;
     struct Changes;
 
+    health::Assessment with(const model::Service& service, const Kept& kept,
+                            const health::Member& member) const;
     void reassess(const model::ServiceEntry& service, uint64_t now, Batch* batch);
     bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, Batch& batch);
     void bring_up_to_date(const model::Service& service, Slot& slot) const;
