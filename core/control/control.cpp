@@ -392,6 +392,8 @@ void Control::push(const std::string& service, const std::string& backend, const
         done(base::fail(Errc::exists,
                         "the backend is in maintenance and not checked; PATCH {\"admin\": \"ready\"} "
                         "first"));
+    } else if (const std::string why = unchecked(**found); !why.empty()) {
+        done(base::fail(Errc::unavailable, "the backend can not be checked: " + why));
     } else if (!impl_->parts.engine) {
         done(base::fail(Errc::unavailable, "nothing is checked here"));
     } else {
@@ -426,11 +428,10 @@ void explain(EffectiveWeight& weight, const model::Service& service, const std::
 
 PoolStatus Control::pool_of(const model::Service& service) const {
     PoolStatus status;
-    if (const auto pool = impl_->parts.weights.pool(service.name)) {
-        status.assessment = pool->assessment;
-        status.since_wall = pool->since_wall;
-    }
-    status.because = health::pool_words(service, status.assessment);
+    const Pool pool = impl_->parts.weights.pool(service.name).value_or(Pool());
+    status.assessment = pool.assessment;
+    status.since_wall = pool.since_wall;
+    status.because = words(service, pool);
     status.warnings = health::pool_warnings(service, status.assessment);
     status.flags = model::flags_text(service.scheduler, model::effective_flags(service));
     status.on_down_remove = model::effective_on_down(service) == model::OnDown::remove;
@@ -456,6 +457,7 @@ std::optional<health::View> Control::health_of(const model::BackendEntry& backen
     const std::string why = unchecked(backend);
     if (why.empty()) return std::nullopt;
     view.emplace().because = "it can not be checked: " + why;
+    view->warning = "can not be checked: " + why;
     return view;
 }
 

@@ -273,8 +273,11 @@ void Sync::settle(Round& round) {
         const auto no = round.refused.empty() ? round.refused.end() : round.refused.find({key, std::nullopt});
         if (no == round.refused.end()) {
             (*ports_.records)[service->spec.name] = reconcile::service_record(service->spec);
+            ports_.weights->missing(*service, "");
             made_at_last(service->spec.name);
         } else {
+            // What was to be changed goes on serving as it was.
+            ports_.weights->missing(*service, had ? "" : no->second);
             refuse(service->spec.name, no->second);
             ++round.counts.refused;
         }

@@ -35,6 +35,7 @@ void Sync::unknown(const model::ServiceEntry& service, const std::string& words)
 }
 
 void Sync::made_at_last(const std::string& service) {
+    ports_.weights->made(service);
     const auto at = refusals_.find(service);
     if (at == refusals_.end()) return;
     const std::string tries = std::to_string(at->second.attempts + 1);

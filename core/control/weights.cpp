@@ -84,8 +84,27 @@ struct Weights::Batch {
 void Weights::forget(const std::string& service) {
     marked_.erase(service);
     kept_.erase(service);
+    missing_.erase(service);
     steps_.erase(service);
     published_.with([&](auto& map) { map.erase(service); });
+}
+
+void Weights::missing(const model::ServiceEntry& service, const std::string& refusal) {
+    const std::string& name = service.spec.name;
+    if (refusal.empty()) {
+        if (missing_.erase(name) == 0) return;
+    } else if (std::string& known = missing_[name]; known != refusal) {
+        known = refusal;
+    } else {
+        return;
+    }
+    const auto kept = kept_.find(name);
+    if (kept == kept_.end()) return;
+    tell(service.spec, pool(name), kept->second, service.backends.empty() || kept->second.tally.waits());
+}
+
+void Weights::made(const std::string& service) {
+    if (missing_.erase(service) > 0) mark(service);
 }
 
 void Weights::health_changed(const health::Changed& change) {
@@ -129,12 +148,24 @@ health::Member Weights::seen(const Slot& slot) const {
     return member;
 }
 
+// What the pool would be with this member as it would be: else the last primary would stand by as a backup
+// until the next look at its service, and nobody would serve. Where a tally does not do, that look decides.
+health::Assessment Weights::with(const model::Service& service, const Kept& kept,
+                                 const health::Member& member) const {
+    const Slot* old = slots_->find(member.id);
+    if (!old || !health::counts(service)) return kept.assessment;
+    health::Headcount tally = kept.tally;
+    tally.take_away(old->counted);
+    tally.add(health::Headcount::kind(member));
+    return health::assess(service, tally, &kept.assessment.quorum_met);
+}
+
 health::Decision Weights::decide(const model::Service& service, const Slot& slot) const {
     const auto kept = kept_.find(service.name);
     // Nothing is known of a service that is new: as if it had this backend alone.
     const health::Member member = seen(slot);
-    const health::Assessment pool =
-        kept != kept_.end() ? kept->second.assessment : health::assess(service, {&member, 1}, nullptr);
+    const health::Assessment pool = kept != kept_.end() ? with(service, kept->second, member)
+                                                        : health::assess(service, {&member, 1}, nullptr);
     return health::decide(service, pool, member, ports_.clock->now());
 }
 
@@ -237,6 +268,7 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
     std::vector<health::Member> members;
     slots.reserve(entry.backends.size());
     members.reserve(entry.backends.size());
+    uint64_t newest = 0;
     health::Headcount tally;
     entry.backends.for_each([&](const std::string&, const model::BackendPtr& backend) {
         Slot* slot = slots_->find(backend->id);
@@ -244,6 +276,8 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
         slots.push_back(slot);
         bring_up_to_date(service, *slot);
         members.push_back(seen(*slot));
+        const health::Member& member = members.back();
+        if (!member.backup && member.state != health::State::unknown) newest = std::max(newest, member.since);
         slot->counted = health::Headcount::kind(members.back());
         tally.add(slot->counted);
     });
@@ -254,6 +288,7 @@ void Weights::reassess(const model::ServiceEntry& entry, uint64_t now, Batch* ba
     const health::Assessment pool = health::assess(service, members, fresh ? nullptr : &was_met);
     kept.assessment = pool;
     kept.tally = tally;
+    kept.newest = newest;
     tell(service, this->pool(service.name), kept, entry.backends.empty() || tally.waits());
 
     uint64_t step = 0;
@@ -385,15 +420,25 @@ void Weights::refused(Slot& slot, const base::Error& error, uint64_t now) {
     });
 }
 
+std::string words(const model::Service& service, const Pool& pool) {
+    return pool.missing.empty() ? health::pool_words(service, pool.assessment)
+                                : "the kernel does not have it: " + pool.missing;
+}
+
 // Publishes what the service is as a whole, and says in the log what has changed about it. Of one that is new
 // it is no news that it is up; nor that it is not, while it `waits` for what its checks say.
 void Weights::tell(const model::Service& service, const std::optional<Pool>& before, Kept& kept, bool waits) {
-    const health::Assessment& after = kept.assessment;
+    const auto absent = missing_.find(service.name);
+    Pool pool{kept.assessment, 0, absent == missing_.end() ? std::string() : absent->second};
+    health::Assessment& after = pool.assessment;
+    if (!pool.missing.empty()) after.state = health::PoolState::down;
     const bool first = !before, up = after.state == health::PoolState::up;
     const bool changed = first || before->assessment.state != after.state;
     const bool news = (changed && !first) || (!kept.said && !up && !waits);
     kept.said = kept.said || news || up;
-    const Pool pool{after, changed ? ports_.clock->wall() : before->since_wall};
+    const uint64_t time = ports_.clock->now();
+    const uint64_t ago = first && kept.newest > 0 ? time - std::min(kept.newest, time) : 0;
+    pool.since_wall = changed ? ports_.clock->wall() - static_cast<int64_t>(ago) : before->since_wall;
     published_.with([&](auto& map) { map[service.name] = pool; });
     // What is worse is not hidden by thousands that come up at a start.
     const auto say = [&](base::LogLevel level, std::string_view message) {
@@ -401,7 +446,7 @@ void Weights::tell(const model::Service& service, const std::optional<Pool>& bef
         const auto write = [&] {
             const base::LogField fields[] = {{"service", service.name},
                                              {"state", std::string(health::pool_state_text(after.state))},
-                                             {"reason", health::pool_words(service, after)}};
+                                             {"reason", words(service, pool)}};
             base::log(level, message, fields);
         };
         base::LineLimit& lines = level == base::LogLevel::info ? up_lines_ : pool_lines_;

@@ -31,7 +31,12 @@ namespace gorb::control {
 struct Pool {
     health::Assessment assessment;
     int64_t since_wall = 0;  // of the state
+    // Why the kernel does not have it, in its words; "" where it has. Nobody serves then: it is down, whoever
+    // is up.
+    std::string missing;
 };
+// Why it is in its state.
+std::string words(const model::Service& service, const Pool& pool);
 
 class Weights {
   public:
@@ -57,6 +62,9 @@ class Weights {
     void remember(const std::string& service, bool quorum_met) {
         kept_[service].assessment.quorum_met = quorum_met;
     }
+    // The kernel has nothing of this service, which it refused to make with these words; "": it has it.
+    void missing(const model::ServiceEntry& service, const std::string& refusal);
+    void made(const std::string& service);  // it has it; settle() tells
     // What the engine told of a backend's health.
     void health_changed(const health::Changed& change);
     // The engine suspects this machine: what fell since `since` keeps its weight until it thaws.
@@ -87,6 +95,7 @@ class Weights {
     struct Kept {
         health::Assessment assessment;
         health::Headcount tally;  // of what its slots are counted as
+        uint64_t newest = 0;      // since its primaries are what they are, as last looked at; 0: not known
         bool said = false;        // the log has its state, or that is no news
     };
     struct Marks {
@@ -96,6 +105,8 @@ class Weights {
     struct Batch;
     struct Changes;
 
+    health::Assessment with(const model::Service& service, const Kept& kept,
+                            const health::Member& member) const;
     void reassess(const model::ServiceEntry& service, uint64_t now, Batch* batch);
     bool reassess_few(const model::Service& service, const std::vector<model::BackendId>& ids, Batch& batch);
     void bring_up_to_date(const model::Service& service, Slot& slot) const;
@@ -114,7 +125,8 @@ class Weights {
     Ports ports_;
     std::map<std::string, Marks> marked_;
     std::unordered_map<std::string, Kept> kept_;
-    std::map<std::string, uint64_t> steps_;  // services with ramps: when the next step is due
+    std::unordered_map<std::string, std::string> missing_;  // why, of few
+    std::map<std::string, uint64_t> steps_;                 // services with ramps: when the next step is due
     health::Suspicion suspicion_;
     base::LineLimit lines_{100}, refusal_lines_{100}, up_lines_{100}, pool_lines_{100};
     base::Guarded<std::unordered_map<std::string, Pool>> published_;

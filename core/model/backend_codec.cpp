@@ -34,7 +34,7 @@ void read_forwarding(ObjectReader& doc, Backend& b) {
 void read_settings(ObjectReader& doc, Mode mode, Backend& b) {
     read_forwarding(doc, b);
     const Backend fallback;
-    read_whole(doc, "weight", fallback.weight, 0, max_weight, b.weight);
+    if (!unset_by_go(doc, "weight")) read_whole(doc, "weight", fallback.weight, 0, max_weight, b.weight);
     read_whole(doc, "upper-threshold", fallback.upper_threshold, 0, max_threshold, b.upper_threshold);
     read_whole(doc, "lower-threshold", fallback.lower_threshold, 0, max_threshold, b.lower_threshold);
     read_flag(doc, "backup", false, b.backup);
@@ -140,7 +140,8 @@ base::Result<Backend> patch_backend(const Backend& now, std::string_view body) {
         "can not be changed: the kernel knows a backend by its address and port; create another backend and "
         "delete this one";
     if (const auto ip = read_address(doc); ip && *ip != now.address.ip) doc.fault(address_name(doc), refusal);
-    if (const auto port = read_port(doc); port && *port != now.address.port) doc.fault("port", refusal);
+    const auto port = unset_by_go(doc, "port") ? std::nullopt : read_port(doc);
+    if (port && *port != now.address.port) doc.fault("port", refusal);
     Backend b = now;
     read_settings(doc, Mode::patch, b);
     // Who calls off a removal (DELETE ?drain= above all) does not want the next drain to be one.

@@ -53,6 +53,15 @@ bool is_null(ObjectReader& doc, std::string_view name) {
     return value && value->isEmpty();
 }
 
+bool unset_by_go(ObjectReader& doc, std::string_view name) {
+    if (!left_out(doc, "method")) return false;
+    const auto value = doc.any(name);
+    if (!value) return false;
+    if (value->isEmpty() || left_out(doc, name)) return true;
+    if (value->type() == typeid(bool)) return !value->extract<bool>();
+    return value->type() == typeid(Poco::Int64) && value->extract<Poco::Int64>() == 0;
+}
+
 void read_duration(ObjectReader& doc, std::string_view name, base::Nanos fallback, base::Nanos& to) {
     const auto value = doc.any(name);
     if (!value) return;

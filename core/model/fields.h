@@ -20,6 +20,9 @@ enum class Mode { create, patch };
 // "", or null: what clients with upstream gorb's types send for a text, or an object, that they do not set.
 bool left_out(base::ObjectReader& doc, std::string_view name);
 bool is_null(base::ObjectReader& doc, std::string_view name);
+// Whether it is one of the zero values of Go (0, false, "", null) in a document with `"method": ""`: upstream
+// gorb's types have no other word for what their client does not set. Nobody else writes such a method.
+bool unset_by_go(base::ObjectReader& doc, std::string_view name);
 
 // The readers of one member below leave `to` as it is where the document has none, give it `fallback` for
 // null, which in a PATCH resets it (RFC 7396) and elsewhere is what is not set, and make a fault of what they

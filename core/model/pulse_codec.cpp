@@ -285,8 +285,9 @@ std::string_view pulse_members() {
 void read_pulses(ObjectReader& doc, Mode mode, PulseList& pulses) {
     auto several = read_several(doc);
     std::optional<ObjectReader> single;
-    const bool reset = is_null(doc, "pulse");
-    if (!reset) single = doc.object("pulse");
+    const bool stays = mode == Mode::patch && unset_by_go(doc, "pulse");
+    const bool reset = !stays && is_null(doc, "pulse");
+    if (!reset && !stays) single = doc.object("pulse");
     // Without "pulses" the first of them is left, which "pulse" shows.
     if (is_null(doc, "pulses") && pulses.size() > 1) pulses = PulseList({pulses[0]});
     if (several) {

@@ -63,7 +63,7 @@ std::optional<std::string> add_flag(std::string_view text, const std::string& sc
 
 void read_flags(ObjectReader& doc, Service& s) {
     const auto value = doc.any("flags");
-    if (!value) return;
+    if (!value || unset_by_go(doc, "flags")) return;
     uint32_t flags = 0;
     std::optional<std::string> fault;
     if (value->isEmpty()) {
@@ -106,7 +106,7 @@ void read_persistence(ObjectReader& doc, Service& s) {
         }
     }
     constexpr const char* needs_persistent = "has a meaning only with \"persistent\": true";
-    if (!persistent) {
+    if (!persistent || unset_by_go(doc, "persistent")) {
         if (timeout && s.persistence_s == 0) {
             doc.fault("persistence-timeout", needs_persistent);
         } else if (timeout) {
@@ -281,7 +281,8 @@ base::Result<Service> patch_service(const Service& now, std::string_view body) {
         "another service and "
         "delete this one";
     if (const auto ip = read_address(doc); ip && *ip != now.key.vip.ip) doc.fault(address_name(doc), refusal);
-    if (const auto port = read_port(doc); port && *port != now.key.vip.port) doc.fault("port", refusal);
+    const auto port = unset_by_go(doc, "port") ? std::nullopt : read_port(doc);
+    if (port && *port != now.key.vip.port) doc.fault("port", refusal);
     if (const auto p = read_protocol(doc); p && *p != now.key.protocol) doc.fault("protocol", refusal);
     Service s = now;
     read_settings(doc, s);

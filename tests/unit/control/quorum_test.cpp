@@ -92,5 +92,21 @@ TEST_F(QuorumTest, WhereTheTableWasLostItBeginsAnew) {
     EXPECT_EQ(backup(), 0U);
 }
 
+// By the batch of the change it keeps its weight; the other backup comes in after it.
+TEST_F(QuorumTest, TheLastPrimaryServesOnAsABackup) {
+    start(1, 0);
+    ASSERT_TRUE(met());
+    bool without = false;
+    table.set_hook([&](const Op& op, uint64_t) {
+        without =
+            without || (op.dest.address == *base::Endpoint::parse("10.1.0.1:80") && op.dest.weight == 0);
+        return 0;
+    });
+    ASSERT_TRUE(submit(*control, PatchBackend{"web", "b1", R"({"backup": true})", {}}).get());
+    EXPECT_FALSE(without);
+    EXPECT_FALSE(met());
+    EXPECT_EQ(backup(), 100U);
+}
+
 }  // namespace
 }  // namespace gorb::control::quorum_test

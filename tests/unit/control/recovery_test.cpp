@@ -301,5 +301,28 @@ TEST_F(RecoveryTest, HistoryIsOverWhenItIsAllGood) {
     EXPECT_EQ(weights.next(), 0U);
 }
 
+// What is stored of its backends says since when a service has been what it is, at a start.
+TEST_F(RecoveryTest, AServiceIsWhatItIsSinceTheNewestOfItsPrimariesIs) {
+    become();
+    for (model::BackendId id = 1; id <= 3; ++id) {
+        Slot slot;
+        slot.member.id = id;
+        slot.member.configured = 100;
+        slot.member.state = State::down;
+        slot.member.since = (100 + 100 * id) * second;
+        slot.member.backup = id == 3;
+        slot.service = slots.name_of("web");
+        slot.backend = *(*now->services.find("web"))->backends.find("b" + std::to_string(id));
+        slots.put(std::move(slot));
+    }
+    look();
+    const Pool pool = *weights.pool("web");
+    EXPECT_EQ(pool.assessment.state, health::PoolState::down);
+    EXPECT_EQ(pool.since_wall, clock.wall() - static_cast<int64_t>(700 * second));
+    set_state(*slots.find(1), State::up, clock.now());
+    look();
+    EXPECT_EQ(weights.pool("web")->since_wall, clock.wall());
+}
+
 }  // namespace
 }  // namespace gorb::control::recovery_test

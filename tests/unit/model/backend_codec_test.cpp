@@ -148,6 +148,18 @@ TEST(ReadBackend, RiseAndFallAreCounts) {
               "/pulse/fall /pulse/rise");
 }
 
+// What Go makes of upstream's BackendOptions{Host, Port}: it has no word for what is not set.
+TEST(ReadBackend, WhatGoWritesForAWeightThatIsNotSetIsTheDefault) {
+    const auto b = backend(R"({"host":"10.1.0.1","port":8080,"weight":0,"method":"","pulse":null})").value();
+    EXPECT_EQ(b.weight, 100U);
+    EXPECT_EQ(b.address.port, 8080);
+    EXPECT_EQ(backend(with_key(R"("method": "", "weight": 7)"))->weight, 7U);
+    EXPECT_EQ(backend(with_key(R"("weight": 0)"))->weight, 0U);
+    EXPECT_EQ(backend(with_key(R"("method": "nat", "weight": 0)"))->weight, 0U);
+    EXPECT_EQ(backend(with_key(R"("method": null, "weight": 0)"))->weight, 0U);
+    EXPECT_EQ(pointers_of(backend(with_key(R"("method": "", "weight": "0")"))), "/weight");
+}
+
 TEST(ReadBackend, EveryWrongFieldIsReportedAtOnceAndOnlyOnce) {
     EXPECT_EQ(
         pointers_of(backend(
@@ -192,6 +204,16 @@ TEST_F(PatchBackend, OnlyWhatIsNamedChanges) {
     expected.forwarding = Forwarding::dr;
     expected.upper_threshold = 0;
     EXPECT_EQ(patch(R"({"method": "dr", "upper-threshold": 0})").value(), expected);
+}
+
+TEST_F(PatchBackend, WhatGoWritesForWhatIsNotSetChangesNothing) {
+    Backend expected = now;
+    expected.weight = 10;
+    EXPECT_EQ(patch(R"({"host":"","port":0,"weight":10,"method":"","pulse":null})").value(), expected);
+    EXPECT_EQ(patch(R"({"host":"","port":80,"weight":0,"method":"","pulse":null})").value(), now);
+    EXPECT_EQ(pointers_of(patch(R"({"host":"","port":81,"weight":0,"method":"","pulse":null})")), "/port");
+    EXPECT_EQ(pointers_of(patch(R"({"port":0,"weight":10})")), "/port");
+    EXPECT_EQ(patch(R"({"method":"nat","pulse":null})")->pulses[0].type, "tcp");
 }
 
 TEST_F(PatchBackend, NullRemovesAnArgumentAndResetsTheRest) {

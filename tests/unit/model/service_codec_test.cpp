@@ -288,6 +288,19 @@ TEST_F(PatchService, TheKeyIsAcceptedAsItIsAndRefusedOtherwise) {
     EXPECT_EQ(pointers_of(patch(R"({"address": "x", "port": "80"})")), "/address /port");
 }
 
+// Of upstream's ServiceOptions, where only a scheduler's settings, or nothing, is set.
+TEST_F(PatchService, WhatGoWritesForWhatIsNotSetChangesNothing) {
+    EXPECT_EQ(
+        patch(R"({"host":"","port":0,"protocol":"","method":"","flags":"","persistent":false})").value(),
+        now);
+    Service expected = now;
+    expected.persistence_s = 0;
+    expected.netmask = 32;
+    EXPECT_EQ(patch(R"({"persistent": false})").value(), expected);
+    EXPECT_EQ(patch(R"({"method": "sh", "flags": ""})")->flags, 0U);
+    EXPECT_EQ(pointers_of(patch(R"({"port": 0})")), "/port");
+}
+
 TEST_F(PatchService, TheRulesAreAppliedToTheResult) {
     EXPECT_EQ(pointers_of(patch(R"({"method": "wrr"})")), "/flags");
     EXPECT_TRUE(patch(R"({"method": "wrr", "flags": ""})"));

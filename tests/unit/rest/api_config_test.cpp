@@ -254,6 +254,34 @@ TEST_F(ConfigTest, WhatTheKernelRefusesIsShownAndTriedAgain) {
     EXPECT_THAT(get("/events").body, HasSubstr("made at attempt "));
 }
 
+TEST_F(ConfigTest, WhatTheKernelDoesNotHaveIsDownWhoeverIsUp) {
+    driver->set_hook([](const ipvs::Op& op, uint64_t) {
+        return op.kind == ipvs::Op::Kind::add_service || op.service.scheduler == "lc" ? ENOENT : 0;
+    });
+    ASSERT_EQ(json(call("PUT", "/config", web(backend(1))))["refused"].number(), 1);
+    wait_for("/service/web/b1", [](const Json& j) { return j["state"] == "up"; });
+    const auto ready = [](const Json& j) { return j["pool"]["primaries_up"] == 1; };
+    Json shown = json(wait_for("/service/web", ready));
+    EXPECT_EQ(shown["state"], "down");
+    EXPECT_EQ(shown["because"].text(), "the kernel does not have it: " + shown["refusal"].text());
+    EXPECT_EQ(json(get("/service?expand=services")).at(0)["state"], "down");
+    const auto state_of = [&] {
+        const std::string page = get("/metrics").body;
+        const size_t at = page.find("} ", page.find("\ngorb_service_state{"));
+        return page.substr(at + 2, 1);
+    };
+    EXPECT_EQ(state_of(), "2");
+    driver->set_hook([](const ipvs::Op& op, uint64_t) { return op.service.scheduler == "lc" ? ENOENT : 0; });
+    shown = json(wait_for("/service/web", [](const Json& j) { return j["applied"] == true; }));
+    EXPECT_EQ(shown["state"], "up");
+    EXPECT_EQ(state_of(), "0");
+    // An edit that is refused leaves what was there, which serves.
+    EXPECT_EQ(json(call("PUT", "/config", web(backend(1), R"(,"method":"lc")")))["refused"].number(), 1);
+    shown = json(get("/service/web"));
+    EXPECT_EQ(shown["applied"], false);
+    EXPECT_EQ(shown["state"], "up");
+}
+
 TEST_F(ConfigTest, TheMetricsCountBackendsOfWhichTheKernelRefusesTheWeight) {
     make_web(2);
     wait_for("/service/web/b1", [](const Json& j) { return j["weight"]["effective"] == 100; });

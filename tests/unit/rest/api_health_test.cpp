@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "unit/control/fake_database.h"
 #include "unit/rest/api_fixture.h"
 
 namespace gorb::rest::api_health_test {
@@ -86,6 +87,41 @@ TEST_F(ApiTest, AWeightThatTheKernelRefusesIsShownWithItsWords) {
     EXPECT_NE(j["weight"]["refusal"].text(), "");
     EXPECT_EQ(j["weight"]["effective"], 0);
     EXPECT_EQ(j["state"], "up");
+}
+
+// web/b1, whose plugin is gone since it was made.
+struct DiskOfMissingPlugin {
+    control::Disk disk;
+    std::unique_ptr<store::Database> database() {
+        store::Loaded::ServiceRow web;
+        web.spec.name = "web";
+        web.spec.key.vip = *base::Endpoint::parse("10.0.0.1:80");
+        store::Loaded::BackendRow& b1 = web.backends.emplace_back();
+        b1.spec.name = "b1";
+        b1.spec.address = *base::Endpoint::parse("10.1.0.1:8080");
+        model::PulseSpec pulse;
+        pulse.type = "nonesuch";
+        b1.spec.pulses = model::PulseList({pulse});
+        disk.content.services = {web};
+        return std::make_unique<control::FakeDatabase>(disk);
+    }
+};
+struct MissingPluginTest : private DiskOfMissingPlugin, ApiTest {
+    MissingPluginTest() : ApiTest({}, database()) {}
+};
+
+TEST_F(MissingPluginTest, AReportForABackendThatCanNotBeCheckedSaysSo) {
+    const Response report = call("PUT", "/service/web/b1/pulse", R"({"status":"pass"})");
+    EXPECT_EQ(report.status, 503);
+    EXPECT_THAT(error(report), HasSubstr("can not be checked: "));
+    EXPECT_THAT(error(report), HasSubstr("\"nonesuch\""));
+}
+
+TEST_F(MissingPluginTest, ABackendThatCanNotBeCheckedHasAWarning) {
+    EXPECT_THAT(json(get("/service/web/b1"))["warning"].text(), testing::StartsWith("can not be checked: "));
+    const std::string page = get("/metrics").body;
+    const size_t at = page.find("} ", page.find("\ngorb_service_backend_warning{"));
+    EXPECT_EQ(page.substr(at + 2, 1), "1");
 }
 
 }  // namespace
