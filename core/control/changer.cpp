@@ -317,6 +317,16 @@ uint64_t Changer::next() const {
     return at;
 }
 
+// Is what is known of it something else than what is remembered? Of one that is new, or has another address
+// since, nothing is.
+bool Changer::is_other_health(const Step& step, const Slot* old, const Slot& slot) {
+    const store::Health nothing;
+    const bool known = old && !moves(step);
+    const health::State state = known ? old->member.state : health::State::unknown;
+    const bool unproven = known ? old->member.unproven : nothing.unproven();
+    return slot.member.state != state || slot.member.unproven != unproven;
+}
+
 // The kernel has it: the state follows, and the health engine.
 void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& applied) {
     Resolved& r = item.resolved;
@@ -333,9 +343,9 @@ void Changer::accept(Item& item, Prepared& prepared, const reconcile::Applied& a
         slot.service = p_->slots.name_of(r.service);
         const Slot* old = p_->slots.find(slot.member.id);
         if (old) slot.counted = old->counted;
-        const bool forgotten = old && old->member.state != slot.member.state;
+        const bool other = is_other_health(step, old, slot);
         const Slot& put = p_->slots.put(std::move(slot));
-        if (forgotten) p_->remember_health(put);
+        if (other) p_->remember_health(put);
     }
     p_->store.commit(after(*p_->store.snapshot(), step));
     if (applied.service) {
@@ -393,9 +403,9 @@ void Changer::apply_many(Item& item) {
             Slot slot = put_slot(step, std::move(*prepared.slot));
             slot.service = p_->slots.name_of(step.service);
             const Slot* old = p_->slots.find(slot.member.id);
-            const bool forgotten = old && old->member.state != slot.member.state;
+            const bool other = is_other_health(step, old, slot);
             const Slot& put = p_->slots.put(std::move(slot));
-            if (forgotten) p_->remember_health(put);
+            if (other) p_->remember_health(put);
         }
         for (const store::Leaving& entry : leaving_of(step)) p_->leave(entry);
         if (step.kind == Step::Kind::drop_service) {

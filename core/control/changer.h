@@ -61,6 +61,7 @@ class Changer {
     void apply_many(Item& item);
     bool only_weighs(const Step& step) const;
     Slot put_slot(const Step& step, Slot slot) const;
+    static bool is_other_health(const Step& step, const Slot* old, const Slot& slot);
     void accept(Item& item, Prepared& prepared, const reconcile::Applied& applied);
     void undo(const std::shared_ptr<Batch>& batch, const std::vector<base::Ip>& vips);
     base::Status still_free(const Step& step, const Present& present);

@@ -40,7 +40,7 @@ store::Health::State stored(health::State state) {
 Parts::Parts(Makings makings)
     : clock(makings.clock ? *makings.clock : system_clock()),
       driver(std::move(makings.driver)),
-      applier(*driver, clock, [this](const ipvs::ServiceKey& key) { return is_refused(key); }),
+      applier(*driver, clock, [this](const ipvs::ServiceKey& key) { return is_missing(key); }),
       pulses(*makings.registry),
       identity(run_tag()),
       drains(clock, slots),
@@ -247,11 +247,11 @@ store::Loaded Parts::everything() {
     return all;
 }
 
-bool Parts::is_refused(const ipvs::ServiceKey& key) const {
+bool Parts::is_missing(const ipvs::ServiceKey& key) const {
     const model::SnapshotPtr now = store.snapshot();
     const model::ServiceKey ours{static_cast<model::Protocol>(key.protocol), key.vip};
     const auto* owner = now->by_key.find(ours);
-    return owner && !sync.refused(*owner).empty();
+    return owner && weights.is_missing(*owner);
 }
 
 void Parts::restore_destinations(const std::string& name) {

@@ -106,9 +106,8 @@ struct Parts {
     model::BackendId last_id = 0;
 
   private:
-    // Has the kernel refused to make the service of ours that is to have this key? Or it could not be looked
-    // at.
-    bool is_refused(const ipvs::ServiceKey& key) const;
+    // Has the kernel refused to make the service of ours that is to have this key?
+    bool is_missing(const ipvs::ServiceKey& key) const;
     void release_held_vip(const model::ServiceKey& key);
 };
 

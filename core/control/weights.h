@@ -65,6 +65,7 @@ class Weights {
     // The kernel has nothing of this service, which it refused to make with these words; "": it has it.
     void missing(const model::ServiceEntry& service, const std::string& refusal);
     void made(const std::string& service);  // it has it; settle() tells
+    bool is_missing(const std::string& service) const { return missing_.contains(service); }
     // What the engine told of a backend's health.
     void health_changed(const health::Changed& change);
     // The engine suspects this machine: what fell since `since` keeps its weight until it thaws.
@@ -73,8 +74,8 @@ class Weights {
     // What a backend counts as: what it is, or what it was where a freeze holds back its fall.
     health::Member seen(const Slot& slot) const;
 
-    // What a backend's weight should be, by the last look at its service. For changes that are being
-    // prepared.
+    // What a backend's weight should be, by the last look at its service and itself as it is. For changes
+    // that are being prepared.
     health::Decision decide(const model::Service& service, const Slot& slot) const;
 
     // The same of a service that would have these backends and no others.

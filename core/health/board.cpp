@@ -36,10 +36,15 @@ Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Pro
     return {at, lanes_[at]->subscribe(address, spec, target.id, past, wall)};
 }
 
+// Equal pulses of a backend are one probe.
+bool Board::is_first(std::span<const Ref> refs, size_t i) {
+    const auto before = refs.first(i);
+    return std::ranges::find(before, refs[i]) == before.end();
+}
+
 void Board::unsubscribe(std::span<const Ref> refs, model::BackendId id) {
     for (size_t i = 0; i < refs.size(); ++i) {
-        const auto before = refs.first(i);
-        if (std::ranges::find(before, refs[i]) == before.end()) lane(refs[i]).unsubscribe(refs[i].slot, id);
+        if (is_first(refs, i)) lane(refs[i]).unsubscribe(refs[i].slot, id);
     }
 }
 
@@ -149,6 +154,7 @@ Board::Effect Board::put(const Target& target, uint64_t now, int64_t wall, std::
         refs.push_back(at < i ? refs[at] : subscribe(target, specs[i], past ? &*past : nullptr, wall));
     }
     for (size_t j = 0; j < before.size(); ++j) {
+        if (!is_first(before, j)) continue;
         // One that goes on from where it was may be in trouble all the same.
         bool goes_on = !in_trouble(before[j]);
         for (size_t i = 0; i < refs.size() && !goes_on; ++i)
@@ -204,10 +210,11 @@ void Board::forget(model::BackendId id, std::vector<GivenUp>& given_up) {
     const uint32_t at = shard.table.find(hash, [&](uint32_t i) { return shard.records[i].id == id; });
     if (at == SlotTable::none) return;
     Record& r = shard.records[at];
-    for (const Ref& ref : r) {
-        if (in_trouble(ref)) give_up(r, ref, given_up);
+    const std::span<const Ref> refs(r.begin(), r.end());
+    for (size_t i = 0; i < refs.size(); ++i) {
+        if (is_first(refs, i) && in_trouble(refs[i])) give_up(r, refs[i], given_up);
     }
-    unsubscribe({r.begin(), r.end()}, id);
+    unsubscribe(refs, id);
     shard.table.erase(hash, at);
     r = Record{};
     shard.free.push_back(at);

@@ -119,6 +119,7 @@ class Board {
     static Record* find(Shard& shard, model::BackendId id);
     Probes& lane(const Ref& ref) const { return *lanes_[ref.lane]; }
     // Each of its probes once, of however many equal pulses it is the one.
+    static bool is_first(std::span<const Ref> refs, size_t i);
     void unsubscribe(std::span<const Ref> refs, model::BackendId id);
     Ref subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past, int64_t wall);
     bool in_trouble(const Ref& ref) const { return lane(ref).brief(ref.slot).trouble; }

@@ -16,7 +16,7 @@ uint64_t Detector::interval() const {
 // That of nearly all hosts, in which what fails is believed.
 uint64_t Detector::interval_of_most() const {
     const uint64_t most = most_gaps_.value() * tick_ns;
-    return std::max(interval(), std::min(most, seldom_ns));
+    return most > seldom_ns ? interval() : std::max(interval(), most);
 }
 
 void Detector::count_gap(uint32_t gap) {

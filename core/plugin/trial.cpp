@@ -51,7 +51,8 @@ void use(void* library, const char* file, int out) {
     if (!symbol) return;
     say(out, stage::tables);
     const auto& entry = *static_cast<const gorb_entry*>(symbol);
-    if (!read_entry(entry, file) || !entry.load) return;
+    const auto offered = read_entry(entry, file);
+    if (!offered || offered->plugins.empty() || !entry.load) return;
     say(out, stage::load);
     gorb_error error{};
     entry.load(&error);

@@ -2,10 +2,10 @@
 // there after a power cut.
 //
 // It is given what to write and does it when somebody has time: what waits together becomes one transaction
-// with one fsync, on the thread that calls work(). Rows are an object each, its settings as the JSON that the
-// API shows, so that an operator can read them with sqlite3. A row is a claim: the kernel entries of what
-// stands here are gorb's own, and so are those listed as leaving until they are known to be gone. Rows are
-// therefore written before the kernel is told.
+// with one fsync (what is very large, one for itself), on the thread that calls work(). Rows are an object
+// each, its settings as the JSON that the API shows, so that an operator can read them with sqlite3. A row is
+// a claim: the kernel entries of what stands here are gorb's own, and so are those listed as leaving until
+// they are known to be gone. Rows are therefore written before the kernel is told.
 //
 // Threads: any; `done` is called by work() and must only hand on. One process at a time (a lock file beside
 // the database). Errors: no_space (the disk is full), unavailable (anything else that may pass: read-only,

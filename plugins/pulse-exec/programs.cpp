@@ -215,8 +215,10 @@ void Programs::look(Running& running) {
 }
 
 void Programs::finish(Running& running) {
-    // What it wrote last may not be read yet; what its children still write is not waited for.
-    if (running.child.output && running.text.size() < most_output) read(running);
+    // What it wrote last may not be read yet; what its children still write is not waited for. Its place is
+    // free again, whatever comes of that.
+    if (running.child.output && running.text.size() < most_output)
+        host_.guarded("output", [&] { read(running); });
     // While it is not reaped its number is nobody else's.
     kill_group(running.child.pid);
     const pid_t pid = running.child.pid;

@@ -43,9 +43,15 @@ bool control(char c) {
     return (byte < 0x20 && c != '\t') || byte == 0x7f;
 }
 
+// But for the line ends of a value of several lines.
 bool has_control(std::string_view value) {
-    return std::any_of(value.begin(), value.end(),
-                       [](char c) { return control(c) && c != '\r' && c != '\n'; });  // of several lines
+    for (size_t i = 0; i < value.size(); ++i) {
+        if (value.substr(i, 2) == "\r\n")
+            ++i;
+        else if (control(value[i]))
+            return true;
+    }
+    return false;
 }
 
 bool unread_connection(const Field& field) {
@@ -78,8 +84,9 @@ Fields for_parser(std::string_view lines,
     Fields fields{std::string(), false};
     for (std::string_view rest = lines; !rest.empty();) {
         const Field field = next_field(rest);
-        const bool doubtful =
-            (encoded && same_name(field.name, "content-length")) || unread_connection(field);
+        const bool overridden =
+            encoded && same_name(field.name, "content-length") && !has_control(field.value);
+        const bool doubtful = overridden || unread_connection(field);
         fields.close = fields.close || doubtful;
         if (doubtful || identity(field))
             see(field.name, field.value);

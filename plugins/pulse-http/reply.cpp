@@ -60,7 +60,7 @@ struct ReplyReader::Parser final : http::basic_parser<false> {
 };
 
 // The least that follows where a chunk's head may stand: "0" and two line ends. A parser that lacked bytes
-// there aborts when it is shown fewer (Boost.Beast 1.74, parse_chunk_header()).
+// there aborts when it is shown fewer (Boost.Beast, parse_chunk_header()).
 constexpr size_t least_of_chunks = 5;
 
 // Some servers write no reason, and leave out the blank before it as well, which the parser insists on.
@@ -98,6 +98,11 @@ std::string with_usual_ends(std::string_view lines) {
         out += c;
     }
     return out;
+}
+
+std::string fault_of_head(const std::string& where, const error_code& error) {
+    if (error == http::error::header_limit) return too_long;
+    return "not an HTTP reply (" + where + error.message() + ")";
 }
 
 struct ReplyReader::Slot {
@@ -169,9 +174,11 @@ bool ReplyReader::read_status_line(std::string_view line) {
     }
     error_code error;
     slot_->parser->eager(false);
-    slot_->parser->put(boost::asio::const_buffer(line.data(), line.size()), error);
-    line_read_ = error == http::error::need_more;
-    if (!line_read_) bad("not an HTTP reply (" + error.message() + ")", 0);
+    const size_t read = slot_->parser->put(boost::asio::const_buffer(line.data(), line.size()), error);
+    // It also wants more where a line has ended too early.
+    line_read_ = error == http::error::need_more && read == line.size();
+    if (error == http::error::need_more) error = http::error::bad_status;
+    if (!line_read_) bad(fault_of_head("", error), 0);
     return line_read_;
 }
 
@@ -190,7 +197,7 @@ bool ReplyReader::read_fields(std::string_view lines, bool bare) {
     const size_t read = slot_->parser->put(boost::asio::const_buffer(lines.data(), lines.size()), error);
     if (error) {
         const std::string name = printable(field_name(lines.substr(read)), 40);
-        bad("not an HTTP reply (" + (name.empty() ? "" : "header " + name + ": ") + error.message() + ")", 0);
+        bad(fault_of_head(name.empty() ? "" : "header " + name + ": ", error), 0);
         return false;
     }
     head_done();
@@ -254,11 +261,11 @@ void ReplyReader::end() {
 }
 
 bool ReplyReader::server_closes() const {
-    return closes_ || !slot_->parser->keep_alive();
+    return !slot_->parser->keep_alive();
 }
 
 bool ReplyReader::reusable() const {
-    return state_ == State::done && !cut_ && !excess_ && status_ != 101 && !server_closes();
+    return state_ == State::done && !cut_ && !excess_ && status_ != 101 && !closes_ && !server_closes();
 }
 
 }  // namespace pulse_http

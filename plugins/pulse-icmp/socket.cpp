@@ -99,7 +99,14 @@ void EchoSocket::open() {
     if (err != 0) throw Error("no socket for echo requests: " + errno_words(err), err);
     try {
         set_up();
-        watch_.start(fd_, GORB_READABLE, [this](uint32_t) { ready(); });
+        watch_.start(fd_, GORB_READABLE, [this](uint32_t) {
+            try {
+                ready();
+            } catch (...) {  // the watch ends with it: the next request opens it anew
+                shut();
+                throw;
+            }
+        });
     } catch (...) {
         shut();
         throw;

@@ -75,7 +75,8 @@ Result Talk::result(int32_t code) const {
 void Talk::closed(int32_t why) {
     const int32_t code = why < 0 ? -why : why;
     const std::string_view reason = connection_.reason();
-    if (why != 0 && our_trouble(why)) return over(Result::unknown(errno_words(why), code));
+    if (why != 0 && our_trouble(why))
+        return over(Result::unknown(reason.empty() ? errno_words(why) : std::string(reason), code));
     if (!reason.empty()) return over(Result::fail(std::string(reason), code));
     if (!open_) {
         const bool late = code == ETIMEDOUT;

@@ -77,7 +77,8 @@ def haproxy_detection(report, bench, backends, interval, title):
         time.sleep(2 * interval + 1.5)
         subject.down.clear()
         killed = kill_victims(bench, farm)
-        seen = wait_for_all(bench, interval * 3 + 20, lambda: dict(subject.down))
+        seen = wait_for_all(bench, interval * 3 + 20,
+                            lambda: {i: at for i, at in dict(subject.down).items() if i in killed and at > killed[i]})
     tell_delays(report, title, bench, [(seen[i] - killed[i]) / 1e6 for i in seen])
 
 

@@ -471,21 +471,5 @@ TEST_F(DurableTest, WhatTheKernelCanNotBeReadForIsNotShownAsApplied) {
     EXPECT_EQ(dests->at(0).forwarding, 3U);
 }
 
-TEST_F(DurableTest, TheLastHealthIsRemembered) {
-    start();
-    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
-    ASSERT_TRUE(run(PutBackend{"web", backend("b1", "10.1.0.1:80"), {}}));
-    health("web", "b1", health::State::up);
-    ASSERT_TRUE(eventually([&] { return weight("10.0.0.1:80", "10.1.0.1:80") == 100U; }));
-    health("web", "b1", health::State::down);
-    ASSERT_TRUE(eventually([&] {
-        const std::lock_guard lock(disk.mutex);
-        return std::ranges::any_of(disk.written, [](const auto& w) {
-            return w.health.size() == 1 && w.health[0].first.backend == "b1" &&
-                   w.health[0].second.state == store::Health::State::down;
-        });
-    }));
-}
-
 }  // namespace
 }  // namespace gorb::control::durable_test

@@ -103,6 +103,7 @@ TEST_F(QuorumTest, TheLastPrimaryServesOnAsABackup) {
         return 0;
     });
     ASSERT_TRUE(submit(*control, PatchBackend{"web", "b1", R"({"backup": true})", {}}).get());
+    table.set_hook({});
     EXPECT_FALSE(without);
     EXPECT_FALSE(met());
     EXPECT_EQ(backup(), 100U);

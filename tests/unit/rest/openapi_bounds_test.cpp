@@ -215,7 +215,8 @@ TEST(OpenApiBounds, NamesAreThoseOfTheRule) {
 }
 
 TEST(OpenApiBounds, AReportIsRefusedInOneWayOnly) {
-    const auto& push = OpenApi().operations().at("pushPulse");
+    const OpenApi contract;
+    const auto& push = contract.operations().at("pushPulse");
     EXPECT_TRUE(push.statuses.contains("409"));
     EXPECT_FALSE(push.statuses.contains("412"));
 }

@@ -78,8 +78,7 @@ class FakeTls {
     // Of a session that is through with its handshake; the strings live as long as it.
     void peer(gorb_tls_peer& out) {
         if (X509* cert = SSL_get1_peer_certificate(ssl_)) {
-            std::tm when{};
-            if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &when) == 1) out.not_after = timegm(&when);
+            out.not_after = first_end(end_of(cert));
             BIO* text = BIO_new(BIO_s_mem());
             X509_NAME_print_ex(text, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253);
             subject_ = all_of(text);
@@ -255,7 +254,30 @@ class FakeTls {
             all += (all.empty() ? "" : ", ") + one;
         }
         GENERAL_NAMES_free(list);
-        return all.empty() ? "none" : all;
+        if (!all.empty()) return all;
+        // Without any the common name is looked at.
+        X509_NAME* subject = X509_get_subject_name(cert);
+        const int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+        if (at < 0) return "none";
+        const ASN1_STRING* name = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+        return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(name)),
+                static_cast<size_t>(ASN1_STRING_length(name))};
+    }
+    // Unix seconds; 0 where it has no such date.
+    static int64_t end_of(const X509* cert) {
+        std::tm when{};
+        return cert && ASN1_TIME_to_tm(X509_get0_notAfter(cert), &when) == 1 ? timegm(&when) : 0;
+    }
+    // When the first of the chain ends that is no root.
+    int64_t first_end(int64_t leaf) const {
+        int64_t first = leaf;
+        STACK_OF(X509)* chain = verified() ? SSL_get0_verified_chain(ssl_) : nullptr;
+        for (int i = 1; i < sk_X509_num(chain); ++i) {
+            X509* const cert = sk_X509_value(chain, i);
+            const int64_t end = end_of(cert);
+            if (end != 0 && X509_self_signed(cert, 0) != 1) first = std::min(first, end);
+        }
+        return first;
     }
     Step stopped(int rc, bool handshaking) {
         const int system_error = errno;

@@ -348,6 +348,12 @@ TEST(PulseTcpTalk, ShowsItsOwnCertificateWhereOneIsDemanded) {
     args.erase("key");
     args["cert"] = both.path();
     EXPECT_EQ(tcp.run(server.port(), args).verdict, GORB_PASS);
+    const auto late = ca.sign({.common_name = "gorb", .begins = -3 * 86400, .ends = -86400});
+    const tls_test::PemFile ended(late.certificate_pem() + late.key_pem());
+    args["cert"] = ended.path();
+    const auto report = tcp.run(server.port(), args);
+    EXPECT_EQ(report.verdict, GORB_UNKNOWN) << "no fault of the server";
+    EXPECT_THAT(report.detail, HasSubstr("client certificate " + ended.path() + " has expired ("));
 }
 
 }  // namespace
