@@ -45,8 +45,8 @@ base::Error in_the_way(const ipvs::Op& addition);
 
 class Applier {
   public:
-    // `refused`: has the kernel refused to make this service of ours so far? Then nobody has removed it, nor what is
-    // to be in it. Null: none has been.
+    // `refused`: has the kernel refused to make this service of ours so far? Then nobody has removed it, nor
+    // what is to be in it. Null: none has been.
     using Refused = std::function<bool(const ipvs::ServiceKey&)>;
     Applier(ipvs::Driver& driver, const base::Clock& clock, Refused refused = {})
         : driver_(&driver), clock_(&clock), refused_(std::move(refused)) {}
