@@ -131,7 +131,7 @@ TEST(HttpReply, AStatusWithoutAReasonIsAStatus) {
     }
     const std::string good = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     for (const std::string& text : {"HTTP/\r\n" + good, "HTTP/1.1 \r\n" + good, "HTTP/1.1 2\r\n" + good,
-                                   std::string("HTTP/1.1 \r\nServer: x\r\n\r\n")}) {
+                                    std::string("HTTP/1.1 \r\nServer: x\r\n\r\n")}) {
         ReplyReader reader;
         reader.feed(text);
         EXPECT_EQ(reader.state(), State::bad) << text;
