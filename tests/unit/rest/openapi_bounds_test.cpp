@@ -48,7 +48,10 @@ struct Place {
             if (!inner.empty()) inner += ",";
             inner += "\"" + member.back() + "\":" + value;
         }
-        for (size_t i = member.size() - 1; i-- > 0;) inner = "\"" + member[i] + "\":{" + inner + "}";
+        for (size_t i = member.size() - 1; i-- > 0;) {
+            std::string outer = "\"" + member[i];
+            inner = outer.append("\":{").append(inner).append("}");
+        }
         if (schema == "PulseDocument") {
             if (member.back() != "type") inner = R"("type":"tcp")" + (inner.empty() ? "" : "," + inner);
             inner = "\"pulse\":{" + inner + "}";
