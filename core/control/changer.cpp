@@ -320,10 +320,9 @@ uint64_t Changer::next() const {
 // Is what is known of it something else than what is remembered? Of one that is new, or has another address
 // since, nothing is.
 bool Changer::is_other_health(const Step& step, const Slot* old, const Slot& slot) {
-    const store::Health nothing;
     const bool known = old && !moves(step);
     const health::State state = known ? old->member.state : health::State::unknown;
-    const bool unproven = known ? old->member.unproven : nothing.unproven();
+    const bool unproven = known ? old->member.unproven : true;
     return slot.member.state != state || slot.member.unproven != unproven;
 }
 

@@ -36,7 +36,6 @@ Board::Ref Board::subscribe(const Target& target, const SpecPtr& spec, const Pro
     return {at, lanes_[at]->subscribe(address, spec, target.id, past, wall)};
 }
 
-// Equal pulses of a backend are one probe.
 bool Board::is_first(std::span<const Ref> refs, size_t i) {
     const auto before = refs.first(i);
     return std::ranges::find(before, refs[i]) == before.end();

@@ -118,8 +118,9 @@ class Board {
     Shard& of(model::BackendId id) const { return shards_[hash_of(id) % shards]; }
     static Record* find(Shard& shard, model::BackendId id);
     Probes& lane(const Ref& ref) const { return *lanes_[ref.lane]; }
-    // Each of its probes once, of however many equal pulses it is the one.
+    // Of equal pulses of a backend, which are one probe, is it the first?
     static bool is_first(std::span<const Ref> refs, size_t i);
+    // Each of its probes once.
     void unsubscribe(std::span<const Ref> refs, model::BackendId id);
     Ref subscribe(const Target& target, const SpecPtr& spec, const Probes::Past* past, int64_t wall);
     bool in_trouble(const Ref& ref) const { return lane(ref).brief(ref.slot).trouble; }

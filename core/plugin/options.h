@@ -4,9 +4,8 @@
 // - BOOL: true, false (also "true", "false", as .ini files and old clients write it)
 // - INT: a whole number within the range (also "8080")
 // - DURATION: "5s"; a number means seconds
-// - TEXT: a string; a number as its JSON text has it; an array of strings and numbers joined with ",". The
-// JSON
-//   text of what came by REST is canonical (of 1.10 "1.1", of 1e3 "1000"): who means the digits writes a
+// - TEXT: a string; a number as its JSON text has it; an array of strings and numbers joined with ",". Of
+//   what came by REST that text is canonical (of 1.10 "1.1", of 1e3 "1000"): who means the digits writes a
 //   string
 // - JSON: anything, kept in canonical form
 //
