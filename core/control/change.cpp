@@ -36,6 +36,11 @@ const std::string& backend_name(const Change& change) {
     return std::visit(Name{}, change);
 }
 
+bool concerns_a_backend(const Change& change) {
+    return std::holds_alternative<PutBackend>(change) || std::holds_alternative<PatchBackend>(change) ||
+           std::holds_alternative<DeleteBackend>(change);
+}
+
 bool concerns_many(const Change& change) {
     if (const auto* deletion = std::get_if<DeleteService>(&change)) return deletion->drain > base::Nanos(0);
     return std::holds_alternative<PutConfig>(change) || std::holds_alternative<Declare>(change) ||

@@ -85,6 +85,8 @@ using Change = std::variant<PutService, PutBackend, PatchService, PatchBackend, 
 // "" for changes of a service.
 const std::string& service_name(const Change& change);
 const std::string& backend_name(const Change& change);
+// Is it of a single backend?
+bool concerns_a_backend(const Change& change);
 // Does it stand alone in its batch?
 bool concerns_many(const Change& change);
 

@@ -44,7 +44,9 @@ struct Control::Impl {
     }
 
     void run();
-    void turn(Inbox::Content& content);
+    void help();
+    bool decide(Inbox::Content& content);
+    void look_around();
     void finish();
     void release();
     void health_changed(const health::Changed& change);
@@ -64,6 +66,7 @@ struct Control::Impl {
     base::Guarded<Totals> totals;
     std::atomic<bool> declared_refused = false;
     bool finishing = false;
+    std::atomic<std::thread::id> helper;
     std::array<std::thread, 2> threads;
 };
 
@@ -74,7 +77,7 @@ struct Control::Impl {
 void Control::Impl::run() {
     while (auto content = parts.inbox.take()) {
         parts.busy_since = parts.clock.now();
-        turn(*content);
+        if (decide(*content)) look_around();
         parts.busy_since = 0;
         parts.inbox.end_turn(next_wake(content->closed), parts.clock.now(), parts.keeper.durable());
         while (parts.keeper.work() && !parts.inbox.filled()) {
@@ -82,12 +85,31 @@ void Control::Impl::run() {
     }
 }
 
-void Control::Impl::turn(Inbox::Content& content) {
+// The same by one thread more, for changes of its own and what comes of them. What else may be due, and what
+// others have given to the database meanwhile, is left to the two.
+void Control::Impl::help() {
+    bool busy = false;
+    for (auto content = parts.inbox.take_own(); content; content = parts.inbox.take_more()) {
+        parts.busy_since = parts.clock.now();
+        decide(*content);
+        parts.keeper.look();
+        busy = parts.keeper.busy();
+        parts.busy_since = 0;
+        parts.inbox.end_turn(next_wake(false), parts.clock.now(), true);
+        while (parts.keeper.work() && !parts.inbox.filled()) {
+        }
+    }
+    parts.inbox.leave();
+    if (busy) parts.inbox.reply([] {});
+}
+
+// What has come in. false: it is the end.
+bool Control::Impl::decide(Inbox::Content& content) {
     for (const auto& reply : content.replies) reply();
     for (const auto& question : content.questions) question();
     if (finishing) {
         finish();
-        return;
+        return false;
     }
     if (content.suspicion) parts.weights.suspect(*content.suspicion, *parts.store.snapshot());
     for (const auto& [id, change] : content.health) health_changed(change);
@@ -97,10 +119,12 @@ void Control::Impl::turn(Inbox::Content& content) {
     parts.vips.look(parts.clock.now());
     // What is acknowledged is in the kernel, what it meant for other backends and for VIPs as well.
     for (auto& [done, result] : changer.answers()) done(std::move(result));
-    if (content.closed) {
-        if (changer.idle()) finish();
-        return;
-    }
+    if (content.closed && changer.idle()) finish();
+    return !content.closed;
+}
+
+// What is due by its time.
+void Control::Impl::look_around() {
     look_at_drains();
     retry();
     rounds.step(*parts.store.snapshot());
@@ -284,8 +308,23 @@ void Control::stop() {
 }
 
 void Control::submit(Change change, const Done& done) {
-    if (!impl_->parts.inbox.put(Submitted{std::move(change), done}))
-        done(base::fail(Errc::unavailable, stopping));
+    const bool own = impl_->helper == std::this_thread::get_id() && concerns_a_backend(change);
+    Submitted submitted{std::move(change), done};
+    Inbox& inbox = impl_->parts.inbox;
+    if (own ? inbox.put_own(std::move(submitted)) : inbox.put(std::move(submitted))) return;
+    done(base::fail(Errc::unavailable, stopping));
+}
+
+void Control::helps() {
+    impl_->helper = std::this_thread::get_id();
+}
+
+bool Control::has_own() const {
+    return impl_->parts.inbox.has_own();
+}
+
+void Control::help() {
+    impl_->help();
 }
 
 void Control::preview(model::Config config, const std::function<void(Result<Preview>)>& done) {

@@ -7,7 +7,9 @@ namespace gorb::control {
 
 // Is somebody to be woken for what there is? Not during a turn, at whose end it is looked at, and not twice.
 bool Inbox::to_wake() {
-    return !turning_ && !takes(std::this_thread::get_id()) && !std::exchange(woken_, true);
+    if (turning_ || takes(std::this_thread::get_id())) return false;
+    own_ = false;
+    return !std::exchange(woken_, true);
 }
 
 // `put` into the content, and whoever is to take it is woken. false: closed, nothing was put in.
@@ -26,6 +28,18 @@ bool Inbox::fill(bool even_closed, Put&& put) {
 
 bool Inbox::put(Submitted change) {
     return fill(false, [&](Content& content) { content.changes.push_back(std::move(change)); });
+}
+
+bool Inbox::put_own(Submitted change) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!content_.closed && (untouched() || (own_ && content_.changes.size() < most_own))) {
+            content_.changes.push_back(std::move(change));
+            own_ = true;
+            return true;
+        }
+    }
+    return put(std::move(change));
 }
 
 bool Inbox::put(std::function<void()> question) {
@@ -67,7 +81,12 @@ void Inbox::end() {
 }
 
 bool Inbox::takes(std::thread::id thread) const {
-    return std::ranges::find(takers_, thread) != takers_.end();
+    return helping_ == thread || std::ranges::find(takers_, thread) != takers_.end();
+}
+
+// Nobody has anything to do.
+bool Inbox::untouched() const {
+    return !turning_ && !woken_ && !something();
 }
 
 bool Inbox::something() const {
@@ -100,7 +119,42 @@ std::optional<Inbox::Content> Inbox::take() {
     }
     woken_ = false;
     if (ended_) return std::nullopt;
+    return take_all();
+}
+
+bool Inbox::has_own() const {
+    const std::lock_guard lock(mutex_);
+    return own_;
+}
+
+std::optional<Inbox::Content> Inbox::take_own() {
+    const std::lock_guard lock(mutex_);
+    if (!own_) return std::nullopt;  // somebody has taken it
+    helping_ = std::this_thread::get_id();
+    return take_all();
+}
+
+std::optional<Inbox::Content> Inbox::take_more() {
+    const std::lock_guard lock(mutex_);
+    const bool only_replies = content_.changes.empty() && content_.questions.empty() &&
+                              content_.health.empty() && !content_.suspicion && !content_.closed;
+    if (turning_ || ended_ || content_.replies.empty() || !only_replies) return std::nullopt;
+    return take_all();
+}
+
+void Inbox::leave() {
+    bool wake = false;
+    {
+        const std::lock_guard lock(mutex_);
+        helping_.reset();
+        wake = !turning_ && something() && !std::exchange(woken_, true);
+    }
+    if (wake) filled_.notify_one();
+}
+
+Inbox::Content Inbox::take_all() {
     turning_ = true;
+    own_ = false;
     Content taken = std::move(content_);
     content_ = Content{};
     content_.closed = told_closed_ = taken.closed;

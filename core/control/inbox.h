@@ -9,7 +9,12 @@
 // nobody else takes in between. Who takes is not woken for what it puts in itself, since it comes back for
 // it.
 //
-// Threads: any; take() and end_turn() by those of the control.
+// One thread more may help: the few changes that it puts in with put_own(), while nobody is at anything, are
+// left to it, and nobody is woken. It takes them with take_own(), what comes of them with take_more(), and then
+// it leaves, whatever there is. Whoever is woken for anything else takes all.
+//
+// Threads: any; take() and end_turn() by those of the control, these and what its name says by the one that
+// helps.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -36,6 +41,7 @@ class Inbox {
   public:
     static constexpr size_t wave = 64;
     static constexpr std::chrono::milliseconds pause{50};
+    static constexpr size_t most_own = 16;  // changes left to the one that helps
 
     struct Content {
         std::vector<Submitted> changes;
@@ -48,6 +54,7 @@ class Inbox {
 
     // false: closed, nothing was taken.
     bool put(Submitted change);
+    bool put_own(Submitted change);
     bool put(std::function<void()> question);
     void put(std::span<const health::Changed> changes);
     void put(const health::Suspicion& suspicion);
@@ -68,6 +75,13 @@ class Inbox {
     // Is there something to take at once?
     bool filled() const;
 
+    // Is there what put_own() has left?
+    bool has_own() const;
+    std::optional<Content> take_own();
+    // What is there, if it is nothing but replies.
+    std::optional<Content> take_more();
+    void leave();
+
   private:
     using Steady = std::chrono::steady_clock;
 
@@ -75,6 +89,8 @@ class Inbox {
     bool fill(bool even_closed, Put&& put);
     bool to_wake();
     bool takes(std::thread::id thread) const;
+    bool untouched() const;
+    Content take_all();
     bool pausing() const { return !content_.closed && Steady::now() < health_at_; }
     bool something() const;
     // When the turn is due if nothing comes.
@@ -87,6 +103,8 @@ class Inbox {
     bool told_closed_ = false;  // take() has said so
     bool turning_ = false;
     bool woken_ = false;  // one that waits, and has not looked since
+    bool own_ = false;    // what there is has been left to the one that helps
+    std::optional<std::thread::id> helping_;
     bool ended_ = false;
     // Not by the clock that is stepped: it is for the machine's sake, not for what is decided.
     Steady::time_point health_at_;

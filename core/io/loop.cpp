@@ -60,6 +60,7 @@ struct Loop::Impl {
     bool leave(int fd);
     base::Status forget(int fd);
     void wake_if(bool sleeping_now);
+    void work_between();
     bool take_posts();
     int wait(int timeout_ms);
     int timeout_ms(uint64_t now);
@@ -75,7 +76,12 @@ struct Loop::Impl {
     uint64_t turns = 0;
     std::array<epoll_event, events_a_turn> ready{};
 
+    std::mutex role;  // held by who runs the loop, while he does
+    Between between;
+
     std::mutex mutex;
+    bool away = false;                          // under mutex: run() is at work between two turns
+    bool standing_in = false;                   // under role
     std::vector<std::function<void()>> posted;  // under mutex
     bool sleeping = false;                      // under mutex: the loop is in epoll_wait, or about to be
     bool stopping = false;                      // under mutex
@@ -276,7 +282,8 @@ uint64_t Loop::Impl::first_due(uint64_t now) const {
 int Loop::Impl::wait(int timeout) {
     if (timeout != 0) {
         std::lock_guard lock(mutex);
-        if (posted.empty() && !stopping) {
+        // Who stands in does not wait when the loop's thread is back.
+        if (posted.empty() && !stopping && (away || !standing_in)) {
             sleeping = true;
         } else {
             timeout = 0;
@@ -333,33 +340,84 @@ bool Loop::Impl::take_events(int count, uint64_t due, const base::Clock& clock) 
     return any;
 }
 
+void Loop::between_turns(Between between) {
+    impl_->between = std::move(between);
+}
+
 void Loop::run() {
     pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
+    std::unique_lock role(impl_->role);
     impl_->thread = std::this_thread::get_id();
-    bool going = true;
-    while (going) {
-        const uint64_t before = clock_->now();
-        const int timeout = impl_->timeout_ms(before);
-        const uint64_t due = impl_->first_due(before);
-        busy_since_.store(0, std::memory_order_relaxed);
-        const int count = impl_->wait(timeout);
-        ++impl_->turns;
-        impl_->turn_now = clock_->now();
-        busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
-        {
-            std::lock_guard lock(impl_->mutex);
-            going = !impl_->stopping;
-        }
-        impl_->take_posts();  // also those posted just before stop()
-        if (!going) break;
+    for (bool going = true; going;) {
+        going = turn_once();
+        if (!impl_->between.any || !impl_->between.any()) continue;
+        impl_->thread = std::thread::id{};
+        role.unlock();
+        impl_->work_between();
+        role.lock();
+        impl_->thread = std::this_thread::get_id();
+        const std::lock_guard lock(impl_->mutex);
+        going = going && !impl_->stopping;
+    }
+    impl_->thread = std::thread::id{};
+}
+
+void Loop::Impl::work_between() {
+    {
+        const std::lock_guard lock(mutex);
+        away = true;
+    }
+    between.work();
+    bool wake = false;
+    {
+        const std::lock_guard lock(mutex);
+        away = false;
+        wake = std::exchange(sleeping, false);  // of who stands in
+    }
+    wake_if(wake);
+}
+
+void Loop::stand_in() {
+    const std::lock_guard role(impl_->role);
+    impl_->standing_in = true;
+    impl_->thread = std::this_thread::get_id();
+    const auto wanted = [this] {
+        const std::lock_guard lock(impl_->mutex);
+        return impl_->away && !impl_->stopping;
+    };
+    while (wanted() && turn_once()) {
+    }
+    impl_->thread = std::thread::id{};
+    impl_->standing_in = false;
+}
+
+void Loop::wait_over() {
+    const std::lock_guard role(impl_->role);
+}
+
+// false: it was the last.
+bool Loop::turn_once() {
+    const uint64_t before = clock_->now();
+    const int timeout = impl_->timeout_ms(before);
+    const uint64_t due = impl_->first_due(before);
+    const int count = impl_->wait(timeout);
+    ++impl_->turns;
+    impl_->turn_now = clock_->now();
+    busy_since_.store(impl_->turn_now, std::memory_order_relaxed);
+    bool going = false;
+    {
+        std::lock_guard lock(impl_->mutex);
+        going = !impl_->stopping;
+    }
+    impl_->take_posts();  // also those posted just before stop()
+    if (going) {
         impl_->wheel.collect(impl_->turn_now);
         impl_->take_events(count, due, *clock_);
         for (auto fn = impl_->wheel.fire(); fn; fn = impl_->wheel.fire()) fn();
-        impl_->turn_now = 0;
     }
     impl_->turn_now = 0;
     busy_since_.store(0, std::memory_order_relaxed);
-    impl_->thread = std::thread::id{};
+    return going;
 }
 
 bool Loop::step() {

@@ -2,7 +2,8 @@
 // outside.
 //
 // Threads: run() makes the calling thread the loop's thread. Functions marked [any] may be called by any
-// thread, all others by the loop's thread only (or before run() is called, or after it has returned).
+// thread, all others by the loop's thread only (or before run() is called, or after it has returned). While
+// that one is at what it does between turns (Between), another may be the loop's thread for it: stand_in().
 //
 // Cost: watch, at, cancel are O(1); a turn makes one epoll_wait.
 #pragma once
@@ -62,9 +63,22 @@ class Loop {
     // [any] Runs fn on the loop's thread, in the order posted. After stop() it is dropped.
     void post(std::function<void()> fn);
 
+    // What the thread that runs the loop does after a turn if `any` says that there is something. The loop is
+    // not held meanwhile: its thread is none, or whoever stands in.
+    struct Between {
+        std::function<bool()> any;
+        std::function<void()> work;
+    };
+    void between_turns(Between between);  // before run()
+
     // Until stop(). Each turn: posted work, ready descriptors, due timers.
     void run();
+    // [any other thread] Runs the loop for as long as run() is at work between two turns, or until stop(). Is
+    // it not, this is over at once.
+    void stand_in();
     void stop();  // [any]
+    // [any other thread] After stop(): returns when no turn runs, and none will.
+    void wait_over();
     // One turn without waiting, for tests with a ManualClock. Returns whether anything was done.
     bool step();
 
@@ -87,6 +101,8 @@ class Loop {
 
   private:
     struct Impl;
+    bool turn_once();
+
     std::unique_ptr<Impl> impl_;
     const base::Clock* clock_;
     std::string name_;

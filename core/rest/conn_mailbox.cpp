@@ -67,7 +67,7 @@ Responder Mailbox::responder(Ticket ticket, std::shared_ptr<const Request> reque
 }
 
 void Mailbox::deliver(const Ticket& ticket, Response response) {
-    if (thread_.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+    if (on_loop()) {
         taker_->answered(ticket, std::move(response));
         return;
     }
@@ -79,6 +79,11 @@ void Mailbox::deliver(const Ticket& ticket, Response response) {
     if (!loop_) return;
     letters_.push_back(std::move(letter));
     if (letters_.size() == 1) loop_->post([self = shared_from_this()] { self->hand_out(); });
+}
+
+bool Mailbox::on_loop() {
+    const std::lock_guard lock(mutex_);
+    return loop_ && loop_->on_loop_thread();
 }
 
 bool Mailbox::alone() {
@@ -107,7 +112,6 @@ bool Mailbox::closed() {
 }
 
 void Mailbox::close() {
-    thread_ = std::thread::id{};
     std::vector<Letter> dropped;
     std::lock_guard lock(mutex_);
     loop_ = nullptr;

@@ -10,7 +10,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "io/loop.h"
@@ -57,9 +56,6 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     // Both must live until close().
     Mailbox(io::Loop& loop, AnswerTaker& taker) : loop_(&loop), taker_(&taker) {}
 
-    void opened_by_loop() {
-        thread_ = std::this_thread::get_id();
-    }               // by the loop's thread, before anything is delivered
     bool closed();  // [any]
     void close();   // by any thread, when the loop runs no more
     void deliver(const Ticket& ticket, Response response);  // [any]
@@ -72,10 +68,10 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
         Response response;
         std::optional<Output> rest;  // of what was sent already
     };
+    bool on_loop();
     bool alone();
     void hand_out();
 
-    std::atomic<std::thread::id> thread_{};
     std::mutex mutex_;
     io::Loop* loop_;  // under mutex_; null when closed
     AnswerTaker* const taker_;

@@ -63,10 +63,6 @@ ConnTable::~ConnTable() {
     close_all();
 }
 
-void ConnTable::start() {
-    loop_.post([box = mailbox_] { box->opened_by_loop(); });
-}
-
 void ConnTable::add(int fd, std::string peer) {
     const bool crowded = size() - queues_[lingering].size() >= limits_.connections && !make_room();
     const auto index = static_cast<size_t>(fd);

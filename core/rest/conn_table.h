@@ -31,7 +31,6 @@ class ConnTable final : private AnswerTaker {
     ConnTable(const ConnTable&) = delete;
     ConnTable& operator=(const ConnTable&) = delete;
 
-    void start();  // before the loop runs
     // Takes the connected, non-blocking socket. Over the limit another goes (make_room()), or this one is
     // told to.
     void add(int fd, std::string peer);

@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <future>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "io/priority.h"
+#include "io/relief.h"
 #include "rest/conn_table.h"
 
 namespace gorb::rest {
@@ -84,6 +87,8 @@ struct Server::Impl {
     io::TimerId resume = 0;
     uint64_t last_complaint = 0;
     ConnTable table;
+    std::optional<io::Relief> relief;
+    std::function<void()> begin;
     std::thread thread;
     bool stopped = false;
 };
@@ -206,6 +211,12 @@ void Server::Impl::stop_accepting() {
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() {
     stop();
+    if (impl_->thread.joinable()) impl_->thread.join();
+}
+
+void Server::between_requests(std::function<void()> begin, io::Loop::Between between) {
+    impl_->begin = std::move(begin);
+    impl_->relief.emplace(impl_->loop, std::move(between));
 }
 
 base::Result<std::unique_ptr<Server>> Server::listen(const base::Endpoint& address, Limits limits,
@@ -230,9 +241,10 @@ size_t Server::connections() const {
 
 void Server::start() {
     GORB_CHECK(!impl_->thread.joinable() && !impl_->stopped);
-    impl_->table.start();
+    if (impl_->relief) impl_->relief->start(io::give_way);
     impl_->thread = std::thread([impl = impl_.get()] {
         io::give_way();  // whoever writes 100,000 backends can wait for the checks
+        if (impl->begin) impl->begin();
         impl->loop.run();
     });
 }
@@ -240,11 +252,16 @@ void Server::start() {
 void Server::stop(std::chrono::milliseconds grace) {
     if (std::exchange(impl_->stopped, true)) return;
     if (impl_->thread.joinable()) {
-        impl_->loop.post([impl = impl_.get(), grace] {
+        const auto finished = std::make_shared<std::promise<void>>();
+        impl_->loop.post([impl = impl_.get(), grace, finished] {
             impl->stop_accepting();
-            impl->table.finish(grace, [impl] { impl->loop.stop(); });
+            impl->table.finish(grace, [impl, finished] {
+                impl->loop.stop();
+                finished->set_value();
+            });
         });
-        impl_->thread.join();
+        finished->get_future().wait();
+        impl_->loop.wait_over();
     }
     impl_->stop_accepting();
     impl_->table.close_all();

@@ -33,10 +33,15 @@ class Server {
                                                         Handler handler);
     ~Server();  // stop()
 
+    // What handlers leave to be done by the loop's thread before it looks for the next request (io::Relief).
+    // `begin` is called by that thread first. Before start().
+    void between_requests(std::function<void()> begin, io::Loop::Between between);
+
     base::Endpoint address() const;  // the real one
     void start();                    // runs the loop in a thread of its own
-    // Stops accepting, lets requests under way be answered for up to `grace`, then closes everything and
-    // joins. Not from the loop's thread. Once stopped it stays stopped.
+    // Stops accepting, lets requests under way be answered for up to `grace`, then closes everything. Not from
+    // the loop's thread, which the destructor joins: what is done between requests may still be under way.
+    // Once stopped it stays stopped.
     void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(2000));
     io::Loop& loop();
     size_t connections() const;  // [any] open now, those being closed included

@@ -156,7 +156,7 @@ constexpr int rows = 1000;  // that are put again and again
 // Whether the goal is met.
 bool compare(const Options& options, int writers) {
     const Folder folder(options.folder);
-    std::vector<double> bare_puts, store_puts, ratios, rest_puts, rest_ratios;
+    std::vector<double> bare_puts, store_puts, ratios, rest_puts, rest_ratios, socket_puts, socket_ratios;
     std::string value;
     {
         base::StringSink sink(value);
@@ -171,6 +171,7 @@ bool compare(const Options& options, int writers) {
     db->write(all, must);
     Bare bare(folder.path() / "bare.db");
     Whole whole(folder.path() / "whole");
+    const BareServer server(folder.path() / "socket.db", value, Whole::answer_like());
     std::atomic<uint64_t> revision{1};
     for (int round = 0; round < options.rounds; ++round) {
         bare_puts.push_back(puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
@@ -195,16 +196,20 @@ bool compare(const Options& options, int writers) {
         ratios.push_back(store_puts.back() / bare_puts.back());
         rest_puts.push_back(whole.puts(writers, options.seconds));
         rest_ratios.push_back(rest_puts.back() / bare_puts.back());
+        socket_puts.push_back(Whole::puts(server.port(), writers, options.seconds));
+        socket_ratios.push_back(socket_puts.back() / bare_puts.back());
     }
     const auto status = db->status();
     std::printf(
         "%2d writers   bare SQLite %8.0f durable puts/s   gorb's store %8.0f   ratio %.2f   (%.1f puts a "
         "transaction)\n"
         "%2d writers                                      over REST    %8.0f   ratio %.2f   (goal >= "
-        "%.2f)%s\n",
+        "%.2f)%s\n"
+        "%2d writers   bare SQLite behind a socket         %8.0f   ratio %.2f\n",
         writers, median(bare_puts), median(store_puts), median(ratios),
         static_cast<double>(status.writes) / static_cast<double>(status.transactions), writers,
-        median(rest_puts), median(rest_ratios), goal, median(rest_ratios) < goal ? "  MISSED" : "");
+        median(rest_puts), median(rest_ratios), goal, median(rest_ratios) < goal ? "  MISSED" : "", writers,
+        median(socket_puts), median(socket_ratios));
     std::fflush(stdout);
     return median(rest_ratios) >= goal;
 }

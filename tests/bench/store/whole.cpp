@@ -89,12 +89,19 @@ Whole::Whole(const std::filesystem::path& folder) : parts_(std::make_unique<Part
     p.put("/service/web", R"({"address":"10.0.0.1","port":80})");
     for (int i = 0; i < backends; ++i) p.put(path(i), document(i, 100));
     p.server = must(rest::Server::listen({*base::Ip::parse("127.0.0.1"), 0}, {}, p.api));
+    control::Control& control = *p.control;
+    p.server->between_requests([&control] { control.helps(); }, {[&control] { return control.has_own(); },
+                                                                  [&control] { control.help(); }});
     p.server->start();
 }
 
 double Whole::puts(int writers, double seconds) {
+    return puts(parts_->server->address().port, writers, seconds);
+}
+
+double Whole::puts(uint16_t port, int writers, double seconds) {
     Load load;
-    load.port = parts_->server->address().port;
+    load.port = port;
     load.server = getpid();
     load.connections = writers;
     load.seconds = seconds;
@@ -110,6 +117,13 @@ double Whole::puts(int writers, double seconds) {
         std::exit(1);
     }
     return static_cast<double>(figures.answers) / figures.seconds;
+}
+
+std::string Whole::answer_like() {
+    constexpr size_t length = 968;  // of gorb's answer to one of these requests, by strace
+    std::string answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ";
+    const size_t body = length - answer.size() - std::string_view("000\r\n\r\n").size();
+    return answer.append(std::to_string(body)).append("\r\n\r\n").append(body, ' ');
 }
 
 Whole::~Whole() {

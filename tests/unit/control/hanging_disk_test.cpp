@@ -104,6 +104,16 @@ struct HangingDiskTest : testing::Test {
         control.reset();
     }
     Answer submit(Change change) { return control::submit(*control, std::move(change)); }
+    // A change that is left to this thread, which helps: one that comes while the control has a turn is not.
+    Answer submit_own(const std::string& patch) {
+        for (int i = 0; i < 1'000; ++i) {
+            Answer answer = submit(PatchBackend{"web", "b1", patch, {}});
+            if (control->has_own()) return answer;
+            EXPECT_TRUE(answer.get());
+        }
+        ADD_FAILURE() << "nothing is left to the one that helps";
+        return {};
+    }
     void tell(health::State state) {
         const auto now = control->snapshot();
         const auto id = (*(*now->services.find("web"))->backends.find("b1"))->id;
@@ -149,6 +159,46 @@ TEST_F(HangingDiskTest, HasOneThreadAndTheOtherGivesWeightsAndAnswers) {
     disk.hang(false);
     ASSERT_TRUE(held.get());
     ASSERT_TRUE(later.get());
+    EXPECT_TRUE(weighs(60));
+}
+
+// Who helps does what it has submitted by itself, to the answer.
+TEST_F(HangingDiskTest, IsWaitedForByTheOneThatHelps) {
+    control->helps();
+    const auto me = std::this_thread::get_id();
+    // Whoever of the two has something else to do takes it along, so it may take a few.
+    for (int i = 0; i < 1'000 && !disk.workers.contains(me); ++i) {
+        Answer answer = submit_own(R"({"weight": )" + std::to_string(i) + "}");
+        control->help();
+        EXPECT_TRUE(answer.get());
+    }
+    EXPECT_TRUE(disk.workers.contains(me));
+    EXPECT_FALSE(control->has_own());
+    // A change of another kind is not left to it.
+    EXPECT_TRUE(submit(PutService{service("api", "10.0.0.2:80"), {}}).get());
+}
+
+TEST_F(HangingDiskTest, HasTheOneThatHelpsAndTheTwoGoOn) {
+    tell(health::State::up);
+    ASSERT_TRUE(weighs(100));
+    Answer held;
+    std::thread helper([&] {
+        control->helps();
+        held = submit_own(R"({"weight": 50})");
+        disk.hang(true);
+        control->help();
+    });
+    disk.wait_until_it_has_one();
+    tell(health::State::down);
+    ASSERT_TRUE(weighs(0));
+    // What others have given to the disk meanwhile is done once it is back, whoever does it.
+    Answer later = submit(PatchBackend{"web", "b1", R"({"weight": 60})", {}});
+    EXPECT_EQ(later.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+    disk.hang(false);
+    helper.join();
+    EXPECT_TRUE(held.get());
+    EXPECT_TRUE(later.get());
+    tell(health::State::up);
     EXPECT_TRUE(weighs(60));
 }
 

@@ -193,5 +193,90 @@ TEST(Inbox, GivesEverythingOnce) {
     EXPECT_EQ(overlaps, 0);
 }
 
+Submitted change() {
+    return {DeleteBackend{"web", "b1", {}, base::Nanos(0)}, [](const auto&) {}};
+}
+
+// Somebody who waits in take(), as a thread of the control does.
+struct Taker {
+    explicit Taker(Inbox& inbox) : thread([this, &inbox] {
+        while (auto content = inbox.take()) {
+            taken += content->changes.size();
+            inbox.end_turn(0, now, false);
+        }
+    }) {}
+    Taker(const Taker&) = delete;
+    Taker& operator=(const Taker&) = delete;
+    ~Taker() { thread.join(); }
+    void wait_for(size_t n) const {
+        while (taken < n) std::this_thread::yield();
+    }
+    std::atomic<size_t> taken{0};
+    std::thread thread;
+};
+
+TEST(Inbox, LeavesAFewChangesToTheOneThatHelpsAndWhatComesOfThem) {
+    Inbox inbox;
+    Taker taker(inbox);
+    for (size_t i = 0; i < Inbox::most_own; ++i) EXPECT_TRUE(inbox.put_own(change()));
+    ASSERT_TRUE(inbox.has_own());
+    auto content = inbox.take_own();
+    ASSERT_TRUE(content);
+    EXPECT_EQ(content->changes.size(), Inbox::most_own);
+    EXPECT_FALSE(inbox.has_own());
+    inbox.end_turn(0, now, true);
+    EXPECT_FALSE(inbox.take_more());
+    inbox.reply([] {});
+    content = inbox.take_more();
+    ASSERT_TRUE(content);
+    EXPECT_EQ(content->replies.size(), 1U);
+    inbox.end_turn(0, now, true);
+    inbox.leave();
+    EXPECT_EQ(taker.taken, 0U);
+    inbox.end();
+}
+
+TEST(Inbox, WakesForMoreChangesThanAreLeftToTheOneThatHelps) {
+    Inbox inbox;
+    Taker taker(inbox);
+    for (size_t i = 0; i <= Inbox::most_own; ++i) EXPECT_TRUE(inbox.put_own(change()));
+    EXPECT_FALSE(inbox.has_own());
+    EXPECT_FALSE(inbox.take_own());
+    inbox.leave();
+    taker.wait_for(Inbox::most_own + 1);
+    inbox.end();
+}
+
+TEST(Inbox, GivesWhatWasLeftToTheOneThatHelpsToWhoIsWokenForAnythingElse) {
+    Inbox inbox;
+    Taker taker(inbox);
+    EXPECT_TRUE(inbox.put_own(change()));
+    tell(inbox, 1, 1);
+    taker.wait_for(1);
+    EXPECT_FALSE(inbox.take_own());
+    EXPECT_TRUE(inbox.put_own(change()));
+    inbox.close();
+    taker.wait_for(2);
+    EXPECT_FALSE(inbox.put_own(change()));
+    inbox.end();
+}
+
+TEST(Inbox, WakesForWhatCameWhileTheOneThatHelpsHadItsTurnAndWhenItLeaves) {
+    Inbox inbox;
+    Taker taker(inbox);
+    EXPECT_TRUE(inbox.put_own(change()));
+    ASSERT_TRUE(inbox.take_own());
+    std::thread other([&] { EXPECT_TRUE(inbox.put(change())); });
+    other.join();
+    inbox.end_turn(0, now, true);
+    taker.wait_for(1);
+    // Its own as well, where it puts in more than replies meanwhile.
+    EXPECT_TRUE(inbox.put(change()));
+    EXPECT_FALSE(inbox.take_more());
+    inbox.leave();
+    taker.wait_for(2);
+    inbox.end();
+}
+
 }  // namespace
 }  // namespace gorb::control::inbox_test

@@ -312,5 +312,32 @@ TEST_F(ServerTest, StopsWithoutHavingBeenStarted) {
     server->reset();
 }
 
+// What is done between requests holds up nobody for long, not even the end.
+TEST_F(ServerTest, AnswersWhileWhatIsDoneBetweenRequestsTakesLong) {
+    std::atomic<bool> wanted{false};
+    std::promise<void> begun, over;
+    start({}, "127.0.0.1", [&](Server& server) {
+        server.between_requests([] {}, {[&] { return wanted.exchange(false); },
+                                        [&] {
+                                            begun.set_value();
+                                            over.get_future().wait();
+                                        }});
+    });
+    Client c = client();
+    c.send(put("/a", "1"));
+    EXPECT_EQ(c.reply().body, "PUT /a 1");
+    wanted = true;
+    c.send(put("/b", "2"));
+    EXPECT_EQ(c.reply().body, "PUT /b 2");
+    begun.get_future().wait();
+    for (int i = 0; i < 10; ++i) {
+        c.send(put("/c", "3"));
+        ASSERT_EQ(c.reply().body, "PUT /c 3");
+    }
+    server_->stop();
+    EXPECT_EQ(c.end(), Ended::finished);
+    over.set_value();
+}
+
 }  // namespace
 }  // namespace gorb::rest::test::server_answers_test

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -21,12 +22,14 @@ using Ended = Client::Ended;
 // Answers with what it was asked; "/later" keeps its responder until the test answers it, "/never" drops it.
 class ServerTest : public testing::Test {
   protected:
-    void start(const Limits& limits = {}, const std::string& address = "127.0.0.1") {
+    void start(const Limits& limits = {}, const std::string& address = "127.0.0.1",
+               const std::function<void(Server&)>& before = {}) {
         const base::Endpoint to{*base::Ip::parse(address), 0};
         auto server = Server::listen(
             to, limits, [this](auto request, auto responder) { handle(request, std::move(responder)); });
         ASSERT_TRUE(server) << server.error().sentence;
         server_ = std::move(*server);
+        if (before) before(*server_);
         server_->start();
     }
     // Handlers in other threads and kept responders go before what they use.
