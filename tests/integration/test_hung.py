@@ -1,4 +1,5 @@
 """A disk or a plugin that hangs: what goes on, who is told, and how gorbd still ends."""
+import contextlib
 import json
 import os
 import signal
@@ -90,22 +91,45 @@ class HungDisk(unittest.TestCase):
                 self.assertIn(name, gorbd.log())
                 self.go_on()
 
+    @contextlib.contextmanager
+    def put_that_hangs(self, gorbd, path, address="10.0.0.2"):
+        """A PUT whose answer waits for the disk, on a connection of its own."""
+        self.hang()
+        with socket.create_connection(gorbd.address) as client:
+            body = json.dumps({"address": address, "port": 80})
+            client.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                           f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            self.wait_for_waiting()
+            yield client
+
+    def test_a_disk_that_hangs_holds_up_changes_and_nothing_else(self):
+        gorbd = self.daemon("--state-directory", self.disk / "state")
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        # A change of a backend is made by the thread that serves REST, which another one stands in for.
+        for number, path in enumerate(("/service/more", "/service/web/b1", "/service/web/b2")):
+            with self.subTest(path), self.put_that_hangs(gorbd, path, f"10.0.0.{2 + number}") as client:
+                for _ in range(20):
+                    self.assertIn("web", gorbd.get("/service").json)
+                self.assertEqual(gorbd.get("/healthz").status, 200)
+                self.go_on()
+                client.settimeout(10 * SLOW)
+                self.assertIn(b" 200 ", client.recv(65536))
+        self.assertEqual(gorbd.terminate(), 0, gorbd.log())
+
     def test_a_disk_that_hangs_at_the_end_is_said_to(self):
         gorbd = self.daemon("--state-directory", self.disk / "state")
         gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
-        self.hang()
-        with socket.create_connection(gorbd.address) as client:
-            body = json.dumps({"address": "10.0.0.2", "port": 80})
-            client.sendall("PUT /service/more HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                           f"Content-Length: {len(body)}\r\n\r\n{body}".encode())
-            self.wait_for_waiting()
-            gorbd.process.send_signal(signal.SIGTERM)
-            self.assertEqual(gorbd.ended(30), 1, gorbd.log())
-        self.assertIn("store", gorbd.log().split("leaving without")[1])
-        self.assertNotIn("plugin", gorbd.log().split("leaving without")[1])
-        self.go_on()
-        gorbd.start()
-        self.assertIn("web", gorbd.get("/service").json)
+        for path in ("/service/more", "/service/web/b1"):
+            with self.subTest(path):
+                with self.put_that_hangs(gorbd, path):
+                    gorbd.process.send_signal(signal.SIGTERM)
+                    self.assertEqual(gorbd.ended(30), 1, gorbd.log())
+                said = gorbd.log().split("leaving without")[-1]
+                self.assertIn("store", said)
+                self.assertNotIn("plugin", said)
+                self.go_on()
+                gorbd.start()
+                self.assertIn("web", gorbd.get("/service").json)
 
 
 class HungPlugin(unittest.TestCase):

@@ -33,8 +33,6 @@ void step(sqlite3_stmt* statement) {
     must(sqlite3_reset(statement));
 }
 
-constexpr int rows = 1000;  // that are put again and again
-
 }  // namespace
 
 struct BareFile::Statements {
@@ -151,7 +149,7 @@ void BareServer::run() {
                 watched.erase(watched.begin() + static_cast<ptrdiff_t>(i--));
                 continue;
             }
-            waiting.emplace_back("service-1 backend-" + std::to_string(row++ % rows), value_);
+            waiting.emplace_back("service-1 backend-" + std::to_string(row++ % rows_put), value_);
             askers.push_back(watched[i].fd);
         }
         if (watched[1].revents != 0) {

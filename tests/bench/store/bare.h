@@ -15,6 +15,8 @@
 
 namespace gorb::bench {
 
+inline constexpr int rows_put = 1000;  // again and again
+
 // A new file with the pragmas of gorb's. Threads: one at a time.
 class BareFile {
   public:

@@ -151,8 +151,6 @@ void must(const base::Status& status) {
     std::exit(1);
 }
 
-constexpr int rows = 1000;  // that are put again and again
-
 // Whether the goal is met.
 bool compare(const Options& options, int writers) {
     const Folder folder(options.folder);
@@ -175,14 +173,14 @@ bool compare(const Options& options, int writers) {
     std::atomic<uint64_t> revision{1};
     for (int round = 0; round < options.rounds; ++round) {
         bare_puts.push_back(puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
-            const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows);
+            const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows_put);
             std::string text = value;
             text.replace(10, 8, std::to_string(10'000'000 + n + static_cast<uint32_t>(round) * 1'000'000));
             bare.put("service-1 backend-" + std::to_string(row), std::move(text),
                      [&durable] { durable.give(); });
         }));
         store_puts.push_back(puts(writers, options.seconds, [&](int w, uint32_t n, Signal& durable) {
-            const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows);
+            const int row = static_cast<int>((n * 32 + static_cast<uint32_t>(w)) % rows_put);
             store::Write write;
             write.revision = ++revision;
             write.put_backends.emplace_back(
