@@ -243,8 +243,8 @@ Result<std::unique_ptr<Daemon>> Daemon::build(const Settings& settings) {
     if (!server) return base::fail(server.error());
     p.server = std::move(*server);
     control::Control& control = *p.control;
-    p.server->between_requests([&control] { control.helps(); }, {[&control] { return control.has_own(); },
-                                                                  [&control] { control.help(); }});
+    p.server->between_requests([&control] { control.helps(); },
+                               {[&control] { return control.has_own(); }, [&control] { control.help(); }});
 
     for (const auto& loop : p.loops) p.threads.emplace_back([&loop] { loop->run(); });
     p.watchdog = std::make_unique<io::Watchdog>(std::move(watched), settings.blocked_after.count());

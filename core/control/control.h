@@ -112,7 +112,7 @@ class Control {
     // Finishes what was submitted, refuses what comes later, releases when told to, and joins.
     void stop();
 
-    void submit(Change change, const Done& done);                   // [any]
+    void submit(Change change, const Done& done);  // [any]
     // ---- the control's work by one thread more, as it has to do with a single change of a backend: whoever
     // asked for it does not wait for another thread to wake. It says once that it helps; what it submits then
     // may be left to it (has_own()), and it has to call help() soon, which does that: decide, make it durable

@@ -10,8 +10,8 @@
 // it.
 //
 // One thread more may help: the few changes that it puts in with put_own(), while nobody is at anything, are
-// left to it, and nobody is woken. It takes them with take_own(), what comes of them with take_more(), and then
-// it leaves, whatever there is. Whoever is woken for anything else takes all.
+// left to it, and nobody is woken. It takes them with take_own(), what comes of them with take_more(), and
+// then it leaves, whatever there is. Whoever is woken for anything else takes all.
 //
 // Threads: any; take() and end_turn() by those of the control, these and what its name says by the one that
 // helps.

@@ -24,6 +24,7 @@ namespace {
 
 const base::SystemClock system_clock;
 
+constexpr int turns_gathering = 4;  // more would let those wait who came first
 constexpr int events_a_turn = 128;  // then timers and posts again: a burst makes nothing late
 // A turn so long after its time was held up, by a callback or with the whole process. More may have come
 // meanwhile than one fetch brings: that is taken first, for at most `catching_up`.
@@ -74,6 +75,7 @@ struct Loop::Impl {
     TimerWheel wheel;
     uint64_t turn_now = 0;  // 0 outside a turn
     uint64_t turns = 0;
+    int fetched = 0;  // events, by the last turn
     std::array<epoll_event, events_a_turn> ready{};
 
     std::mutex role;  // held by who runs the loop, while he does
@@ -349,8 +351,10 @@ void Loop::run() {
     std::unique_lock role(impl_->role);
     impl_->thread = std::this_thread::get_id();
     for (bool going = true; going;) {
-        going = turn_once();
-        if (!impl_->between.any || !impl_->between.any()) continue;
+        going = turn_once(true);
+        if (!impl_->between.any) continue;
+        going = going && gather();
+        if (!impl_->between.any()) continue;
         impl_->thread = std::thread::id{};
         role.unlock();
         impl_->work_between();
@@ -360,6 +364,15 @@ void Loop::run() {
         going = going && !impl_->stopping;
     }
     impl_->thread = std::thread::id{};
+}
+
+// Turns that do not wait, while there is something to be done between them and they bring more.
+bool Loop::gather() {
+    bool going = true;
+    impl_->fetched = 1;
+    for (int left = turns_gathering; left > 0 && going && impl_->fetched > 0 && impl_->between.any(); --left)
+        going = turn_once(false);
+    return going;
 }
 
 void Loop::Impl::work_between() {
@@ -385,7 +398,7 @@ void Loop::stand_in() {
         const std::lock_guard lock(impl_->mutex);
         return impl_->away && !impl_->stopping;
     };
-    while (wanted() && turn_once()) {
+    while (wanted() && turn_once(true)) {
     }
     impl_->thread = std::thread::id{};
     impl_->standing_in = false;
@@ -396,11 +409,12 @@ void Loop::wait_over() {
 }
 
 // false: it was the last.
-bool Loop::turn_once() {
+bool Loop::turn_once(bool waits) {
     const uint64_t before = clock_->now();
-    const int timeout = impl_->timeout_ms(before);
+    const int timeout = waits ? impl_->timeout_ms(before) : 0;
     const uint64_t due = impl_->first_due(before);
     const int count = impl_->wait(timeout);
+    impl_->fetched = count;
     ++impl_->turns;
     impl_->turn_now = clock_->now();
     busy_since_.store(impl_->turn_now, std::memory_order_relaxed);

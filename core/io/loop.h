@@ -63,7 +63,8 @@ class Loop {
     // [any] Runs fn on the loop's thread, in the order posted. After stop() it is dropped.
     void post(std::function<void()> fn);
 
-    // What the thread that runs the loop does after a turn if `any` says that there is something. The loop is
+    // What the thread that runs the loop does after a turn if `any`, which may be asked often, says that
+    // there is something, and after what else has come by then, for which it may be done as well. The loop is
     // not held meanwhile: its thread is none, or whoever stands in.
     struct Between {
         std::function<bool()> any;
@@ -101,7 +102,8 @@ class Loop {
 
   private:
     struct Impl;
-    bool turn_once();
+    bool turn_once(bool waits);
+    bool gather();
 
     std::unique_ptr<Impl> impl_;
     const base::Clock* clock_;

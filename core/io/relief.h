@@ -1,8 +1,9 @@
 // A thread that runs a loop when the loop's own thread is held up by what it does between two turns.
 //
-// Work that is short as a rule, as a change that a quick disk makes durable, is done soonest by the thread that
-// has it: handed to another one, it waits for that to wake, which takes as long as the disk where processors
-// sleep deeply. Where the work takes longer than `patience` after all, the loop goes on here until it is over.
+// Work that is short as a rule, as a change that a quick disk makes durable, is done soonest by the thread
+// that has it: handed to another one, it waits for that to wake, which takes as long as the disk where
+// processors sleep deeply. Where the work takes longer than `patience` after all, the loop goes on here until
+// it is over.
 //
 // Threads: one of its own, from start() to the destructor.
 #pragma once

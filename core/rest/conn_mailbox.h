@@ -56,8 +56,8 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     // Both must live until close().
     Mailbox(io::Loop& loop, AnswerTaker& taker) : loop_(&loop), taker_(&taker) {}
 
-    bool closed();  // [any]
-    void close();   // by any thread, when the loop runs no more
+    bool closed();                                          // [any]
+    void close();                                           // by any thread, when the loop runs no more
     void deliver(const Ticket& ticket, Response response);  // [any]
     // The function to give to a handler. `request` is for the log, should nobody answer it.
     Responder responder(Ticket ticket, std::shared_ptr<const Request> request);

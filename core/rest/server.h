@@ -39,9 +39,9 @@ class Server {
 
     base::Endpoint address() const;  // the real one
     void start();                    // runs the loop in a thread of its own
-    // Stops accepting, lets requests under way be answered for up to `grace`, then closes everything. Not from
-    // the loop's thread, which the destructor joins: what is done between requests may still be under way.
-    // Once stopped it stays stopped.
+    // Stops accepting, lets requests under way be answered for up to `grace`, then closes everything. Not
+    // from the loop's thread, which the destructor joins: what is done between requests may still be under
+    // way. Once stopped it stays stopped.
     void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(2000));
     io::Loop& loop();
     size_t connections() const;  // [any] open now, those being closed included

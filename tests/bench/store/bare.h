@@ -1,6 +1,6 @@
-// SQLite with nothing around it but a thread that commits what waits: what gorb's store is held against. And the
-// same thread at the end of a socket: the least that a durable change over REST can cost on the machine, since its
-// client waits there.
+// SQLite with nothing around it but a thread that commits what waits: what gorb's store is held against. And
+// the same thread at the end of a socket: the least that a durable change over REST can cost on the machine,
+// since its client waits there.
 #pragma once
 #include <condition_variable>
 #include <cstdint>
@@ -53,8 +53,8 @@ class Bare {
     std::thread thread_;
 };
 
-// Takes what comes on a connection at once for a request, commits `value` for all that have come together, and
-// answers with `answer` each.
+// Takes what comes on a connection at once for a request, commits `value` for all that have come together,
+// and answers with `answer` each.
 class BareServer {
   public:
     BareServer(const std::filesystem::path& file, std::string value, std::string answer);

@@ -90,8 +90,8 @@ Whole::Whole(const std::filesystem::path& folder) : parts_(std::make_unique<Part
     for (int i = 0; i < backends; ++i) p.put(path(i), document(i, 100));
     p.server = must(rest::Server::listen({*base::Ip::parse("127.0.0.1"), 0}, {}, p.api));
     control::Control& control = *p.control;
-    p.server->between_requests([&control] { control.helps(); }, {[&control] { return control.has_own(); },
-                                                                  [&control] { control.help(); }});
+    p.server->between_requests([&control] { control.helps(); },
+                               {[&control] { return control.has_own(); }, [&control] { control.help(); }});
     p.server->start();
 }
 

@@ -199,12 +199,13 @@ Submitted change() {
 
 // Somebody who waits in take(), as a thread of the control does.
 struct Taker {
-    explicit Taker(Inbox& inbox) : thread([this, &inbox] {
-        while (auto content = inbox.take()) {
-            taken += content->changes.size();
-            inbox.end_turn(0, now, false);
-        }
-    }) {}
+    explicit Taker(Inbox& inbox)
+        : thread([this, &inbox] {
+              while (auto content = inbox.take()) {
+                  taken += content->changes.size();
+                  inbox.end_turn(0, now, false);
+              }
+          }) {}
     Taker(const Taker&) = delete;
     Taker& operator=(const Taker&) = delete;
     ~Taker() { thread.join(); }

@@ -19,8 +19,9 @@ struct Work {
     std::promise<void> begun, over;
 
     Loop::Between between() {
-        return {[this] { return wanted.exchange(false); },
+        return {[this] { return wanted.load(); },
                 [this] {
+                    wanted = false;
                     begun.set_value();
                     over.get_future().wait();
                 }};
@@ -132,6 +133,31 @@ TEST(Loop, DoesWhatItsLastTurnHasLeftToBeDoneBetweenTurns) {
     });
     runner.join();
     EXPECT_TRUE(done);
+}
+
+TEST(Loop, TakesWhatHasComeMeanwhileBeforeItWorksBetweenTurns) {
+    Loop loop("loop-test");
+    std::array<int, 2> ends{};
+    ASSERT_EQ(pipe(ends.data()), 0);
+    bool wanted = false, taken = false, taken_before = false;
+    loop.between_turns({[&] { return wanted; },
+                        [&] {
+                            wanted = false;
+                            taken_before = taken;
+                            loop.stop();
+                        }});
+    ASSERT_TRUE(loop.watch(ends[0], readable, [&](uint32_t) {
+        ASSERT_TRUE(loop.watch(ends[0], 0, nullptr));
+        taken = true;
+    }));
+    loop.at(loop.now(), [&] {  // timers come after events
+        wanted = true;
+        ASSERT_EQ(write(ends[1], "x", 1), 1);
+    });
+    loop.run();
+    EXPECT_TRUE(taken_before);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 TEST(Relief, RunsTheLoopOfAThreadThatIsHeldUp) {

@@ -317,8 +317,9 @@ TEST_F(ServerTest, AnswersWhileWhatIsDoneBetweenRequestsTakesLong) {
     std::atomic<bool> wanted{false};
     std::promise<void> begun, over;
     start({}, "127.0.0.1", [&](Server& server) {
-        server.between_requests([] {}, {[&] { return wanted.exchange(false); },
+        server.between_requests([] {}, {[&] { return wanted.load(); },
                                         [&] {
+                                            wanted = false;
                                             begun.set_value();
                                             over.get_future().wait();
                                         }});
