@@ -244,7 +244,7 @@ Result<std::unique_ptr<Daemon>> Daemon::build(const Settings& settings) {
     p.server = std::move(*server);
     control::Control& control = *p.control;
     p.server->between_requests([&control] { control.helps(); },
-                               {[&control] { return control.has_own(); }, [&control] { control.help(); }});
+                               {[&control] { return control.own(); }, [&control] { control.help(); }});
 
     for (const auto& loop : p.loops) p.threads.emplace_back([&loop] { loop->run(); });
     p.watchdog = std::make_unique<io::Watchdog>(std::move(watched), settings.blocked_after.count());

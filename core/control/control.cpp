@@ -1,6 +1,5 @@
 #include "control/control.h"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <thread>
@@ -48,7 +47,6 @@ struct Control::Impl {
     bool decide(Inbox::Content& content);
     void look_around();
     void finish();
-    void release();
     void health_changed(const health::Changed& change);
     void settle();
     void retry();
@@ -85,22 +83,18 @@ void Control::Impl::run() {
     }
 }
 
-// The same by one thread more, for changes of its own and what comes of them. What else may be due, and what
-// others have given to the database meanwhile, is left to the two.
+// The same by one thread more, for changes of its own and what comes of them. What is due by its time, and
+// what others ask for meanwhile, is left to the two.
 void Control::Impl::help() {
-    bool busy = false;
     for (auto content = parts.inbox.take_own(); content; content = parts.inbox.take_more()) {
         parts.busy_since = parts.clock.now();
         decide(*content);
-        parts.keeper.look();
-        busy = parts.keeper.busy();
         parts.busy_since = 0;
         parts.inbox.end_turn(next_wake(false), parts.clock.now(), true);
         while (parts.keeper.work() && !parts.inbox.filled()) {
         }
     }
     parts.inbox.leave();
-    if (busy) parts.inbox.reply([] {});
 }
 
 // What has come in. false: it is the end.
@@ -139,33 +133,12 @@ void Control::Impl::look_around() {
 // that is due would put back what has just been removed.
 void Control::Impl::finish() {
     if (!std::exchange(finishing, true)) {
-        if (options.release_on_exit) release();
+        if (options.release_on_exit) parts.release();
         parts.keeper.settle();
     } else if (!parts.keeper.busy()) {
         parts.keeper.look();  // a file that turned out to be lost is made anew
     }
     if (!parts.keeper.busy()) parts.inbox.end();
-}
-
-void Control::Impl::release() {
-    // What comes along is not stuck.
-    const Sync::Remains remains =
-        parts.sync.release(*parts.store.snapshot(), [this] { parts.busy_since = parts.clock.now(); });
-    if (!remains.status) {
-        base::log_error("not everything could be removed from the kernel",
-                        {{"error", remains.status.error().sentence}});
-    } else if (!remains.services.empty()) {
-        base::log_warning(
-            "removed from the kernel what this daemon made, but for virtual services that have somebody "
-            "else's destinations, and their VIPs",
-            {{"services", std::to_string(remains.services.size())},
-             {"first", remains.services.begin()->text()}});
-    } else {
-        base::log_info("removed from the kernel what this daemon made");
-    }
-    std::set<base::Ip> stay;
-    for (const ipvs::ServiceKey& key : remains.services) stay.insert(key.vip.ip);
-    parts.vips.release_all(stay);
 }
 
 void Control::Impl::health_changed(const health::Changed& change) {
@@ -319,8 +292,8 @@ void Control::helps() {
     impl_->helper = std::this_thread::get_id();
 }
 
-bool Control::has_own() const {
-    return impl_->parts.inbox.has_own();
+size_t Control::own() const {
+    return impl_->parts.inbox.own();
 }
 
 void Control::help() {

@@ -115,10 +115,10 @@ class Control {
     void submit(Change change, const Done& done);  // [any]
     // ---- the control's work by one thread more, as it has to do with a single change of a backend: whoever
     // asked for it does not wait for another thread to wake. It says once that it helps; what it submits then
-    // may be left to it (has_own()), and it has to call help() soon, which does that: decide, make it durable
-    // (which takes as long as the disk), tell the kernel, answer. [one and the same thread]
+    // may be left to it (own(): how many), and it has to call help() soon, which does that: decide, make it
+    // durable (which takes as long as the disk), tell the kernel, answer. [one and the same thread]
     void helps();
-    bool has_own() const;
+    size_t own() const;
     void help();
     void health_changed(std::span<const health::Changed> changes);  // [any]
     void suspected(const health::Suspicion& suspicion);             // [any]

@@ -119,17 +119,20 @@ std::optional<Inbox::Content> Inbox::take() {
     }
     woken_ = false;
     if (ended_) return std::nullopt;
+    others_ = others_ || !content_.changes.empty();
     return take_all();
 }
 
-bool Inbox::has_own() const {
+size_t Inbox::own() const {
     const std::lock_guard lock(mutex_);
-    return own_;
+    return own_ ? content_.changes.size() : 0;
 }
 
 std::optional<Inbox::Content> Inbox::take_own() {
     const std::lock_guard lock(mutex_);
-    if (!own_) return std::nullopt;  // somebody has taken it
+    // Somebody has taken it, or comes for what he has put in himself.
+    if (!std::exchange(own_, false) || !content_.replies.empty()) return std::nullopt;
+    others_ = false;
     helping_ = std::this_thread::get_id();
     return take_all();
 }
@@ -138,7 +141,7 @@ std::optional<Inbox::Content> Inbox::take_more() {
     const std::lock_guard lock(mutex_);
     const bool only_replies = content_.changes.empty() && content_.questions.empty() &&
                               content_.health.empty() && !content_.suspicion && !content_.closed;
-    if (turning_ || ended_ || content_.replies.empty() || !only_replies) return std::nullopt;
+    if (turning_ || ended_ || others_ || content_.replies.empty() || !only_replies) return std::nullopt;
     return take_all();
 }
 

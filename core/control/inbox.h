@@ -9,9 +9,10 @@
 // nobody else takes in between. Who takes is not woken for what it puts in itself, since it comes back for
 // it.
 //
-// One thread more may help: the few changes that it puts in with put_own(), while nobody is at anything, are
-// left to it, and nobody is woken. It takes them with take_own(), what comes of them with take_more(), and
-// then it leaves, whatever there is. Whoever is woken for anything else takes all.
+// One thread more may help: the few changes that it puts in with put_own(), while nobody has a turn or is
+// woken for one, are left to it, and nobody is woken. It takes them with take_own(), what comes of them with
+// take_more(), and then it leaves, whatever there is. Whoever is woken for anything else takes all; and once
+// another one has taken changes, what comes of any is not for the one that helps: it may be a large one's.
 //
 // Threads: any; take() and end_turn() by those of the control, these and what its name says by the one that
 // helps.
@@ -75,8 +76,8 @@ class Inbox {
     // Is there something to take at once?
     bool filled() const;
 
-    // Is there what put_own() has left?
-    bool has_own() const;
+    // How much of put_own() there is.
+    size_t own() const;
     std::optional<Content> take_own();
     // What is there, if it is nothing but replies.
     std::optional<Content> take_more();
@@ -102,8 +103,9 @@ class Inbox {
     bool closed_to_health_ = false;
     bool told_closed_ = false;  // take() has said so
     bool turning_ = false;
-    bool woken_ = false;  // one that waits, and has not looked since
-    bool own_ = false;    // what there is has been left to the one that helps
+    bool woken_ = false;   // one that waits, and has not looked since
+    bool own_ = false;     // what there is has been left to the one that helps
+    bool others_ = false;  // others have taken changes since take_own()
     std::optional<std::thread::id> helping_;
     bool ended_ = false;
     // Not by the clock that is stepped: it is for the machine's sake, not for what is decided.

@@ -259,4 +259,24 @@ void Parts::restore_destinations(const std::string& name) {
     if (const auto* service = now->services.find(name)) sync.services({service, 1}, Sync::Why::change);
 }
 
+void Parts::release() {
+    // What comes along is not stuck.
+    const Sync::Remains remains = sync.release(*store.snapshot(), [this] { busy_since = clock.now(); });
+    if (!remains.status) {
+        base::log_error("not everything could be removed from the kernel",
+                        {{"error", remains.status.error().sentence}});
+    } else if (!remains.services.empty()) {
+        base::log_warning(
+            "removed from the kernel what this daemon made, but for virtual services that have somebody "
+            "else's destinations, and their VIPs",
+            {{"services", std::to_string(remains.services.size())},
+             {"first", remains.services.begin()->text()}});
+    } else {
+        base::log_info("removed from the kernel what this daemon made");
+    }
+    std::set<base::Ip> stay;
+    for (const ipvs::ServiceKey& key : remains.services) stay.insert(key.vip.ip);
+    vips.release_all(stay);
+}
+
 }  // namespace gorb::control

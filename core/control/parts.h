@@ -77,6 +77,8 @@ struct Parts {
     store::Loaded everything();
     // Somebody removed a service of ours and it has just been put back: its other destinations go back too.
     void restore_destinations(const std::string& service);
+    // Takes out of the kernel what this daemon made: services, and VIPs that nobody else needs.
+    void release();
 
     const base::Clock& clock;
     std::unique_ptr<ipvs::Driver> driver;

@@ -24,7 +24,6 @@ namespace {
 
 const base::SystemClock system_clock;
 
-constexpr int turns_gathering = 4;  // more would let those wait who came first
 constexpr int events_a_turn = 128;  // then timers and posts again: a burst makes nothing late
 // A turn so long after its time was held up, by a callback or with the whole process. More may have come
 // meanwhile than one fetch brings: that is taken first, for at most `catching_up`.
@@ -75,7 +74,6 @@ struct Loop::Impl {
     TimerWheel wheel;
     uint64_t turn_now = 0;  // 0 outside a turn
     uint64_t turns = 0;
-    int fetched = 0;  // events, by the last turn
     std::array<epoll_event, events_a_turn> ready{};
 
     std::mutex role;  // held by who runs the loop, while he does
@@ -352,9 +350,9 @@ void Loop::run() {
     impl_->thread = std::this_thread::get_id();
     for (bool going = true; going;) {
         going = turn_once(true);
-        if (!impl_->between.any) continue;
+        if (!impl_->between.left) continue;
         going = going && gather();
-        if (!impl_->between.any()) continue;
+        if (impl_->between.left() == 0) continue;
         impl_->thread = std::thread::id{};
         role.unlock();
         impl_->work_between();
@@ -366,12 +364,13 @@ void Loop::run() {
     impl_->thread = std::thread::id{};
 }
 
-// Turns that do not wait, while there is something to be done between them and they bring more.
+// Turns that do not wait, while they bring more of what is done between turns.
 bool Loop::gather() {
     bool going = true;
-    impl_->fetched = 1;
-    for (int left = turns_gathering; left > 0 && going && impl_->fetched > 0 && impl_->between.any(); --left)
+    for (size_t before = 0, now = impl_->between.left(); going && now > before; now = impl_->between.left()) {
+        before = now;
         going = turn_once(false);
+    }
     return going;
 }
 
@@ -414,7 +413,6 @@ bool Loop::turn_once(bool waits) {
     const int timeout = waits ? impl_->timeout_ms(before) : 0;
     const uint64_t due = impl_->first_due(before);
     const int count = impl_->wait(timeout);
-    impl_->fetched = count;
     ++impl_->turns;
     impl_->turn_now = clock_->now();
     busy_since_.store(impl_->turn_now, std::memory_order_relaxed);

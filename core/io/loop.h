@@ -63,11 +63,11 @@ class Loop {
     // [any] Runs fn on the loop's thread, in the order posted. After stop() it is dropped.
     void post(std::function<void()> fn);
 
-    // What the thread that runs the loop does after a turn if `any`, which may be asked often, says that
-    // there is something, and after what else has come by then, for which it may be done as well. The loop is
-    // not held meanwhile: its thread is none, or whoever stands in.
+    // What the thread that runs the loop does after a turn if `left`, which may be asked often, says that
+    // there is something; after turns that do not wait, if these bring more. The loop is not held meanwhile:
+    // its thread is none, or whoever stands in.
     struct Between {
-        std::function<bool()> any;
+        std::function<size_t()> left;
         std::function<void()> work;
     };
     void between_turns(Between between);  // before run()

@@ -14,7 +14,7 @@ namespace gorb::io {
 Relief::Relief(Loop& loop, Loop::Between between)
     : loop_(loop), timer_(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)) {
     GORB_CHECK(timer_ >= 0);
-    loop_.between_turns({std::move(between.any), [this, work = std::move(between.work)] {
+    loop_.between_turns({std::move(between.left), [this, work = std::move(between.work)] {
                              set(patience);
                              work();
                              set({});

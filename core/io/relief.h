@@ -20,7 +20,7 @@ class Relief {
   public:
     static constexpr std::chrono::microseconds patience{1000};
 
-    // Before the loop runs, which must outlive it. `work` is called between two turns where `any` says so.
+    // Before the loop runs, which must outlive it. `work` is called between two turns where `left` says so.
     Relief(Loop& loop, Loop::Between between);
     ~Relief();  // when the loop runs no more
     Relief(const Relief&) = delete;

@@ -8,6 +8,7 @@ import stat
 import tempfile
 import threading
 import unittest
+from concurrent import futures
 from datetime import datetime
 from pathlib import Path
 
@@ -260,6 +261,31 @@ class Durable(StoreTest):
         self.assertIn(str(self.state), said)
         self.assertIn("Permission denied", said)
 
+    def test_of_those_who_change_the_same_revision_at_once_one_succeeds(self):
+        gorbd = self.daemon()
+        gorbd.made("/service/web", {"address": "10.0.0.1", "port": 80})
+        gorbd.made("/service/web/b1", {"address": "10.1.0.1", "port": 80, "pulse": {"type": "none"}})
+        with futures.ThreadPoolExecutor(8) as writers:
+            for number in range(20):
+                tag = {"If-Match": gorbd.get("/service/web/b1").headers["etag"]}
+                weights = range(1 + 8 * number, 9 + 8 * number)
+                replies = list(writers.map(lambda weight, tag=tag: gorbd.patch("/service/web/b1", {"weight": weight}, headers=tag), weights))
+                self.assertEqual(sorted(reply.status for reply in replies), [200] + 7 * [412])
+                won = next(weight for weight, reply in zip(weights, replies, strict=True) if reply.status == 200)
+                self.assertEqual(gorbd.get("/service/web/b1").json["weight"], won)
+
+    def test_the_share_and_the_least_of_the_guard_are_settings(self):
+        some = {f"s{i}": {"address": f"10.0.1.{i}", "port": 80} for i in range(1, 11)}
+        less = {name: some[name] for name in list(some)[:7]}
+        for settings, status in (("", 200), ("guard-share = 10\nguard-least = 2", 409), ("guard-share = 10\nguard-least = 3", 200),
+                                 ("guard-share = 40\nguard-least = 2", 200)):
+            with self.subTest(settings):
+                config = self.folder / "guard.ini"
+                config.write_text(f"[reconcile]\n{settings}\n")
+                with Gorbd("--driver", "memory", "--config", config) as gorbd:
+                    self.assertEqual(gorbd.put("/config", {"services": some}).status, 200)
+                    self.assertEqual(gorbd.put("/config", {"services": less}).status, status)
+
     def test_what_is_imported_is_there_at_the_start(self):
         document = self.folder / "import.json"
         gorbd = self.daemon()
@@ -394,6 +420,17 @@ class Declared(StoreTest):
         self.assertEqual({name: gorbd.get(f"/service/{name}").json["origin"] for name in ("web", "old")},
                          {"web": "file", "old": "api"})
         self.assertEqual(gorbd.get("/service/web").json["backends"], ["b3"])
+
+    def test_a_start_removes_no_more_than_the_guard_lets_it(self):
+        many = {f"s{i}": {"address": f"10.0.1.{i}", "port": 80} for i in range(1, 31)}
+        self.declare("a", many)
+        gorbd = self.daemon("--config", self.config)
+        gorbd.terminate()
+        self.declare("a", {"s1": many["s1"]})
+        gorbd.start()
+        self.assertEqual(len(gorbd.get("/service").json), 30)
+        self.assertIn("the declarative files are not applied", gorbd.log())
+        self.assertIn("--force", gorbd.log())
 
     def test_force_is_for_the_start_not_for_what_sighup_reads(self):
         many = {f"s{i}": {"address": f"10.0.1.{i}", "port": 80} for i in range(1, 31)}

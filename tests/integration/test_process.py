@@ -224,7 +224,8 @@ class Process(unittest.TestCase):
                 niceness[(task / "comm").read_text().strip()] = int(fields[16])
             usual = niceness["control-0"]
             more = min(usual + 10, 19)
-            self.assertEqual(niceness, {**dict.fromkeys(niceness, usual), "rest": more, "rest-worker": more})
+            self.assertEqual(niceness, {**dict.fromkeys(niceness, usual), "rest": more, "rest-relief": more,
+                                        "rest-worker": more})
             self.assertLessEqual({"control-1", "loop-0"}, niceness.keys())
 
     def test_two_daemons_on_one_port(self):

@@ -118,6 +118,31 @@ class Ownership(LabTest):
         self.assertNotEqual(status, 0, said)
         self.assertEqual(self.lab.ipvsadm("-Sn"), before)
 
+    def test_a_daemon_whose_store_is_damaged_or_newer_leaves_the_table_as_it_is(self):
+        self.add_foreign()
+        gorbd = self.gorbd()
+        self.put(gorbd)
+        before = self.lab.ipvsadm("-Sn")
+        self.assertEqual(gorbd.terminate(), 0)
+        database = gorbd.state / "gorb.db"
+        good = database.read_bytes()
+        # SQLite's user_version, big endian at 60 (fileformat2.html), is the schema's.
+        damages = {"damaged": good[:100] + bytes(3000) + good[3100:],
+                   "newer": good[:60] + (9999).to_bytes(4, "big") + good[64:]}
+        for what, content in damages.items():
+            for option in ([], ["-f"]):
+                with self.subTest(what, option=option):
+                    database.write_bytes(content)
+                    status, said = self.lab.run_gorbd("--state-directory", gorbd.state, *option)
+                    self.assertNotEqual(status, 0, said)
+                    self.assertIn("gorb.db", said)
+                    self.assertEqual(self.lab.ipvsadm("-Sn"), before)
+                    self.assertEqual(database.read_bytes(), content)
+        database.write_bytes(good)
+        gorbd.start()
+        self.assertEqual(gorbd.get("/service").json, ["web"])
+        self.assertEqual(self.lab.ipvsadm("-Sn"), before)
+
     def test_a_key_that_a_foreign_entry_holds_is_refused_unless_it_is_to_be_adopted(self):
         self.lab.ipvsadm("-A", "-t", f"{VIP}:80", "-s", "rr")
         self.lab.ipvsadm("-a", "-t", f"{VIP}:80", "-r", "10.1.9.1:80", "-m", "-w", "3")

@@ -31,12 +31,15 @@ class Privileges(LabTest):
         daemon.made("/service/web", {"address": "10.9.0.1", "port": 80, "method": "rr"})
         self.assertIn("tcp 10.9.0.1:80", lab.table())
 
+    # Whoever may have a turn of the control.
+    CONTROL = ("control-0", "control-1", "rest")
+
     def test_losing_cap_net_admin_is_shown_and_made_good_when_it_is_back(self):
         daemon = self.gorbd(settings={"reconcile": {"period": "1h"}})
         daemon.made("/service/web", {"address": "10.9.0.1", "port": 80, "method": "rr"})
         daemon.made("/service/web/b1", {"address": "10.1.9.1", "port": 80, "pulse": {"type": "none"}, "weight": 5})
         before = self.lab.ipvsadm("-Sn")
-        for thread in ("control-0", "control-1"):
+        for thread in self.CONTROL:
             losing.set_effective(daemon.process.pid, thread, losing.NET_ADMIN, False)
         refused = daemon.put("/service/web/b2", {"address": "10.1.9.2", "port": 80, "pulse": {"type": "none"}})
         self.assertIn(refused.status, (403, 500, 503), refused)
@@ -49,7 +52,7 @@ class Privileges(LabTest):
         shown = daemon.get("/service/web").json
         self.assertIs(shown["applied"], False, shown)
         self.assertIn("CAP_NET_ADMIN", shown["refusal"])
-        for thread in ("control-0", "control-1"):
+        for thread in self.CONTROL:
             losing.set_effective(daemon.process.pid, thread, losing.NET_ADMIN, True)
         daemon.wait_for("/service/web", lambda service: service["applied"], "is applied again", 30)
         self.assertEqual(daemon.request("POST", "/reconcile").status, 200)

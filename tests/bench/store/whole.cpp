@@ -91,7 +91,7 @@ Whole::Whole(const std::filesystem::path& folder) : parts_(std::make_unique<Part
     p.server = must(rest::Server::listen({*base::Ip::parse("127.0.0.1"), 0}, {}, p.api));
     control::Control& control = *p.control;
     p.server->between_requests([&control] { control.helps(); },
-                               {[&control] { return control.has_own(); }, [&control] { control.help(); }});
+                               {[&control] { return control.own(); }, [&control] { control.help(); }});
     p.server->start();
 }
 

@@ -266,6 +266,35 @@ TEST(Slots, OneThatComesUpCameBackUnlessItServedAllAlong) {
     EXPECT_EQ(taken_over.member.since, 9U);
 }
 
+// Whoever has read the same revision as somebody else is told when that one was first, also where both come
+// at once.
+TEST_F(ControlTest, OfThoseWhoChangeTheSameRevisionAtOnceOneSucceeds) {
+    ASSERT_TRUE(run(PutService{service("web", "10.0.0.1:80"), {}}));
+    for (int round = 0; round < 20; ++round) {
+        const auto entry = *control->snapshot()->services.find("web");
+        const Match match{false, {control->etag(entry->revision)}};
+        std::vector<std::future<base::Result<Outcome>>> answers;
+        for (int writer = 0; writer < 8; ++writer) {
+            auto done = std::make_shared<std::promise<base::Result<Outcome>>>();
+            answers.push_back(done->get_future());
+            const std::string body = R"({"quorum": )" + std::to_string(2 + 8 * round + writer) + "}";
+            control->submit(PatchService{"web", body, match},
+                            [done](base::Result<Outcome> r) { done->set_value(std::move(r)); });
+        }
+        std::vector<uint64_t> made;
+        for (auto& answer : answers) {
+            const auto outcome = answer.get();
+            if (outcome) {
+                made.push_back(outcome->service->revision);
+            } else {
+                EXPECT_EQ(outcome.error().code, Errc::stale);
+            }
+        }
+        ASSERT_EQ(made.size(), 1U);
+        EXPECT_EQ((*control->snapshot()->services.find("web"))->revision, made[0]);
+    }
+}
+
 // As one that changes the scheduler of thousands, each of which takes the kernel some milliseconds.
 TEST(ControlTurn, AChangeOfManyThatComesAlongIsNoneThatIsStuck) {
     base::ManualClock clock;

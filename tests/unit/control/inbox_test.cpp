@@ -197,86 +197,106 @@ Submitted change() {
     return {DeleteBackend{"web", "b1", {}, base::Nanos(0)}, [](const auto&) {}};
 }
 
-// Somebody who waits in take(), as a thread of the control does.
+// Somebody who waits in take(), as a thread of the control does. From when it is made it may take anything.
 struct Taker {
-    explicit Taker(Inbox& inbox)
-        : thread([this, &inbox] {
+    explicit Taker(Inbox& from)
+        : inbox(from), thread([this] {
               while (auto content = inbox.take()) {
+                  replies += content->replies.size();
                   taken += content->changes.size();
                   inbox.end_turn(0, now, false);
               }
           }) {}
     Taker(const Taker&) = delete;
     Taker& operator=(const Taker&) = delete;
-    ~Taker() { thread.join(); }
-    void wait_for(size_t n) const {
-        while (taken < n) std::this_thread::yield();
+    ~Taker() {
+        inbox.end();
+        thread.join();
     }
-    std::atomic<size_t> taken{0};
+    static void wait_for(const std::atomic<size_t>& count, size_t n) {
+        while (count < n) std::this_thread::yield();
+    }
+    Inbox& inbox;
+    std::atomic<size_t> taken{0}, replies{0};
     std::thread thread;
 };
 
 TEST(Inbox, LeavesAFewChangesToTheOneThatHelpsAndWhatComesOfThem) {
     Inbox inbox;
-    Taker taker(inbox);
-    for (size_t i = 0; i < Inbox::most_own; ++i) EXPECT_TRUE(inbox.put_own(change()));
-    ASSERT_TRUE(inbox.has_own());
+    for (size_t i = 1; i <= Inbox::most_own; ++i) {
+        EXPECT_TRUE(inbox.put_own(change()));
+        EXPECT_EQ(inbox.own(), i);
+    }
     auto content = inbox.take_own();
     ASSERT_TRUE(content);
     EXPECT_EQ(content->changes.size(), Inbox::most_own);
-    EXPECT_FALSE(inbox.has_own());
+    EXPECT_EQ(inbox.own(), 0U);
+    const Taker taker(inbox);
     inbox.end_turn(0, now, true);
     EXPECT_FALSE(inbox.take_more());
     inbox.reply([] {});
     content = inbox.take_more();
-    ASSERT_TRUE(content);
-    EXPECT_EQ(content->replies.size(), 1U);
-    inbox.end_turn(0, now, true);
+    if (content) {  // else the other one was awake
+        EXPECT_EQ(content->replies.size(), 1U);
+        inbox.end_turn(0, now, true);
+    }
     inbox.leave();
+    Taker::wait_for(taker.replies, content ? 0 : 1);
     EXPECT_EQ(taker.taken, 0U);
-    inbox.end();
 }
 
-TEST(Inbox, WakesForMoreChangesThanAreLeftToTheOneThatHelps) {
+TEST(Inbox, LeavesNoMoreThanAFewChangesToTheOneThatHelps) {
     Inbox inbox;
-    Taker taker(inbox);
     for (size_t i = 0; i <= Inbox::most_own; ++i) EXPECT_TRUE(inbox.put_own(change()));
-    EXPECT_FALSE(inbox.has_own());
+    EXPECT_EQ(inbox.own(), 0U);
     EXPECT_FALSE(inbox.take_own());
-    inbox.leave();
-    taker.wait_for(Inbox::most_own + 1);
-    inbox.end();
+    const Taker taker(inbox);
+    Taker::wait_for(taker.taken, Inbox::most_own + 1);
 }
 
-TEST(Inbox, GivesWhatWasLeftToTheOneThatHelpsToWhoIsWokenForAnythingElse) {
+TEST(Inbox, LeavesNothingToTheOneThatHelpsWhenAnythingElseComes) {
     Inbox inbox;
-    Taker taker(inbox);
     EXPECT_TRUE(inbox.put_own(change()));
     tell(inbox, 1, 1);
-    taker.wait_for(1);
+    EXPECT_EQ(inbox.own(), 0U);
     EXPECT_FALSE(inbox.take_own());
+    const Taker taker(inbox);
+    Taker::wait_for(taker.taken, 1);
     EXPECT_TRUE(inbox.put_own(change()));
     inbox.close();
-    taker.wait_for(2);
+    Taker::wait_for(taker.taken, 2);
     EXPECT_FALSE(inbox.put_own(change()));
-    inbox.end();
 }
 
-TEST(Inbox, WakesForWhatCameWhileTheOneThatHelpsHadItsTurnAndWhenItLeaves) {
+// Which may be of a change of very many: that is for those who do not give way.
+TEST(Inbox, GivesTheOneThatHelpsNothingThatMayComeOfOthersChanges) {
     Inbox inbox;
-    Taker taker(inbox);
     EXPECT_TRUE(inbox.put_own(change()));
     ASSERT_TRUE(inbox.take_own());
+    const Taker taker(inbox);
     std::thread other([&] { EXPECT_TRUE(inbox.put(change())); });
     other.join();
     inbox.end_turn(0, now, true);
-    taker.wait_for(1);
-    // Its own as well, where it puts in more than replies meanwhile.
+    Taker::wait_for(taker.taken, 1);
+    inbox.reply([] {});
+    EXPECT_FALSE(inbox.take_more());
+    inbox.leave();
+    Taker::wait_for(taker.replies, 1);
+    // Nor what waits already when it comes.
+    EXPECT_TRUE(inbox.put(change()));
+    Taker::wait_for(taker.taken, 2);
+}
+
+TEST(Inbox, WakesForWhatTheOneThatHelpsHasPutInItself) {
+    Inbox inbox;
+    EXPECT_TRUE(inbox.put_own(change()));
+    ASSERT_TRUE(inbox.take_own());
+    const Taker taker(inbox);
+    inbox.end_turn(0, now, true);
     EXPECT_TRUE(inbox.put(change()));
     EXPECT_FALSE(inbox.take_more());
     inbox.leave();
-    taker.wait_for(2);
-    inbox.end();
+    Taker::wait_for(taker.taken, 1);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ struct Work {
     std::promise<void> begun, over;
 
     Loop::Between between() {
-        return {[this] { return wanted.load(); },
+        return {[this] { return size_t{wanted}; },
                 [this] {
                     wanted = false;
                     begun.set_value();
@@ -121,7 +121,7 @@ TEST(Loop, StopsWhileItsThreadIsAtWorkBetweenTurns) {
 TEST(Loop, DoesWhatItsLastTurnHasLeftToBeDoneBetweenTurns) {
     Loop loop("loop-test");
     bool left = false, done = false;
-    loop.between_turns({[&] { return left; },
+    loop.between_turns({[&] { return size_t{left}; },
                         [&] {
                             left = false;
                             done = true;
@@ -140,7 +140,7 @@ TEST(Loop, TakesWhatHasComeMeanwhileBeforeItWorksBetweenTurns) {
     std::array<int, 2> ends{};
     ASSERT_EQ(pipe(ends.data()), 0);
     bool wanted = false, taken = false, taken_before = false;
-    loop.between_turns({[&] { return wanted; },
+    loop.between_turns({[&] { return size_t{wanted}; },
                         [&] {
                             wanted = false;
                             taken_before = taken;

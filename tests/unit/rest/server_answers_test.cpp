@@ -317,7 +317,7 @@ TEST_F(ServerTest, AnswersWhileWhatIsDoneBetweenRequestsTakesLong) {
     std::atomic<bool> wanted{false};
     std::promise<void> begun, over;
     start({}, "127.0.0.1", [&](Server& server) {
-        server.between_requests([] {}, {[&] { return wanted.load(); },
+        server.between_requests([] {}, {[&] { return size_t{wanted}; },
                                         [&] {
                                             wanted = false;
                                             begun.set_value();
