@@ -1,7 +1,8 @@
 // The composition root: builds every room from the settings, connects, starts and stops them in order.
 //
-// Threads: main only. While it runs there are: control, rest, N loops, their watchdog, one that watches over
-// the end, and on demand workers and one that reads the declarative files.
+// Threads: main only. While it runs there are: two of the control, rest and who stands in for it, N loops,
+// their watchdog, one that watches over the end, and on demand workers and one that reads the declarative
+// files.
 #pragma once
 #include <memory>
 

@@ -5,9 +5,9 @@
 // kernel refuses is taken back and leaves no trace. Changes that wait together are written and applied in one
 // batch. Changes of health become weights the same way.
 //
-// Threads: submit, snapshot, view and the rest marked [any] by any thread. It has two of its own, of which
-// one at a time has a turn and one at a time writes to the store. `done` is called in a turn and must only
-// hand the answer on. The driver belongs to the turns.
+// Threads: submit, snapshot, view and the rest marked [any] by any thread. It has two of its own, and
+// one of somebody else's may help(); one at a time has a turn, and one at a time writes to the store. `done`
+// is called in a turn and must only hand the answer on. The driver belongs to the turns.
 #pragma once
 #include <functional>
 #include <memory>

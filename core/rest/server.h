@@ -33,7 +33,7 @@ class Server {
                                                         Handler handler);
     ~Server();  // stop()
 
-    // What handlers leave to be done by the loop's thread before it looks for the next request (io::Relief).
+    // What handlers leave to be done by the loop's thread between two turns (io::Relief).
     // `begin` is called by that thread first. Before start().
     void between_requests(std::function<void()> begin, io::Loop::Between between);
 

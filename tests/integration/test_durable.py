@@ -272,7 +272,7 @@ class Durable(StoreTest):
                 replies = list(writers.map(lambda weight, tag=tag: gorbd.patch("/service/web/b1", {"weight": weight}, headers=tag), weights))
                 self.assertEqual(sorted(reply.status for reply in replies), [200] + 7 * [412])
                 won = next(weight for weight, reply in zip(weights, replies, strict=True) if reply.status == 200)
-                self.assertEqual(gorbd.get("/service/web/b1").json["weight"], won)
+                self.assertEqual(gorbd.get("/service/web/b1").json["weight"]["configured"], won)
 
     def test_the_share_and_the_least_of_the_guard_are_settings(self):
         some = {f"s{i}": {"address": f"10.0.1.{i}", "port": 80} for i in range(1, 11)}
