@@ -89,7 +89,13 @@ class Drift(LabTest):
 
     def test_traffic_runs_through_edits_and_their_repair(self):
         """A destination that is removed and added again has its connections back: nothing is reset."""
-        self.start(SOON)
+        self.traffic_runs_through_repairs({})
+
+    def test_traffic_of_a_persistent_service_runs_through_edits_and_their_repair(self):
+        self.traffic_runs_through_repairs({"persistent": 300})
+
+    def traffic_runs_through_repairs(self, service):
+        self.start(SOON, service)
         before = self.sorted_table()
         with Traffic(self.lab, VIP) as traffic:
             for what, change in self.CHANGES.items():

@@ -274,6 +274,25 @@ class Durable(LabTest):
         self.assertEqual(gorbd.get(f"/service/web/{name}").status, 404)
         self.assertIn(self.theirs, self.lab.ipvsadm("-Sn"))
 
+    def test_a_removed_service_keeps_its_connections_until_they_end(self):
+        gorbd = self.gorbd()
+        self.put(gorbd)
+        download = self.lab.connect(VIP, 80, source="10.0.0.5")
+        self.addCleanup(download.close)
+        download.sendall(b"GET /endless HTTP/1.0\r\n\r\n")
+        download.recv(1000)
+        reply = gorbd.delete("/service/web?drain=40s")
+        self.assertEqual(reply.status, 202, reply)
+        self.wait_for_weights(WEB, dict.fromkeys(UP, 0))
+        gorbd.kill()  # What was promised is kept over this.
+        gorbd.start()
+        self.assertGreater(sum(len(download.recv(65536)) for _ in range(10)), 0)
+        self.assertIn(WEB, self.lab.table())
+        download.close()
+        wait_until("the service is gone", lambda: WEB not in self.lab.table(), 60)
+        wait_until("nobody speaks of it any more", lambda: gorbd.get("/service/web").status == 404)
+        self.assertIn(self.theirs, self.lab.ipvsadm("-Sn"))
+
     def test_a_put_of_the_whole_state_changes_only_what_differs(self):
         gorbd = self.gorbd()
         self.put(gorbd)
