@@ -88,10 +88,23 @@ class Rack {
     uint16_t port_ = 0;
 };
 
+// The n-th request of a client that reads, and of one that changes what is no weight.
+std::string reads(int n) {
+    std::string target = "/service/s" + std::to_string(100 + n % services);
+    if (n % 2) target += "/b" + std::to_string(1000 + n % backends);
+    return "GET " + target + " HTTP/1.1\r\nHost: gorb\r\n\r\n";
+}
+std::string changes(int n) {
+    const std::string body = R"({"quorum":)" + std::to_string(2 + n % 100) + "}";
+    return "PATCH /service/s100 HTTP/1.1\r\nHost: gorb\r\nContent-Type: "
+           "application/json\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
 // Asks one thing after the other on one connection.
 class Asking {
   public:
-    explicit Asking(uint16_t port) : thread_([this, port] { run(port); }) {}
+    Asking(uint16_t port, std::string (*what)(int)) : what_(what), thread_([this, port] { run(port); }) {}
     ~Asking() {
         if (thread_.joinable()) end();
     }
@@ -114,9 +127,7 @@ class Asking {
         const timeval patience{20, 0};
         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         for (int n = 0; !ending_; ++n) {
-            std::string target = "/service/s" + std::to_string(100 + n % services);
-            if (n % 2) target += "/b" + std::to_string(1000 + n % backends);
-            const std::string request = "GET " + target + " HTTP/1.1\r\nHost: gorb\r\n\r\n";
+            const std::string request = what_(n);
             const auto begin = Clock::now();
             ASSERT_EQ(send(fd, request.data(), request.size(), MSG_NOSIGNAL), ssize_t(request.size()));
             std::string answer;
@@ -137,6 +148,7 @@ class Asking {
         close(fd);
     }
 
+    std::string (*const what_)(int);
     std::atomic<bool> ending_{false};
     std::vector<milliseconds> took_;
     std::thread thread_;
@@ -186,7 +198,8 @@ TEST(Wave, OfTenThousandServersThatDieInASecondIsAFewBatchesAndNobodyWaits) {
     const uint64_t calls = world.driver->calls, operations = world.driver->operations;
     std::vector<milliseconds> took;
     {
-        Asking one((*server)->address().port), other((*server)->address().port);
+        const uint16_t port = (*server)->address().port;
+        Asking one(port, reads), other(port, reads), changing(port, changes);
         const auto begin = Clock::now();
         rack.die();
         EXPECT_TRUE(within(std::chrono::seconds(60),
@@ -195,6 +208,8 @@ TEST(Wave, OfTenThousandServersThatDieInASecondIsAFewBatchesAndNobodyWaits) {
         took = one.end();
         for (const milliseconds more : other.end()) took.push_back(more);
         std::ranges::sort(took);
+        const auto changed = changing.end();
+        ASSERT_GE(changed.size(), 3U);
         const uint64_t batches = world.driver->calls - calls;
         // The first ones before it is seen to be a wave, then one for each pause; where all is slow, what
         // comes between may be too few to be one.
@@ -202,15 +217,18 @@ TEST(Wave, OfTenThousandServersThatDieInASecondIsAFewBatchesAndNobodyWaits) {
         ASSERT_GE(took.size(), 10U);
         printf(
             "10000 servers dead and their weights 0 in %lld ms: %llu batches; %zu GETs meanwhile, half of "
-            "them within %lld ms, all within %lld ms; %zu KB more\n",
+            "them within %lld ms, all within %lld ms; %zu changes, all within %lld ms; %zu KB more\n",
             static_cast<long long>(down.count()), static_cast<unsigned long long>(batches), took.size(),
             static_cast<long long>(took[took.size() / 2].count()),
-            static_cast<long long>(took.back().count()), resident_kb() - std::min(memory, resident_kb()));
+            static_cast<long long>(took.back().count()), changed.size(),
+            static_cast<long long>(changed.back().count()), resident_kb() - std::min(memory, resident_kb()));
         EXPECT_EQ(world.driver->operations - operations, uint64_t{all});
         EXPECT_EQ(with_weight(0), size_t{all});
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
         // Generous: a processor that does other work as well makes everybody wait.
         EXPECT_LT(took[took.size() * 9 / 10], milliseconds(500));
+        EXPECT_LT(changed[changed.size() * 9 / 10], milliseconds(1000));
+        EXPECT_LT(std::max(took.back(), changed.back()), milliseconds(5000));
         EXPECT_LT(resident_kb(), memory + 16 * 1024);
 #endif
     }

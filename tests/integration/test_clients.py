@@ -17,7 +17,8 @@ class Clients(unittest.TestCase):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        self.gorbd = self.enterContext(Gorbd("--driver", "memory"))
+        state = self.enterContext(tempfile.TemporaryDirectory())  # durable, as it is by itself
+        self.gorbd = self.enterContext(Gorbd("--driver", "memory", "--state-directory", state))
         self.open = self.enterContext(contextlib.ExitStack())
 
     def connect(self):

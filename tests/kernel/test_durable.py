@@ -248,13 +248,18 @@ class Durable(LabTest):
             self.assertEqual(writes.seen(), [])
             self.assertEqual(len(traffic.servers()), 1)
 
+    def download(self):
+        """A connection on which something comes without end."""
+        connection = self.lab.connect(VIP, 80, source="10.0.0.5")
+        self.addCleanup(connection.close)
+        connection.sendall(b"GET /endless HTTP/1.0\r\n\r\n")
+        connection.recv(1000)
+        return connection
+
     def test_a_removed_backend_keeps_its_connections_until_they_end(self):
         gorbd = self.gorbd()
         self.put(gorbd)
-        download = self.lab.connect(VIP, 80, source="10.0.0.5")
-        self.addCleanup(download.close)
-        download.sendall(b"GET /endless HTTP/1.0\r\n\r\n")
-        download.recv(1000)
+        download = self.download()
         (taken,) = [address for address, server in self.lab.table()[WEB]["servers"].items() if server["active"] > 0]
         name = "s1" if taken == "10.1.1.2:80" else "s2"
         reply = gorbd.delete(f"/service/web/{name}?drain=40s")
@@ -277,10 +282,7 @@ class Durable(LabTest):
     def test_a_removed_service_keeps_its_connections_until_they_end(self):
         gorbd = self.gorbd()
         self.put(gorbd)
-        download = self.lab.connect(VIP, 80, source="10.0.0.5")
-        self.addCleanup(download.close)
-        download.sendall(b"GET /endless HTTP/1.0\r\n\r\n")
-        download.recv(1000)
+        download = self.download()
         reply = gorbd.delete("/service/web?drain=40s")
         self.assertEqual(reply.status, 202, reply)
         self.wait_for_weights(WEB, dict.fromkeys(UP, 0))

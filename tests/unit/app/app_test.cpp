@@ -179,6 +179,10 @@ TEST_F(SettingsTest, AMissingFileIsAnError) {
     EXPECT_FALSE(read_files(settings, folder / "none.ini"));
 }
 
+TEST_F(SettingsTest, TheTableIsLookedAtEvery30SecondsUnlessToldOtherwise) {
+    EXPECT_EQ(Settings().period, std::chrono::seconds(30));
+}
+
 TEST_F(SettingsTest, TheShippedFileNamesEveryOptionWithItsDefault) {
     std::ifstream shipped(GORB_SOURCE_DIR "/conf/gorb.ini");
     std::string section;

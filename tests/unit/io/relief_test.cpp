@@ -2,13 +2,12 @@
 #include "io/relief.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <future>
 #include <thread>
-
-#include <unistd.h>
 
 namespace gorb::io::relief_test {
 namespace {

@@ -338,6 +338,7 @@ TEST_F(ServerTest, AnswersWhileWhatIsDoneBetweenRequestsTakesLong) {
     server_->stop();
     EXPECT_EQ(c.end(), Ended::finished);
     over.set_value();
+    server_.reset();  // before what its thread looks at
 }
 
 }  // namespace
